@@ -1,0 +1,3 @@
+module github.com/oktaretry/oktaretry/examples
+
+go 1.26

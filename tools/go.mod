@@ -1,0 +1,3 @@
+module github.com/oktaretry/oktaretry/tools
+
+go 1.26
