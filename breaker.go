@@ -1,0 +1,216 @@
+// This file holds the circuit breakers: one for each endpoint and one for each
+// host, on sony/gobreaker.
+
+package oktaretry
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+)
+
+// verdict is what an answer says to a circuit.
+type verdict uint8
+
+const (
+	neutral verdict = iota // neither: a 4xx, the caller's own cancellation
+	healthy
+	failed
+)
+
+// gobreaker takes verdicts as errors.
+var (
+	errFailed  = errors.New("failed")
+	errNeutral = errors.New("neutral")
+)
+
+func (v verdict) err() error {
+	switch v {
+	case healthy:
+		return nil
+	case failed:
+		return errFailed
+	}
+	return errNeutral
+}
+
+// circuitBuckets is how many steps a rolling window moves in.
+const circuitBuckets = 10
+
+// circuit is one circuit breaker.
+type circuit struct {
+	id  CircuitID
+	cfg *Breaker
+	cb  *gobreaker.TwoStepCircuitBreaker[struct{}]
+
+	// gobreaker calls back under its own lock. The callback only takes notes
+	// here; who caused the change delivers them after the lock is gone.
+	state     atomic.Int32 // a gobreaker.State
+	openUntil atomic.Int64 // Unix nanoseconds; meaningful while open
+	noted     atomic.Bool  // there are changes to deliver
+
+	mu      sync.Mutex
+	changes []circuitChange
+	probes  []*probe // let out while half-open, and not back yet
+}
+
+// CircuitID says which circuit it is.
+type CircuitID struct {
+	Scope    Scope // TripsEndpoint or TripsHost
+	Host     string
+	Method   string // "" for a host's circuit
+	Template string // "" for a host's circuit
+}
+
+// circuitChange is one change of a circuit's state.
+type circuitChange struct {
+	id       CircuitID
+	from, to gobreaker.State
+}
+
+// probe is a call that a half-open circuit let out. Its place is given back
+// once, by itself or by who finds it overdue.
+type probe struct {
+	since time.Time
+	done  func(error)
+}
+
+// slot is the permission of one attempt to go through one circuit. The zero
+// slot is of no circuit.
+type slot struct {
+	circuit *circuit
+	done    func(error)
+	probe   *probe
+}
+
+func newCircuit(id CircuitID, cfg *Breaker) *circuit {
+	c := &circuit{id: id, cfg: cfg}
+	c.cb = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
+		MaxRequests:  uint32(cfg.Probes),
+		Interval:     cfg.Window,
+		BucketPeriod: max(cfg.Window/circuitBuckets, 1),
+		// gobreaker opens up after its timeout, not at it.
+		Timeout: max(cfg.OpenFor-1, 1),
+		ReadyToTrip: func(n gobreaker.Counts) bool {
+			judged := n.TotalSuccesses + n.TotalFailures
+			return int(judged) >= cfg.MinCalls && float64(n.TotalFailures) >= cfg.FailureRatio*float64(judged)
+		},
+		IsExcluded:    func(err error) bool { return err == errNeutral },
+		OnStateChange: func(_ string, from, to gobreaker.State) { c.note(from, to) },
+	})
+	return c
+}
+
+// note runs under gobreaker's lock.
+func (c *circuit) note(from, to gobreaker.State) {
+	if to == gobreaker.StateOpen {
+		c.openUntil.Store(time.Now().Add(c.cfg.OpenFor).UnixNano())
+	}
+	c.state.Store(int32(to))
+	c.mu.Lock()
+	c.changes = append(c.changes, circuitChange{c.id, from, to})
+	c.probes = nil // those of the state before count for nothing now
+	c.mu.Unlock()
+	c.noted.Store(true)
+}
+
+// takeChanges returns what has changed since it was last asked.
+func (c *circuit) takeChanges() []circuitChange {
+	if !c.noted.Swap(false) {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	changes := c.changes
+	c.changes = nil
+	return changes
+}
+
+// allow asks for a slot. When it is refused it says when to come back.
+func (c *circuit) allow(now time.Time) (slot, time.Duration, bool) {
+	if c == nil {
+		return slot{}, 0, true
+	}
+	done, err := c.cb.Allow()
+	if errors.Is(err, gobreaker.ErrTooManyRequests) && c.reclaim(now) {
+		done, err = c.cb.Allow()
+	}
+	if err != nil {
+		return slot{}, c.retryAfter(now), false
+	}
+	s := slot{circuit: c, done: done}
+	if gobreaker.State(c.state.Load()) == gobreaker.StateHalfOpen {
+		s.probe = &probe{since: now, done: done}
+		c.mu.Lock()
+		c.probes = append(c.probes, s.probe)
+		c.mu.Unlock()
+	}
+	return s, 0, true
+}
+
+// report tells the circuit what came of the attempt. A slot reports once;
+// later reports do nothing.
+func (s *slot) report(v verdict) {
+	c := s.circuit
+	if c == nil {
+		return
+	}
+	s.circuit = nil
+	if s.probe != nil && !c.forget(s.probe) {
+		return // overdue: its place was given to another
+	}
+	s.done(v.err())
+}
+
+// reclaim gives the places of overdue probes back and reports whether there
+// were any. gobreaker itself would wait for them for ever.
+func (c *circuit) reclaim(now time.Time) bool {
+	var overdue []*probe
+	c.mu.Lock()
+	c.probes = slices.DeleteFunc(c.probes, func(p *probe) bool {
+		late := now.Sub(p.since) >= c.cfg.ProbeTimeout
+		if late {
+			overdue = append(overdue, p)
+		}
+		return late
+	})
+	c.mu.Unlock()
+	for _, p := range overdue {
+		p.done(errNeutral)
+	}
+	return len(overdue) > 0
+}
+
+// forget takes p off the list. It is false when p was reclaimed. After a
+// change of state the list is empty and gobreaker ignores late reports itself.
+func (c *circuit) forget(p *probe) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := slices.Index(c.probes, p)
+	if i < 0 {
+		return false
+	}
+	c.probes = slices.Delete(c.probes, i, i+1)
+	return true
+}
+
+// retryAfter is how long to wait until the circuit may let a call through.
+func (c *circuit) retryAfter(now time.Time) time.Duration {
+	if gobreaker.State(c.state.Load()) == gobreaker.StateOpen {
+		return max(time.Unix(0, c.openUntil.Load()).Sub(now), time.Millisecond)
+	}
+	// Half-open, and all probes are out: their answers decide, soon.
+	return min(time.Second, c.cfg.ProbeTimeout)
+}
+
+// refusesUntil returns how long from now the circuit certainly refuses calls.
+func (c *circuit) refusesUntil(now time.Time) time.Duration {
+	if c == nil || gobreaker.State(c.state.Load()) != gobreaker.StateOpen {
+		return 0
+	}
+	return time.Unix(0, c.openUntil.Load()).Sub(now)
+}

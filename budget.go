@@ -1,0 +1,69 @@
+// This file holds the retry budget: resends after errors may be a share of the
+// calls, so that retrying never multiplies an outage.
+
+package oktaretry
+
+import (
+	"sync"
+	"time"
+)
+
+// budget counts deposits and withdrawals by the second, over the last TTL.
+// Both expire: neither a quiet hour nor a bad minute is remembered for longer.
+type budget struct {
+	cfg Budget
+
+	mu     sync.Mutex
+	ring   []float64 // deposits less withdrawals of each second
+	second int64     // the Unix second of the newest entry
+	sum    float64   // of the ring
+}
+
+func newBudget(cfg Budget) *budget {
+	if cfg.Disabled {
+		return nil
+	}
+	return &budget{cfg: cfg, ring: make([]float64, cfg.TTL/time.Second)}
+}
+
+// deposit is made once by each call.
+func (b *budget) deposit(now time.Time) { b.book(now, func(b *budget) float64 { return b.cfg.Ratio }) }
+
+// withdraw takes one resend and reports whether there was one.
+func (b *budget) withdraw(now time.Time) bool {
+	return b.book(now, func(b *budget) float64 {
+		// The margin forgives what adding and taking away again rounds off.
+		if b.sum+b.cfg.Reserve*b.cfg.TTL.Seconds() < 1-1e-9 {
+			return 0
+		}
+		return -1
+	}) < 0
+}
+
+// refund gives a resend back that was not sent after all.
+func (b *budget) refund(now time.Time) { b.book(now, func(*budget) float64 { return 1 }) }
+
+// book moves the window to now and adds what amount says.
+func (b *budget) book(now time.Time, amount func(*budget) float64) float64 {
+	if b == nil {
+		return -1 // no budget: nothing is counted, every withdrawal succeeds
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := int64(len(b.ring))
+	if s := now.Unix(); s-b.second >= n {
+		clear(b.ring)
+		b.sum, b.second = 0, s
+	} else {
+		// A clock that went backwards books into the newest second.
+		for ; b.second < s; b.second++ {
+			i := (b.second + 1) % n
+			b.sum -= b.ring[i]
+			b.ring[i] = 0
+		}
+	}
+	x := amount(b)
+	b.ring[b.second%n] += x
+	b.sum += x
+	return x
+}

@@ -1,0 +1,223 @@
+// This file holds a call's state and how it ends.
+
+package oktaretry
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/oktaretry/oktaretry/internal/pace"
+	"github.com/oktaretry/oktaretry/internal/replay"
+	"github.com/oktaretry/oktaretry/internal/route"
+	"github.com/oktaretry/oktaretry/internal/wire"
+)
+
+// call is one RoundTrip. It is for one goroutine.
+type call struct {
+	t        *Transport
+	settings *settings
+	req      *http.Request // the caller's; never changed
+	opts     *callOptions
+	ctx      context.Context // the caller's, with the call's span
+	span     trace.Span      // nil until startCall
+	start    time.Time
+	dpop     bool
+	hasBody  bool
+	body     replay.Body
+
+	// Where the next attempt goes. Polling moves it.
+	method     string
+	target     *url.URL
+	route      route.Route
+	endpoint   *endpoint
+	nextTarget *url.URL // where to ask for a pending answer's result; nil: by the same request
+
+	// What the attempt in flight holds.
+	ticket  pace.Ticket
+	slots   [2]slot // the host's and the endpoint's
+	attempt *attempt
+
+	answer    answer // the last one, until another takes its place
+	tallies   []*tally
+	pause     Wait // before the next attempt
+	resends   int  // of the present request
+	polls     int
+	withdrawn bool // from the budget, for a resend that was not sent yet
+
+	waits     []Wait // since the last attempt
+	needed    time.Duration
+	refusedBy *circuit
+	failure   error // of what had to be done before a resend
+	done      bool
+	outcome   Outcome
+}
+
+// answer is what an attempt brought: a response or an error.
+type answer struct {
+	Classification
+	resp     *http.Response
+	err      error
+	canceled bool // the caller's context ended it
+	arrived  time.Time
+	limits   wire.Limits
+	rule     Rule
+	tally    *tally
+	wait     time.Duration // before the next attempt, by the rule
+	held     bool          // the bucket holds all its calls that long
+}
+
+func (a *answer) any() bool { return a.resp != nil || a.err != nil }
+
+// tally returns the call's tally of a rule, begun now if it is new.
+func (c *call) tally(rule string, now time.Time) *tally {
+	for _, t := range c.tallies {
+		if t.rule == rule {
+			return t
+		}
+	}
+	t := &tally{rule: rule, since: now}
+	c.tallies = append(c.tallies, t)
+	return t
+}
+
+// sleep waits and reports whether it was to the end.
+func (c *call) sleep(w Wait) bool {
+	began := time.Now()
+	c.waiting(w)
+	whole := pauseFor(c.ctx, w.Duration, nil)
+	c.waitedFor(Wait{w.Reason, time.Since(began)})
+	return whole
+}
+
+// waitedFor notes a wait that has ended.
+func (c *call) waitedFor(w Wait) {
+	if w.Duration > 0 {
+		c.waits = append(c.waits, w)
+		c.waited(w)
+	}
+}
+
+// pauseFor waits for d, a value on wake or the end of ctx. It is false when
+// ctx has ended.
+func pauseFor(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-wake:
+	case <-ctx.Done():
+	}
+	return ctx.Err() == nil
+}
+
+// refuse ends a call that was never begun.
+func (c *call) refuse(err error) (*http.Response, error) {
+	if c.req.Body != nil {
+		c.req.Body.Close()
+	}
+	c.done = true
+	if c.opts.recorder != nil {
+		c.opts.recorder.add(Outcome{Method: shownMethod(c.method), Stop: StopInvalid, Start: c.start, Err: err})
+	}
+	return nil, err
+}
+
+// finish ends the call and returns what is the caller's.
+func (c *call) finish(stop StopReason) (*http.Response, error) {
+	resp, err := c.verdict(stop)
+	c.release()
+	if resp == nil {
+		closeResponse(c.answer.resp)
+	}
+	c.conclude(stop, err)
+	if resp != nil {
+		resp.Request = c.responseRequest()
+	}
+	return resp, err
+}
+
+// verdict turns the last answer and the reason for stopping into what RoundTrip
+// returns.
+func (c *call) verdict(stop StopReason) (*http.Response, error) {
+	a := &c.answer
+	switch {
+	case c.failure != nil:
+		return nil, c.failure
+	case !a.any():
+		return nil, c.refusal(stop)
+	case a.Class == ClassRateLimited && a.resp != nil && !c.keepsRateLimited():
+		return nil, c.rateLimitError(stop)
+	case a.Class == ClassPending && stop != StopNoPollTarget && stop != StopNotReplayable && stop != StopFailFast && stop != StopNoRetry:
+		return nil, c.pendingError(stop)
+	case a.canceled:
+		return nil, matching(clean(a.err), c.ctx.Err())
+	case stop == StopCanceled:
+		return nil, c.interrupted()
+	case a.err != nil:
+		return nil, clean(a.err)
+	}
+	return a.resp, nil
+}
+
+// keepsRateLimited reports whether a final 429 is handed back as a response.
+func (c *call) keepsRateLimited() bool {
+	return c.settings.policy.ReturnRateLimited || c.dpop && c.t.prepareRetry == nil
+}
+
+// release gives back what the call holds. It does no harm twice.
+func (c *call) release() {
+	c.ticket.Leave()
+	c.reportCircuits(TripsNothing, neutral)
+	if c.withdrawn {
+		c.withdrawn = false
+		c.endpoint.host.budget.refund(time.Now())
+	}
+	c.body.Close()
+}
+
+// conclude writes the outcome and tells whoever wants to know.
+func (c *call) conclude(stop StopReason, err error) {
+	c.done = true
+	c.outcome.Classification = c.answer.Classification
+	c.outcome.Stop, c.outcome.Needed = stop, c.needed
+	c.outcome.Elapsed = time.Since(c.start)
+	c.outcome.Waits, c.outcome.Err = c.waits, err
+	c.endCall()
+	if c.opts.recorder != nil {
+		c.opts.recorder.add(c.outcome)
+	}
+}
+
+// responseRequest is the Request of the response: the caller's, or the poll
+// that brought it, with the outcome in its context.
+func (c *call) responseRequest() *http.Request {
+	ctx := context.WithValue(c.req.Context(), outcomeKey{}, &c.outcome)
+	r := c.req.WithContext(ctx)
+	if c.nextTarget != nil && c.target == c.nextTarget {
+		r.Method, r.URL, r.Body, r.GetBody, r.ContentLength = c.method, c.target, nil, nil, 0
+	}
+	return r
+}
+
+// cleanUp runs when RoundTrip leaves. After a panic of the base, or of a hook,
+// it is what keeps circuits, counters and spans right.
+func (c *call) cleanUp() {
+	if c.done {
+		return
+	}
+	if c.attempt != nil {
+		c.attempt.abandon()
+	}
+	if c.target == nil {
+		return // it never got past its check
+	}
+	c.release()
+	closeResponse(c.answer.resp)
+	if c.span != nil {
+		c.conclude(StopNone, errPanicked)
+	}
+}

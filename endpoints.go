@@ -1,0 +1,143 @@
+// This file holds what is kept for each host and endpoint between calls, and
+// forgets those that are idle.
+
+package oktaretry
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/oktaretry/oktaretry/internal/pace"
+)
+
+// endpointKey is a host, method and path template.
+type endpointKey struct{ host, method, template string }
+
+// endpoint is what is kept for an endpoint.
+type endpoint struct {
+	host    *host
+	circuit *circuit     // nil when circuits are off
+	used    atomic.Int64 // Unix seconds of the last call
+}
+
+// host is what the endpoints of a host share.
+type host struct {
+	circuit *circuit // nil when circuits are off
+	budget  *budget  // nil when the budget is off
+	clock   pace.Clock
+}
+
+// endpoints is the register of both, for one setting of breaker and budget. A
+// new setting starts a new register.
+type endpoints struct {
+	breaker Breaker
+	budget  Budget
+
+	mu      sync.RWMutex
+	byKey   map[endpointKey]*endpoint
+	hosts   map[string]*host
+	sweepAt int
+}
+
+// Templates are a fixed set, so only a program that talks to many hosts, or
+// makes up methods, ever gets near these.
+const (
+	minSweep     = 1 << 12
+	maxEndpoints = 1 << 15
+	idle         = 15 * time.Minute
+)
+
+func newEndpoints(breaker Breaker, budget Budget) *endpoints {
+	return &endpoints{
+		breaker: breaker, budget: budget,
+		byKey: make(map[endpointKey]*endpoint), hosts: make(map[string]*host), sweepAt: minSweep,
+	}
+}
+
+// find returns the endpoint of a key, new or known.
+func (r *endpoints) find(k endpointKey, now time.Time) *endpoint {
+	r.mu.RLock()
+	e := r.byKey[k]
+	r.mu.RUnlock()
+	if e == nil {
+		e = r.add(k, now)
+	}
+	if s := now.Unix(); e.used.Load() != s {
+		e.used.Store(s)
+	}
+	return e
+}
+
+func (r *endpoints) add(k endpointKey, now time.Time) *endpoint {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e := r.byKey[k]; e != nil {
+		return e
+	}
+	if len(r.byKey) >= r.sweepAt {
+		r.sweep(now)
+	}
+	h := r.hosts[k.host]
+	if h == nil {
+		h = &host{budget: newBudget(r.budget)}
+		if !r.breaker.Disabled {
+			h.circuit = newCircuit(CircuitID{Scope: TripsHost, Host: k.host}, &r.breaker)
+		}
+		r.hosts[k.host] = h
+	}
+	e := &endpoint{host: h}
+	if !r.breaker.Disabled {
+		e.circuit = newCircuit(CircuitID{TripsEndpoint, k.host, k.method, k.template}, &r.breaker)
+	}
+	e.used.Store(now.Unix())
+	r.byKey[k] = e
+	return e
+}
+
+// sweep forgets idle endpoints and, if too many are left, those used longest
+// ago; and the hosts that none is left of. The next sweep comes when their
+// number has doubled, so that its cost for each new endpoint stays constant.
+// The caller holds mu.
+func (r *endpoints) sweep(now time.Time) {
+	keep := max(idle, r.breaker.Window+r.breaker.OpenFor)
+	for _, keep := range []time.Duration{keep, keep / 15, 0} {
+		limit := now.Add(-keep).Unix()
+		for k, e := range r.byKey {
+			if e.used.Load() <= limit {
+				delete(r.byKey, k)
+			}
+		}
+		if len(r.byKey) < maxEndpoints {
+			break
+		}
+	}
+	inUse := make(map[string]bool, len(r.hosts))
+	for k := range r.byKey {
+		inUse[k.host] = true
+	}
+	for name := range r.hosts {
+		if !inUse[name] {
+			delete(r.hosts, name)
+		}
+	}
+	r.sweepAt = max(minSweep, 2*len(r.byKey))
+}
+
+// circuits calls f for every circuit, outside the register's lock.
+func (r *endpoints) circuits(f func(*circuit)) {
+	r.mu.RLock()
+	all := make([]*circuit, 0, len(r.byKey)+len(r.hosts))
+	for _, h := range r.hosts {
+		all = append(all, h.circuit)
+	}
+	for _, e := range r.byKey {
+		all = append(all, e.circuit)
+	}
+	r.mu.RUnlock()
+	for _, c := range all {
+		if c != nil {
+			f(c)
+		}
+	}
+}

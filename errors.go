@@ -1,0 +1,194 @@
+// This file holds the errors that a Transport returns. Their texts hold host,
+// path template, code and request id: never a path, a query or a summary.
+
+package oktaretry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// RateLimitError says that a call was given up because of a rate limit: Okta
+// answered 429 and no further wait fits, or the bucket is known to be closed
+// for longer than the call can wait and nothing was sent (ClientSide).
+//
+// It also matches [context.DeadlineExceeded] when the context's deadline was
+// the reason, and the context's cause when that ended a wait.
+type RateLimitError struct {
+	Code       string // Okta's code; "" when ClientSide or when there was none
+	RequestID  string
+	Method     string
+	Host       string
+	Template   string
+	Bucket     string
+	Limit      int           // the bucket's limit as last seen; -1 when unknown
+	Reset      time.Time     // when the bucket opens again, on the local clock; zero when unknown
+	RetryAfter time.Duration // how long to wait before calling again
+	ClientSide bool          // this library refused the call; nothing was sent
+	Attempts   int           // how many requests were sent
+	Stop       StopReason
+	cause      error
+}
+
+func (e *RateLimitError) Error() string {
+	var b strings.Builder
+	if e.ClientSide {
+		b.WriteString("oktaretry: rate limit (refused client-side, nothing was sent)")
+	} else {
+		b.WriteString("oktaretry: rate limited")
+	}
+	describe(&b, e.Code, e.RequestID, e.Method, e.Host, e.Template)
+	fmt.Fprintf(&b, ": retry after %s", round(e.RetryAfter))
+	if e.Attempts > 1 {
+		fmt.Fprintf(&b, ", gave up after %d attempts", e.Attempts)
+	}
+	fmt.Fprintf(&b, " (%s)", e.Stop)
+	appendCause(&b, e.cause)
+	return b.String()
+}
+
+// Unwrap returns the context's error, if that is why the call was given up.
+func (e *RateLimitError) Unwrap() error { return e.cause }
+
+// CircuitOpenError says that a call was refused because its endpoint or host
+// has been failing. Nothing was sent.
+type CircuitOpenError struct {
+	Scope      Scope // which circuit refused: TripsEndpoint or TripsHost
+	Method     string
+	Host       string
+	Template   string
+	RetryAfter time.Duration // when the circuit lets a probe out
+}
+
+func (e *CircuitOpenError) Error() string {
+	return fmt.Sprintf("oktaretry: %s circuit open (refused client-side, nothing was sent) for %s %s%s: retry after %s",
+		e.Scope, e.Method, e.Host, e.Template, round(e.RetryAfter))
+}
+
+// PendingError says that polling a pending answer ended without a result: the
+// user has not answered the factor's challenge. The challenge may still be
+// answered later.
+//
+// It also matches [context.DeadlineExceeded] when the context's deadline was
+// the reason, and the context's cause when that ended a wait.
+type PendingError struct {
+	Code       string // E0000070, or "" for a factorResult WAITING
+	RequestID  string
+	Method     string
+	Host       string
+	Template   string
+	RetryAfter time.Duration // the interval to go on polling at
+	Polls      int           // how often the result was asked for
+	Stop       StopReason
+	cause      error
+}
+
+func (e *PendingError) Error() string {
+	var b strings.Builder
+	b.WriteString("oktaretry: still pending")
+	describe(&b, e.Code, e.RequestID, e.Method, e.Host, e.Template)
+	fmt.Fprintf(&b, ": gave up after %d polls (%s)", e.Polls, e.Stop)
+	appendCause(&b, e.cause)
+	return b.String()
+}
+
+// Unwrap returns the context's error, if that is why the call was given up.
+func (e *PendingError) Unwrap() error { return e.cause }
+
+func describe(b *strings.Builder, code, requestID, method, host, template string) {
+	if code != "" {
+		b.WriteString(" " + code)
+	}
+	fmt.Fprintf(b, " for %s %s%s", method, host, template)
+	if requestID != "" {
+		b.WriteString(" (request id " + requestID + ")")
+	}
+}
+
+func appendCause(b *strings.Builder, cause error) {
+	if cause != nil {
+		b.WriteString(": " + cause.Error())
+	}
+}
+
+func round(d time.Duration) time.Duration {
+	if d > time.Second {
+		return d.Round(100 * time.Millisecond)
+	}
+	return d.Round(time.Millisecond)
+}
+
+// requestError is an error about the request itself; nothing was sent.
+type requestError struct{ problem string }
+
+func (e *requestError) Error() string { return "oktaretry: invalid request: " + e.problem }
+
+// attemptTimeoutError is the network error of an attempt that brought no
+// response headers within Policy.AttemptTimeout. It is a net.Error. It doesn't
+// match context.DeadlineExceeded: the caller's own deadline has not passed.
+type attemptTimeoutError struct {
+	timeout time.Duration
+	where   string
+}
+
+func (e *attemptTimeoutError) Error() string {
+	return fmt.Sprintf("oktaretry: no response headers within %s from %s", e.timeout, e.where)
+}
+func (e *attemptTimeoutError) Timeout() bool   { return true }
+func (e *attemptTimeoutError) Temporary() bool { return true }
+
+// hiddenEOF carries an error that matches io.EOF without the match. The Okta
+// SDKs take an io.EOF for a dropped keep-alive connection and send again at
+// once, without a wait and without end.
+type hiddenEOF struct{ text string }
+
+func (e *hiddenEOF) Error() string { return e.text }
+
+// Unwrap keeps what is true of it: the connection ended before the answer did.
+func (e *hiddenEOF) Unwrap() error { return io.ErrUnexpectedEOF }
+
+// noEOF returns err, or its text in an error that doesn't match io.EOF.
+func noEOF(err error) error {
+	if !errors.Is(err, io.EOF) {
+		return err
+	}
+	return &hiddenEOF{text: "oktaretry: " + err.Error()}
+}
+
+// clean makes an error of the base fit to be returned: without a URL in its
+// text, which may hold a token, and without a match for io.EOF.
+func clean(err error) error {
+	for {
+		// Anything that wraps a *url.Error repeats its text, so it goes too.
+		var u *url.Error
+		if !errors.As(err, &u) || u.Err == nil {
+			return noEOF(err)
+		}
+		err = u.Err
+	}
+}
+
+// causeOf returns why ctx ended, matching both its cause and ctx.Err().
+func causeOf(ctx context.Context) error {
+	return matching(clean(context.Cause(ctx)), ctx.Err())
+}
+
+// matching returns an error with err's text that also matches ended, the error
+// of a context.
+func matching(err, ended error) error {
+	if errors.Is(err, ended) {
+		return err
+	}
+	return &canceledError{cause: err, err: ended}
+}
+
+// canceledError is the end of a context that names a cause of its own.
+type canceledError struct{ cause, err error }
+
+func (e *canceledError) Error() string   { return e.cause.Error() }
+func (e *canceledError) Unwrap() []error { return []error{e.cause, e.err} }

@@ -1,0 +1,270 @@
+package replay_test
+
+// Through net/http itself: its write loops are the late readers that this package is about.
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/oktaretry/oktaretry/internal/replay"
+)
+
+const long = 8 << 20
+
+// protocols runs test against a server of each protocol.
+func protocols(t *testing.T, handler http.HandlerFunc, test func(*testing.T, *httptest.Server)) {
+	for _, http2 := range []bool{false, true} {
+		name := "HTTP/1.1"
+		if http2 {
+			name = "HTTP/2"
+		}
+		t.Run(name, func(t *testing.T) {
+			srv := httptest.NewUnstartedServer(handler)
+			srv.EnableHTTP2 = http2
+			srv.StartTLS()
+			defer srv.Close()
+			test(t, srv)
+		})
+	}
+}
+
+// send is one attempt, as the RoundTripper makes it: a clone with a body of its own, the answer drained and closed.
+func send(t *testing.T, srv *httptest.Server, req *http.Request, b *replay.Body) (int, string) {
+	t.Helper()
+	attempt := req.Clone(req.Context())
+	attempt.Body = next(t, b)
+	resp, err := srv.Client().Transport.RoundTrip(attempt)
+	if err != nil {
+		t.Fatalf("RoundTrip: %v", err)
+	}
+	answer, _ := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	return resp.StatusCode, string(answer)
+}
+
+// answerEarly refuses the first n requests without reading their bodies, and checks the body of the next.
+func answerEarly(t *testing.T, n int64, want []byte) http.HandlerFunc {
+	var calls atomic.Int64
+	return func(w http.ResponseWriter, r *http.Request) {
+		if calls.Add(1) <= n {
+			if r.ProtoMajor == 1 {
+				w.Header().Set("Connection", "close") // else the server first reads 256 KiB of the body
+			}
+			w.WriteHeader(http.StatusTooManyRequests)
+			return
+		}
+		got, err := io.ReadAll(r.Body)
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("the server read %d bytes, %v; want the original %d", len(got), err, len(want))
+		}
+		if r.ContentLength >= 0 && r.ContentLength != int64(len(want)) {
+			t.Errorf("Content-Length %d, want %d", r.ContentLength, len(want))
+		}
+	}
+}
+
+// closing makes src report its Close, which net/http may call after RoundTrip returned.
+func closing(src *source) (wait func(*testing.T)) {
+	closed := make(chan struct{})
+	once := sync.OnceFunc(func() { close(closed) })
+	src.onClose = once
+	return func(t *testing.T) {
+		t.Helper()
+		select {
+		case <-closed:
+		case <-time.After(10 * time.Second):
+			t.Fatal("the caller's body was never closed")
+		}
+		wantCloses(t, src, 1, "after the call")
+	}
+}
+
+func TestEarlyAnswersThenTheWholeBody(t *testing.T) {
+	data := text(long)
+	for _, announced := range []bool{true, false} {
+		handler := func(w http.ResponseWriter, r *http.Request) {}
+		protocols(t, func(w http.ResponseWriter, r *http.Request) { handler(w, r) }, func(t *testing.T, srv *httptest.Server) {
+			handler = answerEarly(t, 3, data)
+			src := &source{data: data}
+			closed := closing(src)
+			req, _ := http.NewRequest("POST", srv.URL, src)
+			if announced {
+				req.ContentLength = long
+			}
+			b := replay.New(req, long)
+			for i, want := range []int{429, 429, 429, 200} {
+				if got, _ := send(t, srv, req, &b); got != want {
+					t.Fatalf("attempt %d: status %d, want %d", i+1, got, want)
+				}
+				if err := b.Hold(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			b.Close()
+			closed(t)
+			if src.shared.Load() {
+				t.Error("two Reads were in the caller's stream at once")
+			}
+		})
+	}
+}
+
+// A caller that produces its body slowly: the answer comes while the write loop waits for more, and what that late Read
+// brings must be in the resend. Only what was sent by then is kept.
+func TestEarlyAnswerDuringABlockedRead(t *testing.T) {
+	const sent, limit = 128 << 10, 512 << 10
+	data := text(long)
+	handler := func(w http.ResponseWriter, r *http.Request) {}
+	protocols(t, func(w http.ResponseWriter, r *http.Request) { handler(w, r) }, func(t *testing.T, srv *httptest.Server) {
+		handler = answerEarly(t, 1, data)
+		gate := make(chan struct{})
+		src := &source{data: data, chunk: 16 << 10, before: func(pos int64) {
+			if pos == sent {
+				<-gate
+			}
+		}}
+		closed := closing(src)
+		req, _ := http.NewRequest("POST", srv.URL, src)
+		b := replay.New(req, limit)
+		if got, _ := send(t, srv, req, &b); got != 429 {
+			t.Fatalf("status %d, want 429", got)
+		}
+		if err := b.Hold(); err != nil {
+			t.Fatal(err)
+		}
+		wantCloses(t, src, 0, "between attempts")
+		close(gate)
+		attempt := req.Clone(req.Context())
+		attempt.Body = next(t, &b)
+		if kept, capacity := b.Captured(); kept > limit || capacity > limit {
+			t.Errorf("%d bytes in %d are kept, the cap is %d", kept, capacity, limit)
+		}
+		resp, err := srv.Client().Transport.RoundTrip(attempt)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != 200 {
+			t.Fatalf("status %d, want 200", resp.StatusCode)
+		}
+		if err := b.CanReplay(); !errors.Is(err, replay.ErrTooLarge) {
+			t.Errorf("CanReplay = %v, want ErrTooLarge", err)
+		}
+		b.Close()
+		closed(t)
+	})
+}
+
+// The call ends with the early answer while the write loop is stuck in the caller's stream: the stream is closed as soon
+// as net/http closes the attempt's body.
+func TestEarlyAnswerHandedBack(t *testing.T) {
+	handler := func(w http.ResponseWriter, r *http.Request) {}
+	protocols(t, func(w http.ResponseWriter, r *http.Request) { handler(w, r) }, func(t *testing.T, srv *httptest.Server) {
+		handler = answerEarly(t, 1, nil)
+		gate := make(chan struct{})
+		src := &source{data: text(1000), chunk: 500, before: func(pos int64) {
+			if pos == 500 {
+				<-gate
+			}
+		}}
+		closed := closing(src)
+		req, _ := http.NewRequest("POST", srv.URL, src)
+		b := replay.New(req, 1<<20)
+		if got, _ := send(t, srv, req, &b); got != 429 {
+			t.Fatalf("status %d, want 429", got)
+		}
+		b.Close()
+		close(gate)
+		closed(t)
+	})
+}
+
+func TestGetBodyBodiesThroughAServer(t *testing.T) {
+	data := text(200 << 10)
+	for name, body := range map[string]func() io.Reader{
+		"bytes.Reader":   func() io.Reader { return bytes.NewReader(data) },
+		"bytes.Buffer":   func() io.Reader { return bytes.NewBuffer(bytes.Clone(data)) },
+		"strings.Reader": func() io.Reader { return strings.NewReader(string(data)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			handler := func(w http.ResponseWriter, r *http.Request) {}
+			protocols(t, func(w http.ResponseWriter, r *http.Request) { handler(w, r) }, func(t *testing.T, srv *httptest.Server) {
+				handler = answerEarly(t, 2, data)
+				req, _ := http.NewRequest("PUT", srv.URL, body())
+				b := replay.New(req, 0)
+				defer b.Close()
+				for _, want := range []int{429, 429, 200} {
+					if got, _ := send(t, srv, req, &b); got != want {
+						t.Fatalf("status %d, want %d", got, want)
+					}
+				}
+			})
+		})
+	}
+}
+
+// A refused connection reads nothing, so even a body far beyond the cap can be sent again.
+func TestUnsentBodyCanBeSentAgain(t *testing.T) {
+	data := text(long)
+	srv := httptest.NewServer(answerEarly(t, 0, data))
+	defer srv.Close()
+	src := &source{data: data}
+	closed := closing(src)
+	req, _ := http.NewRequest("POST", srv.URL, src)
+	b := replay.New(req, 10)
+
+	ctx, cancel := context.WithCancel(context.Background())
+	refuse := &httptrace.ClientTrace{GetConn: func(string) { cancel() }}
+	attempt := req.Clone(httptrace.WithClientTrace(ctx, refuse))
+	attempt.Body = next(t, &b)
+	if _, err := srv.Client().Transport.RoundTrip(attempt); !errors.Is(err, context.Canceled) {
+		t.Fatalf("RoundTrip = %v, want the refusal", err)
+	}
+	if err := b.Hold(); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := send(t, srv, req, &b); got != 200 {
+		t.Fatalf("status %d, want 200", got)
+	}
+	b.Close()
+	closed(t)
+}
+
+// A resent body that is captured keeps the connection: nothing of it looks unfinished to net/http.
+func TestResendsShareAConnection(t *testing.T) {
+	var conns sync.Map
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conns.Store(r.RemoteAddr, true)
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.WriteHeader(http.StatusTooManyRequests)
+	}))
+	defer srv.Close()
+	src := &source{data: text(10_000)}
+	closed := closing(src)
+	req, _ := http.NewRequest("POST", srv.URL, src)
+	req.ContentLength = 10_000
+	b := replay.New(req, 10_000)
+	for range 10 {
+		send(t, srv, req, &b)
+		if err := b.Hold(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.Close()
+	closed(t)
+	n := 0
+	conns.Range(func(any, any) bool { n++; return true })
+	if n != 1 {
+		t.Errorf("10 attempts used %d connections, want 1", n)
+	}
+}

@@ -1,0 +1,136 @@
+// Package route tells where a request to Okta goes, in terms that hold no personal data: which endpoint, as a path
+// template, and which rate-limit bucket.
+//
+// The endpoints come from Okta's OpenAPI description, the buckets from the limits that Okta published; tools/routegen
+// turns both into table.go. A path is read once, segment by segment, along that table: no path, however odd, costs more
+// than its length.
+package route
+
+import "strings"
+
+//go:generate go -C ../../tools run ./routegen -o ../internal/route/table.go
+
+// Route is where a request goes, in terms that hold no personal data.
+type Route struct {
+	// Template is the endpoint's path with its parameters by name, "/api/v1/users/{userId}". For a path that is no known
+	// endpoint it is the longest known start followed by "/*", "/api/v1/users/{userId}/*"; at worst "/*". It is one of a
+	// fixed, finite set of strings and never a part of the request's own path.
+	Template string
+
+	// Bucket names the rate-limit bucket that Okta counts the request in, "GET /api/v1/users/{id}". It is empty where
+	// Okta sets no limit (metadata, keys) and "/" where nothing is known.
+	Bucket string
+
+	// Token is true for the endpoints that issue OAuth tokens.
+	Token bool
+
+	// Factor is true for the endpoints that enroll, activate or verify a factor: their 200 or 201 can say that the
+	// factorResult is WAITING.
+	Factor bool
+
+	// Poll is true if the path ends in "/poll".
+	Poll bool
+}
+
+// Match returns the route of a request. It never fails: what it does not know gets a Template that ends in "/*" and the
+// Bucket of its longest known prefix. It does not allocate and is safe for concurrent use.
+//
+// The path is URL.RawPath if set, else URL.Path; in the raw form an encoded slash stays inside its segment. It is
+// case-sensitive. One slash at its end means nothing; an empty segment before that matches nothing. In each segment a
+// literal beats a parameter, as long as the rest of the path fits an endpoint.
+//
+// The method matters to Bucket and Factor, which tell GET from all others. An empty method is GET, as in http.Request.
+func Match(method, path string) Route {
+	verb := verbOther
+	if method == "GET" || method == "" {
+		verb = verbGET
+	}
+	rest := strings.TrimPrefix(path, "/")
+	s := &states[0]
+	for more := rest != ""; more; {
+		var segment string
+		segment, rest, more = strings.Cut(rest, "/")
+		if more && rest == "" { // the slash at the end
+			more = false
+		}
+		next := s.next(segment)
+		if next == 0 {
+			return Route{
+				Template: s.rest,
+				Bucket:   buckets[s.restBucket[verb]],
+				Poll:     endsInPoll(path),
+			}
+		}
+		s = &states[next]
+	}
+	return Route{
+		Template: s.end,
+		Bucket:   buckets[s.endBucket[verb]],
+		Token:    s.flags&token != 0,
+		Factor:   s.flags&(factorGET<<verb) != 0,
+		Poll:     endsInPoll(path),
+	}
+}
+
+func endsInPoll(path string) bool {
+	return strings.HasSuffix(strings.TrimSuffix(path, "/"), "/poll")
+}
+
+// A state is all that the table knows of a path once some of its segments are read. Where a segment fits a literal and a
+// parameter, the state behind it stands for both, so that no reader ever has to come back and try the other.
+type state struct {
+	end, rest             string // Template if the path ends here; if it goes on to where no state is
+	firstEdge, lastEdge   uint16 // edges[firstEdge:lastEdge], by key
+	param                 uint16 // the state behind any other segment; 0 is none
+	endBucket, restBucket [2]uint8
+	flags                 uint8
+}
+
+// An edge leads to the state behind a literal segment.
+type edge struct {
+	key   uint32 // edgeKey(label)
+	to    uint16
+	label string
+}
+
+// edgeKey is a fingerprint of a segment, by which the edges of a state are sorted: comparing numbers is cheaper than
+// comparing strings. routegen computes the same.
+func edgeKey(segment string) uint32 {
+	n := len(segment)
+	return uint32(n)<<24 | uint32(segment[0])<<16 | uint32(segment[n/2])<<8 | uint32(segment[n-1])
+}
+
+// Indexes into a state's buckets.
+const (
+	verbGET = iota
+	verbOther
+)
+
+// A state's flags. factorOther is factorGET<<verbOther.
+const (
+	token uint8 = 1 << iota
+	factorGET
+	factorOther
+)
+
+// next returns the state behind a segment, 0 if there is none.
+func (s *state) next(segment string) uint16 {
+	if segment == "" {
+		return 0
+	}
+	key := edgeKey(segment)
+	lo, hi := int(s.firstEdge), int(s.lastEdge)
+	for lo < hi {
+		if mid := int(uint(lo+hi) >> 1); edges[mid].key < key {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	for end := int(s.lastEdge); lo < end && edges[lo].key == key; lo++ {
+		if edges[lo].label == segment {
+			return edges[lo].to
+		}
+	}
+	return s.param
+}

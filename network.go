@@ -1,0 +1,94 @@
+// This file judges network errors: what was sent, and whether sending again
+// can help.
+
+package oktaretry
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"sync/atomic"
+)
+
+// classifyNetwork says what an error of the base transport means.
+func classifyNetwork(err error, w *written) Classification {
+	return Classification{
+		Class:    ClassNetwork,
+		Terminal: terminal(err),
+		NotSent:  neverSent(err, w),
+	}
+}
+
+// terminal reports whether the same request would meet the same error again.
+func terminal(err error) bool {
+	var (
+		verification *tls.CertificateVerificationError
+		unknownCA    x509.UnknownAuthorityError
+		badHost      x509.HostnameError
+		badCert      x509.CertificateInvalidError
+		dns          *net.DNSError
+		address      *net.AddrError
+		escape       url.EscapeError
+		invalidHost  url.InvalidHostError
+	)
+	var broken *brokenBaseError
+	switch {
+	case errors.As(err, &broken):
+		return true
+	case errors.As(err, &verification), errors.As(err, &unknownCA), errors.As(err, &badHost), errors.As(err, &badCert):
+		return true
+	case errors.As(err, &dns):
+		return dns.IsNotFound && !dns.IsTemporary
+	case errors.As(err, &address), errors.As(err, &escape), errors.As(err, &invalidHost):
+		return true
+	case errors.Is(err, http.ErrSchemeMismatch), errors.Is(err, http.ErrNotSupported), errors.Is(err, http.ErrSkipAltProtocol):
+		return true
+	}
+	// net/http has no values for these. A change of its texts is caught by a
+	// test against the real thing.
+	text := err.Error()
+	for _, part := range []string{
+		"unsupported protocol scheme", "invalid header field", "invalid method", "no Host in request URL",
+		"nil Request.URL", "nil Request.Header", "with nil Body", "ContentLength=", "invalid trailer",
+	} {
+		if strings.Contains(text, part) {
+			return true
+		}
+	}
+	return false
+}
+
+// neverSent reports whether there is proof that nothing of the request was
+// written. A base that says nothing either way may have written it.
+func neverSent(err error, w *written) bool {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" {
+		return true
+	}
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		return true
+	}
+	return w != nil && w.sought.Load() && !w.got.Load()
+}
+
+// written is what a trace tells of an attempt: a base that looked for a
+// connection and never got one has written nothing.
+type written struct {
+	sought, got atomic.Bool
+}
+
+// watch returns a context that has w told, along with any trace of the
+// caller's.
+func (w *written) watch(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { w.sought.Store(true) },
+		GotConn: func(httptrace.GotConnInfo) { w.got.Store(true) },
+	})
+}

@@ -1,0 +1,42 @@
+// Package oktatest is a fake Okta for tests: real enough for Okta's own SDKs,
+// and as bad-tempered as a test needs it to be.
+//
+// It keeps users, groups, factors and a token endpoint; it counts requests in
+// fixed rate-limit windows and says so in Okta's headers; it answers what a
+// script tells it to, with any of Okta's error codes, any status, and the
+// faults that networks have; and it remembers what arrived.
+//
+//	srv := oktatest.NewServer(t, oktatest.WithUsers(250))
+//	srv.Script("GET /api/v1/users",
+//		oktatest.Code("E0000009"),            // 500, internal server error
+//		oktatest.EdgePage(503),               // HTML from the proxy in front
+//		oktatest.RateLimited(2*time.Second),  // 429, with the headers
+//		oktatest.Pass,                        // this one is let through …
+//		oktatest.Reset)                       // … and this connection breaks
+//	// … use srv.URL …
+//	if n := srv.Count("POST /api/v1/users"); n != 1 {
+//		t.Errorf("%d users created, want 1", n)
+//	}
+//
+// NewServer listens on a loopback port. Okta.Transport serves the same fake in
+// memory: in a bubble of testing/synctest, ten minutes of waiting for rate
+// limits then take no time at all.
+//
+// # What a request goes through
+//
+// Latency first (half of it), then the script that matches, if any; else the
+// concurrency limit, the rate limit of the request's bucket and the API; then
+// the other half of the latency. Every answer that Okta would have made
+// carries an X-Okta-Request-Id and a Date; those of limited endpoints also
+// X-Rate-Limit-Limit, -Remaining and -Reset, 2xx answers included.
+//
+// # What it is not
+//
+// It checks no signatures and no scopes, and knows no policies, apps or logs.
+// Lists understand the common part of q, filter and search. Paths that it does
+// not know answer 404 E0000008; WithHandler adds endpoints.
+//
+// What makes no sense (an unknown code, a malformed pattern, a bucket that does
+// not exist) panics where it is written, with a message that says what is wrong:
+// in a test that is the shortest way to the mistake.
+package oktatest

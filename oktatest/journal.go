@@ -1,0 +1,133 @@
+// This file keeps what arrived: the journal that tests read afterwards.
+
+package oktatest
+
+import (
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Request is one request as the fake received it.
+type Request struct {
+	Method   string
+	Path     string // as sent, escapes and all
+	RawQuery string
+	Host     string
+	Header   http.Header
+	Body     []byte // at most as much as WithBodyLimit says
+	BodySize int64  // all of it, also what was not kept
+	BodyErr  error  // what broke the reading of the body, if anything did
+
+	// Time is when the request arrived, by the clock of the program: the
+	// fake's own clock, which WithClockSkew shifts, is left out of it.
+	Time time.Time
+
+	// Bucket names the rate-limit bucket the request fell into; empty for
+	// endpoints without limits.
+	Bucket string
+
+	// Status is what was answered; 0 while no answer has been given, and for
+	// ever where the answer was a fault without a status (Hang, Reset, EOF).
+	Status int
+
+	// RequestID is the X-Okta-Request-Id given to the request, also where the
+	// answer did not carry it.
+	RequestID string
+}
+
+// journal is a ring of the last requests, with counts that outlive it.
+type journal struct {
+	keep int
+
+	mu       sync.Mutex
+	ring     []*Request
+	next     int // where the ring is overwritten once it is full
+	arrived  int
+	statuses map[int]int
+}
+
+// open notes that a request came in.
+func (j *journal) open(r *Request) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.arrived++
+	switch {
+	case j.keep == 0:
+	case len(j.ring) < j.keep:
+		j.ring = append(j.ring, r)
+	default:
+		j.ring[j.next] = r
+		j.next = (j.next + 1) % j.keep
+	}
+}
+
+// received notes its body.
+func (j *journal) received(r *Request, body []byte, size int64, err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	r.Body, r.BodySize, r.BodyErr = body, size, err
+}
+
+// answered notes its status.
+func (j *journal) answered(r *Request, status int) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if r.Status == 0 {
+		r.Status = status
+		j.statuses[status]++
+	}
+}
+
+// Requests returns what arrived, oldest first, as it stands now: at most as
+// many as WithJournal says. The slice is the caller's; Header and Body are
+// shared and must not be changed.
+func (o *Okta) Requests() []Request {
+	j := &o.journal
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	all := make([]Request, 0, len(j.ring))
+	for i := range j.ring {
+		all = append(all, *j.ring[(j.next+i)%len(j.ring)])
+	}
+	return all
+}
+
+// RequestsTo is Requests, only those that match the pattern ("GET
+// /api/v1/users/{id}"; see Script for what can be said).
+func (o *Okta) RequestsTo(pattern string) []Request {
+	p := mustPattern(pattern)
+	return slices.DeleteFunc(o.Requests(), func(r Request) bool {
+		return !p.match(r.Method, segments(r.Path))
+	})
+}
+
+// Count is the number of requests in the journal that match the pattern.
+func (o *Okta) Count(pattern string) int {
+	return len(o.RequestsTo(pattern))
+}
+
+// Arrived is the number of requests since the fake was made or Forget was
+// called, also with the journal off.
+func (o *Okta) Arrived() int {
+	o.journal.mu.Lock()
+	defer o.journal.mu.Unlock()
+	return o.journal.arrived
+}
+
+// Answered is the number of answers with that status since the fake was made
+// or Forget was called, also with the journal off.
+func (o *Okta) Answered(status int) int {
+	o.journal.mu.Lock()
+	defer o.journal.mu.Unlock()
+	return o.journal.statuses[status]
+}
+
+// Forget empties the journal and its counts.
+func (o *Okta) Forget() {
+	j := &o.journal
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.ring, j.next, j.arrived, j.statuses = nil, 0, 0, map[int]int{}
+}

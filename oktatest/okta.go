@@ -1,0 +1,258 @@
+// This file holds the fake itself: how a request flows through it.
+
+package oktatest
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// Okta is a fake Okta org: an http.Handler with users, groups, factors, a
+// token endpoint, rate limits, scripts and a journal. All of its methods are
+// safe for concurrent use. It holds no lock while it waits or writes, starts
+// no goroutines, and knows the time only from time.Now and timers, so that it
+// lives in the virtual time of testing/synctest when served by Transport.
+type Okta struct {
+	cfg     config
+	routes  []route
+	limits  *limiter
+	scripts scriptBook
+	journal journal
+
+	directory directory
+	factors   factors
+	oauth     oauth
+
+	latency  atomic.Int64
+	inFlight atomic.Int64
+	ids      atomic.Uint64
+}
+
+// New makes a fake Okta. It panics if an option makes no sense, and says which.
+func New(opts ...Option) *Okta {
+	cfg := defaultConfig()
+	for _, opt := range opts {
+		if opt == nil {
+			panic("oktatest: New: a nil option")
+		}
+		opt(&cfg)
+	}
+	o := &Okta{cfg: cfg}
+	o.limits = cfg.limiter()
+	o.journal = journal{keep: cfg.journal, statuses: map[int]int{}}
+	o.latency.Store(int64(cfg.latency))
+	o.oauth.init()
+	o.factors.init(cfg)
+	o.directory.init(o.now(), cfg.users, cfg.groups)
+	o.routes = append(cfg.routes, o.api()...)
+	return o
+}
+
+// now is the fake's own clock.
+func (o *Okta) now() time.Time { return time.Now().Add(o.cfg.skew) }
+
+// SetLatency changes what WithLatency has set, for requests yet to come.
+func (o *Okta) SetLatency(d time.Duration) { o.latency.Store(int64(max(0, d))) }
+
+// call is one request on its way.
+type call struct {
+	o       *Okta
+	r       *http.Request
+	segs    []string
+	vars    []string // what the {…} of the route's pattern stand for
+	body    []byte
+	id      string // its X-Okta-Request-Id
+	bucket  int
+	crowded bool // too many others are in flight
+	entry   *Request
+}
+
+// ServeHTTP answers one request: the script that matches it, or else the API
+// as far as rate limits let it.
+func (o *Okta) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	segs := segments(r.URL.EscapedPath())
+	step := o.scripts.next(r.Method, segs)
+	if m := inMemory(w); m != nil {
+		if isRefused(step) {
+			m.refuse()
+			return
+		}
+		m.accept()
+	}
+	c := &call{o: o, r: r, segs: segs, id: o.newID("req"), bucket: o.limits.table.of(r.Method, segs)}
+	c.arrive()
+
+	if c.crowded = !o.enter(); !c.crowded {
+		defer o.inFlight.Add(-1)
+	}
+
+	if !isEarly(step) && !c.readBody() {
+		c.deliver(w, &reply{fault: faultGone})
+		return
+	}
+	if step == nil {
+		step = Pass
+	}
+	// Half of the latency lies before the decision and half after it: by the
+	// time an answer is read, its Date is a little old.
+	latency := time.Duration(o.latency.Load())
+	if o.cfg.latencyOf != nil {
+		latency = o.cfg.latencyOf(r)
+	}
+	c.wait(latency / 2)
+	rep := step.reply(c)
+	c.wait(latency - latency/2)
+	if r.Context().Err() != nil && rep.handler == nil {
+		rep = &reply{fault: faultGone}
+	}
+	c.deliver(w, rep)
+}
+
+// enter counts a request as in flight, unless too many are.
+func (o *Okta) enter() bool {
+	for {
+		n := o.inFlight.Load()
+		if o.cfg.concurrency > 0 && n >= int64(o.cfg.concurrency) {
+			return false
+		}
+		if o.inFlight.CompareAndSwap(n, n+1) {
+			return true
+		}
+	}
+}
+
+// normal answers a request by the rules: limits first, then the API.
+func (o *Okta) normal(c *call) *reply {
+	now := o.now()
+	header := http.Header{}
+	c.stamp(header, now)
+	var rep *reply
+	if c.crowded && !o.limits.table.unlimited(c.bucket) {
+		rep = c.fail("E0000047")
+		concurrencyRate(now).stamp(header)
+	} else {
+		rate, limited, ok := o.limits.take(c.bucket, c.credential(), now, false)
+		if limited {
+			rate.stamp(header)
+		}
+		if ok {
+			rep = o.serve(c)
+		} else {
+			rep = c.fail("E0000047")
+		}
+	}
+	for k, vs := range header {
+		rep.header[k] = vs
+	}
+	return rep
+}
+
+// stamp sets what every answer of Okta's carries.
+func (c *call) stamp(h http.Header, now time.Time) {
+	h.Set("Date", httpDate(now))
+	h.Set("X-Okta-Request-Id", c.id)
+}
+
+func httpDate(t time.Time) string { return t.UTC().Format(http.TimeFormat) }
+
+// credential tells one token from another, for limits per credential.
+func (c *call) credential() string { return c.r.Header.Get("Authorization") }
+
+// base is the scheme and host that the request was sent to.
+func (c *call) base() string {
+	if c.r.TLS != nil {
+		return "https://" + c.r.Host
+	}
+	return "http://" + c.r.Host
+}
+
+// wait waits for d, and tells whether the caller is still there.
+func (c *call) wait(d time.Duration) bool {
+	ctx := c.r.Context()
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (c *call) arrive() {
+	c.entry = &Request{
+		Method:    c.r.Method,
+		Path:      c.r.URL.EscapedPath(),
+		RawQuery:  c.r.URL.RawQuery,
+		Host:      c.r.Host,
+		Time:      time.Now(),
+		RequestID: c.id,
+	}
+	if c.o.cfg.journal > 0 {
+		c.entry.Header = c.r.Header.Clone()
+	}
+	if c.bucket >= 0 {
+		c.entry.Bucket = c.o.limits.table.buckets[c.bucket].Name
+	}
+	c.o.journal.open(c.entry)
+}
+
+func (c *call) answered(status int) {
+	if status != 0 {
+		c.o.journal.answered(c.entry, status)
+	}
+}
+
+// readBody takes in the whole body, keeping no more than the limit, and tells
+// whether it arrived whole.
+func (c *call) readBody() bool {
+	if c.r.Body == nil || c.r.Body == http.NoBody {
+		return true
+	}
+	body, err := io.ReadAll(io.LimitReader(c.r.Body, c.o.cfg.bodyLimit))
+	size := int64(len(body))
+	if err == nil {
+		var more int64
+		more, err = io.Copy(io.Discard, c.r.Body)
+		size += more
+	}
+	c.body = body
+	c.r.Body = io.NopCloser(bytes.NewReader(body))
+	c.o.journal.received(c.entry, body, size, err)
+	return err == nil
+}
+
+const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// newID makes an id that this fake has not used yet: the prefix and 17
+// characters, as Okta's own. The same calls in the same order give the same ids.
+func (o *Okta) newID(prefix string) string {
+	return numberedID(prefix, o.ids.Add(1))
+}
+
+// numberedID scatters n over 17 characters, one to one, so that ids look as
+// unlike each other as Okta's.
+func numberedID(prefix string, n uint64) string {
+	x := n * 0x9e3779b97f4a7c15 // splitmix64: a permutation of the 64-bit numbers
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	x ^= x >> 31
+	y := x ^ 0x5851f42d4c957f2d // for the places that 64 bits leave
+	b := make([]byte, len(prefix)+17)
+	copy(b, prefix)
+	for i := range 11 {
+		b[len(b)-1-i] = base62[x%62]
+		x /= 62
+	}
+	for i := range 6 {
+		b[len(prefix)+i] = base62[y%62]
+		y /= 62
+	}
+	return string(b)
+}

@@ -1,0 +1,199 @@
+// This file makes replies in Okta's JSON, and finds who makes them.
+
+package oktatest
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// route is one endpoint of the fake's API.
+type route struct {
+	pattern
+	reply func(*call) *reply
+}
+
+// api lists the endpoints, in the order in which they are tried.
+func (o *Okta) api() []route {
+	var all []route
+	add := func(p string, f func(*call) *reply) { all = append(all, route{mustPattern(p), f}) }
+	o.userRoutes(add)
+	o.groupRoutes(add)
+	o.factorRoutes(add)
+	o.oauthRoutes(add)
+	empty := func(c *call) *reply { return c.json(http.StatusOK, []any{}) }
+	add("GET /api/v1/apps", empty)
+	add("GET /api/v1/logs", empty)
+	return all
+}
+
+// serve answers by the API, limits apart.
+func (o *Okta) serve(c *call) *reply {
+	if refusal := o.authorize(c); refusal != nil {
+		return refusal
+	}
+	known := false
+	for _, rt := range o.routes {
+		if rt.match(c.r.Method, c.segs) {
+			c.vars = c.vars[:0]
+			for i, s := range rt.segs {
+				if isVariable(s) {
+					c.vars = append(c.vars, c.segs[i])
+				}
+			}
+			return rt.reply(c)
+		}
+		rt.method = ""
+		known = known || rt.match(c.r.Method, c.segs)
+	}
+	if known {
+		return c.fail("E0000022")
+	}
+	return c.fail("E0000008")
+}
+
+// authorize refuses a request without a credential, if one is required.
+func (o *Okta) authorize(c *call) *reply {
+	api := len(c.segs) > 1 && c.segs[0] == "api" && c.segs[1] == "v1"
+	if !api {
+		return nil
+	}
+	if refusal := o.oauth.replayed(c); refusal != nil {
+		return refusal
+	}
+	if !o.cfg.auth {
+		return nil
+	}
+	credential := c.credential()
+	scheme, token, _ := strings.Cut(credential, " ")
+	known := slices.Contains([]string{"SSWS", "Bearer", "DPoP"}, scheme) && token != ""
+	if known && len(o.cfg.credentials) > 0 {
+		known = slices.Contains(o.cfg.credentials, credential) || o.oauth.issued(token)
+	}
+	if !known {
+		return c.fail("E0000011")
+	}
+	return nil
+}
+
+// record runs a handler of the user's and keeps its answer.
+func (c *call) record(h http.Handler) *reply {
+	w := &recorder{header: http.Header{}}
+	h.ServeHTTP(w, c.r)
+	w.WriteHeader(http.StatusOK) // if the handler has not
+	return &reply{status: w.status, header: w.sent, body: w.body.Bytes()}
+}
+
+// recorder is a ResponseWriter into memory.
+type recorder struct {
+	header http.Header
+	status int
+	sent   http.Header // the header as it stood when the status was written
+	body   bytes.Buffer
+}
+
+func (w *recorder) Header() http.Header { return w.header }
+
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 && status >= 200 {
+		w.status, w.sent = status, w.header.Clone()
+	}
+}
+
+func (w *recorder) Write(b []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	return w.body.Write(b)
+}
+
+func (w *recorder) Flush() { w.WriteHeader(http.StatusOK) }
+
+// oktaError is an error in Okta's form. Link and ID are filled in.
+type oktaError struct {
+	Code    string       `json:"errorCode"`
+	Summary string       `json:"errorSummary"`
+	Link    string       `json:"errorLink"`
+	ID      string       `json:"errorId"`
+	Causes  []errorCause `json:"errorCauses"`
+	Links   links        `json:"_links,omitempty"`
+}
+
+type errorCause struct {
+	Summary string `json:"errorSummary"`
+}
+
+func causes(summaries []string) []errorCause {
+	all := []errorCause{}
+	for _, s := range summaries {
+		all = append(all, errorCause{s})
+	}
+	return all
+}
+
+// fail replies with one of Okta's codes, its documented status and summary.
+func (c *call) fail(code string, causedBy ...string) *reply {
+	e, _ := LookupCode(code)
+	return c.errorReply(e.Status, oktaError{Code: code, Summary: e.summary(), Causes: causes(causedBy)})
+}
+
+// invalid replies that a field of the body is not acceptable.
+func (c *call) invalid(field, why string) *reply {
+	e := oktaError{Code: "E0000001", Summary: "Api validation failed: " + field,
+		Causes: causes([]string{field + ": " + why})}
+	return c.errorReply(http.StatusBadRequest, e)
+}
+
+// missing replies that there is no such resource.
+func (c *call) missing(id, kind string) *reply {
+	e := oktaError{Code: "E0000007", Causes: causes(nil),
+		Summary: "Not found: Resource not found: " + id + " (" + kind + ")"}
+	return c.errorReply(http.StatusNotFound, e)
+}
+
+func (c *call) errorReply(status int, e oktaError) *reply {
+	e.Link, e.ID = e.Code, c.o.newID("oae")
+	return c.json(status, e)
+}
+
+func (c *call) json(status int, v any) *reply {
+	return &reply{
+		status: status,
+		header: http.Header{"Content-Type": {"application/json"}},
+		body:   []byte(encode(v)),
+	}
+}
+
+func (c *call) noContent() *reply {
+	return &reply{status: http.StatusNoContent, header: http.Header{}}
+}
+
+// decode reads the request's body, or replies that it cannot be read.
+func (c *call) decode(v any) *reply {
+	if err := json.Unmarshal(c.body, v); err != nil {
+		return c.fail("E0000003")
+	}
+	return nil
+}
+
+func encode(v any) string {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		panic("oktatest: " + err.Error()) // only ever called with our own types
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// links is Okta's _links.
+type links map[string]any
+
+func link(href string, methods ...string) map[string]any {
+	l := map[string]any{"href": href}
+	if len(methods) > 0 {
+		l["hints"] = map[string]any{"allow": methods}
+	}
+	return l
+}

@@ -1,0 +1,209 @@
+// This file holds the options: of a Transport at its construction, and of a
+// single call through its context.
+
+package oktaretry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// Option configures a [Transport]. The functions of this package that return
+// an Option are the only ones.
+type Option interface {
+	apply(*config) error
+}
+
+type optionFunc func(*config) error
+
+func (f optionFunc) apply(c *config) error { return f(c) }
+
+// config is what the options add up to.
+type config struct {
+	policy       Policy
+	prepareRetry func(*http.Request) error
+	tracers      trace.TracerProvider
+	meters       metric.MeterProvider
+	propagators  propagation.TextMapPropagator
+	logger       *slog.Logger
+}
+
+// newConfig applies the options and reports everything that is wrong with
+// them at once.
+func newConfig(opts []Option) (config, error) {
+	c := config{policy: DefaultPolicy()}
+	var bad []error
+	for i, o := range opts {
+		if o == nil {
+			bad = append(bad, fmt.Errorf("oktaretry: option %d is nil", i+1))
+			continue
+		}
+		bad = append(bad, o.apply(&c))
+	}
+	return c, errors.Join(bad...)
+}
+
+// WithPolicy sets the policy; [DefaultPolicy] without it. See also
+// [Transport.SetPolicy].
+func WithPolicy(p Policy) Option {
+	return optionFunc(func(c *config) error {
+		c.policy = p.clone()
+		return p.Validate()
+	})
+}
+
+// WithTracerProvider sets where spans go; the global provider without it.
+func WithTracerProvider(p trace.TracerProvider) Option {
+	return optionFunc(func(c *config) error {
+		c.tracers = p
+		return notNil("WithTracerProvider", p == nil)
+	})
+}
+
+// WithMeterProvider sets where metrics go; the global provider without it.
+func WithMeterProvider(p metric.MeterProvider) Option {
+	return optionFunc(func(c *config) error {
+		c.meters = p
+		return notNil("WithMeterProvider", p == nil)
+	})
+}
+
+// WithPropagators sets how the trace context is written into the headers of
+// each attempt; the global propagators without it.
+func WithPropagators(p propagation.TextMapPropagator) Option {
+	return optionFunc(func(c *config) error {
+		c.propagators = p
+		return notNil("WithPropagators", p == nil)
+	})
+}
+
+// WithLogger logs each wait of a second and more, each call that was given up
+// and each change of a circuit. Nothing is logged without it.
+func WithLogger(l *slog.Logger) Option {
+	return optionFunc(func(c *config) error {
+		c.logger = l
+		return notNil("WithLogger", l == nil)
+	})
+}
+
+// WithPrepareRetry sets a hook that runs before each resend on the request
+// about to be sent, which is the call's own and may be changed: sign it anew
+// there. With it, requests with a DPoP header are resent like others. It must
+// be safe for concurrent use. An error ends the call and is returned, wrapped.
+func WithPrepareRetry(hook func(*http.Request) error) Option {
+	return optionFunc(func(c *config) error {
+		c.prepareRetry = hook
+		return notNil("WithPrepareRetry", hook == nil)
+	})
+}
+
+func notNil(option string, isNil bool) error {
+	if isNil {
+		return fmt.Errorf("oktaretry: %s: is nil", option)
+	}
+	return nil
+}
+
+// Priority orders the calls that wait for the same rate limit.
+type Priority uint8
+
+const (
+	// PriorityInteractive is for calls that a person waits for. The default.
+	PriorityInteractive Priority = iota
+	// PriorityBackground is for syncs and jobs: they let interactive calls go
+	// first.
+	PriorityBackground
+)
+
+// callOptions is what a context says about its calls.
+type callOptions struct {
+	recorder   *Recorder
+	idempotent bool
+	noRetry    bool
+	priority   Priority
+	rules      map[string]Rule
+	err        error // what is wrong with the options; the call fails with it
+}
+
+type callKey struct{}
+
+// callOptionsOf returns the options of ctx, read-only.
+func callOptionsOf(ctx context.Context) *callOptions {
+	if o, ok := ctx.Value(callKey{}).(*callOptions); ok {
+		return o
+	}
+	return &noCallOptions
+}
+
+var noCallOptions callOptions
+
+// withCallOptions returns ctx with a changed copy of its options, so that all
+// of them cost one look-up a call.
+func withCallOptions(ctx context.Context, change func(*callOptions)) context.Context {
+	o := *callOptionsOf(ctx)
+	change(&o)
+	return context.WithValue(ctx, callKey{}, &o)
+}
+
+// WithIdempotent says that the calls of ctx may be repeated whatever their
+// method: doing the work twice does no harm.
+func WithIdempotent(ctx context.Context) context.Context {
+	return withCallOptions(ctx, func(o *callOptions) { o.idempotent = true })
+}
+
+// WithNoRetry has the calls of ctx sent once and their answer handed back as
+// it is; pacing and circuits still apply. A 429 comes back as a
+// [*RateLimitError] all the same, unless Policy.ReturnRateLimited is set.
+func WithNoRetry(ctx context.Context) context.Context {
+	return withCallOptions(ctx, func(o *callOptions) { o.noRetry = true })
+}
+
+// WithPriority orders the calls of ctx among those that wait for the same rate
+// limit. An unknown priority fails the call.
+func WithPriority(ctx context.Context, p Priority) context.Context {
+	return withCallOptions(ctx, func(o *callOptions) {
+		if p > PriorityBackground {
+			o.err = errors.Join(o.err, fmt.Errorf("oktaretry: WithPriority: there is no priority %d", p))
+		}
+		o.priority = p
+	})
+}
+
+// WithRule sets a rule for the calls of ctx, before those of the policy. The
+// key is an error code ("E0000009", "server_error") or a class by name
+// ("server-error"); a rule for a code comes before one for its class. A bad
+// key or rule fails the call, with an error that names it.
+func WithRule(ctx context.Context, key string, r Rule) context.Context {
+	return withCallOptions(ctx, func(o *callOptions) {
+		var bad problems
+		if class, ok := classNamed(key); ok {
+			bad.rule("WithRule["+key+"]", r, class, 0)
+		} else {
+			bad.codeRule("WithRule["+key+"]", key, r)
+		}
+		o.err = errors.Join(o.err, errors.Join(bad...))
+		o.rules = maps.Clone(o.rules)
+		if o.rules == nil {
+			o.rules = make(map[string]Rule)
+		}
+		o.rules[key] = r
+	})
+}
+
+// classNamed returns the class of a name that WithRule takes.
+func classNamed(name string) (Class, bool) {
+	for class := ClassRateLimited; class <= ClassNetwork; class++ {
+		if class.String() == name {
+			return class, true
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,129 @@
+// This file reads the start of a body and puts it back, within a bound of
+// size and of time.
+
+package oktaretry
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// peek returns up to peekLimit bytes of resp's body, as many as came within
+// peekTimeout, and replaces resp.Body by one that yields all of it again.
+// Peeking a second time returns the same bytes without reading.
+func peek(resp *http.Response) []byte {
+	if p, ok := resp.Body.(*peekedBody); ok {
+		return p.snapshot()
+	}
+	if resp.Body == nil || resp.Body == http.NoBody || resp.ContentLength == 0 {
+		return nil
+	}
+	p := &peekedBody{src: resp.Body, done: make(chan struct{})}
+	if n := resp.ContentLength; n > 0 && n < peekLimit {
+		p.buf = make([]byte, 0, n+1) // one more, so that the end is seen in the same read
+	}
+	resp.Body = p
+	// Only another goroutine can stop waiting for a Read. It ends with that
+	// Read: when bytes come, or when the body is closed.
+	go p.fill()
+	timer := time.NewTimer(peekTimeout)
+	select {
+	case <-p.done:
+		timer.Stop()
+	case <-timer.C:
+	}
+	return p.snapshot()
+}
+
+// peekedBody yields what fill has read and then the rest of src.
+type peekedBody struct {
+	src  io.ReadCloser
+	done chan struct{} // closed when fill has ended
+
+	mu  sync.Mutex
+	buf []byte // guarded by mu until done is closed
+
+	// Set by fill before it closes done.
+	err   error // what reading ended with; nil when the limit was reached first
+	panic any   // what src.Read panicked with
+
+	off    int // how much of buf the reader has had
+	closed atomic.Bool
+	freed  sync.Once
+}
+
+// fill reads src up to the limit, its end or its first error.
+func (p *peekedBody) fill() {
+	defer close(p.done)
+	defer func() { p.panic = recover() }()
+	buf := p.buf
+	for len(buf) < peekLimit {
+		if len(buf) == cap(buf) {
+			grown := make([]byte, len(buf), min(max(512, 2*cap(buf)), peekLimit))
+			copy(grown, buf)
+			buf = grown
+		}
+		n, err := p.src.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		p.mu.Lock()
+		p.buf = buf
+		p.mu.Unlock()
+		if err != nil {
+			p.err = err
+			return
+		}
+	}
+}
+
+// snapshot returns what has come so far. Later bytes land behind it, so it
+// stays valid while fill goes on.
+func (p *peekedBody) snapshot() []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.buf
+}
+
+// whole reports whether the body's end is already in memory, so that nothing
+// of it is left on the connection.
+func (p *peekedBody) whole() bool {
+	select {
+	case <-p.done:
+		return errors.Is(p.err, io.EOF)
+	default:
+		return false
+	}
+}
+
+func (p *peekedBody) Read(b []byte) (int, error) {
+	if p.closed.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	<-p.done
+	if p.panic != nil {
+		panic(p.panic)
+	}
+	if p.off < len(p.buf) {
+		n := copy(b, p.buf[p.off:])
+		p.off += n
+		return n, nil
+	}
+	if p.err != nil {
+		return 0, p.err
+	}
+	return p.src.Read(b)
+}
+
+func (p *peekedBody) Close() error {
+	p.closed.Store(true)
+	return p.free()
+}
+
+// free closes src. What is in memory can still be read.
+func (p *peekedBody) free() (err error) {
+	p.freed.Do(func() { err = p.src.Close() })
+	return err
+}

@@ -1,0 +1,379 @@
+// This file holds the policy: rules as data, that a user can change, check and
+// print.
+
+package oktaretry
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// Action is what a [Rule] does with an answer.
+type Action uint8
+
+const (
+	FailFast Action = iota // hand the answer back at once
+	Backoff                // wait, then send the request again
+	Poll                   // ask for the result until there is one; for ClassPending only
+)
+
+var actionNames = [...]string{"fail-fast", "backoff", "poll"}
+
+// String returns "fail-fast", "backoff" or "poll".
+func (a Action) String() string {
+	if int(a) < len(actionNames) {
+		return actionNames[a]
+	}
+	return fmt.Sprintf("Action(%d)", uint8(a))
+}
+
+// Scope says which circuit breaker an answer counts against.
+type Scope uint8
+
+const (
+	TripsNothing  Scope = iota // none
+	TripsEndpoint              // the circuit of this host, method and path template
+	TripsHost                  // the circuit of the whole host
+)
+
+var scopeNames = [...]string{"nothing", "endpoint", "host"}
+
+// String returns "nothing", "endpoint" or "host".
+func (s Scope) String() string {
+	if int(s) < len(scopeNames) {
+		return scopeNames[s]
+	}
+	return fmt.Sprintf("Scope(%d)", uint8(s))
+}
+
+// Rule says what happens after an answer. The zero Rule hands the answer back
+// at once and counts against no circuit.
+type Rule struct {
+	Action Action
+
+	// MaxAttempts is how many answers of one call this rule may judge; the
+	// last one is handed back. 0: no cap of this kind.
+	MaxAttempts int
+	// MaxElapsed is how long this rule may keep a call, counted from when it
+	// first applied. A wait that would end later is not begun. 0: no cap of
+	// this kind. The context's deadline always counts.
+	MaxElapsed time.Duration
+
+	// InitialWait, Multiplier, MaxWait and Jitter shape the computed wait:
+	// InitialWait, growing by Multiplier up to MaxWait, each time varied at
+	// random by ± the Jitter share of it. With Poll they shape the interval.
+	InitialWait time.Duration
+	MaxWait     time.Duration
+	Multiplier  float64 // 1 or more
+	Jitter      float64 // 0 to 1
+
+	// MinWait is the least time to wait before the next attempt, also when
+	// Okta's headers name less. 0 means what the code's own text asks for:
+	// 30 s for E0000109, see [Lookup].
+	MinWait time.Duration
+
+	// AnyMethod lets requests be sent again that aren't idempotent. It is for
+	// answers which say that Okta refused the request unprocessed.
+	AnyMethod bool
+
+	// Trips says which circuit the answer counts against.
+	Trips Scope
+}
+
+// Pace bounds how fast calls go out.
+type Pace struct {
+	// MaxRate is a ceiling in calls a second for each host, resends included.
+	// 0: none. Calls above it wait their turn, which counts like any wait for
+	// a rate limit.
+	MaxRate float64
+	// Burst is how many calls may go at once under MaxRate; 1 at least.
+	Burst int
+}
+
+// Breaker shapes the circuit breakers, one for each endpoint and one for each
+// host.
+type Breaker struct {
+	// Disabled switches circuit breaking off.
+	Disabled bool
+	// Window is the rolling time in which answers are counted.
+	Window time.Duration
+	// MinCalls is how many successes and failures a window must hold before a
+	// circuit can open.
+	MinCalls int
+	// FailureRatio opens the circuit when this share of them failed; above 0,
+	// at most 1.
+	FailureRatio float64
+	// OpenFor is how long an open circuit refuses before it lets a probe out.
+	OpenFor time.Duration
+	// Probes is how many calls a half-open circuit lets out at once, and how
+	// many successes in a row close it.
+	Probes int
+	// ProbeTimeout is how long a probe holds its place. One that has not
+	// answered by then no longer blocks others.
+	ProbeTimeout time.Duration
+}
+
+// Budget caps resends after server and network errors, for each host, so that
+// retries never multiply an outage: every call deposits Ratio of a resend,
+// and deposits expire after TTL. Waits that Okta itself ordered don't draw on
+// it.
+type Budget struct {
+	// Disabled lifts the cap.
+	Disabled bool
+	// Ratio is how many resends each call pays for.
+	Ratio float64
+	// Reserve is how many resends a second are allowed on top, so that a
+	// program with few calls can retry at all.
+	Reserve float64
+	// TTL is how long a deposit lasts; whole seconds, at most a minute.
+	TTL time.Duration
+}
+
+// Policy says what to do with each class and code. Start from
+// [DefaultPolicy] and change fields; the zero Policy is refused.
+type Policy struct {
+	// The rule of each class; what a code's own text asks for comes on top,
+	// see [Policy.RuleFor].
+	RateLimited, ServerError, ClientError, Pending, Network Rule
+
+	// Codes holds rules for single codes ("E0000112", "server_error"). Such a
+	// rule replaces the class's rule as a whole.
+	Codes map[string]Rule
+
+	Pace    Pace
+	Breaker Breaker
+	Budget  Budget
+
+	// AttemptTimeout bounds each attempt until its response headers are
+	// there; after that its body may take its time. 0: no bound.
+	AttemptTimeout time.Duration
+
+	// PollFactors also polls factor answers of 200 and 201 that say
+	// factorResult WAITING and link to their result. SDK programs usually
+	// poll themselves, so it is off by default.
+	PollFactors bool
+
+	// ReturnRateLimited hands a final 429 back as Okta's response instead of
+	// as a [*RateLimitError]. The Okta SDKs destroy such a response.
+	ReturnRateLimited bool
+
+	// MaxCapture is how many bytes of a request body without GetBody are kept
+	// while it is sent, so that it can be sent again. A larger body is sent
+	// once. 0: none are kept.
+	MaxCapture int64
+}
+
+// DefaultPolicy returns the policy of a Transport that is given none: every
+// wait is bounded, only what is safe to repeat is repeated.
+func DefaultPolicy() Policy {
+	return Policy{
+		RateLimited: Rule{
+			Action: Backoff, MaxElapsed: 10 * time.Minute,
+			InitialWait: time.Second, MaxWait: time.Minute, Multiplier: 2, Jitter: 0.5,
+			AnyMethod: true,
+		},
+		ServerError: Rule{
+			Action: Backoff, MaxAttempts: 4, MaxElapsed: 30 * time.Second,
+			InitialWait: 500 * time.Millisecond, MaxWait: 8 * time.Second, Multiplier: 2, Jitter: 0.5,
+			Trips: TripsHost,
+		},
+		// The waits serve who switches retrying on, for the class or a code.
+		ClientError: Rule{
+			Action: FailFast, MaxAttempts: 4, MaxElapsed: 10 * time.Minute,
+			InitialWait: time.Second, MaxWait: 30 * time.Second, Multiplier: 2, Jitter: 0.5,
+		},
+		Pending: Rule{
+			Action: Poll, MaxElapsed: 5 * time.Minute,
+			InitialWait: 4 * time.Second, MaxWait: 4 * time.Second, Multiplier: 1,
+		},
+		Network: Rule{
+			Action: Backoff, MaxAttempts: 4, MaxElapsed: 3 * time.Minute,
+			InitialWait: 500 * time.Millisecond, MaxWait: 8 * time.Second, Multiplier: 2, Jitter: 0.5,
+			Trips: TripsHost,
+		},
+		Pace: Pace{Burst: 1},
+		Breaker: Breaker{
+			Window: 30 * time.Second, MinCalls: 20, FailureRatio: 0.5,
+			OpenFor: 5 * time.Second, Probes: 1, ProbeTimeout: 10 * time.Second,
+		},
+		Budget:         Budget{Ratio: 0.5, Reserve: 2, TTL: 10 * time.Second},
+		AttemptTimeout: time.Minute,
+		MaxCapture:     1 << 20,
+	}
+}
+
+// RuleFor returns the rule that p applies to an answer: the one in p.Codes,
+// else its class's rule with what the code's own text asks for on top (a least
+// wait, a narrower circuit, no retry where none can help). In either, a
+// MinWait of 0 becomes the wait that the code's text asks for. The class is
+// the code's where the catalogue knows the code. [WithRule] comes before all
+// of this.
+func (p Policy) RuleFor(c Classification) Rule {
+	r, _ := p.ruleFor(c, nil)
+	return r
+}
+
+// ruleFor is RuleFor with the rules that one call brings along. It also names
+// the rule, so that a call can count how often it has judged: by code, else by
+// class.
+func (p *Policy) ruleFor(c Classification, own map[string]Rule) (Rule, string) {
+	e, known := lookup(c.Code)
+	class := c.Class
+	var asks overlay
+	switch {
+	case known:
+		class, asks = e.class, e.overlay
+	case c.Terminal:
+		asks = overlay{failFast: true, narrow: true}
+	case class == ClassServerError:
+		asks = statusOverlay(c.Status)
+	}
+	name := class.String()
+
+	if c.Code != "" {
+		if r, ok := own[c.Code]; ok {
+			return asks.floor(r), c.Code
+		}
+	}
+	if r, ok := own[name]; ok {
+		return asks.apply(r), name
+	}
+	if c.Code != "" {
+		if r, ok := p.Codes[c.Code]; ok {
+			return asks.floor(r), c.Code
+		}
+	}
+	return asks.apply(p.classRule(class)), name
+}
+
+// classRule returns the class's own rule. Success has none: it is handed back.
+func (p *Policy) classRule(class Class) Rule {
+	switch class {
+	case ClassRateLimited:
+		return p.RateLimited
+	case ClassServerError:
+		return p.ServerError
+	case ClassClientError:
+		return p.ClientError
+	case ClassPending:
+		return p.Pending
+	case ClassNetwork:
+		return p.Network
+	}
+	return Rule{}
+}
+
+// clone returns a policy that shares no map with p, so that a user's later
+// change of theirs doesn't reach a running Transport.
+func (p Policy) clone() Policy {
+	p.Codes = maps.Clone(p.Codes)
+	return p
+}
+
+// String returns the policy as a table: a row for each class, then one for
+// each code whose rule differs from its class's, the user's own marked by *.
+func (p Policy) String() string {
+	var b strings.Builder
+	w := tabwriter.NewWriter(&b, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "answer\tstatus\taction\tattempts\tfor at most\twait\tat least\tmethods\ttrips\tname")
+	for class := ClassRateLimited; class <= ClassNetwork; class++ {
+		writeRule(w, class.String(), "", p.classRule(class), "")
+	}
+	for info := range Codes() {
+		_, own := p.Codes[info.Code]
+		r, base := p.RuleFor(Classification{Class: info.Class, Code: info.Code, Status: info.Status}), p.classRule(info.Class)
+		switch {
+		case own:
+			writeRule(w, info.Code+" *", status(info.Status), r, info.Name)
+		case r.Action == FailFast && base.Action == FailFast && r.Trips == base.Trips:
+			// It differs only in what would hold if it were retried.
+		case r != base:
+			writeRule(w, info.Code, status(info.Status), r, info.Name)
+		}
+	}
+	for _, code := range slices.Sorted(maps.Keys(p.Codes)) {
+		if _, known := lookup(code); !known {
+			writeRule(w, code+" *", "", p.Codes[code], "")
+		}
+	}
+	w.Flush()
+	fmt.Fprintf(&b, "attempt timeout %s, poll factors %t, a final 429 comes back as %s, captures up to %d bytes of a body\n",
+		orNone(p.AttemptTimeout), p.PollFactors, map[bool]string{true: "a response", false: "an error"}[p.ReturnRateLimited], p.MaxCapture)
+	if p.Pace.MaxRate > 0 {
+		fmt.Fprintf(&b, "pace: at most %g calls/s a host, %d at once\n", p.Pace.MaxRate, max(p.Pace.Burst, 1))
+	}
+	if p.Breaker.Disabled {
+		b.WriteString("circuits: off\n")
+	} else {
+		fmt.Fprintf(&b, "circuits: open for %s when %g%% of at least %d answers in %s failed, then %d at a time\n",
+			p.Breaker.OpenFor, 100*p.Breaker.FailureRatio, p.Breaker.MinCalls, p.Breaker.Window, p.Breaker.Probes)
+	}
+	if p.Budget.Disabled {
+		b.WriteString("budget: off\n")
+	} else {
+		fmt.Fprintf(&b, "budget: %g resends a call and %g a second, kept for %s\n", p.Budget.Ratio, p.Budget.Reserve, p.Budget.TTL)
+	}
+	return b.String()
+}
+
+func writeRule(w *tabwriter.Writer, answer, status string, r Rule, name string) {
+	if r.Action == FailFast {
+		fmt.Fprintf(w, "%s\t%s\t%s\t1\t\t\t\t\t%s\t%s\n", answer, status, r.Action, r.Trips, name)
+		return
+	}
+	if r.MaxElapsed > 0 && r.MinWait >= r.MaxElapsed {
+		// The wait never fits, so no call waits.
+		fmt.Fprintf(w, "%s\t%s\tgive up\t1\t%s\t\t%s\t\t%s\t%s\n", answer, status, short(r.MaxElapsed), short(r.MinWait), r.Trips, name)
+		return
+	}
+	attempts, elapsed, least := "any", "any", ""
+	if r.MaxAttempts > 0 {
+		attempts = fmt.Sprint(r.MaxAttempts)
+	}
+	if r.MaxElapsed > 0 {
+		elapsed = short(r.MaxElapsed)
+	}
+	wait := short(r.InitialWait)
+	if r.MaxWait > r.InitialWait {
+		wait += "…" + short(r.MaxWait)
+	}
+	if r.MinWait > 0 {
+		least = short(r.MinWait)
+	}
+	methods := "idempotent"
+	if r.AnyMethod {
+		methods = "any"
+	}
+	fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
+		answer, status, r.Action, attempts, elapsed, wait, least, methods, r.Trips, name)
+}
+
+func status(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprint(n)
+}
+
+func orNone(d time.Duration) string {
+	if d == 0 {
+		return "none"
+	}
+	return short(d)
+}
+
+// short is Duration.String without its zero parts: 10m instead of 10m0s.
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = s[:len(s)-2]
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = s[:len(s)-2]
+	}
+	return s
+}

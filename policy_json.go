@@ -1,0 +1,219 @@
+// This file lets a policy live in a configuration file, as JSON.
+
+package oktaretry
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+)
+
+// ParsePolicy reads a policy from JSON. What the text doesn't mention stays as
+// in [DefaultPolicy]; a rule in "codes" starts from what DefaultPolicy does
+// with that code. Durations are strings such as "30s". Unknown members are
+// refused, and so is a policy that [Policy.Validate] refuses.
+//
+//	{"serverError": {"maxAttempts": 6}, "codes": {"E0000112": {"action": "backoff"}}}
+func ParsePolicy(text []byte) (Policy, error) {
+	doc := documentOf(DefaultPolicy())
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(doc); err != nil {
+		return Policy{}, fmt.Errorf("oktaretry: policy: %w", noEOF(err))
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return Policy{}, errors.New("oktaretry: policy: more text after the JSON object")
+	}
+	p := doc.policy()
+	if err := p.Validate(); err != nil {
+		return Policy{}, err
+	}
+	return p, nil
+}
+
+// MarshalJSON writes the whole policy as [ParsePolicy] reads it.
+func (p Policy) MarshalJSON() ([]byte, error) { return json.Marshal(documentOf(p)) }
+
+// MarshalText returns the action's name.
+func (a Action) MarshalText() ([]byte, error) { return name(a, actionNames[:], "action") }
+
+// UnmarshalText accepts "fail-fast", "backoff" and "poll".
+func (a *Action) UnmarshalText(text []byte) error { return named(a, actionNames[:], "action", text) }
+
+// MarshalText returns the scope's name.
+func (s Scope) MarshalText() ([]byte, error) { return name(s, scopeNames[:], "scope") }
+
+// UnmarshalText accepts "nothing", "endpoint" and "host".
+func (s *Scope) UnmarshalText(text []byte) error { return named(s, scopeNames[:], "scope", text) }
+
+func name[T ~uint8](v T, names []string, kind string) ([]byte, error) {
+	if int(v) >= len(names) {
+		return nil, fmt.Errorf("no %s has the number %d", kind, v)
+	}
+	return []byte(names[v]), nil
+}
+
+func named[T ~uint8](v *T, names []string, kind string, text []byte) error {
+	i := slices.Index(names, string(text))
+	if i < 0 {
+		return fmt.Errorf("%q is no %s: want one of %q", text, kind, names)
+	}
+	*v = T(i)
+	return nil
+}
+
+// duration is a time.Duration written as "1m30s".
+type duration time.Duration
+
+func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+func (d *duration) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	*d = duration(parsed)
+	return err
+}
+
+// The documents mirror the types of policy.go, with durations as text.
+type (
+	policyDocument struct {
+		RateLimited       ruleDocument  `json:"rateLimited"`
+		ServerError       ruleDocument  `json:"serverError"`
+		ClientError       ruleDocument  `json:"clientError"`
+		Pending           ruleDocument  `json:"pending"`
+		Network           ruleDocument  `json:"network"`
+		Codes             codeDocuments `json:"codes,omitempty"`
+		Pace              paceDocument  `json:"pace"`
+		Breaker           breakerDoc    `json:"breaker"`
+		Budget            budgetDoc     `json:"budget"`
+		AttemptTimeout    duration      `json:"attemptTimeout"`
+		PollFactors       bool          `json:"pollFactors"`
+		ReturnRateLimited bool          `json:"returnRateLimited"`
+		MaxCapture        int64         `json:"maxCapture"`
+	}
+	ruleDocument struct {
+		Action      Action   `json:"action"`
+		MaxAttempts int      `json:"maxAttempts"`
+		MaxElapsed  duration `json:"maxElapsed"`
+		InitialWait duration `json:"initialWait"`
+		MaxWait     duration `json:"maxWait"`
+		Multiplier  float64  `json:"multiplier"`
+		Jitter      float64  `json:"jitter"`
+		MinWait     duration `json:"minWait"`
+		AnyMethod   bool     `json:"anyMethod"`
+		Trips       Scope    `json:"trips"`
+	}
+	paceDocument struct {
+		MaxRate float64 `json:"maxRate"`
+		Burst   int     `json:"burst"`
+	}
+	breakerDoc struct {
+		Disabled     bool     `json:"disabled"`
+		Window       duration `json:"window"`
+		MinCalls     int      `json:"minCalls"`
+		FailureRatio float64  `json:"failureRatio"`
+		OpenFor      duration `json:"openFor"`
+		Probes       int      `json:"probes"`
+		ProbeTimeout duration `json:"probeTimeout"`
+	}
+	budgetDoc struct {
+		Disabled bool     `json:"disabled"`
+		Ratio    float64  `json:"ratio"`
+		Reserve  float64  `json:"reserve"`
+		TTL      duration `json:"ttl"`
+	}
+)
+
+// codeDocuments starts each code's rule from that code's default.
+type codeDocuments map[string]ruleDocument
+
+func (c *codeDocuments) UnmarshalJSON(text []byte) error {
+	var raw map[string]json.RawMessage
+	if err := json.Unmarshal(text, &raw); err != nil {
+		return err
+	}
+	defaults := DefaultPolicy()
+	*c = make(codeDocuments, len(raw))
+	for code, text := range raw {
+		doc := ruleDocumentOf(defaults.RuleFor(Classification{Class: ClassClientError, Code: code}))
+		d := json.NewDecoder(bytes.NewReader(text))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&doc); err != nil {
+			return fmt.Errorf("codes: %q: %w", code, err)
+		}
+		(*c)[code] = doc
+	}
+	return nil
+}
+
+func documentOf(p Policy) *policyDocument {
+	doc := &policyDocument{
+		RateLimited: ruleDocumentOf(p.RateLimited),
+		ServerError: ruleDocumentOf(p.ServerError),
+		ClientError: ruleDocumentOf(p.ClientError),
+		Pending:     ruleDocumentOf(p.Pending),
+		Network:     ruleDocumentOf(p.Network),
+		Pace:        paceDocument(p.Pace),
+		Breaker: breakerDoc{
+			p.Breaker.Disabled, duration(p.Breaker.Window), p.Breaker.MinCalls, p.Breaker.FailureRatio,
+			duration(p.Breaker.OpenFor), p.Breaker.Probes, duration(p.Breaker.ProbeTimeout),
+		},
+		Budget:            budgetDoc{p.Budget.Disabled, p.Budget.Ratio, p.Budget.Reserve, duration(p.Budget.TTL)},
+		AttemptTimeout:    duration(p.AttemptTimeout),
+		PollFactors:       p.PollFactors,
+		ReturnRateLimited: p.ReturnRateLimited,
+		MaxCapture:        p.MaxCapture,
+	}
+	if len(p.Codes) > 0 {
+		doc.Codes = make(codeDocuments, len(p.Codes))
+		for code, r := range p.Codes {
+			doc.Codes[code] = ruleDocumentOf(r)
+		}
+	}
+	return doc
+}
+
+func (doc *policyDocument) policy() Policy {
+	b := doc.Breaker
+	p := Policy{
+		RateLimited: doc.RateLimited.rule(),
+		ServerError: doc.ServerError.rule(),
+		ClientError: doc.ClientError.rule(),
+		Pending:     doc.Pending.rule(),
+		Network:     doc.Network.rule(),
+		Pace:        Pace(doc.Pace),
+		Breaker: Breaker{
+			b.Disabled, time.Duration(b.Window), b.MinCalls, b.FailureRatio,
+			time.Duration(b.OpenFor), b.Probes, time.Duration(b.ProbeTimeout),
+		},
+		Budget:            Budget{doc.Budget.Disabled, doc.Budget.Ratio, doc.Budget.Reserve, time.Duration(doc.Budget.TTL)},
+		AttemptTimeout:    time.Duration(doc.AttemptTimeout),
+		PollFactors:       doc.PollFactors,
+		ReturnRateLimited: doc.ReturnRateLimited,
+		MaxCapture:        doc.MaxCapture,
+	}
+	if len(doc.Codes) > 0 {
+		p.Codes = make(map[string]Rule, len(doc.Codes))
+		for code, r := range doc.Codes {
+			p.Codes[code] = r.rule()
+		}
+	}
+	return p
+}
+
+func ruleDocumentOf(r Rule) ruleDocument {
+	return ruleDocument{
+		r.Action, r.MaxAttempts, duration(r.MaxElapsed), duration(r.InitialWait), duration(r.MaxWait),
+		r.Multiplier, r.Jitter, duration(r.MinWait), r.AnyMethod, r.Trips,
+	}
+}
+
+func (d ruleDocument) rule() Rule {
+	return Rule{
+		d.Action, d.MaxAttempts, time.Duration(d.MaxElapsed), time.Duration(d.InitialWait), time.Duration(d.MaxWait),
+		d.Multiplier, d.Jitter, time.Duration(d.MinWait), d.AnyMethod, d.Trips,
+	}
+}

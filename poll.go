@@ -1,0 +1,71 @@
+// This file holds pending answers: whether one is pending, and where to ask
+// for its result.
+
+package oktaretry
+
+import (
+	"bytes"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/oktaretry/oktaretry/internal/route"
+	"github.com/oktaretry/oktaretry/internal/wire"
+)
+
+// codeFactorTimeout is a 504 of the factor service. Once a challenge is being
+// polled it is the challenge's end, not an outage.
+const codeFactorTimeout = "E0000067"
+
+// factorWaiting reports whether a factor's answer says that its user has not
+// answered yet and that there is a place to ask. It is for Policy.PollFactors.
+func factorWaiting(resp *http.Response, to route.Route) bool {
+	if !to.Factor || resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusCreated || !isJSON(resp.Header) {
+		return false
+	}
+	result, poll := wire.ParseFactor(peekText(resp))
+	return bytes.Equal(result, []byte("WAITING")) && len(poll) > 0
+}
+
+// pollTarget returns where to ask for the result of a pending answer to a
+// request for from: its Location, else its _links.poll. It is nil when the
+// answer names neither, or one on another host or scheme, which gets neither
+// a request nor a credential.
+func pollTarget(resp *http.Response, from *url.URL) *url.URL {
+	href := resp.Header.Get("Location")
+	if href == "" {
+		_, poll := wire.ParseFactor(peekText(resp))
+		href = wire.Unescape(poll)
+	}
+	if href == "" {
+		return nil
+	}
+	u, err := from.Parse(href)
+	if err != nil || u.Scheme != from.Scheme || !strings.EqualFold(u.Host, from.Host) || u.User != nil {
+		return nil
+	}
+	u.Fragment, u.RawFragment = "", ""
+	return u
+}
+
+// repeatable reports whether asking again by the same request is safe: it only
+// reads, or it is itself a poll.
+func repeatable(method string, to route.Route) bool {
+	return method == http.MethodGet || method == http.MethodHead || to.Poll
+}
+
+// pollHeader returns the headers of a poll: those of the call without what
+// speaks of its body, its preconditions or its identity.
+func pollHeader(h http.Header) http.Header {
+	p := make(http.Header, len(h))
+	for name, values := range h {
+		switch {
+		case strings.HasPrefix(name, "Content-"), strings.HasPrefix(name, "If-"):
+		case name == "Idempotency-Key", name == "X-Idempotency-Key", name == "Expect", name == "Range",
+			name == "Trailer", name == "Transfer-Encoding", name == "Te":
+		default:
+			p[name] = values
+		}
+	}
+	return p
+}

@@ -1,0 +1,65 @@
+// This file holds the view of a Transport as it stands, for health pages.
+
+package oktaretry
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Snapshot is how a Transport stands at one moment. It holds no credential.
+type Snapshot struct {
+	Buckets  []BucketState  // by host and name
+	Circuits []CircuitState // by host, method and template; a host's own circuit first
+}
+
+// BucketState is a rate-limit bucket of one host and credential.
+type BucketState struct {
+	Host   string
+	Bucket string
+	// Limit and Remaining are what Okta said last; -1 when it said nothing.
+	Limit, Remaining int
+	// Reset is when the window ends, on the local clock; zero when unknown.
+	Reset time.Time
+	// HeldUntil is when calls may go again after a 429; zero when they may now.
+	HeldUntil time.Time
+	InFlight  int // calls sent and not answered
+	Waiting   int // calls that wait for their turn
+}
+
+// CircuitState is a circuit breaker.
+type CircuitState struct {
+	CircuitID
+	State      string        // "closed", "open" or "half-open"
+	Successes  int           // in the rolling window
+	Failures   int           // in the rolling window
+	RetryAfter time.Duration // when an open circuit lets a probe out; 0 otherwise
+}
+
+// Snapshot returns how t stands. It is safe for concurrent use.
+func (t *Transport) Snapshot() Snapshot {
+	var s Snapshot
+	now := time.Now()
+	for _, b := range t.governor.States(now) {
+		s.Buckets = append(s.Buckets, BucketState{
+			Host: b.Host, Bucket: b.Bucket, Limit: b.Limit, Remaining: b.Remaining,
+			Reset: b.Reset, HeldUntil: b.HeldUntil, InFlight: b.InFlight, Waiting: b.Waiting,
+		})
+	}
+	t.settings.Load().endpoints.circuits(func(c *circuit) {
+		n := c.cb.Counts()
+		s.Circuits = append(s.Circuits, CircuitState{
+			CircuitID: c.id, State: c.cb.State().String(),
+			Successes: int(n.TotalSuccesses), Failures: int(n.TotalFailures), RetryAfter: max(c.refusesUntil(now), 0),
+		})
+	})
+	slices.SortFunc(s.Buckets, func(a, b BucketState) int {
+		return cmp.Or(strings.Compare(a.Host, b.Host), strings.Compare(a.Bucket, b.Bucket))
+	})
+	slices.SortFunc(s.Circuits, func(a, b CircuitState) int {
+		return cmp.Or(strings.Compare(a.Host, b.Host), strings.Compare(a.Method, b.Method), strings.Compare(a.Template, b.Template))
+	})
+	return s
+}

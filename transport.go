@@ -1,0 +1,339 @@
+// This file is the algorithm: one loop that takes a call through pace and
+// circuits to Okta and back, until an answer is the caller's.
+
+package oktaretry
+
+import (
+	"fmt"
+	"hash/maphash"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/oktaretry/oktaretry/internal/pace"
+	"github.com/oktaretry/oktaretry/internal/replay"
+	"github.com/oktaretry/oktaretry/internal/route"
+	"github.com/oktaretry/oktaretry/internal/wire"
+)
+
+// Transport is an [http.RoundTripper] that makes calls to Okta survive. It
+// keeps the RoundTripper contract, is safe for concurrent use by any number of
+// goroutines and hosts, starts no goroutine of its own that outlives a call,
+// and needs no closing. Use one for all clients of an org: calls that share a
+// rate limit should share what is known of it.
+type Transport struct {
+	base         http.RoundTripper
+	prepareRetry func(*http.Request) error
+	telemetry    *telemetry
+	governor     *pace.Governor
+	seed         maphash.Seed // keys the hash by which credentials are told apart
+	mu           sync.Mutex   // serialises SetPolicy
+	settings     atomic.Pointer[settings]
+}
+
+// settings is what a call goes by from its beginning to its end.
+type settings struct {
+	policy    Policy
+	endpoints *endpoints
+}
+
+// NewTransport returns a Transport that sends through base, or through
+// [http.DefaultTransport] if base is nil. It reports everything that is wrong
+// with the options at once.
+func NewTransport(base http.RoundTripper, opts ...Option) (*Transport, error) {
+	if base == nil {
+		base = http.DefaultTransport
+	}
+	cfg, err := newConfig(opts)
+	if err != nil {
+		return nil, err
+	}
+	tel, err := newTelemetry(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("oktaretry: metrics: %w", err)
+	}
+	t := &Transport{
+		base: base, prepareRetry: cfg.prepareRetry, telemetry: tel,
+		governor: pace.New(pace.Config(cfg.policy.Pace)), seed: maphash.MakeSeed(),
+	}
+	t.settings.Store(&settings{cfg.policy, newEndpoints(cfg.policy.Breaker, cfg.policy.Budget)})
+	return t, nil
+}
+
+// Client returns an [http.Client] that sends through t. A Timeout set on it
+// covers all attempts of a call and the waits between them.
+func (t *Transport) Client() *http.Client { return &http.Client{Transport: t} }
+
+// SetPolicy replaces the policy for calls that begin from now on. A policy
+// that [Policy.Validate] refuses changes nothing. Changed settings of Breaker
+// or Budget start with closed circuits and a fresh budget.
+func (t *Transport) SetPolicy(p Policy) error {
+	if err := p.Validate(); err != nil {
+		return err
+	}
+	p = p.clone()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := t.settings.Load().endpoints
+	if e.breaker != p.Breaker || e.budget != p.Budget {
+		e = newEndpoints(p.Breaker, p.Budget)
+	}
+	t.governor.Configure(pace.Config(p.Pace))
+	t.settings.Store(&settings{p, e})
+	return nil
+}
+
+// CloseIdleConnections closes the idle connections of the base.
+func (t *Transport) CloseIdleConnections() {
+	if c, ok := t.base.(interface{ CloseIdleConnections() }); ok {
+		c.CloseIdleConnections()
+	}
+}
+
+// RoundTrip sends the request as often as its policy says and returns the
+// answer that is the caller's. See the package's documentation for what comes
+// back in which case.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	c := t.newCall(req)
+	defer c.cleanUp()
+	if err := c.check(); err != nil {
+		return c.refuse(err)
+	}
+	c.startCall()
+	for {
+		if stop := c.admit(); stop != StopNone {
+			return c.finish(stop)
+		}
+		if stop := c.send(); stop != StopNone {
+			return c.finish(stop)
+		}
+		c.judge()
+		c.learn()
+		if stop := c.decide(); stop != StopNone {
+			return c.finish(stop)
+		}
+	}
+}
+
+// newCall returns a call that has done nothing yet.
+func (t *Transport) newCall(req *http.Request) *call {
+	c := &call{t: t, settings: t.settings.Load(), req: req, ctx: req.Context(), start: time.Now(), method: req.Method}
+	c.opts = callOptionsOf(c.ctx)
+	if c.method == "" {
+		c.method = http.MethodGet
+	}
+	return c
+}
+
+// check refuses what cannot be sent. Else the call knows where it goes.
+func (c *call) check() error {
+	switch u := c.req.URL; {
+	case c.opts.err != nil:
+		return c.opts.err
+	case u == nil:
+		return &requestError{"URL is nil"}
+	case c.req.Header == nil:
+		return &requestError{"Header is nil"}
+	case u.Host == "":
+		return &requestError{"URL has no host"}
+	}
+	c.aim(c.method, c.req.URL)
+	c.outcome = Outcome{
+		Method: shownMethod(c.method), Host: c.target.Host, Template: c.route.Template, Bucket: c.route.Bucket, Start: c.start,
+	}
+	c.dpop = len(c.req.Header["Dpop"])+len(c.req.Header["DPoP"]) > 0
+	keep := c.settings.policy.MaxCapture
+	if c.route.Token {
+		// Its assertion may be valid once only.
+		keep = replay.Never
+	}
+	c.body = replay.New(c.req, keep)
+	c.hasBody = c.req.Body != nil && c.req.Body != http.NoBody
+	return nil
+}
+
+// aim points the next attempts at a method and URL.
+func (c *call) aim(method string, target *url.URL) {
+	path := target.Path
+	if target.RawPath != "" {
+		path = target.RawPath
+	}
+	c.method, c.target = method, target
+	c.route = route.Match(method, path)
+	c.endpoint = c.settings.endpoints.find(endpointKey{strings.ToLower(target.Host), method, c.route.Template}, time.Now())
+}
+
+// admit waits for the call's turn: first what its own last answer asked for,
+// then its place in the bucket, then the circuits. Waiting comes before the
+// circuits, so that a probe's slot is never held by a sleeper.
+func (c *call) admit() StopReason {
+	if c.pause.Duration > 0 {
+		if !c.sleep(c.pause) {
+			return StopCanceled
+		}
+		c.pause = Wait{}
+	}
+	if stop := c.waitTurn(); stop != StopNone {
+		return stop
+	}
+	return c.passCircuits()
+}
+
+// waitTurn waits until the bucket has a place for the call.
+func (c *call) waitTurn() StopReason {
+	if c.ctx.Err() != nil {
+		return StopCanceled
+	}
+	began := time.Now()
+	c.t.governor.Enter(&c.ticket, began, pace.Key{
+		Host:       strings.ToLower(c.target.Host),
+		Credential: maphash.String(c.t.seed, c.req.Header.Get("Authorization")),
+		Bucket:     c.route.Bucket,
+	}, pace.Priority(c.opts.priority), c.answer.any())
+	wait, why := c.ticket.Ready(began)
+	if wait == 0 {
+		return StopNone
+	}
+
+	rule, name := c.settings.policy.ruleFor(Classification{Class: ClassRateLimited}, c.opts.rules)
+	patience := c.tally(name, began)
+	turn := Wait{Reason: waitReason(why)}
+	stop := StopNone
+	for now := began; wait > 0 && stop == StopNone; {
+		if stop = c.fits(wait, rule, patience, now); stop != StopNone {
+			c.needed = wait
+			break
+		}
+		if now == began {
+			c.waiting(Wait{turn.Reason, wait})
+		}
+		if !pauseFor(c.ctx, wait, c.ticket.Wake()) {
+			stop = StopCanceled
+		}
+		now = time.Now()
+		turn.Duration = now.Sub(began)
+		if stop == StopNone {
+			wait, why = c.ticket.Ready(now)
+		}
+	}
+	c.waitedFor(turn)
+	return stop
+}
+
+func waitReason(r pace.Reason) WaitReason {
+	if r == pace.Ceiling {
+		return WaitCeiling
+	}
+	return WaitRateLimit
+}
+
+// passCircuits asks the host's circuit and the endpoint's. If either refuses,
+// what the other gave is given back.
+func (c *call) passCircuits() StopReason {
+	now := time.Now()
+	for i, circuit := range [...]*circuit{c.endpoint.host.circuit, c.endpoint.circuit} {
+		s, retryAfter, ok := circuit.allow(now)
+		c.tellChanges(circuit)
+		if !ok {
+			c.reportCircuits(TripsNothing, neutral)
+			c.refusedBy, c.needed = circuit, retryAfter
+			return StopCircuitOpen
+		}
+		c.slots[i] = s
+	}
+	return StopNone
+}
+
+// judge finds out what the answer means, which rule it meets and how long that
+// waits.
+func (c *call) judge() {
+	a, p := &c.answer, &c.settings.policy
+	if a.resp != nil {
+		a.Classification = Classify(a.resp)
+		a.limits = wire.ParseLimits(a.resp.Header)
+		if p.PollFactors && a.Class == ClassSuccess && factorWaiting(a.resp, c.route) {
+			a.Class = ClassPending
+		}
+	}
+	c.endAttempt()
+	if a.Class == ClassSuccess {
+		return
+	}
+	var name string
+	a.rule, name = p.ruleFor(a.Classification, c.opts.rules)
+	a.tally = c.tally(name, a.arrived)
+	a.tally.count++
+	if a.rule.Action == FailFast && a.Class != ClassRateLimited {
+		return
+	}
+	var named time.Duration
+	if a.resp != nil {
+		named = serverWait(a.Class, a.resp.Header, a.limits, &c.endpoint.host.clock, a.arrived)
+	}
+	a.wait = a.tally.wait(a.rule, a.Classification, a.limits, named)
+}
+
+// learn tells the host's clock, the bucket and the circuits what was seen.
+func (c *call) learn() {
+	a := &c.answer
+	seen := pace.Seen{Limit: -1, Remaining: -1}
+	if a.resp != nil {
+		clock := &c.endpoint.host.clock
+		clock.Observe(a.arrived, a.limits.Date)
+		if !a.limits.Concurrency() {
+			// 0/0 is the concurrency limit's word and says nothing of the bucket.
+			seen.Limit, seen.Remaining = a.limits.Limit, a.limits.Remaining
+			if until, ok := clock.Until(a.limits.Reset, a.limits.Date, a.arrived); ok {
+				seen.Reset = a.arrived.Add(until)
+			}
+			if a.Class == ClassRateLimited && !local(a.Code) {
+				seen.Hold = a.arrived.Add(a.wait)
+				a.held = true
+			}
+		}
+	}
+	c.ticket.Done(a.arrived, seen)
+
+	switch {
+	case a.Class == ClassSuccess, a.Class == ClassPending:
+		c.reportCircuits(TripsHost, healthy)
+	case a.canceled:
+		c.reportCircuits(TripsNothing, neutral)
+	default:
+		c.reportCircuits(a.rule.Trips, failed)
+	}
+}
+
+// local reports whether a rate limit's code speaks of less than a bucket.
+func local(code string) bool {
+	e, ok := lookup(code)
+	return ok && e.local
+}
+
+// reportCircuits gives the slots back. A failure counts against the one
+// circuit that scope names and is neutral to the other; health is good news to
+// both.
+func (c *call) reportCircuits(scope Scope, v verdict) {
+	for i := range c.slots {
+		s := &c.slots[i]
+		circuit := s.circuit
+		if circuit == nil {
+			continue
+		}
+		if v == healthy || circuit.id.Scope == scope {
+			s.report(v)
+		} else {
+			s.report(neutral)
+		}
+		c.tellChanges(circuit)
+	}
+}
+
+func (c *call) tellChanges(circuit *circuit) {
+	if circuit != nil {
+		c.changed(circuit.takeChanges())
+	}
+}

@@ -1,0 +1,174 @@
+// This file finds what is wrong with a policy, all of it at once.
+
+package oktaretry
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"time"
+)
+
+// PolicyError is one thing that is wrong with a policy. [Policy.Validate]
+// returns them joined.
+type PolicyError struct {
+	Field   string // "ServerError.MaxWait", "Codes[E0000009].Jitter"
+	Problem string // "is -1s, want 0 or more"
+}
+
+func (e *PolicyError) Error() string { return "oktaretry: policy: " + e.Field + " " + e.Problem }
+
+// problems collects PolicyErrors.
+type problems []error
+
+func (p *problems) add(field, format string, args ...any) {
+	*p = append(*p, &PolicyError{Field: field, Problem: fmt.Sprintf(format, args...)})
+}
+
+// Validate reports everything that is wrong with p, each as a [*PolicyError]
+// that names its field, joined by [errors.Join]; nil when p can be used.
+func (p Policy) Validate() error {
+	var bad problems
+	if p.isZero() {
+		bad.add("(all fields)", "are zero: start from DefaultPolicy()")
+		return errors.Join(bad...)
+	}
+	for class := ClassRateLimited; class <= ClassNetwork; class++ {
+		bad.rule(classFields[class], p.classRule(class), class, 0)
+	}
+	for _, code := range slices.Sorted(maps.Keys(p.Codes)) {
+		bad.codeRule("Codes["+code+"]", code, p.Codes[code])
+	}
+	bad.notNegative("AttemptTimeout", p.AttemptTimeout)
+	if p.MaxCapture < 0 {
+		bad.add("MaxCapture", "is %d, want 0 or more", p.MaxCapture)
+	}
+	bad.pace(p.Pace)
+	bad.breaker(p.Breaker)
+	bad.budget(p.Budget)
+	return errors.Join(bad...)
+}
+
+func (p *Policy) isZero() bool {
+	return p.RateLimited == Rule{} && p.ServerError == Rule{} && p.ClientError == Rule{} &&
+		p.Pending == Rule{} && p.Network == Rule{} && len(p.Codes) == 0 &&
+		p.Pace == Pace{} && p.Breaker == Breaker{} && p.Budget == Budget{} &&
+		p.AttemptTimeout == 0 && !p.PollFactors && !p.ReturnRateLimited && p.MaxCapture == 0
+}
+
+// classFields names the field of Policy that holds a class's rule.
+var classFields = [...]string{
+	ClassRateLimited: "RateLimited", ClassServerError: "ServerError", ClassPending: "Pending",
+	ClassClientError: "ClientError", ClassNetwork: "Network",
+}
+
+// codeRule checks a rule for a single code.
+func (bad *problems) codeRule(field, code string, r Rule) {
+	if !isOktaCode(code) && !isOAuthCode(code) {
+		bad.add(field, "is no error code: want one like E0000047 or server_error")
+		return
+	}
+	class, asked := ClassClientError, time.Duration(0)
+	if e, ok := lookup(code); ok {
+		class, asked = e.class, e.overlay.minWait
+	}
+	bad.rule(field, r, class, asked)
+}
+
+// rule checks one rule. asked is the least wait that the code's own text asks
+// for: it may be longer than MaxElapsed, which then means that no call waits.
+func (bad *problems) rule(field string, r Rule, class Class, asked time.Duration) {
+	bad.notNegative(field+".MaxElapsed", r.MaxElapsed)
+	bad.notNegative(field+".InitialWait", r.InitialWait)
+	bad.notNegative(field+".MaxWait", r.MaxWait)
+	bad.notNegative(field+".MinWait", r.MinWait)
+	if r.MaxAttempts < 0 {
+		bad.add(field+".MaxAttempts", "is %d, want 0 (no cap) or more", r.MaxAttempts)
+	}
+	if !(r.Jitter >= 0 && r.Jitter <= 1) {
+		bad.add(field+".Jitter", "is %g, want 0 to 1", r.Jitter)
+	}
+	if r.Trips > TripsHost {
+		bad.add(field+".Trips", "is %s, want TripsNothing, TripsEndpoint or TripsHost", r.Trips)
+	}
+	switch {
+	case r.Action > Poll:
+		bad.add(field+".Action", "is %s, want FailFast, Backoff or Poll", r.Action)
+		return
+	case r.Action == Poll && class != ClassPending:
+		bad.add(field+".Action", "is poll, which is for pending answers only")
+	case r.Action == Backoff && class == ClassPending:
+		bad.add(field+".Action", "is backoff: a pending answer is polled or handed back, never asked for again")
+	}
+	if r.Action == FailFast {
+		return // no wait is ever computed
+	}
+	if r.InitialWait == 0 {
+		bad.add(field+".InitialWait", "is 0, want more: attempts without a wait hammer a server in trouble")
+	}
+	if r.MaxWait < r.InitialWait {
+		bad.add(field+".MaxWait", "is %s, less than InitialWait %s", r.MaxWait, r.InitialWait)
+	}
+	if !(r.Multiplier >= 1) || math.IsInf(r.Multiplier, 0) {
+		bad.add(field+".Multiplier", "is %g, want 1 or more", r.Multiplier)
+	}
+	if r.MaxElapsed > 0 && r.MinWait >= r.MaxElapsed && r.MinWait != asked {
+		bad.add(field+".MaxElapsed", "is %s, so a wait of MinWait %s never fits", r.MaxElapsed, r.MinWait)
+	}
+}
+
+func (bad *problems) pace(p Pace) {
+	if !(p.MaxRate >= 0) || math.IsInf(p.MaxRate, 0) {
+		bad.add("Pace.MaxRate", "is %g, want 0 (no ceiling) or more", p.MaxRate)
+	}
+	if p.Burst < 0 || p.MaxRate > 0 && p.Burst == 0 {
+		bad.add("Pace.Burst", "is %d, want 1 or more", p.Burst)
+	}
+}
+
+func (bad *problems) breaker(b Breaker) {
+	if b.Disabled {
+		return
+	}
+	bad.positive("Breaker.Window", b.Window)
+	bad.positive("Breaker.OpenFor", b.OpenFor)
+	bad.positive("Breaker.ProbeTimeout", b.ProbeTimeout)
+	if b.MinCalls < 1 {
+		bad.add("Breaker.MinCalls", "is %d, want 1 or more", b.MinCalls)
+	}
+	if b.Probes < 1 || b.Probes > math.MaxInt32 {
+		bad.add("Breaker.Probes", "is %d, want 1 or more", b.Probes)
+	}
+	if !(b.FailureRatio > 0 && b.FailureRatio <= 1) {
+		bad.add("Breaker.FailureRatio", "is %g, want more than 0 and at most 1", b.FailureRatio)
+	}
+}
+
+func (bad *problems) budget(b Budget) {
+	if b.Disabled {
+		return
+	}
+	if !(b.Ratio >= 0) || math.IsInf(b.Ratio, 0) {
+		bad.add("Budget.Ratio", "is %g, want 0 or more", b.Ratio)
+	}
+	if !(b.Reserve >= 0) || math.IsInf(b.Reserve, 0) {
+		bad.add("Budget.Reserve", "is %g, want 0 or more", b.Reserve)
+	}
+	if b.TTL < time.Second || b.TTL > time.Minute || b.TTL%time.Second != 0 {
+		bad.add("Budget.TTL", "is %s, want whole seconds, 1s to 1m", b.TTL)
+	}
+}
+
+func (bad *problems) notNegative(field string, d time.Duration) {
+	if d < 0 {
+		bad.add(field, "is %s, want 0 or more", d)
+	}
+}
+
+func (bad *problems) positive(field string, d time.Duration) {
+	if d <= 0 {
+		bad.add(field, "is %s, want more than 0", d)
+	}
+}
