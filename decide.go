@@ -68,7 +68,7 @@ func (c *call) mayResend() StopReason {
 	if !c.answer.rule.AnyMethod && !c.answer.NotSent && !c.idempotent() {
 		return StopNotIdempotent
 	}
-	if c.polls == 0 && c.body.Hold() != nil {
+	if c.nextTarget == nil && c.body.Hold() != nil {
 		return StopNotReplayable
 	}
 	return StopNone

@@ -144,7 +144,7 @@ func (c *call) check() error {
 	c.outcome = Outcome{
 		Method: shownMethod(c.method), Host: c.target.Host, Template: c.route.Template, Bucket: c.route.Bucket, Start: c.start,
 	}
-	c.dpop = len(c.req.Header["Dpop"])+len(c.req.Header["DPoP"]) > 0
+	c.dpop = c.req.Header.Get("DPoP") != ""
 	keep := c.settings.policy.MaxCapture
 	if c.route.Token {
 		// Its assertion may be valid once only.
@@ -216,7 +216,7 @@ func (c *call) waitTurn() StopReason {
 		now = time.Now()
 		turn.Duration = now.Sub(began)
 		if stop == StopNone {
-			wait, why = c.ticket.Ready(now)
+			wait, _ = c.ticket.Ready(now)
 		}
 	}
 	c.waitedFor(turn)
