@@ -75,15 +75,11 @@ func (a *attempt) readSource(p []byte) (n int, err error) {
 	return s.src.Read(p)
 }
 
-// Close ends the attempt, and closes the caller's stream if no later attempt can need it. If one has taken over, it
-// does nothing.
+// Close ends the attempt, and closes the caller's stream if no later attempt can need it. If one has taken over, it is
+// that one's Close that counts.
 func (a *attempt) Close() error {
 	s := a.s
 	s.mu.Lock()
-	if a.closed || s.cur != a {
-		s.mu.Unlock()
-		return nil
-	}
 	a.closed = true
 	return s.unlockAndClose()
 }

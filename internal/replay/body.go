@@ -4,7 +4,10 @@
 // touches the caller's request, and keeps of a stream only what was really sent, up to a cap. It starts no goroutine.
 //
 // The caller's body is closed as net/http promises it: exactly once, on every path, possibly by another goroutine
-// after RoundTrip returned.
+// after RoundTrip returned. Between attempts a captured stream stays open, though, and so a Read that is stuck in it
+// stays stuck. Where that matters, the driver of the call has to know: an HTTP/2 answer's Close waits for the write loop,
+// and so for such a Read, until the attempt's context ends. Drain an answer, end its attempt's context, then close it;
+// and before an answer that ends the call is discarded, call [Body.Close].
 //
 // This file holds Body: which of the ways to send a body again a request allows. The capture of a stream is in
 // stream.go, what an attempt reads in attempt.go.

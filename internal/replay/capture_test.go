@@ -124,6 +124,30 @@ func TestTooLargeIsStillSent(t *testing.T) {
 	wantCloses(t, src, 1, "after the call")
 }
 
+// The buffers of net/http are large; a Read must not step over the cap where an answer may come before the next one.
+func TestReadStopsAtTheCap(t *testing.T) {
+	src := &source{data: text(1000)}
+	b := replay.New(request(t, src), 100)
+	body := next(t, &b)
+	if n, err := body.Read(make([]byte, 1000)); n != 100 || err != nil {
+		t.Errorf("Read = %d, %v, want what is left up to the cap", n, err)
+	}
+	body.Close()
+	body = next(t, &b)
+	readAll(t, body, src.data)
+}
+
+func TestCloseFreesTheCapture(t *testing.T) {
+	src := &source{data: text(100)}
+	b := replay.New(request(t, src), 100)
+	body := next(t, &b)
+	readAll(t, body, src.data)
+	b.Close()
+	if kept, capacity := b.Captured(); capacity != 0 {
+		t.Errorf("%d bytes in %d are kept after the call", kept, capacity)
+	}
+}
+
 func TestHoldKeepsItsWord(t *testing.T) {
 	src := &source{data: text(1000)}
 	b := replay.New(request(t, src), 100)

@@ -19,7 +19,10 @@ import (
 	"github.com/oktaretry/oktaretry/internal/replay"
 )
 
-const long = 8 << 20
+const (
+	long    = 8 << 20
+	refusal = `{"errorCode":"E0000047"}`
+)
 
 // protocols runs test against a server of each protocol.
 func protocols(t *testing.T, handler http.HandlerFunc, test func(*testing.T, *httptest.Server)) {
@@ -38,18 +41,28 @@ func protocols(t *testing.T, handler http.HandlerFunc, test func(*testing.T, *ht
 	}
 }
 
-// send is one attempt, as the RoundTripper makes it: a clone with a body of its own, the answer drained and closed.
-func send(t *testing.T, srv *httptest.Server, req *http.Request, b *replay.Body) (int, string) {
+// send is one attempt, as the RoundTripper makes it: a clone with a context and a body of its own, the answer drained
+// and closed.
+//
+// The context ends before the answer is closed. An HTTP/2 answer's Close waits for the write loop, and so for a Read of
+// the caller's stream that may be stuck; after a drain to the end this costs no connection.
+func send(t *testing.T, srv *httptest.Server, req *http.Request, b *replay.Body) int {
 	t.Helper()
-	attempt := req.Clone(req.Context())
+	ctx, cancel := context.WithCancel(req.Context())
+	defer cancel()
+	attempt := req.Clone(ctx)
 	attempt.Body = next(t, b)
 	resp, err := srv.Client().Transport.RoundTrip(attempt)
 	if err != nil {
 		t.Fatalf("RoundTrip: %v", err)
 	}
-	answer, _ := io.ReadAll(resp.Body)
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode == 429 && string(answer) != refusal {
+		t.Errorf("the answer's body is %q, %v", answer, err)
+	}
+	cancel()
 	resp.Body.Close()
-	return resp.StatusCode, string(answer)
+	return resp.StatusCode
 }
 
 // answerEarly refuses the first n requests without reading their bodies, and checks the body of the next.
@@ -61,6 +74,7 @@ func answerEarly(t *testing.T, n int64, want []byte) http.HandlerFunc {
 				w.Header().Set("Connection", "close") // else the server first reads 256 KiB of the body
 			}
 			w.WriteHeader(http.StatusTooManyRequests)
+			_, _ = io.WriteString(w, refusal)
 			return
 		}
 		got, err := io.ReadAll(r.Body)
@@ -103,7 +117,7 @@ func TestEarlyAnswersThenTheWholeBody(t *testing.T) {
 			}
 			b := replay.New(req, long)
 			for i, want := range []int{429, 429, 429, 200} {
-				if got, _ := send(t, srv, req, &b); got != want {
+				if got := send(t, srv, req, &b); got != want {
 					t.Fatalf("attempt %d: status %d, want %d", i+1, got, want)
 				}
 				if err := b.Hold(); err != nil {
@@ -122,40 +136,38 @@ func TestEarlyAnswersThenTheWholeBody(t *testing.T) {
 // A caller that produces its body slowly: the answer comes while the write loop waits for more, and what that late Read
 // brings must be in the resend. Only what was sent by then is kept.
 func TestEarlyAnswerDuringABlockedRead(t *testing.T) {
-	const sent, limit = 128 << 10, 512 << 10
+	const sent, limit = 64 << 10, 512 << 10
 	data := text(long)
 	handler := func(w http.ResponseWriter, r *http.Request) {}
 	protocols(t, func(w http.ResponseWriter, r *http.Request) { handler(w, r) }, func(t *testing.T, srv *httptest.Server) {
-		handler = answerEarly(t, 1, data)
-		gate := make(chan struct{})
+		early := answerEarly(t, 1, data)
+		stuck, gate := make(chan struct{}), make(chan struct{})
+		handler = func(w http.ResponseWriter, r *http.Request) {
+			<-stuck
+			early(w, r)
+		}
 		src := &source{data: data, chunk: 16 << 10, before: func(pos int64) {
 			if pos == sent {
+				close(stuck)
 				<-gate
 			}
 		}}
 		closed := closing(src)
 		req, _ := http.NewRequest("POST", srv.URL, src)
 		b := replay.New(req, limit)
-		if got, _ := send(t, srv, req, &b); got != 429 {
+		if got := send(t, srv, req, &b); got != 429 {
 			t.Fatalf("status %d, want 429", got)
 		}
 		if err := b.Hold(); err != nil {
 			t.Fatal(err)
 		}
+		if kept, capacity := b.Captured(); kept != sent || capacity > limit {
+			t.Errorf("%d bytes in %d are kept, want %d", kept, capacity, sent)
+		}
 		wantCloses(t, src, 0, "between attempts")
 		close(gate)
-		attempt := req.Clone(req.Context())
-		attempt.Body = next(t, &b)
-		if kept, capacity := b.Captured(); kept > limit || capacity > limit {
-			t.Errorf("%d bytes in %d are kept, the cap is %d", kept, capacity, limit)
-		}
-		resp, err := srv.Client().Transport.RoundTrip(attempt)
-		if err != nil {
-			t.Fatal(err)
-		}
-		resp.Body.Close()
-		if resp.StatusCode != 200 {
-			t.Fatalf("status %d, want 200", resp.StatusCode)
+		if got := send(t, srv, req, &b); got != 200 {
+			t.Fatalf("status %d, want 200", got)
 		}
 		if err := b.CanReplay(); !errors.Is(err, replay.ErrTooLarge) {
 			t.Errorf("CanReplay = %v, want ErrTooLarge", err)
@@ -170,17 +182,22 @@ func TestEarlyAnswerDuringABlockedRead(t *testing.T) {
 func TestEarlyAnswerHandedBack(t *testing.T) {
 	handler := func(w http.ResponseWriter, r *http.Request) {}
 	protocols(t, func(w http.ResponseWriter, r *http.Request) { handler(w, r) }, func(t *testing.T, srv *httptest.Server) {
-		handler = answerEarly(t, 1, nil)
-		gate := make(chan struct{})
+		early := answerEarly(t, 1, nil)
+		stuck, gate := make(chan struct{}), make(chan struct{})
+		handler = func(w http.ResponseWriter, r *http.Request) {
+			<-stuck
+			early(w, r)
+		}
 		src := &source{data: text(1000), chunk: 500, before: func(pos int64) {
 			if pos == 500 {
+				close(stuck)
 				<-gate
 			}
 		}}
 		closed := closing(src)
 		req, _ := http.NewRequest("POST", srv.URL, src)
 		b := replay.New(req, 1<<20)
-		if got, _ := send(t, srv, req, &b); got != 429 {
+		if got := send(t, srv, req, &b); got != 429 {
 			t.Fatalf("status %d, want 429", got)
 		}
 		b.Close()
@@ -204,7 +221,7 @@ func TestGetBodyBodiesThroughAServer(t *testing.T) {
 				b := replay.New(req, 0)
 				defer b.Close()
 				for _, want := range []int{429, 429, 200} {
-					if got, _ := send(t, srv, req, &b); got != want {
+					if got := send(t, srv, req, &b); got != want {
 						t.Fatalf("status %d, want %d", got, want)
 					}
 				}
@@ -233,7 +250,7 @@ func TestUnsentBodyCanBeSentAgain(t *testing.T) {
 	if err := b.Hold(); err != nil {
 		t.Fatal(err)
 	}
-	if got, _ := send(t, srv, req, &b); got != 200 {
+	if got := send(t, srv, req, &b); got != 200 {
 		t.Fatalf("status %d, want 200", got)
 	}
 	b.Close()
@@ -247,6 +264,7 @@ func TestResendsShareAConnection(t *testing.T) {
 		conns.Store(r.RemoteAddr, true)
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.WriteHeader(http.StatusTooManyRequests)
+		_, _ = io.WriteString(w, refusal)
 	}))
 	defer srv.Close()
 	src := &source{data: text(10_000)}

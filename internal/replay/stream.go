@@ -32,7 +32,7 @@ type stream struct {
 	buf     []byte        // all that was read from src, until it is lost or no longer needed
 	end     error         // io.EOF or the error that src ended with
 	lost    error         // why buf is gone
-	held    bool          // the capture must not be lost for the sake of cur
+	held    bool          // cur must not outgrow the capture, if there is one and it may be needed
 	over    bool          // no attempt will follow cur
 	closed  bool          // src was closed
 	reading bool          // cur is inside src.Read
@@ -91,7 +91,6 @@ func (s *stream) retire(ctx context.Context) error {
 func (s *stream) finish() error {
 	s.mu.Lock()
 	s.over = true
-	s.held = false
 	s.release()
 	return s.unlockAndClose()
 }
@@ -99,7 +98,7 @@ func (s *stream) finish() error {
 func (s *stream) hold() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.held = s.lost == nil && !s.over
+	s.held = true
 }
 
 func (s *stream) why() error {

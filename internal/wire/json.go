@@ -27,7 +27,7 @@ type scanner struct {
 // open starts a scanner behind the opening bracket that b begins with. If it does
 // not, there is nothing to scan.
 func open(b []byte, bracket byte) scanner {
-	i, c := skipSpace(b, 0)
+	i, c := peek(b, 0)
 	if c != bracket {
 		return scanner{}
 	}
@@ -38,23 +38,50 @@ func open(b []byte, bracket byte) scanner {
 // and its value as it stands. Keys that are escaped and none of those that this
 // package looks for may come out empty.
 func (s *scanner) member() (key, value []byte, ok bool) {
-	if s.peek() != '"' {
+	i, c := peek(s.b, s.i)
+	if c != '"' {
 		return nil, nil, false
 	}
-	end, escaped := skipString(s.b, s.i)
-	if end == s.i {
+	end, escaped := skipString(s.b, i)
+	if end == i {
 		return nil, nil, false
 	}
-	key, s.i = s.b[s.i+1:end-1], end
+	key = s.b[i+1 : end-1]
 	if escaped {
 		key = unescapeKey(s.key[:0], key)
 	}
-	if s.peek() != ':' {
+	if i, c = peek(s.b, end); c != ':' {
 		return nil, nil, false
 	}
-	s.i++
-	value, ok = s.element()
+	value, ok = s.value(i + 1)
 	return key, value, ok
+}
+
+// element returns the next element of an array.
+func (s *scanner) element() (value []byte, ok bool) { return s.value(s.i) }
+
+// value returns the value at i, and moves past the comma behind it. A value that
+// something else follows is complete all the same, but the last one.
+func (s *scanner) value(i int) (value []byte, ok bool) {
+	start, c := peek(s.b, i)
+	var end int
+	switch c {
+	case '"':
+		end, _ = skipString(s.b, start)
+	case '{', '[':
+		end = skipNested(s.b, start)
+	default:
+		end = skipScalar(s.b, start)
+	}
+	if end == start {
+		return nil, false
+	}
+	if i, c = peek(s.b, end); c == ',' {
+		s.i = i + 1
+	} else {
+		s.i = len(s.b)
+	}
+	return s.b[start:end], true
 }
 
 // unescapeKey appends to dst, up to its capacity, what raw stands for. All names
@@ -70,38 +97,13 @@ func unescapeKey(dst, raw []byte) []byte {
 	return dst
 }
 
-// element returns the next value, and moves past the comma behind it. A value that
-// something else follows is complete all the same; what follows it stays unread.
-func (s *scanner) element() (value []byte, ok bool) {
-	var end int
-	switch s.peek() {
-	case '"':
-		end, _ = skipString(s.b, s.i)
-	case '{', '[':
-		end = skipNested(s.b, s.i)
-	default:
-		end = skipScalar(s.b, s.i)
+// peek skips white space from i on, and returns the place and the byte behind it,
+// 0 at the end.
+func peek(b []byte, i int) (int, byte) {
+	if i < len(b) && b[i] > ' ' {
+		return i, b[i]
 	}
-	if end == s.i {
-		return nil, false
-	}
-	value, s.i = s.b[s.i:end], end
-	if s.peek() == ',' {
-		s.i++
-	} else {
-		s.b = s.b[:s.i] // that was the last one
-	}
-	return value, true
-}
-
-// peek skips white space and returns the byte behind it, 0 at the end.
-func (s *scanner) peek() byte {
-	if s.i < len(s.b) && s.b[s.i] > ' ' {
-		return s.b[s.i]
-	}
-	var c byte
-	s.i, c = skipSpace(s.b, s.i)
-	return c
+	return skipSpace(b, i)
 }
 
 func skipSpace(b []byte, i int) (int, byte) {
