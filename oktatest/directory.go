@@ -49,7 +49,7 @@ type group struct {
 	lastUpdated time.Time
 	lastMembers time.Time
 	profile     map[string]any
-	members     []uint64 // numbers of users, in order
+	members     []uint64 // numbers of users, in order; some may be deleted since
 }
 
 func (g *group) number() uint64 { return g.num }
@@ -131,9 +131,6 @@ func (d *directory) removeUser(u *user) {
 	delete(d.usersByID, u.id)
 	delete(d.idsByLogin, strings.ToLower(u.login()))
 	d.users = without(d.users, u.num)
-	for _, g := range d.groups {
-		d.setMember(g, u.num, false, g.lastMembers)
-	}
 }
 
 // setMember puts a user into a group or takes it out of it.

@@ -195,7 +195,7 @@ func breakConnection(w http.ResponseWriter, f fault) {
 	case faultReset, faultRefused:
 		lingerless(conn)
 	case faultMidHeaders:
-		fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Okta-Req")
+		fmt.Fprint(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n")
 	}
 }
 

@@ -74,10 +74,8 @@ func (j *journal) received(r *Request, body []byte, size int64, err error) {
 func (j *journal) answered(r *Request, status int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if r.Status == 0 {
-		r.Status = status
-		j.statuses[status]++
-	}
+	r.Status = status
+	j.statuses[status]++
 }
 
 // Requests returns what arrived, oldest first, as it stands now: at most as

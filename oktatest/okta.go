@@ -51,8 +51,8 @@ func New(opts ...Option) *Okta {
 	return o
 }
 
-// now is the fake's own clock.
-func (o *Okta) now() time.Time { return time.Now().Add(o.cfg.skew) }
+// now is the fake's own clock: wall time, since windows are laid out in it.
+func (o *Okta) now() time.Time { return time.Now().Round(0).Add(o.cfg.skew) }
 
 // SetLatency changes what WithLatency has set, for requests yet to come.
 func (o *Okta) SetLatency(d time.Duration) { o.latency.Store(int64(max(0, d))) }

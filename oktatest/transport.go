@@ -143,7 +143,7 @@ func (m *memoryWriter) deliver(r *reply) {
 	case faultEOF:
 		m.err = io.EOF
 	case faultMidHeaders:
-		m.err = io.ErrUnexpectedEOF
+		m.err = fmt.Errorf("net/http: HTTP/1.x transport connection broken: %w", io.ErrUnexpectedEOF)
 	default:
 		m.reply = r
 	}
