@@ -1,0 +1,232 @@
+package contract_test
+
+// This file holds the comparison: it is measured, written down, and fails when
+// what is written is no longer true.
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"maps"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/oktaretry/oktaretry/contract"
+)
+
+var update = flag.Bool("update", false, "write what was measured into README.md and RESULTS.md")
+
+const command = "go test ./benchmarks/contract -run TestPeers -update"
+
+// results are by case, and in each by peer.
+type results struct {
+	cases    []contract.Case
+	verdicts [][]error
+}
+
+func TestPeers(t *testing.T) {
+	if raceEnabled {
+		t.Skip("peers that race with their caller's request would end the run; contract's own tests hold this library to it with -race")
+	}
+	log.SetOutput(io.Discard) // peers' own http.Clients complain of the bases there
+	defer log.SetOutput(os.Stderr)
+	r := measure(t)
+	for i, c := range r.cases {
+		if err := r.verdicts[i][0]; err != nil {
+			t.Errorf("this library: %s: %v", c.Name, err)
+		}
+	}
+	compare(t, "../../README.md", func(old []byte) []byte { return between(t, old, r.table()) })
+	compare(t, "RESULTS.md", func([]byte) []byte { return []byte(r.report()) })
+}
+
+func measure(t *testing.T) results {
+	r := results{cases: contract.Cases()}
+	for _, c := range r.cases {
+		var row []error
+		for _, p := range peers {
+			row = append(row, c.Check(t, p.wrap))
+		}
+		r.verdicts = append(r.verdicts, row)
+	}
+	return r
+}
+
+// compare holds a file to what it should be, or makes it so.
+func compare(t *testing.T, path string, want func(old []byte) []byte) {
+	old, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Fatal(err)
+	}
+	fresh := want(old)
+	switch {
+	case bytes.Equal(old, fresh):
+	case !*update:
+		t.Errorf("%s is stale: run %s\n%s", path, command, difference(old, fresh))
+	default:
+		if err := os.WriteFile(path, fresh, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// difference shows the lines that are only in one of two texts.
+func difference(old, fresh []byte) string {
+	var b strings.Builder
+	show := func(sign string, of, other []byte) {
+		for line := range strings.Lines(string(of)) {
+			if !bytes.Contains(other, []byte(line)) {
+				b.WriteString(sign + line)
+			}
+		}
+	}
+	show("- ", old, fresh)
+	show("+ ", fresh, old)
+	return b.String()
+}
+
+// between replaces what is between the markers of text.
+func between(t *testing.T, text []byte, table string) []byte {
+	const begin, end = "<!-- contract -->\n", "<!-- /contract -->"
+	head, rest, found := strings.Cut(string(text), begin)
+	_, tail, closed := strings.Cut(rest, end)
+	if !found || !closed {
+		t.Fatalf("README.md has no %s and %s", strings.TrimSpace(begin), end)
+	}
+	return []byte(head + begin + table + end + tail)
+}
+
+func mark(err error) string {
+	switch {
+	case err == nil:
+		return "✓"
+	case errors.Is(err, contract.ErrNotApplicable):
+		return "n/a"
+	}
+	return "✗"
+}
+
+// table is the README's: behaviours against libraries.
+func (r results) table() string {
+	var b strings.Builder
+	b.WriteString("| |")
+	for _, p := range peers {
+		b.WriteString(" " + p.title() + " |")
+	}
+	b.WriteString("\n|---|" + strings.Repeat(":-:|", len(peers)) + "\n")
+	list := ""
+	for i, c := range r.cases {
+		if c.List != list {
+			list = c.List
+			fmt.Fprintf(&b, "| **%s** |%s\n", list, strings.Repeat(" |", len(peers)))
+		}
+		fmt.Fprintf(&b, "| %s |", c.Name+star(c))
+		for _, err := range r.verdicts[i] {
+			b.WriteString(" " + mark(err) + " |")
+		}
+		b.WriteString("\n")
+	}
+	b.WriteString("| kept, of those that apply |")
+	for i := range peers {
+		kept, asked := r.count(i)
+		fmt.Fprintf(&b, " %d/%d |", kept, asked)
+	}
+	return b.String() + "\n"
+}
+
+func star(c contract.Case) string {
+	if c.Feature {
+		return " ★"
+	}
+	return ""
+}
+
+func (r results) count(peer int) (kept, asked int) {
+	for _, row := range r.verdicts {
+		switch mark(row[peer]) {
+		case "✓":
+			kept, asked = kept+1, asked+1
+		case "✗":
+			asked++
+		}
+	}
+	return kept, asked
+}
+
+func (p peer) title() string {
+	if v := p.version(); v != "" {
+		return p.name + " " + v
+	}
+	return p.name
+}
+
+// version is that of the module that is compiled in.
+func (p peer) version() string { return strings.TrimPrefix(versions()[p.module], "v") }
+
+// versions asks the go command: the test binary of a workspace doesn't know.
+var versions = sync.OnceValue(func() map[string]string {
+	byModule := make(map[string]string)
+	list := []string{"list", "-m", "-f", "{{.Path}} {{.Version}}"}
+	for _, p := range peers {
+		if p.module != "" {
+			list = append(list, p.module)
+		}
+	}
+	out, err := exec.Command("go", list...).Output()
+	if err != nil {
+		panic(fmt.Sprintf("go list -m: %v", err))
+	}
+	for line := range strings.Lines(string(out)) {
+		if module, version, ok := strings.Cut(strings.TrimSpace(line), " "); ok {
+			byModule[module] = version
+		}
+	}
+	return byModule
+})
+
+// report is RESULTS.md: each miss with what was measured.
+func (r results) report() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "# The contract, held against peers\n\nWritten by `%s`. What each case asks, and why, is in the package\n"+
+		"[`contract`](../../contract); ★ marks what a good transport may leave out.\n", command)
+	for i, p := range peers {
+		kept, asked := r.count(i)
+		fmt.Fprintf(&b, "\n## %s: %d of %d\n\nSet-up: %s\n\n", p.title(), kept, asked, p.setup)
+		for j, c := range r.cases {
+			if err := r.verdicts[j][i]; mark(err) == "✗" {
+				fmt.Fprintf(&b, "- ✗ **%s**%s: %s\n", c.Name, star(c), oneLine(err))
+			}
+		}
+		if n := len(r.cases) - asked; n > 0 {
+			fmt.Fprintf(&b, "- n/a: %d of the cases (%s)\n", n, strings.Join(r.reasons(i), "; "))
+		} else if kept == asked {
+			b.WriteString("Nothing is missing.\n")
+		}
+	}
+	b.WriteString("\n## Why each matters\n\n| | |\n|---|---|\n")
+	for _, c := range r.cases {
+		fmt.Fprintf(&b, "| %s | %s |\n", c.Name+star(c), c.Why)
+	}
+	return b.String()
+}
+
+// reasons are why cases could not be asked of a peer.
+func (r results) reasons(peer int) []string {
+	reasons := make(map[string]bool)
+	for _, row := range r.verdicts {
+		if err := row[peer]; errors.Is(err, contract.ErrNotApplicable) {
+			_, why, _ := strings.Cut(err.Error(), ", ")
+			reasons[why] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(reasons))
+}
+
+func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

@@ -1,0 +1,149 @@
+package contract
+
+// This file holds bodies that notice what is done to them.
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A requestBody is a caller's body without GetBody, of which nothing is known
+// but what is read from it.
+type requestBody struct {
+	io.Reader
+	read   atomic.Int64
+	closes atomic.Int64
+}
+
+func watched(r io.Reader) *requestBody { return &requestBody{Reader: r} }
+
+func (b *requestBody) Read(p []byte) (int, error) {
+	if b.closes.Load() > 0 {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	n, err := b.Reader.Read(p)
+	b.read.Add(int64(n))
+	return n, err
+}
+
+func (b *requestBody) Close() error {
+	b.closes.Add(1)
+	return nil
+}
+
+// zeros is n bytes that exist nowhere.
+func zeros(n int64) io.Reader { return io.LimitReader(zero{}, n) }
+
+type zero struct{}
+
+func (zero) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+// An answerBody is a response's body: it ends with its request's context, as
+// one on a connection does, and is on the lab's list until it is closed.
+type answerBody struct {
+	l      *lab
+	ctx    context.Context
+	src    io.Reader
+	read   atomic.Int64
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (l *lab) answerBody(req *http.Request, src io.Reader) *answerBody {
+	b := &answerBody{l: l, ctx: req.Context(), src: src, closed: make(chan struct{})}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.bodies = append(l.bodies, b)
+	return b
+}
+
+var errBodyClosed = errors.New("http: read on closed response body")
+
+func (b *answerBody) Read(p []byte) (int, error) {
+	select {
+	case <-b.closed:
+		return 0, errBodyClosed
+	default:
+	}
+	if b.ctx.Err() != nil {
+		return 0, context.Cause(b.ctx)
+	}
+	n, err := b.src.Read(p)
+	b.read.Add(int64(n))
+	if err == errStalled {
+		err = b.wait(nil)
+	}
+	return n, err
+}
+
+// wait blocks until the body is closed, its request's context ends, or until.
+func (b *answerBody) wait(until <-chan time.Time) error {
+	select {
+	case <-b.closed:
+		return errBodyClosed
+	case <-b.ctx.Done():
+		return context.Cause(b.ctx)
+	case <-b.l.over:
+		return io.ErrUnexpectedEOF
+	case <-until:
+		return nil
+	}
+}
+
+func (b *answerBody) Close() error {
+	b.once.Do(func() { close(b.closed) })
+	return nil
+}
+
+func (b *answerBody) isClosed() bool {
+	select {
+	case <-b.closed:
+		return true
+	default:
+		return false
+	}
+}
+
+// bytesRead is how much was read of all response bodies.
+func (l *lab) bytesRead() (n int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, b := range l.bodies {
+		n += b.read.Load()
+	}
+	return n
+}
+
+// open counts the response bodies that nobody has closed, and those of them
+// that hold a connection because their request's context goes on as well.
+func (l *lab) open() (n, held, of int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, b := range l.bodies {
+		if !b.isClosed() {
+			n++
+			if b.ctx.Err() == nil {
+				held++
+			}
+		}
+	}
+	return n, held, len(l.bodies)
+}
+
+// errStalled makes an answerBody wait for its end.
+var errStalled = errors.New("stalled")
+
+// stalling yields r and then nothing, not even an end.
+func stalling(r io.Reader) io.Reader { return io.MultiReader(r, stall{}) }
+
+type stall struct{}
+
+func (stall) Read([]byte) (int, error) { return 0, errStalled }

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/oktaretry/oktaretry/examples/internal/sdktest"
+)
+
+func TestMain(m *testing.M) { os.Exit(sdktest.Main(m)) }
+
+// TestQuickstart checks the story line by line, so that it cannot rot.
+func TestQuickstart(t *testing.T) {
+	var b strings.Builder
+	began := time.Now()
+	if err := run(t.Context(), &b); err != nil {
+		t.Fatalf("%v\n%s", err, b.String())
+	}
+	if took := time.Since(began); took > 15*time.Second {
+		t.Errorf("took %v, want a few seconds", took)
+	}
+	story, spans, found := strings.Cut(b.String(), "OpenTelemetry spans")
+	if !found {
+		t.Fatalf("no spans:\n%s", story)
+	}
+
+	rest := story
+	for _, want := range []string{
+		`1\. All is well`,
+		`Okta +200 +\(success\)`,
+		`the SDK +got the user`,
+		`2\. The rate limit is used up`,
+		`Okta +429 E0000047 .*\(rate-limited\)`,
+		`oktaretry +waits [1-9]\.\d\d s, until Okta's window is over`,
+		`Okta +200`,
+		`the SDK +got 3 users`,
+		`3\. Okta stumbles`,
+		`Okta +503 E0000009 .*\(server-error\)`,
+		`oktaretry +waits \d\.\d\d s and sends it again`,
+		`Okta +200`,
+		`the SDK +got the user`,
+		`4\. A push waits`,
+		`Okta +202 E0000070 .*\(pending\)`,
+		`oktaretry +asks again after 0\.[5-9]\d s`,
+		`Okta +202 E0000070`,
+		`oktaretry +asks again after 0\.[5-9]\d s`,
+		`Okta +200`,
+		`the SDK +got factorResult SUCCESS`,
+		`5\. There is no such user`,
+		`0\.\d\d s +Okta +404 E0000007 .*\(client-error\)`,
+		`0\.\d\d s +oktaretry +hands it back at once`,
+		`the SDK +error: 404 Not Found`,
+		`6\. A create meets an outage`,
+		`Okta +503 +\(server-error\)`,
+		`0\.\d\d s +oktaretry +hands it back at once: .* two users`,
+		`the SDK +error: 503 Service Unavailable`,
+		`7\. Half a minute to wait`,
+		`Okta +429 E0000047`,
+		`0\.\d\d s +oktaretry +gives up at once: a wait of 3\d\.\d\d s ends after the deadline`,
+		`the SDK +error: Get `,
+		`code E0000047, request id \S+, retry after 3\d\.\d\d s`,
+	} {
+		at := regexp.MustCompile(want).FindStringIndex(rest)
+		if at == nil {
+			t.Fatalf("no line %q, or not in its place:\n%s", want, story)
+		}
+		rest = rest[at[1]:]
+	}
+	if n := strings.Count(story, "   Okta  "); n != 11 {
+		t.Errorf("%d answers, want 11:\n%s", n, story)
+	}
+
+	for want, n := range map[string]int{
+		"\noktaretry ":          7,
+		"INTERNAL ":             7,
+		"CLIENT ":               11,
+		"event oktaretry.wait ": 4,
+		"resend_count=1":        2,
+		"code=E0000070":         2,
+		"stop=not-idempotent":   1,
+		"stop=deadline":         1,
+	} {
+		if got := strings.Count(spans, want); got != n {
+			t.Errorf("%q stands %d times in the spans, want %d:\n%s", want, got, n, spans)
+		}
+	}
+	for line := range strings.Lines(b.String()) {
+		if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > width {
+			t.Errorf("a line of %d columns: %s", n, line)
+		}
+	}
+}
