@@ -19,9 +19,10 @@ import (
 // attempt is one request on its way.
 type attempt struct {
 	record   Attempt
-	span     trace.Span
-	cancel   context.CancelCauseFunc // nil when nothing limits the attempt
-	timer    *time.Timer             // runs cancel; nil likewise
+	body     io.Closer  // of the request; the base closes it, unless something panics
+	span     trace.Span // nil until it is sent
+	cancel   context.CancelCauseFunc
+	timer    *time.Timer // runs cancel; nil when nothing limits the attempt
 	canceled bool
 	written  *written // nil unless it matters what was written
 }
@@ -36,8 +37,10 @@ var errPanicked = errors.New("oktaretry: the base transport panicked")
 // request cannot be made again.
 func (c *call) send() StopReason {
 	a := &attempt{record: Attempt{Start: time.Now(), Waits: c.waits, Poll: c.polls > 0}}
-	out, stop := c.nextRequest(a)
+	c.attempt = a
+	out, stop := c.nextRequest()
 	if stop != StopNone {
+		c.attempt = nil
 		return stop
 	}
 	c.waits = nil
@@ -45,9 +48,8 @@ func (c *call) send() StopReason {
 	if len(c.outcome.Attempts) == 0 {
 		c.endpoint.host.budget.deposit(a.record.Start)
 	}
-	closeResponse(c.answer.resp) // a better answer is on its way
+	closeResponse(c.answer.resp) // a better one is on its way
 	c.answer = answer{}
-	c.attempt = a
 
 	var ctx context.Context
 	ctx, a.span = c.startAttempt()
@@ -57,8 +59,9 @@ func (c *call) send() StopReason {
 		}
 		c.t.telemetry.propagate(ctx, out.Header)
 	}
-	if limit := c.settings.policy.AttemptTimeout; limit > 0 {
-		ctx, a.cancel = context.WithCancelCause(ctx)
+	ctx, a.cancel = context.WithCancelCause(ctx)
+	limit := c.settings.policy.AttemptTimeout
+	if limit > 0 {
 		a.timer = time.AfterFunc(limit, func() { a.cancel(errAttemptTimeout) })
 	}
 	if !c.idempotent() {
@@ -66,21 +69,24 @@ func (c *call) send() StopReason {
 		ctx = a.written.watch(ctx)
 	}
 
+	if out.Body != nil {
+		a.body = out.Body
+	}
 	resp, err := c.t.base.RoundTrip(out.WithContext(ctx))
 
 	c.answer.arrived = time.Now()
-	timedOut := a.timer != nil && !a.timer.Stop() && errors.Is(context.Cause(ctx), errAttemptTimeout)
+	timedOut := a.timer != nil && !a.timer.Stop() // it cancels the attempt, if it has not yet
 	resp, err = checkAnswer(resp, err)
 	switch {
 	case timedOut && c.ctx.Err() == nil:
 		closeResponse(resp)
-		resp, err = nil, &attemptTimeoutError{c.settings.policy.AttemptTimeout, c.target.Host + c.route.Template}
+		resp, err = nil, &attemptTimeoutError{limit, c.target.Host + c.route.Template}
 	case err != nil:
 		a.canceled = c.ctx.Err() != nil
 	}
-	if resp != nil && a.cancel != nil {
+	if resp != nil {
 		resp.Body = releaseAtEnd(resp.Body, a.cancel)
-	} else if a.cancel != nil {
+	} else {
 		a.cancel(nil)
 	}
 	c.answer.resp, c.answer.err, c.answer.canceled = resp, err, a.canceled
@@ -96,7 +102,7 @@ func (c *call) first() bool { return c.resends == 0 && c.polls == 0 }
 
 // nextRequest makes the request of the next attempt: the caller's, the
 // caller's again, or a poll. The caller's own is never changed.
-func (c *call) nextRequest(a *attempt) (*http.Request, StopReason) {
+func (c *call) nextRequest() (*http.Request, StopReason) {
 	out := new(http.Request)
 	*out = *c.req
 	if c.first() {
@@ -126,6 +132,10 @@ func (c *call) nextRequest(a *attempt) (*http.Request, StopReason) {
 		}
 	}
 	if hook := c.t.prepareRetry; hook != nil {
+		out = out.Clone(c.ctx) // the hook may change the URL too, which is the caller's
+		if out.Body != nil {
+			c.attempt.body = out.Body
+		}
 		if err := hook(out); err != nil {
 			if out.Body != nil {
 				out.Body.Close()
@@ -167,22 +177,33 @@ func (c *call) endAttempt() {
 	if c.answer.err != nil {
 		a.record.Err = clean(c.answer.err)
 	}
-	endAttempt(a.span, &a.record, a.canceled)
+	endAttempt(a.span, &a.record, a.canceled && c.left())
 	c.outcome.Attempts = append(c.outcome.Attempts, a.record)
 	c.attempt = nil
 }
 
-// abandon ends an attempt whose base panicked.
-func (a *attempt) abandon() {
-	if a.cancel != nil {
+// abandonAttempt ends an attempt whose base, or hook, panicked.
+func (c *call) abandonAttempt() {
+	a := c.attempt
+	c.attempt = nil
+	if a.timer != nil {
 		a.timer.Stop()
+	}
+	if a.cancel != nil {
 		a.cancel(errPanicked)
 	}
-	a.record.Classification = Classification{Class: ClassNetwork}
-	a.record.Err = errPanicked
-	if a.span != nil {
-		endAttempt(a.span, &a.record, false)
+	if a.body != nil {
+		a.body.Close()
 	}
+	if a.span == nil {
+		return // nothing was sent
+	}
+	a.record.Classification = Classification{Class: ClassNetwork}
+	a.record.Duration = time.Since(a.record.Start)
+	a.record.Err = errPanicked
+	endAttempt(a.span, &a.record, false)
+	c.outcome.Attempts = append(c.outcome.Attempts, a.record)
+	c.answer.Classification, c.answer.err = a.record.Classification, errPanicked
 }
 
 // releaseAtEnd returns body, which also releases an attempt's context when it
@@ -195,12 +216,22 @@ func releaseAtEnd(body io.ReadCloser, cancel context.CancelCauseFunc) io.ReadClo
 	}
 	b := &attemptBody{ReadCloser: body, cancel: cancel}
 	if w, ok := body.(io.Writer); ok {
-		return struct {
-			*attemptBody
-			io.Writer
-		}{b, w}
+		return &upgradedBody{b, w}
 	}
 	return b
+}
+
+// upgradedBody can be written to, and half closed if what is below can.
+type upgradedBody struct {
+	*attemptBody
+	io.Writer
+}
+
+func (b *upgradedBody) CloseWrite() error {
+	if w, ok := b.Writer.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return fmt.Errorf("CloseWrite: %w", http.ErrNotSupported)
 }
 
 type attemptBody struct {
@@ -217,10 +248,11 @@ func (b *attemptBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Close ends the attempt's context first: a Close of net/http's may wait for
+// what only that ends, a Read of a gzip header or an upload over HTTP/2.
 func (b *attemptBody) Close() error {
-	err := b.ReadCloser.Close()
 	b.end()
-	return err
+	return b.ReadCloser.Close()
 }
 
 func (b *attemptBody) end() {

@@ -30,6 +30,12 @@ const (
 	slotMaxWait     = 2 * time.Second
 )
 
+// longestHold is how long one answer can close a bucket to all calls: as far
+// ahead as a reset is believed, and a second for its rounding. A Retry-After
+// beyond that binds the call that met it; the others may find out for
+// themselves.
+const longestHold = time.Hour + time.Second
+
 // computed returns the next wait by the rule's own numbers.
 func (t *tally) computed(r Rule) time.Duration {
 	if t.backoff == nil {
@@ -46,7 +52,11 @@ func (t *tally) forSlot(r Rule) time.Duration {
 	return min(next(t.slots), min(r.MaxWait, slotMaxWait))
 }
 
+// longestMean leaves room for jitter to double it.
+const longestMean = 1 << 61
+
 func newBackOff(initial, most time.Duration, multiplier, jitter float64) *backoff.ExponentialBackOff {
+	initial, most = min(initial, longestMean), min(most, longestMean)
 	return backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(initial),
 		backoff.WithMaxInterval(most),

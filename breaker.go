@@ -52,6 +52,7 @@ type circuit struct {
 	state     atomic.Int32 // a gobreaker.State
 	openUntil atomic.Int64 // Unix nanoseconds; meaningful while open
 	noted     atomic.Bool  // there are changes to deliver
+	era       atomic.Int64 // the number of changes of state
 
 	mu      sync.Mutex
 	changes []circuitChange
@@ -85,6 +86,8 @@ type slot struct {
 	circuit *circuit
 	done    func(error)
 	probe   *probe
+	since   time.Time
+	era     int64
 }
 
 func newCircuit(id CircuitID, cfg *Breaker) *circuit {
@@ -92,7 +95,7 @@ func newCircuit(id CircuitID, cfg *Breaker) *circuit {
 	c.cb = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
 		MaxRequests:  uint32(cfg.Probes),
 		Interval:     cfg.Window,
-		BucketPeriod: max(cfg.Window/circuitBuckets, 1),
+		BucketPeriod: c.bucketPeriod(),
 		// gobreaker opens up after its timeout, not at it.
 		Timeout: max(cfg.OpenFor-1, 1),
 		ReadyToTrip: func(n gobreaker.Counts) bool {
@@ -111,6 +114,7 @@ func (c *circuit) note(from, to gobreaker.State) {
 		c.openUntil.Store(time.Now().Add(c.cfg.OpenFor).UnixNano())
 	}
 	c.state.Store(int32(to))
+	c.era.Add(1)
 	c.mu.Lock()
 	c.changes = append(c.changes, circuitChange{c.id, from, to})
 	c.probes = nil // those of the state before count for nothing now
@@ -135,6 +139,7 @@ func (c *circuit) allow(now time.Time) (slot, time.Duration, bool) {
 	if c == nil {
 		return slot{}, 0, true
 	}
+	era := c.era.Load()
 	done, err := c.cb.Allow()
 	if errors.Is(err, gobreaker.ErrTooManyRequests) && c.reclaim(now) {
 		done, err = c.cb.Allow()
@@ -142,7 +147,7 @@ func (c *circuit) allow(now time.Time) (slot, time.Duration, bool) {
 	if err != nil {
 		return slot{}, c.retryAfter(now), false
 	}
-	s := slot{circuit: c, done: done}
+	s := slot{circuit: c, done: done, since: now, era: era}
 	if gobreaker.State(c.state.Load()) == gobreaker.StateHalfOpen {
 		s.probe = &probe{since: now, done: done}
 		c.mu.Lock()
@@ -163,8 +168,19 @@ func (s *slot) report(v verdict) {
 	if s.probe != nil && !c.forget(s.probe) {
 		return // overdue: its place was given to another
 	}
+	if s.probe == nil && v != neutral && s.era == c.era.Load() && time.Since(s.since) >= c.bucketPeriod() {
+		// gobreaker counts an answer at the time of its request. That of an
+		// attempt which hung for longer than the window would count for nothing.
+		if done, err := c.cb.Allow(); err == nil {
+			s.done(errNeutral)
+			s.done = done
+		}
+	}
 	s.done(v.err())
 }
+
+// bucketPeriod is how far the rolling window moves in a step.
+func (c *circuit) bucketPeriod() time.Duration { return max(c.cfg.Window/circuitBuckets, 1) }
 
 // reclaim gives the places of overdue probes back and reports whether there
 // were any. gobreaker itself would wait for them for ever.
@@ -201,7 +217,7 @@ func (c *circuit) forget(p *probe) bool {
 // retryAfter is how long to wait until the circuit may let a call through.
 func (c *circuit) retryAfter(now time.Time) time.Duration {
 	if gobreaker.State(c.state.Load()) == gobreaker.StateOpen {
-		return max(time.Unix(0, c.openUntil.Load()).Sub(now), time.Millisecond)
+		return max(c.untilProbe(now), time.Millisecond)
 	}
 	// Half-open, and all probes are out: their answers decide, soon.
 	return min(time.Second, c.cfg.ProbeTimeout)
@@ -212,5 +228,11 @@ func (c *circuit) refusesUntil(now time.Time) time.Duration {
 	if c == nil || gobreaker.State(c.state.Load()) != gobreaker.StateOpen {
 		return 0
 	}
-	return time.Unix(0, c.openUntil.Load()).Sub(now)
+	return c.untilProbe(now)
+}
+
+// untilProbe is how long an open circuit goes on refusing. gobreaker counts by
+// the monotonic clock: when the wall clock is set back, it is no longer for that.
+func (c *circuit) untilProbe(now time.Time) time.Duration {
+	return min(time.Unix(0, c.openUntil.Load()).Sub(now), c.cfg.OpenFor)
 }

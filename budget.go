@@ -51,11 +51,12 @@ func (b *budget) book(now time.Time, amount func(*budget) float64) float64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	n := int64(len(b.ring))
-	if s := now.Unix(); s-b.second >= n {
+	if s := now.Unix(); s-b.second >= n || b.second-s >= n {
 		clear(b.ring)
 		b.sum, b.second = 0, s
 	} else {
-		// A clock that went backwards books into the newest second.
+		// A clock that went back a little books into the newest second; one
+		// that went back further has begun anew.
 		for ; b.second < s; b.second++ {
 			i := (b.second + 1) % n
 			b.sum -= b.ring[i]

@@ -121,7 +121,10 @@ func (c *call) refuse(err error) (*http.Response, error) {
 	}
 	c.done = true
 	if c.opts.recorder != nil {
-		c.opts.recorder.add(Outcome{Method: shownMethod(c.method), Stop: StopInvalid, Start: c.start, Err: err})
+		c.opts.recorder.add(Outcome{
+			Classification: Classification{Class: ClassNetwork},
+			Method:         shownMethod(c.method), Stop: StopInvalid, Start: c.start, Err: err,
+		})
 	}
 	return nil, err
 }
@@ -183,6 +186,13 @@ func (c *call) release() {
 func (c *call) conclude(stop StopReason, err error) {
 	c.done = true
 	c.outcome.Classification = c.answer.Classification
+	if !c.answer.any() {
+		// Nothing was answered: that is no success.
+		c.outcome.Class = ClassNetwork
+		if _, limited := err.(*RateLimitError); limited {
+			c.outcome.Class = ClassRateLimited
+		}
+	}
 	c.outcome.Stop, c.outcome.Needed = stop, c.needed
 	c.outcome.Elapsed = time.Since(c.start)
 	c.outcome.Waits, c.outcome.Err = c.waits, err
@@ -210,7 +220,7 @@ func (c *call) cleanUp() {
 		return
 	}
 	if c.attempt != nil {
-		c.attempt.abandon()
+		c.abandonAttempt()
 	}
 	if c.target == nil {
 		return // it never got past its check

@@ -276,7 +276,7 @@ func TestCatalogServerErrorsSpareTheHost(t *testing.T) {
 		"E0000067": retried, "E0000100": retried, "E0000115": retried, "E0000134": retried, "E0000137": retried,
 		"E0000138": retried, "E0000139": retried, "E0000240": retried, "E0000241": retried,
 		"server_error": retried, "temporarily_unavailable": retried,
-		"E0000052": hopeless, "E0000060": hopeless, "E0000181": hopeless, "E0000261": hopeless,
+		"E0000052": hopeless, "E0000060": hopeless, "E0000181": {oktaretry.Backoff, oktaretry.TripsNothing}, "E0000261": hopeless,
 	}
 	seen := 0
 	for info := range oktaretry.Codes() {

@@ -75,10 +75,11 @@ type APIError struct {
 
 // Error returns the code and the error's ID, never the summary.
 func (e *APIError) Error() string {
-	if e.ID == "" {
-		return "okta: " + e.Code
+	text := "okta: " + shownCode(e.Code)
+	if id := shownID(e.ID); id != "" {
+		text += " (error id " + id + ")"
 	}
-	return "okta: " + e.Code + " (error id " + e.ID + ")"
+	return text
 }
 
 // Bounds of what is read of a body to classify it. An error body of Okta's
@@ -114,7 +115,7 @@ func ClassifyRedirect(u *url.URL) Classification {
 	}
 	// The implicit and form-less response modes put the answer into the
 	// fragment instead of the query.
-	for _, raw := range []string{u.RawQuery, u.Fragment} {
+	for _, raw := range []string{u.RawQuery, u.EscapedFragment()} {
 		q, _ := url.ParseQuery(raw)
 		code := q.Get("error")
 		if code == "" {
@@ -125,7 +126,7 @@ func ClassifyRedirect(u *url.URL) Classification {
 			c.Code = code
 			c.Error = &APIError{Code: code, Description: q.Get("error_description")}
 		}
-		if e, ok := lookup(code); ok {
+		if e, ok := lookup(c.Code); ok {
 			c.Class = e.class
 		}
 		return c
@@ -198,16 +199,18 @@ func newAPIError(p wire.Error) *APIError {
 	return e
 }
 
-// requestID returns X-Okta-Request-Id if it looks like one. It goes into error
-// texts and telemetry, so nothing else may come in by it.
-func requestID(h http.Header) string {
-	id := h.Get("X-Okta-Request-Id")
+// requestID returns X-Okta-Request-Id if it looks like one.
+func requestID(h http.Header) string { return shownID(h.Get("X-Okta-Request-Id")) }
+
+// shownID returns an ID of Okta's, or "" for what doesn't look like one. IDs go
+// into error texts and telemetry, so nothing else may come in by them.
+func shownID(id string) string {
 	if len(id) > 64 {
 		return ""
 	}
 	for i := range len(id) {
 		c := id[i]
-		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && c != '-' && c != '_' {
+		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && c != '-' && c != '_' && c != '@' {
 			return ""
 		}
 	}

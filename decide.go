@@ -111,7 +111,7 @@ func (c *call) fits(wait time.Duration, r Rule, t *tally, now time.Time) StopRea
 	if deadline, ok := c.ctx.Deadline(); ok && deadline.Sub(now) <= wait {
 		return StopDeadline
 	}
-	if r.MaxElapsed > 0 && now.Sub(t.since)+wait > r.MaxElapsed {
+	if r.MaxElapsed > 0 && wait > r.MaxElapsed-now.Sub(t.since) { // the sum could overflow
 		return StopMaxElapsed
 	}
 	return StopNone

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -163,14 +164,52 @@ func noEOF(err error) error {
 // clean makes an error of the base fit to be returned: without a URL in its
 // text, which may hold a token, and without a match for io.EOF.
 func clean(err error) error {
-	for {
-		// Anything that wraps a *url.Error repeats its text, so it goes too.
-		var u *url.Error
-		if !errors.As(err, &u) || u.Err == nil {
-			return noEOF(err)
-		}
-		err = u.Err
+	var u *url.Error
+	for errors.As(err, &u) && u.Err != nil {
+		err = u.Err // anything that wraps a *url.Error repeats its text, so it goes too
 	}
+	err = noEOF(err)
+	if text := err.Error(); shownText(text) != text {
+		return &discreetError{shownText(text), err}
+	}
+	return err
+}
+
+// shownText cuts out of a text what may quote a request or an answer: all of a
+// URL but its host, and what net/http could not make sense of.
+func shownText(text string) string {
+	for _, phrase := range quoting {
+		if i := strings.Index(text, phrase); i >= 0 {
+			text = text[:i+len(phrase)]
+		}
+	}
+	if !strings.Contains(text, "://") {
+		return text
+	}
+	return urlInText.ReplaceAllString(text, "$1$2")
+}
+
+// quoting are the words of net/http and net/textproto that the bytes which
+// they could not make sense of come after: of a body, where an answer was
+// longer than it said.
+var quoting = []string{
+	"malformed HTTP response", "malformed HTTP version", "malformed HTTP status code", "malformed MIME header", "invalid method",
+}
+
+var urlInText = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://)(?:[^\s/?#"'<>@]*@)?([^\s/?#"'<>]*)[^\s"'<>]*`)
+
+// discreetError matches what err matches, with a text of its own.
+type discreetError struct {
+	text string
+	err  error
+}
+
+func (e *discreetError) Error() string        { return e.text }
+func (e *discreetError) Is(target error) bool { return errors.Is(e.err, target) }
+func (e *discreetError) As(target any) bool   { return errors.As(e.err, target) }
+func (e *discreetError) Timeout() bool {
+	var t interface{ Timeout() bool }
+	return errors.As(e.err, &t) && t.Timeout()
 }
 
 // causeOf returns why ctx ended, matching both its cause and ctx.Err().

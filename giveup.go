@@ -30,13 +30,18 @@ func (c *call) rateLimitError(stop StopReason) error {
 	e := &RateLimitError{
 		Code: shownCode(a.Code), RequestID: a.RequestID,
 		Method: shownMethod(c.method), Host: c.target.Host, Template: c.route.Template, Bucket: c.route.Bucket,
-		Limit: a.limits.Limit, RetryAfter: max(a.wait, c.needed),
+		Limit: a.limits.Limit, ClientSide: a.resp == nil,
 		Attempts: len(c.outcome.Attempts), Stop: stop, cause: c.endOfContext(stop),
 	}
-	from := a.arrived
-	if a.resp == nil {
-		e.ClientSide, e.Limit, from = true, -1, time.Now()
+	from, left := a.arrived, a.wait
+	if e.ClientSide {
+		e.Limit = -1
 	}
+	if e.ClientSide || len(c.waits) > 0 {
+		from = time.Now() // some of the wait is over, or it has become another
+		left -= from.Sub(a.arrived)
+	}
+	e.RetryAfter = max(left, c.needed)
 	e.Reset = from.Add(e.RetryAfter)
 	return e
 }
@@ -44,10 +49,16 @@ func (c *call) rateLimitError(stop StopReason) error {
 // pendingError is the error of a challenge that nobody has answered in time.
 func (c *call) pendingError(stop StopReason) error {
 	a := &c.answer
+	polls := 0
+	for i := range c.outcome.Attempts {
+		if c.outcome.Attempts[i].Poll {
+			polls++
+		}
+	}
 	return &PendingError{
 		Code: shownCode(a.Code), RequestID: a.RequestID,
 		Method: shownMethod(c.method), Host: c.target.Host, Template: c.route.Template,
-		RetryAfter: max(a.wait, c.needed), Polls: c.polls, Stop: stop, cause: c.endOfContext(stop),
+		RetryAfter: max(a.wait, c.needed), Polls: polls, Stop: stop, cause: c.endOfContext(stop),
 	}
 }
 

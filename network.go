@@ -36,6 +36,7 @@ func terminal(err error) bool {
 		address      *net.AddrError
 		escape       url.EscapeError
 		invalidHost  url.InvalidHostError
+		record       tls.RecordHeaderError
 	)
 	var broken *brokenBaseError
 	switch {
@@ -45,6 +46,8 @@ func terminal(err error) bool {
 		return true
 	case errors.As(err, &dns):
 		return dns.IsNotFound && !dns.IsTemporary
+	case errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/":
+		return true // a server without TLS; http.Client makes ErrSchemeMismatch of it
 	case errors.As(err, &address), errors.As(err, &escape), errors.As(err, &invalidHost):
 		return true
 	case errors.Is(err, http.ErrSchemeMismatch), errors.Is(err, http.ErrNotSupported), errors.Is(err, http.ErrSkipAltProtocol):
@@ -55,7 +58,8 @@ func terminal(err error) bool {
 	text := err.Error()
 	for _, part := range []string{
 		"unsupported protocol scheme", "invalid header field", "invalid method", "no Host in request URL",
-		"nil Request.URL", "nil Request.Header", "with nil Body", "ContentLength=", "invalid trailer",
+		"nil Request.URL", "nil Request.Header", "with nil Body", "ContentLength=", "invalid trailer", "invalid Host header",
+		"control character in Request.URL",
 	} {
 		if strings.Contains(text, part) {
 			return true
@@ -65,8 +69,12 @@ func terminal(err error) bool {
 }
 
 // neverSent reports whether there is proof that nothing of the request was
-// written. A base that says nothing either way may have written it.
+// written. A base that says nothing either way may have written it; so may one
+// that could not dial, when it had sent the request before and tries again.
 func neverSent(err error, w *written) bool {
+	if w != nil && w.wrote.Load() {
+		return false
+	}
 	var op *net.OpError
 	if errors.As(err, &op) && op.Op == "dial" {
 		return true
@@ -81,14 +89,15 @@ func neverSent(err error, w *written) bool {
 // written is what a trace tells of an attempt: a base that looked for a
 // connection and never got one has written nothing.
 type written struct {
-	sought, got atomic.Bool
+	sought, got, wrote atomic.Bool
 }
 
 // watch returns a context that has w told, along with any trace of the
 // caller's.
 func (w *written) watch(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GetConn: func(string) { w.sought.Store(true) },
-		GotConn: func(httptrace.GotConnInfo) { w.got.Store(true) },
+		GetConn:      func(string) { w.sought.Store(true) },
+		GotConn:      func(httptrace.GotConnInfo) { w.got.Store(true) },
+		WroteHeaders: func() { w.wrote.Store(true) },
 	})
 }

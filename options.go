@@ -96,8 +96,9 @@ func WithLogger(l *slog.Logger) Option {
 
 // WithPrepareRetry sets a hook that runs before each resend on the request
 // about to be sent, which is the call's own and may be changed: sign it anew
-// there. With it, requests with a DPoP header are resent like others. It must
-// be safe for concurrent use. An error ends the call and is returned, wrapped.
+// there. With it, requests with a DPoP header are resent like others. A hook
+// that replaces the Body closes the one it replaces. It must be safe for
+// concurrent use. An error ends the call and is returned, wrapped.
 func WithPrepareRetry(hook func(*http.Request) error) Option {
 	return optionFunc(func(c *config) error {
 		c.prepareRetry = hook

@@ -86,7 +86,9 @@ type Attempt struct {
 }
 
 // Outcome is what happened to one call. Its last answer's classification is
-// embedded. It is a value of its own: nothing changes it later.
+// embedded; of a call that had none, its Class is ClassRateLimited if the
+// bucket was closed, else ClassNetwork. It is a value of its own: nothing
+// changes it later.
 type Outcome struct {
 	Classification
 	Method   string
@@ -96,8 +98,9 @@ type Outcome struct {
 	Attempts []Attempt
 	Stop     StopReason
 	// Needed is the wait that was not begun because it did not fit, with
-	// StopDeadline and StopMaxElapsed; or the time until the circuit lets a
-	// probe out, with StopCircuitOpen.
+	// StopDeadline and StopMaxElapsed; what was left of the wait for a bucket,
+	// with StopCanceled; or the time until the circuit lets a probe out, with
+	// StopCircuitOpen.
 	Needed  time.Duration
 	Start   time.Time
 	Elapsed time.Duration
@@ -158,14 +161,16 @@ func (r *Recorder) Outcome() (Outcome, bool) {
 func (r *Recorder) Outcomes() []Outcome {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Clone(r.outcomes)
+	return slices.Clone(r.outcomes[max(0, len(r.outcomes)-recorderCap):])
 }
 
 func (r *Recorder) add(o Outcome) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.outcomes) >= recorderCap {
-		r.outcomes = append(r.outcomes[:0:0], r.outcomes[recorderCap/2:]...)
+	if len(r.outcomes) == 2*recorderCap { // not each time, or each would move them all
+		n := copy(r.outcomes, r.outcomes[recorderCap:])
+		clear(r.outcomes[n:])
+		r.outcomes = r.outcomes[:n]
 	}
 	r.outcomes = append(r.outcomes, o)
 }

@@ -19,7 +19,7 @@ func peek(resp *http.Response) []byte {
 	if p, ok := resp.Body.(*peekedBody); ok {
 		return p.snapshot()
 	}
-	if resp.Body == nil || resp.Body == http.NoBody || resp.ContentLength == 0 {
+	if resp.Body == nil || resp.Body == http.NoBody {
 		return nil
 	}
 	p := &peekedBody{src: resp.Body, done: make(chan struct{})}
@@ -48,7 +48,7 @@ type peekedBody struct {
 	buf []byte // guarded by mu until done is closed
 
 	// Set by fill before it closes done.
-	err   error // what reading ended with; nil when the limit was reached first
+	err   error // what reading ended with; nil when src has more to say
 	panic any   // what src.Read panicked with
 
 	off    int // how much of buf the reader has had
@@ -56,18 +56,25 @@ type peekedBody struct {
 	freed  sync.Once
 }
 
+// maxIdleReads is how many Reads in a row may bring nothing, not even an error.
+// A body that goes on so is left to its reader.
+const maxIdleReads = 100
+
 // fill reads src up to the limit, its end or its first error.
 func (p *peekedBody) fill() {
 	defer close(p.done)
 	defer func() { p.panic = recover() }()
 	buf := p.buf
-	for len(buf) < peekLimit {
+	for idle := 0; len(buf) < peekLimit && idle < maxIdleReads; idle++ {
 		if len(buf) == cap(buf) {
 			grown := make([]byte, len(buf), min(max(512, 2*cap(buf)), peekLimit))
 			copy(grown, buf)
 			buf = grown
 		}
 		n, err := p.src.Read(buf[len(buf):cap(buf)])
+		if n > 0 {
+			idle = 0
+		}
 		buf = buf[:len(buf)+n]
 		p.mu.Lock()
 		p.buf = buf

@@ -6,6 +6,7 @@ package oktaretry
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -301,6 +302,9 @@ func (p Policy) String() string {
 		}
 	}
 	w.Flush()
+	table := trailingSpace.ReplaceAllString(b.String(), "\n")
+	b.Reset()
+	b.WriteString(table)
 	fmt.Fprintf(&b, "attempt timeout %s, poll factors %t, a final 429 comes back as %s, captures up to %d bytes of a body\n",
 		orNone(p.AttemptTimeout), p.PollFactors, map[bool]string{true: "a response", false: "an error"}[p.ReturnRateLimited], p.MaxCapture)
 	if p.Pace.MaxRate > 0 {
@@ -319,6 +323,9 @@ func (p Policy) String() string {
 	}
 	return b.String()
 }
+
+// trailingSpace is what tabwriter leaves of empty last cells.
+var trailingSpace = regexp.MustCompile(` +\n`)
 
 func writeRule(w *tabwriter.Writer, answer, status string, r Rule, name string) {
 	if r.Action == FailFast {

@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -22,8 +24,11 @@ func ParsePolicy(text []byte) (Policy, error) {
 	doc := documentOf(DefaultPolicy())
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
-	if err := d.Decode(doc); err != nil {
-		return Policy{}, fmt.Errorf("oktaretry: policy: %w", noEOF(err))
+	switch err := d.Decode(doc); {
+	case err == io.EOF:
+		return Policy{}, errors.New("oktaretry: policy: the text is empty")
+	case err != nil:
+		return Policy{}, fmt.Errorf("oktaretry: policy: %w", err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return Policy{}, errors.New("oktaretry: policy: more text after the JSON object")
@@ -37,6 +42,15 @@ func ParsePolicy(text []byte) (Policy, error) {
 
 // MarshalJSON writes the whole policy as [ParsePolicy] reads it.
 func (p Policy) MarshalJSON() ([]byte, error) { return json.Marshal(documentOf(p)) }
+
+// UnmarshalJSON is [ParsePolicy].
+func (p *Policy) UnmarshalJSON(text []byte) error {
+	parsed, err := ParsePolicy(text)
+	if err == nil {
+		*p = parsed
+	}
+	return err
+}
 
 // MarshalText returns the action's name.
 func (a Action) MarshalText() ([]byte, error) { return name(a, actionNames[:], "action") }
@@ -73,8 +87,12 @@ func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 
 func (d *duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
+	if err != nil {
+		// To an error of this type encoding/json adds the field's name.
+		return &json.UnmarshalTypeError{Value: strconv.Quote(string(text)), Type: reflect.TypeFor[time.Duration]()}
+	}
 	*d = duration(parsed)
-	return err
+	return nil
 }
 
 // The documents mirror the types of policy.go, with durations as text.

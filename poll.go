@@ -19,8 +19,8 @@ const codeFactorTimeout = "E0000067"
 
 // factorWaiting reports whether a factor's answer says that its user has not
 // answered yet and that there is a place to ask. It is for Policy.PollFactors.
-func factorWaiting(resp *http.Response, to route.Route) bool {
-	if !to.Factor || resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusCreated || !isJSON(resp.Header) {
+func factorWaiting(resp *http.Response) bool {
+	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusCreated || !isJSON(resp.Header) {
 		return false
 	}
 	result, poll := wire.ParseFactor(peekText(resp))

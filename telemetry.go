@@ -88,11 +88,14 @@ func newTelemetry(c config) (*telemetry, error) {
 	return t, errors.Join(bad[:]...)
 }
 
-// where describes the current target of a call.
-func (c *call) where() []attribute.KeyValue {
+// where describes the present target of a call.
+func (c *call) where() []attribute.KeyValue { return c.whereOf(c.method, c.route.Template) }
+
+// whereOf describes a target. Polling moves a call, but never to another host.
+func (c *call) whereOf(method, template string) []attribute.KeyValue {
 	name, port := hostPort(c.target)
-	return append(methodAttributes(c.method),
-		semconv.URLTemplate(c.route.Template),
+	return append(methodAttributes(method),
+		semconv.URLTemplate(template),
 		semconv.ServerAddress(name),
 		semconv.ServerPort(port),
 	)
@@ -135,22 +138,27 @@ func (c *call) startCall() {
 // endCall closes the span of the call and writes its metrics.
 func (c *call) endCall() {
 	o := &c.outcome
+	kind := errorType(o.Classification, o.Err)
+	if o.Stop == StopCanceled && c.left() {
+		kind = ""
+	}
 	if c.span.IsRecording() {
 		c.span.SetAttributes(
 			keyStop.String(o.Stop.String()), keyAttempts.Int(len(o.Attempts)), keyWaited.Float64(o.Waited().Seconds()))
 		c.span.SetAttributes(resultAttributes(o.Classification)...)
-		if kind := errorType(o.Classification, o.Err); kind != "" && o.Stop != StopCanceled {
+		if kind != "" {
 			c.span.SetAttributes(semconv.ErrorTypeKey.String(kind))
 			c.span.SetStatus(codes.Error, o.Stop.String())
 		}
 	}
 	c.span.End()
-	labels := metric.WithAttributeSet(attribute.NewSet(append(c.where(),
+	labels := metric.WithAttributeSet(attribute.NewSet(append(c.whereOf(o.Method, o.Template),
 		keyClass.String(o.Class.String()), keyStop.String(o.Stop.String()))...))
 	// The context is over, perhaps; its span and baggage still count.
 	c.t.telemetry.callDuration.Record(c.ctx, o.Elapsed.Seconds(), labels)
 	c.t.telemetry.attempts.Record(c.ctx, int64(len(o.Attempts)), labels)
-	if o.Err != nil && o.Stop != StopCanceled {
+	// An answer that fails fast is the caller's business, not the log's.
+	if kind != "" && (o.Err != nil || o.Stop != StopFailFast) {
 		c.logf(slog.LevelWarn, "oktaretry: call given up",
 			slog.String("stop", o.Stop.String()), slog.String("code", shownCode(o.Code)), slog.Int("status", o.Status),
 			slog.String("request_id", o.RequestID), slog.Int("attempts", len(o.Attempts)), slog.Duration("elapsed", o.Elapsed))
@@ -176,14 +184,18 @@ func (c *call) startAttempt() (context.Context, trace.Span) {
 	return ctx, span
 }
 
+// left reports whether the caller left, which is no error. That its deadline
+// passed is one.
+func (c *call) left() bool { return errors.Is(c.ctx.Err(), context.Canceled) }
+
 // endAttempt closes the span of one attempt.
-func endAttempt(span trace.Span, a *Attempt, canceled bool) {
+func endAttempt(span trace.Span, a *Attempt, left bool) {
 	if span.IsRecording() {
 		span.SetAttributes(resultAttributes(a.Classification)...)
 		if a.Status != 0 {
 			span.SetAttributes(semconv.HTTPResponseStatusCode(a.Status))
 		}
-		if kind := errorType(a.Classification, a.Err); kind != "" && !canceled {
+		if kind := errorType(a.Classification, a.Err); kind != "" && !left {
 			span.SetAttributes(semconv.ErrorTypeKey.String(kind))
 			span.SetStatus(codes.Error, "")
 		}
@@ -266,12 +278,14 @@ func (c *call) waited(w Wait) {
 }
 
 // waiting logs a wait before it begins, so that a stuck job can be understood
-// while it is stuck.
-func (c *call) waiting(w Wait) {
-	if w.Duration >= logWaitsFrom {
-		c.logf(slog.LevelInfo, "oktaretry: waiting",
-			slog.String("reason", w.Reason.String()), slog.Duration("wait", w.Duration), slog.String("bucket", c.route.Bucket))
+// while it is stuck. It reports whether the wait was worth a line.
+func (c *call) waiting(w Wait) bool {
+	if w.Duration < logWaitsFrom {
+		return false
 	}
+	c.logf(slog.LevelInfo, "oktaretry: waiting",
+		slog.String("reason", w.Reason.String()), slog.Duration("wait", w.Duration), slog.String("bucket", c.route.Bucket))
+	return true
 }
 
 // changed tells of changes of circuits.

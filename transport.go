@@ -144,7 +144,7 @@ func (c *call) check() error {
 	c.outcome = Outcome{
 		Method: shownMethod(c.method), Host: c.target.Host, Template: c.route.Template, Bucket: c.route.Bucket, Start: c.start,
 	}
-	c.dpop = c.req.Header.Get("DPoP") != ""
+	c.dpop = len(c.req.Header["Dpop"])+len(c.req.Header["DPoP"]) > 0 // some write it as its RFC does
 	keep := c.settings.policy.MaxCapture
 	if c.route.Token {
 		// Its assertion may be valid once only.
@@ -200,18 +200,25 @@ func (c *call) waitTurn() StopReason {
 
 	rule, name := c.settings.policy.ruleFor(Classification{Class: ClassRateLimited}, c.opts.rules)
 	patience := c.tally(name, began)
+	if c.answer.held { // it is the wait of the call's own 429, whose code may have a rule of its own
+		rule, patience = c.answer.rule, c.answer.tally
+	}
 	turn := Wait{Reason: waitReason(why)}
-	stop := StopNone
+	stop, told := StopNone, false
+	if rule.Action == FailFast && turn.Reason == WaitRateLimit {
+		stop, c.needed = StopFailFast, wait
+	}
 	for now := began; wait > 0 && stop == StopNone; {
 		if stop = c.fits(wait, rule, patience, now); stop != StopNone {
 			c.needed = wait
 			break
 		}
-		if now == began {
-			c.waiting(Wait{turn.Reason, wait})
+		if !told { // the wait can grow while it lasts
+			told = c.waiting(Wait{turn.Reason, turn.Duration + wait})
 		}
 		if !pauseFor(c.ctx, wait, c.ticket.Wake()) {
 			stop = StopCanceled
+			c.needed = max(wait-time.Since(now), 0)
 		}
 		now = time.Now()
 		turn.Duration = now.Sub(began)
@@ -254,7 +261,7 @@ func (c *call) judge() {
 	if a.resp != nil {
 		a.Classification = Classify(a.resp)
 		a.limits = wire.ParseLimits(a.resp.Header)
-		if p.PollFactors && a.Class == ClassSuccess && factorWaiting(a.resp, c.route) {
+		if p.PollFactors && a.Class == ClassSuccess && (c.route.Factor || c.polls > 0) && factorWaiting(a.resp) {
 			a.Class = ClassPending
 		}
 	}
@@ -290,8 +297,8 @@ func (c *call) learn() {
 				seen.Reset = a.arrived.Add(until)
 			}
 			if a.Class == ClassRateLimited && !local(a.Code) {
-				seen.Hold = a.arrived.Add(a.wait)
-				a.held = true
+				seen.Hold = a.arrived.Add(min(a.wait, longestHold))
+				a.held = a.wait <= longestHold
 			}
 		}
 	}

@@ -66,7 +66,8 @@ var classFields = [...]string{
 
 // codeRule checks a rule for a single code.
 func (bad *problems) codeRule(field, code string, r Rule) {
-	if !isOktaCode(code) && !isOAuthCode(code) {
+	// Some of the classes' names look like OAuth errors.
+	if !isOktaCode(code) && !isOAuthCode(code) || slices.Contains(classNames[:], code) {
 		bad.add(field, "is no error code: want one like E0000047 or server_error")
 		return
 	}
@@ -113,6 +114,9 @@ func (bad *problems) rule(field string, r Rule, class Class, asked time.Duration
 	}
 	if !(r.Multiplier >= 1) || math.IsInf(r.Multiplier, 0) {
 		bad.add(field+".Multiplier", "is %g, want 1 or more", r.Multiplier)
+	}
+	if shortest := time.Duration(float64(r.InitialWait) * (1 - r.Jitter)); class != ClassRateLimited && r.MaxElapsed > 0 && shortest >= r.MaxElapsed {
+		bad.add(field+".MaxElapsed", "is %s, so a wait of InitialWait %s never fits", r.MaxElapsed, r.InitialWait)
 	}
 	if r.MaxElapsed > 0 && r.MinWait >= r.MaxElapsed && r.MinWait != asked {
 		bad.add(field+".MaxElapsed", "is %s, so a wait of MinWait %s never fits", r.MaxElapsed, r.MinWait)

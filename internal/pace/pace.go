@@ -162,7 +162,7 @@ func (t *Ticket) Ready(now time.Time) (time.Duration, Reason) {
 		return wait, why
 	}
 	if b.line.remove(t) {
-		b.next = now.Add(time.Duration(float64(b.step()) * (0.5 + rand.Float64())))
+		b.next = now.Add(time.Duration(float64(b.apart()) * (0.5 + rand.Float64())))
 		b.line.wakeFirst()
 	}
 	b.inFlight++
@@ -187,9 +187,15 @@ func (b *bucket) gate(now time.Time) (time.Duration, Reason) {
 	return time.Duration(missing/float64(c.Limit())*float64(time.Second)) + 1, Ceiling
 }
 
+// apart is how far apart the line's calls are sent, on average. A ceiling sees
+// to itself: what is waited here on top of it would be lost.
+func (b *bucket) apart() time.Duration {
+	return min(gap, spread/time.Duration(max(b.line.len(), 1)))
+}
+
 // step is the mean distance between two calls of the line.
 func (b *bucket) step() time.Duration {
-	step := min(gap, spread/time.Duration(max(b.line.len(), 1)))
+	step := b.apart()
 	if c := b.host.ceiling.Load(); c != nil {
 		step = max(step, time.Duration(float64(time.Second)/float64(c.Limit())))
 	}
@@ -277,7 +283,7 @@ func (g *Governor) States(now time.Time) []State {
 
 // Memory is bounded: a bucket that nobody uses is dropped when more than
 // minSweep of them have come together; beyond maxBuckets the ones used longest
-// ago go first.
+// ago go first, and at last those that are held.
 const (
 	minSweep   = 1 << 10
 	maxBuckets = 1 << 14
@@ -288,10 +294,13 @@ const (
 // many are left, the oldest. It looks again when their number has doubled, so
 // that its cost for each new bucket stays constant. The caller holds mu.
 func (g *Governor) sweep(now time.Time) {
-	for _, keep := range []time.Duration{idle, idle / 15, 0} {
+	for _, drop := range []struct {
+		after time.Duration
+		held  bool
+	}{{idle, false}, {idle / 15, false}, {0, false}, {0, true}} {
 		for k, b := range g.buckets {
 			b.mu.Lock()
-			unused := now.Sub(b.used) >= keep && !b.held.After(now)
+			unused := now.Sub(b.used) >= drop.after && (drop.held || !b.held.After(now))
 			b.mu.Unlock()
 			if unused && b.refs.Load() == 0 {
 				delete(g.buckets, k)

@@ -1,0 +1,160 @@
+package oktaretry
+
+// This file tests the retry budget's bookkeeping, with explicit time.
+
+import (
+	"math"
+	"testing"
+	"time"
+)
+
+// The steps of a budget's script, each at a time in seconds.
+type budgetStep struct {
+	at      float64
+	do      string // "deposit", "withdraw", "refund"
+	times   int
+	granted int // of withdrawals
+}
+
+func TestBudgetBooks(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		cfg   Budget
+		steps []budgetStep
+	}{
+		{"the reserve alone", Budget{Reserve: 2, TTL: 10 * time.Second}, []budgetStep{
+			{at: 0, do: "withdraw", times: 30, granted: 20},
+			{at: 9.9, do: "withdraw", times: 30, granted: 0},
+			{at: 10, do: "withdraw", times: 30, granted: 20}, // what was taken at 0 is forgotten
+		}},
+		{"the reserve comes back as it was taken", Budget{Reserve: 1, TTL: 4 * time.Second}, []budgetStep{
+			{at: 0, do: "withdraw", times: 3, granted: 3},
+			{at: 1, do: "withdraw", times: 3, granted: 1},
+			{at: 3, do: "withdraw", times: 3, granted: 0},
+			{at: 4, do: "withdraw", times: 9, granted: 3},
+			{at: 5, do: "withdraw", times: 9, granted: 1},
+		}},
+		{"deposits pay for their share", Budget{Ratio: 0.5, TTL: 10 * time.Second}, []budgetStep{
+			{at: 0, do: "withdraw", times: 1, granted: 0},
+			{at: 0, do: "deposit", times: 10},
+			{at: 1, do: "withdraw", times: 9, granted: 5},
+		}},
+		{"shares that don't add up exactly", Budget{Ratio: 0.1, TTL: 10 * time.Second}, []budgetStep{
+			{at: 0, do: "deposit", times: 30},
+			{at: 0, do: "withdraw", times: 9, granted: 3},
+		}},
+		{"deposits expire", Budget{Ratio: 1, TTL: 10 * time.Second}, []budgetStep{
+			{at: 0, do: "deposit", times: 5},
+			{at: 5, do: "deposit", times: 2},
+			{at: 9.9, do: "withdraw", times: 1, granted: 1},
+			{at: 10, do: "withdraw", times: 9, granted: 1}, // 2 of second 5, less 1
+			{at: 15, do: "deposit", times: 1},
+			{at: 15, do: "withdraw", times: 1, granted: 0}, // the withdrawals of 9.9 and 10 still count
+			{at: 20, do: "withdraw", times: 9, granted: 1},
+			{at: 1000, do: "withdraw", times: 9, granted: 0},
+		}},
+		{"a refund is a resend more", Budget{Reserve: 1, TTL: time.Second}, []budgetStep{
+			{at: 0, do: "withdraw", times: 2, granted: 1},
+			{at: 0, do: "refund", times: 1},
+			{at: 0, do: "withdraw", times: 2, granted: 1},
+		}},
+		{"nothing at all", Budget{TTL: time.Minute}, []budgetStep{
+			{at: 0, do: "deposit", times: 100},
+			{at: 0, do: "withdraw", times: 3, granted: 0},
+		}},
+		{"a clock a little backwards", Budget{Reserve: 1, TTL: 4 * time.Second}, []budgetStep{
+			{at: 100, do: "withdraw", times: 9, granted: 4},
+			{at: 98, do: "withdraw", times: 9, granted: 0},
+			{at: 103.9, do: "withdraw", times: 9, granted: 0},
+			{at: 104, do: "withdraw", times: 9, granted: 4},
+		}},
+		// It once stood still until the clock had caught up, with the resends of
+		// one window for all that time.
+		{"a clock far backwards", Budget{Reserve: 1, TTL: 4 * time.Second}, []budgetStep{
+			{at: 10000, do: "withdraw", times: 9, granted: 4},
+			{at: 5000, do: "withdraw", times: 9, granted: 4},
+			{at: 5003, do: "withdraw", times: 9, granted: 0},
+			{at: 5004, do: "withdraw", times: 9, granted: 4},
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			b := newBudget(tt.cfg)
+			epoch := time.Unix(1700000000, 0)
+			for i, st := range tt.steps {
+				now := epoch.Add(time.Duration(st.at * float64(time.Second)))
+				granted := 0
+				for range st.times {
+					switch st.do {
+					case "deposit":
+						b.deposit(now)
+					case "refund":
+						b.refund(now)
+					case "withdraw":
+						if b.withdraw(now) {
+							granted++
+						}
+					}
+				}
+				if granted != st.granted {
+					t.Errorf("step %d, %s at %g: %d of %d were granted, want %d", i+1, st.do, st.at, granted, st.times, st.granted)
+				}
+			}
+		})
+	}
+}
+
+func TestBudgetSumStaysTrueOverManyBookings(t *testing.T) {
+	b := newBudget(Budget{Ratio: 0.1, TTL: 10 * time.Second})
+	epoch := time.Unix(1700000000, 0)
+	for i := range 1_000_000 {
+		now := epoch.Add(time.Duration(i) * time.Millisecond)
+		b.deposit(now)
+		b.withdraw(now)
+	}
+	var sum float64
+	for _, x := range b.ring {
+		sum += x
+	}
+	if math.Abs(sum-b.sum) > 1e-6 {
+		t.Errorf("the sum is %g, its parts add up to %g", b.sum, sum)
+	}
+	if !(sum > -1 && sum < 2) {
+		t.Errorf("%g are left, want nearly none", sum)
+	}
+}
+
+func TestDisabledBudgetGrantsEverything(t *testing.T) {
+	b := newBudget(Budget{Disabled: true})
+	now := time.Now()
+	b.deposit(now)
+	for range 1000 {
+		if !b.withdraw(now) {
+			t.Fatal("refused")
+		}
+	}
+	b.refund(now)
+}
+
+// A circuit tells how long it will refuse, by a time that it kept: it must not
+// become an hour because the clock went back by one.
+func TestOpenCircuitRefusesForNoLongerThanOpenForWhateverTheClockDoes(t *testing.T) {
+	cfg := DefaultPolicy().Breaker
+	cfg.MinCalls = 1
+	c := newCircuit(CircuitID{Scope: TripsHost, Host: "example.okta.com"}, &cfg)
+	now := time.Now()
+	s, _, ok := c.allow(now)
+	if !ok {
+		t.Fatal("a new circuit refused")
+	}
+	s.report(failed)
+	for _, shift := range []time.Duration{0, -time.Hour, time.Hour} {
+		then := now.Add(shift)
+		if until := c.refusesUntil(then); until > cfg.OpenFor {
+			t.Errorf("clock shifted by %s: refuses for %s, want %s at most", shift, until, cfg.OpenFor)
+		}
+		_, after, ok := c.allow(then)
+		if ok || after <= 0 || after > cfg.OpenFor {
+			t.Errorf("clock shifted by %s: allowed %t, retry after %s; want false, %s at most", shift, ok, after, cfg.OpenFor)
+		}
+	}
+}

@@ -1,0 +1,381 @@
+package pace_test
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/oktaretry/oktaretry/internal/pace"
+)
+
+// epoch is when the tests' explicit time begins.
+var epoch = time.Unix(1_700_000_000, 0)
+
+func after(d time.Duration) time.Time { return epoch.Add(d) }
+
+var users = pace.Key{Host: "example.okta.com", Credential: 1, Bucket: "GET /api/v1/users/{id}"}
+
+// unknown says nothing about a bucket.
+var unknown = pace.Seen{Limit: -1, Remaining: -1}
+
+func enter(g *pace.Governor, now time.Time, k pace.Key) *pace.Ticket {
+	t := new(pace.Ticket)
+	g.Enter(t, now, k, pace.Interactive, false)
+	return t
+}
+
+// hold closes a bucket until a time, by a call that was refused.
+func hold(t *testing.T, g *pace.Governor, k pace.Key, now, until time.Time) {
+	t.Helper()
+	ticket := enter(g, now, k)
+	goes(t, ticket, now)
+	ticket.Done(now, pace.Seen{Limit: -1, Remaining: -1, Hold: until})
+}
+
+func goes(t *testing.T, ticket *pace.Ticket, now time.Time) {
+	t.Helper()
+	if wait, why := ticket.Ready(now); wait != 0 || why != pace.NoReason {
+		t.Fatalf("at %s: has to wait for %s because of %d, want to go", now.Sub(epoch), wait, why)
+	}
+}
+
+// waits checks that a call has to wait, and for how long.
+func waits(t *testing.T, ticket *pace.Ticket, now time.Time, why pace.Reason, from, to time.Duration) time.Duration {
+	t.Helper()
+	wait, reason := ticket.Ready(now)
+	if wait < from || wait > to || wait == 0 || reason != why {
+		t.Fatalf("at %s: wait of %s because of %d, want %s to %s because of %d", now.Sub(epoch), wait, reason, from, to, why)
+	}
+	return wait
+}
+
+// state returns how a bucket stands.
+func state(t *testing.T, g *pace.Governor, now time.Time, k pace.Key) pace.State {
+	t.Helper()
+	for _, s := range g.States(now) {
+		if s.Key == k {
+			return s
+		}
+	}
+	t.Fatalf("there is no bucket %v", k)
+	return pace.State{}
+}
+
+func TestUnheldBucketLetsEverybodyGo(t *testing.T) {
+	g := pace.New(pace.Config{})
+	for range 100 {
+		goes(t, enter(g, epoch, users), epoch)
+	}
+	if s := state(t, g, epoch, users); s.InFlight != 100 || s.Waiting != 0 || s.Limit != -1 || s.Remaining != -1 {
+		t.Errorf("state %+v", s)
+	}
+}
+
+func TestHeldBucketLetsNobodyGoBefore(t *testing.T) {
+	g := pace.New(pace.Config{})
+	hold(t, g, users, epoch, after(time.Minute))
+	ticket := enter(g, after(time.Second), users)
+	waits(t, ticket, after(time.Second), pace.Held, 59*time.Second, 59*time.Second)
+	waits(t, ticket, after(time.Minute-1), pace.Held, 1, 1)
+	wait := waits(t, ticket, after(time.Minute), pace.Turn, 0, 10*time.Millisecond)
+	goes(t, ticket, after(time.Minute+wait))
+}
+
+func TestHoldOfOneBucketLeavesOthersAlone(t *testing.T) {
+	g := pace.New(pace.Config{})
+	hold(t, g, users, epoch, after(time.Minute))
+	for _, k := range []pace.Key{
+		{Host: "other.okta.com", Credential: 1, Bucket: users.Bucket},
+		{Host: users.Host, Credential: 2, Bucket: users.Bucket},
+		{Host: users.Host, Credential: 1, Bucket: "/api/v1/groups"},
+	} {
+		goes(t, enter(g, epoch, k), epoch)
+	}
+}
+
+func TestHoldIsExtendedNeverShortened(t *testing.T) {
+	g := pace.New(pace.Config{})
+	a, b, c := enter(g, epoch, users), enter(g, epoch, users), enter(g, epoch, users)
+	goes(t, a, epoch)
+	goes(t, b, epoch)
+	goes(t, c, epoch)
+	a.Done(epoch, pace.Seen{Hold: after(time.Minute)})
+	waiting := enter(g, epoch, users)
+	waits(t, waiting, epoch, pace.Held, time.Minute, time.Minute)
+	b.Done(epoch, pace.Seen{Hold: after(time.Second)})
+	waits(t, waiting, epoch, pace.Held, time.Minute, time.Minute)
+	c.Done(epoch, pace.Seen{Hold: after(2 * time.Minute)})
+	select {
+	case <-waiting.Wake():
+	default:
+		t.Error("a longer hold did not wake the waiting call, which has to judge it anew")
+	}
+	waits(t, waiting, epoch, pace.Held, 2*time.Minute, 2*time.Minute)
+}
+
+// run lets the tickets ask as they are told to, in virtual time, and returns
+// when each went.
+func run(t *testing.T, tickets []*pace.Ticket, now time.Time) (order []int, times []time.Time) {
+	t.Helper()
+	next := make([]time.Time, len(tickets))
+	for i := range tickets {
+		next[i] = now
+	}
+	left := len(tickets)
+	for asked := 0; left > 0; asked++ {
+		if asked > 1000*len(tickets) {
+			t.Fatalf("%d of %d calls still wait after %d questions", left, len(tickets), asked)
+		}
+		first := -1
+		for i, ticket := range tickets {
+			if ticket == nil {
+				continue
+			}
+			select {
+			case <-ticket.Wake():
+				next[i] = now
+			default:
+			}
+			if first < 0 || next[i].Before(next[first]) {
+				first = i
+			}
+		}
+		if next[first].After(now) {
+			now = next[first]
+		}
+		wait, _ := tickets[first].Ready(now)
+		if wait == 0 {
+			order, times = append(order, first), append(times, now)
+			tickets[first].Done(now, unknown)
+			tickets[first] = nil
+			left--
+			continue
+		}
+		next[first] = now.Add(wait)
+	}
+	return order, times
+}
+
+func TestWaitersGoFirstComeFirstServedAndSpread(t *testing.T) {
+	for _, n := range []int{1, 2, 100, 1000} {
+		t.Run(strconv.Itoa(n), func(t *testing.T) {
+			g := pace.New(pace.Config{})
+			hold(t, g, users, epoch, after(time.Minute))
+			tickets := make([]*pace.Ticket, n)
+			for i := range tickets {
+				tickets[i] = enter(g, epoch, users)
+				tickets[i].Ready(epoch)
+			}
+			if s := state(t, g, epoch, users); s.Waiting != n {
+				t.Fatalf("%d wait, want %d", s.Waiting, n)
+			}
+			order, times := run(t, tickets, epoch)
+			for i, who := range order {
+				if who != i {
+					t.Fatalf("call %d went in place %d", who, i)
+				}
+			}
+			distinct := map[time.Time]bool{}
+			for _, at := range times {
+				distinct[at] = true
+			}
+			switch last := times[n-1].Sub(after(time.Minute)); {
+			case times[0].Before(after(time.Minute)):
+				t.Error("the first went early")
+			case last > 5*time.Second:
+				t.Errorf("the last went %s after the reset", last)
+			case len(distinct) < n*9/10:
+				t.Errorf("%d calls went at %d different times", n, len(distinct))
+			}
+			if s := state(t, g, times[n-1], users); s.Waiting != 0 || s.InFlight != 0 {
+				t.Errorf("state %+v", s)
+			}
+		})
+	}
+}
+
+func TestLinesOrderIsByPriorityThenByReturn(t *testing.T) {
+	g := pace.New(pace.Config{})
+	hold(t, g, users, epoch, after(time.Minute))
+	var tickets []*pace.Ticket
+	for _, who := range []struct {
+		priority  pace.Priority
+		returning bool
+	}{
+		{pace.Background, false}, {pace.Interactive, false}, {pace.Background, true}, {pace.Interactive, true},
+		{pace.Background, false}, {pace.Interactive, false}, {pace.Background, true}, {pace.Interactive, true},
+	} {
+		ticket := new(pace.Ticket)
+		g.Enter(ticket, epoch, users, who.priority, who.returning)
+		ticket.Ready(epoch)
+		tickets = append(tickets, ticket)
+	}
+	order, _ := run(t, tickets, epoch)
+	if got, want := fmt.Sprint(order), "[3 7 1 5 2 6 0 4]"; got != want {
+		t.Errorf("they went in the order %s, want %s", got, want)
+	}
+}
+
+func TestNewcomerDoesNotOvertakeTheLineOfItsPriority(t *testing.T) {
+	g := pace.New(pace.Config{})
+	hold(t, g, users, epoch, after(time.Minute))
+	first := enter(g, epoch, users)
+	first.Ready(epoch)
+	late := enter(g, after(time.Minute+time.Second), users)
+	waits(t, late, after(time.Minute+time.Second), pace.Turn, 1, 20*time.Millisecond)
+	goes(t, first, after(time.Minute+time.Second))
+	select {
+	case <-late.Wake():
+	default:
+		t.Error("the next of the line was not woken")
+	}
+}
+
+func TestMaxRateIsReached(t *testing.T) {
+	for _, burst := range []int{1, 5} {
+		g := pace.New(pace.Config{MaxRate: 20, Burst: burst})
+		tickets := make([]*pace.Ticket, 200)
+		for i := range tickets {
+			tickets[i] = enter(g, epoch, users)
+		}
+		_, times := run(t, tickets, epoch)
+		want := time.Duration(200-burst) * 50 * time.Millisecond
+		if took := times[199].Sub(times[0]); took < want-50*time.Millisecond || took > want+50*time.Millisecond {
+			t.Errorf("200 calls at 20 a second in bursts of %d took %s, want %s", burst, took, want)
+		}
+	}
+}
+
+func TestCeilingIsSharedByTheBucketsOfAHost(t *testing.T) {
+	g := pace.New(pace.Config{MaxRate: 1, Burst: 1})
+	groups := pace.Key{Host: users.Host, Credential: 7, Bucket: "/api/v1/groups"}
+	goes(t, enter(g, epoch, users), epoch)
+	ticket := enter(g, epoch, groups)
+	wait := waits(t, ticket, epoch, pace.Ceiling, time.Second, time.Second+time.Millisecond)
+	goes(t, enter(g, epoch, pace.Key{Host: "other.okta.com"}), epoch)
+	goes(t, ticket, epoch.Add(wait))
+}
+
+func TestConfigureReachesWhoWaits(t *testing.T) {
+	g := pace.New(pace.Config{MaxRate: 0.01, Burst: 1})
+	goes(t, enter(g, epoch, users), epoch)
+	ticket := enter(g, epoch, users)
+	waits(t, ticket, epoch, pace.Ceiling, 99*time.Second, 101*time.Second)
+
+	g.Configure(pace.Config{MaxRate: 0.01, Burst: 1}) // no change
+	select {
+	case <-ticket.Wake():
+		t.Error("woken for nothing")
+	default:
+	}
+	g.Configure(pace.Config{})
+	select {
+	case <-ticket.Wake():
+	default:
+		t.Error("not woken by a new configuration")
+	}
+	goes(t, ticket, epoch)
+
+	g.Configure(pace.Config{MaxRate: 1, Burst: 1})
+	goes(t, enter(g, epoch, users), epoch)
+	waits(t, enter(g, epoch, users), epoch, pace.Ceiling, time.Second, time.Second+time.Millisecond)
+	goes(t, enter(g, epoch, pace.Key{Host: "new.okta.com"}), epoch)
+	waits(t, enter(g, epoch, pace.Key{Host: "new.okta.com"}), epoch, pace.Ceiling, time.Second, time.Second+time.Millisecond)
+}
+
+func TestDoneTellsWhatWasSeenOnceAndOnlyWhatWasSaid(t *testing.T) {
+	g := pace.New(pace.Config{})
+	a, b := enter(g, epoch, users), enter(g, epoch, users)
+	goes(t, a, epoch)
+	goes(t, b, epoch)
+	a.Done(epoch, pace.Seen{Limit: 600, Remaining: 0, Reset: after(30 * time.Second)})
+	a.Done(epoch, pace.Seen{Limit: 1, Remaining: 1}) // does nothing
+	a.Leave()                                        // nor does this
+	if s := state(t, g, epoch, users); s.Limit != 600 || s.Remaining != 0 || !s.Reset.Equal(after(30*time.Second)) || s.InFlight != 1 {
+		t.Errorf("state %+v", s)
+	}
+	b.Done(epoch, unknown)
+	if s := state(t, g, epoch, users); s.Limit != 600 || s.Remaining != 0 || !s.Reset.Equal(after(30*time.Second)) || s.InFlight != 0 {
+		t.Errorf("state %+v", s)
+	}
+}
+
+func TestLeaveCountsInEveryState(t *testing.T) {
+	g := pace.New(pace.Config{})
+	new(pace.Ticket).Leave()
+	entered := enter(g, epoch, users)
+	entered.Leave()
+	entered.Leave()
+	flying := enter(g, epoch, users)
+	goes(t, flying, epoch)
+	flying.Leave()
+	if s := state(t, g, epoch, users); s.InFlight != 0 || s.Waiting != 0 {
+		t.Errorf("state %+v", s)
+	}
+
+	hold(t, g, users, epoch, after(time.Minute))
+	var line []*pace.Ticket
+	for range 5 {
+		ticket := enter(g, epoch, users)
+		ticket.Ready(epoch)
+		line = append(line, ticket)
+	}
+	line[1].Leave() // from the middle
+	line[4].Leave() // from the end
+	line[0].Leave() // from the front
+	if s := state(t, g, epoch, users); s.Waiting != 2 {
+		t.Errorf("%d wait, want 2", s.Waiting)
+	}
+	select {
+	case <-line[2].Wake():
+	default:
+		t.Error("the new first of the line was not woken")
+	}
+	waits(t, line[2], epoch, pace.Held, time.Minute, time.Minute)
+	order, _ := run(t, line[2:4], epoch)
+	if fmt.Sprint(order) != "[0 1]" {
+		t.Errorf("they went in the order %v", order)
+	}
+}
+
+func TestTicketCanBeUsedAgain(t *testing.T) {
+	g := pace.New(pace.Config{})
+	var ticket pace.Ticket
+	for range 3 {
+		g.Enter(&ticket, epoch, users, pace.Interactive, false)
+		goes(t, &ticket, epoch)
+		ticket.Done(epoch, unknown)
+	}
+	if s := state(t, g, epoch, users); s.InFlight != 0 {
+		t.Errorf("%d in flight", s.InFlight)
+	}
+}
+
+func TestStatesTellOfAHoldOnlyWhileItLasts(t *testing.T) {
+	g := pace.New(pace.Config{})
+	hold(t, g, users, epoch, after(time.Minute))
+	if s := state(t, g, epoch, users); !s.HeldUntil.Equal(after(time.Minute)) {
+		t.Errorf("held until %s", s.HeldUntil)
+	}
+	if s := state(t, g, after(time.Minute), users); !s.HeldUntil.IsZero() {
+		t.Errorf("still held until %s", s.HeldUntil)
+	}
+}
+
+func TestClockGoingBackwardsHoldsNobodyForEver(t *testing.T) {
+	g := pace.New(pace.Config{MaxRate: 10, Burst: 1})
+	hold(t, g, users, after(time.Hour), after(time.Hour+time.Second))
+	ticket := enter(g, epoch, users)
+	waits(t, ticket, epoch, pace.Held, time.Hour+time.Second, time.Hour+time.Second) // as Okta said
+	for now, asked := after(time.Hour+time.Second), 0; ; asked++ {
+		wait, _ := ticket.Ready(now)
+		if wait == 0 {
+			break
+		}
+		if asked > 10 {
+			t.Fatal("it still waits")
+		}
+		now = now.Add(wait)
+	}
+}

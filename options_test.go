@@ -1,0 +1,253 @@
+package oktaretry_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/oktaretry/oktaretry"
+)
+
+func TestNewTransportRefusesNilArguments(t *testing.T) {
+	for name, o := range map[string]oktaretry.Option{
+		"option 1":           nil,
+		"WithTracerProvider": oktaretry.WithTracerProvider(nil),
+		"WithMeterProvider":  oktaretry.WithMeterProvider(nil),
+		"WithPropagators":    oktaretry.WithPropagators(nil),
+		"WithLogger":         oktaretry.WithLogger(nil),
+		"WithPrepareRetry":   oktaretry.WithPrepareRetry(nil),
+	} {
+		transport, err := oktaretry.NewTransport(nil, o)
+		if err == nil || transport != nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "nil") {
+			t.Errorf("%s: %v, %v; want an error that names it", name, transport, err)
+		}
+	}
+}
+
+func TestNewTransportReportsEverythingAtOnce(t *testing.T) {
+	bad := oktaretry.DefaultPolicy()
+	bad.RateLimited.Jitter, bad.AttemptTimeout = 2, -1
+	transport, err := oktaretry.NewTransport(nil,
+		oktaretry.WithLogger(nil), nil, oktaretry.WithPolicy(bad), oktaretry.WithTracerProvider(nil), nil)
+	if err == nil || transport != nil {
+		t.Fatalf("%v, %v; want an error and no transport", transport, err)
+	}
+	for _, want := range []string{"WithLogger", "option 2 ", "RateLimited.Jitter", "AttemptTimeout", "WithTracerProvider", "option 5 "} {
+		if strings.Count(err.Error(), want) != 1 {
+			t.Errorf("%q is not named once in\n%v", want, err)
+		}
+	}
+	if p, ok := errors.AsType[*oktaretry.PolicyError](err); !ok || p.Field != "RateLimited.Jitter" {
+		t.Errorf("errors.As finds %v", p)
+	}
+}
+
+func TestNewTransportNeedsNoOptions(t *testing.T) {
+	if transport := mustTransport(t, nil); transport.Client().Transport != http.RoundTripper(transport) {
+		t.Error("the client doesn't send through the transport")
+	}
+}
+
+// watchedBody notes whether it was used.
+type watchedBody struct {
+	*strings.Reader
+	reads, closes int
+}
+
+func (b *watchedBody) Read(p []byte) (int, error) {
+	b.reads++
+	return b.Reader.Read(p)
+}
+
+func (b *watchedBody) Close() error {
+	b.closes++
+	return nil
+}
+
+func TestABadCallOptionFailsTheCallUnsent(t *testing.T) {
+	good := oktaretry.DefaultPolicy().ServerError
+	negative := good
+	negative.MaxElapsed = -1
+	polls := good
+	polls.Action = oktaretry.Poll
+	twice := oktaretry.Rule{Action: oktaretry.Backoff, MaxAttempts: -1}
+	rule := func(key string, r oktaretry.Rule) func(context.Context) context.Context {
+		return func(ctx context.Context) context.Context { return oktaretry.WithRule(ctx, key, r) }
+	}
+	for _, tt := range []struct {
+		name   string
+		option func(context.Context) context.Context
+		names  []string
+	}{
+		{"an empty key", rule("", good), []string{"WithRule[]"}},
+		{"a class in capitals", rule("Server-Error", good), []string{"WithRule[Server-Error]"}},
+		{"a class that has no rule", rule("success", good), []string{"WithRule[success]"}},
+		{"a status", rule("503", good), []string{"WithRule[503]"}},
+		{"a malformed code", rule("E000009", good), []string{"WithRule[E000009]"}},
+		{"a class's bad rule", rule("network", negative), []string{"WithRule[network].MaxElapsed"}},
+		{"a code's bad rule", rule("E0000009", negative), []string{"WithRule[E0000009].MaxElapsed"}},
+		{"poll for a class that isn't pending", rule("server-error", polls), []string{"WithRule[server-error].Action"}},
+		{"backoff for the one that is", rule("pending", good), []string{"WithRule[pending].Action"}},
+		{"several faults of a rule", rule("E0000009", twice), []string{
+			"WithRule[E0000009].MaxAttempts", "WithRule[E0000009].InitialWait", "WithRule[E0000009].Multiplier",
+		}},
+		{"a priority that doesn't exist", func(ctx context.Context) context.Context {
+			return oktaretry.WithPriority(ctx, 2)
+		}, []string{"WithPriority", "2"}},
+		{"several bad options", func(ctx context.Context) context.Context {
+			ctx = oktaretry.WithRule(oktaretry.WithPriority(ctx, 99), "x-y", good)
+			return oktaretry.WithRule(ctx, "E0000009", negative)
+		}, []string{"99", "WithRule[x-y]", "WithRule[E0000009].MaxElapsed"}},
+		{"a bad rule that a good one follows", func(ctx context.Context) context.Context {
+			return oktaretry.WithRule(oktaretry.WithRule(ctx, "E0000009", negative), "E0000009", good)
+		}, []string{"WithRule[E0000009].MaxElapsed"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			base := &cannedBase{answers: []canned{{status: 200}}}
+			ctx, rec := oktaretry.WithRecorder(t.Context())
+			body := &watchedBody{Reader: strings.NewReader("{}")}
+			req, err := http.NewRequestWithContext(tt.option(ctx), "POST", "https://acme.okta.com/api/v1/users", body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := mustTransport(t, base).RoundTrip(req)
+			if err == nil || resp != nil {
+				t.Fatalf("%v, %v; want an error alone", resp, err)
+			}
+			for _, want := range tt.names {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%q is not named in %v", want, err)
+				}
+			}
+			if base.count() != 0 || body.reads != 0 || body.closes != 1 {
+				t.Errorf("%d requests sent, body read %d times and closed %d times; want 0, 0, 1", base.count(), body.reads, body.closes)
+			}
+			if o, ok := rec.Outcome(); !ok || o.Stop != oktaretry.StopInvalid || o.Err != err || len(o.Attempts) != 0 {
+				t.Errorf("recorded %v, %+v", ok, o)
+			}
+		})
+	}
+}
+
+func TestCallOptionsCompose(t *testing.T) {
+	add := map[string]func(context.Context) context.Context{
+		"idempotent": oktaretry.WithIdempotent,
+		"rule":       func(ctx context.Context) context.Context { return oktaretry.WithRule(ctx, "server-error", tries(3)) },
+		"other rule": func(ctx context.Context) context.Context { return oktaretry.WithRule(ctx, "E0000010", tries(9)) },
+		"priority": func(ctx context.Context) context.Context {
+			return oktaretry.WithPriority(ctx, oktaretry.PriorityBackground)
+		},
+	}
+	for _, order := range [][]string{
+		{"recorder", "idempotent", "rule", "other rule", "priority"},
+		{"priority", "other rule", "rule", "idempotent", "recorder"},
+		{"rule", "recorder", "priority", "idempotent", "other rule"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			base := &cannedBase{answers: []canned{oktaError(500, "E0000009")}}
+			ctx, rec := t.Context(), (*oktaretry.Recorder)(nil)
+			for _, option := range order {
+				if option == "recorder" {
+					ctx, rec = oktaretry.WithRecorder(ctx)
+				} else {
+					ctx = add[option](ctx)
+				}
+			}
+			req, err := http.NewRequestWithContext(ctx, "POST", "https://acme.okta.com/api/v1/users", strings.NewReader("{}"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp, err := mustTransport(t, base).RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			o, ok := rec.Outcome()
+			if base.count() != 3 || !ok || o.Stop != oktaretry.StopMaxAttempts || len(o.Attempts) != 3 {
+				t.Errorf("%v: %d requests, outcome %v, %v; want 3 of a POST", order, base.count(), ok, o.Stop)
+			}
+		})
+	}
+}
+
+// What is added to a context is not seen through the one that it came from,
+// nor through another that came from that.
+func TestCallOptionsDontReachTheParentsCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		base := &cannedBase{answers: []canned{oktaError(500, "E0000009")}}
+		transport := mustTransport(t, base)
+		sent := func(ctx context.Context) int {
+			before := base.count()
+			fetchUser(t, transport, ctx)
+			return base.count() - before
+		}
+		parent := oktaretry.WithRule(t.Context(), "E0000009", tries(2))
+		child := oktaretry.WithRule(parent, "E0000009", tries(3))
+		sibling := oktaretry.WithNoRetry(oktaretry.WithRule(parent, "E0000009", oktaretry.Rule{Trips: 9}))
+		if _, err := fetchUser(t, transport, sibling); err == nil {
+			t.Error("a bad rule was accepted")
+		}
+		if got := []int{sent(t.Context()), sent(parent), sent(child), sent(parent)}; !slices.Equal(got, []int{4, 2, 3, 2}) {
+			t.Errorf("%v requests by nobody's, parent's, child's and parent's rule; want [4 2 3 2]", got)
+		}
+	})
+}
+
+func TestNoRetrySendsOnce(t *testing.T) {
+	limit := oktaError(429, "E0000047")
+	limit.header.Set("Retry-After", "5")
+	pending := oktaError(202, "E0000070")
+	pending.header.Set("Location", "/api/v1/users/00u1/factors/opf1/transactions/t1")
+	for _, tt := range []struct {
+		name   string
+		answer canned
+		status int // 0: a *RateLimitError
+		stop   oktaretry.StopReason
+	}{
+		{"server error", oktaError(500, "E0000009"), 500, oktaretry.StopNoRetry},
+		{"bare 503", canned{status: 503}, 503, oktaretry.StopNoRetry},
+		{"rate limit", limit, 0, oktaretry.StopNoRetry},
+		{"pending", pending, 202, oktaretry.StopNoRetry},
+		{"client error", oktaError(404, "E0000007"), 404, oktaretry.StopFailFast},
+		{"success", canned{status: 200}, 200, oktaretry.StopSuccess},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				base := &cannedBase{answers: []canned{tt.answer}}
+				ctx, rec := oktaretry.WithRecorder(t.Context())
+				began := time.Now()
+				// A rule of the call's own changes nothing about it.
+				ctx = oktaretry.WithRule(oktaretry.WithNoRetry(oktaretry.WithIdempotent(ctx)), "server-error", tries(5))
+				status, err := fetchUser(t, mustTransport(t, base), ctx)
+				limited, ok := errors.AsType[*oktaretry.RateLimitError](err)
+				if status != tt.status || ok != (tt.status == 0) || ok != (err != nil) {
+					t.Errorf("got %d, %v; want %d", status, err, tt.status)
+				}
+				if ok && (limited.RetryAfter < 5*time.Second || limited.Code != "E0000047" || limited.Attempts != 1) {
+					t.Errorf("the error is %+v", limited)
+				}
+				if n := base.count(); n != 1 || time.Since(began) != 0 {
+					t.Errorf("%d requests, %v later; want 1 at once", n, time.Since(began))
+				}
+				if o, _ := rec.Outcome(); o.Stop != tt.stop || len(o.Attempts) != 1 {
+					t.Errorf("stopped by %v after %d attempts, want %v after 1", o.Stop, len(o.Attempts), tt.stop)
+				}
+			})
+		})
+	}
+}
+
+func TestNoRetryHandsBackARateLimitThatThePolicyReturns(t *testing.T) {
+	p := oktaretry.DefaultPolicy()
+	p.ReturnRateLimited = true
+	base := &cannedBase{answers: []canned{oktaError(429, "E0000047")}}
+	status, err := fetchUser(t, mustTransport(t, base, oktaretry.WithPolicy(p)), oktaretry.WithNoRetry(t.Context()))
+	if status != 429 || err != nil || base.count() != 1 {
+		t.Errorf("got %d, %v after %d requests; want Okta's 429 after 1", status, err, base.count())
+	}
+}

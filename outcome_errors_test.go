@@ -1,0 +1,188 @@
+package oktaretry_test
+
+// The typed errors: their fields, what they match, and what their texts say
+// and keep to themselves.
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/oktaretry/oktaretry"
+)
+
+// errorOf makes a call for …/users/jane?q=1 and returns its error, which must
+// be of type E, also behind what http.Client wraps around it.
+func errorOf[E error](t *testing.T, ctx context.Context, tr *oktaretry.Transport, path string) E {
+	t.Helper()
+	resp, err := tr.RoundTrip(newReq(t, ctx, "GET", path, nil))
+	if err == nil {
+		resp.Body.Close()
+		t.Fatalf("no error, but a %d", resp.StatusCode)
+	}
+	target, ok := errors.AsType[E](err)
+	if !ok {
+		t.Fatalf("%T is no %T: %v", err, target, err)
+	}
+	wantNoSecrets(t, err)
+	return target
+}
+
+func wantText(t *testing.T, err error, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("the text %q doesn't say %q", err, part)
+		}
+	}
+}
+
+func TestARateLimitErrorSaysWhatOktaSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+		defer cancel()
+		tr := newOver(t, newMemBase(memLimited(time.Minute)), nil)
+		start := time.Now()
+		e := errorOf[*oktaretry.RateLimitError](t, ctx, tr, "/api/v1/users/jane?q=1")
+		if e.Code != "E0000047" || e.RequestID != "req-E0000047" || e.Method != "GET" || e.Host != "org.example" ||
+			e.Template != "/api/v1/users/{userId}" || e.Bucket == "" || e.Limit != 600 || e.ClientSide || e.Attempts != 2 {
+			t.Errorf("%+v", e)
+		}
+		elapsed := time.Since(start)
+		if e.Stop != oktaretry.StopDeadline || e.RetryAfter != 61*time.Second || !e.Reset.Equal(start.Add(elapsed+e.RetryAfter)) {
+			t.Errorf("stop %v, retry after %s, reset %s", e.Stop, e.RetryAfter, e.Reset)
+		}
+		if !errors.Is(e, context.DeadlineExceeded) {
+			t.Error("it doesn't match the deadline that was the reason")
+		}
+		wantText(t, e, "rate limited", "E0000047", "req-E0000047", "GET org.example/api/v1/users/{userId}", "1m1s", "2 attempts", "deadline")
+	})
+}
+
+func TestARateLimitErrorOfACallThatWasNotSentSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newOver(t, newMemBase(memLimited(time.Minute)), nil)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		errorOf[*oktaretry.RateLimitError](t, ctx, tr, "/api/v1/users/jane?q=1")
+		e := errorOf[*oktaretry.RateLimitError](t, ctx, tr, "/api/v1/users/jane?q=1")
+		if !e.ClientSide || e.Code != "" || e.RequestID != "" || e.Limit != -1 || e.Attempts != 0 || e.Template != "/api/v1/users/{userId}" {
+			t.Errorf("%+v", e)
+		}
+		if d := time.Until(e.Reset); e.RetryAfter < 61*time.Second || d != e.RetryAfter {
+			t.Errorf("retry after %s, reset in %s", e.RetryAfter, d)
+		}
+		wantText(t, e, "client-side", "nothing was sent", "GET org.example/api/v1/users/{userId}", "deadline")
+	})
+}
+
+func TestARateLimitErrorMatchesWhatEndedItsWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		enough := errors.New("enough of it")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(7*time.Second, func() { cancel(enough) })
+		e := errorOf[*oktaretry.RateLimitError](t, ctx, newOver(t, newMemBase(memLimited(time.Minute)), nil), "/api/v1/users/jane?q=1")
+		if !errors.Is(e, enough) || !errors.Is(e, context.Canceled) || errors.Is(e, context.DeadlineExceeded) || e.Stop != oktaretry.StopCanceled {
+			t.Errorf("%v, stopped by %v, matches the wrong things", e, e.Stop)
+		}
+		wantText(t, e, "E0000047", "enough of it")
+
+		// And nothing where no context had a part.
+		e = errorOf[*oktaretry.RateLimitError](t, t.Context(), newOver(t, newMemBase(memCode(429, "E0000146")), nil), "/api/v1/users/jane?q=1")
+		if errors.Unwrap(e) != nil || e.Stop != oktaretry.StopMaxElapsed || e.RetryAfter != 24*time.Hour {
+			t.Errorf("%v, stopped by %v, wraps %v", e, e.Stop, errors.Unwrap(e))
+		}
+	})
+}
+
+func TestACircuitOpenErrorSaysWhichAndWhenToComeBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for scope, step := range map[oktaretry.Scope]memStep{
+			oktaretry.TripsHost: memReply(503, ""), oktaretry.TripsEndpoint: memCode(500, "E0000009"),
+		} {
+			base := newMemBase(step)
+			tr := newOver(t, base, tripAfterOne)
+			ctx := oktaretry.WithNoRetry(t.Context())
+			resp, err := tr.RoundTrip(newReq(t, ctx, "GET", "/api/v1/users/jane?q=1", nil))
+			mustOK(t, resp, err)
+			time.Sleep(time.Second)
+			e := errorOf[*oktaretry.CircuitOpenError](t, ctx, tr, "/api/v1/users/jane?q=1")
+			want := oktaretry.CircuitOpenError{
+				Scope: scope, Method: "GET", Host: "org.example", Template: "/api/v1/users/{userId}", RetryAfter: 4 * time.Second,
+			}
+			if *e != want {
+				t.Errorf("got %+v, want %+v", *e, want)
+			}
+			wantText(t, e, scope.String()+" circuit open", "client-side", "GET org.example/api/v1/users/{userId}", "4s")
+			base.wantSent(t, 1)
+		}
+	})
+}
+
+func TestAPendingErrorSaysWhatIsPending(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		step := memCode(202, "E0000070", "Location", "/api/v1/users/jane/factors?q=1")
+		tr := newOver(t, newMemBase(step), nil)
+		e := errorOf[*oktaretry.PendingError](t, t.Context(), tr, "/api/v1/users/jane?q=1")
+		if e.Code != "E0000070" || e.RequestID != "req-E0000070" || e.Method != "GET" || e.Host != "org.example" ||
+			e.Template != "/api/v1/users/{userId}/factors" || e.Polls != 75 || e.RetryAfter != 4*time.Second || e.Stop != oktaretry.StopMaxElapsed {
+			t.Errorf("%+v", e)
+		}
+		if errors.Unwrap(e) != nil {
+			t.Errorf("it wraps %v", errors.Unwrap(e))
+		}
+		wantText(t, e, "pending", "E0000070", "req-E0000070", "75 polls", "max-elapsed")
+
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		if e := errorOf[*oktaretry.PendingError](t, ctx, tr, "/api/v1/users/jane?q=1"); !errors.Is(e, context.DeadlineExceeded) || e.Polls != 2 {
+			t.Errorf("after %d polls: %v", e.Polls, e)
+		}
+		enough := errors.New("enough of it")
+		ctx2, cancel2 := context.WithCancelCause(t.Context())
+		time.AfterFunc(6*time.Second, func() { cancel2(enough) })
+		if e := errorOf[*oktaretry.PendingError](t, ctx2, tr, "/api/v1/users/jane?q=1"); !errors.Is(e, enough) || !errors.Is(e, context.Canceled) {
+			t.Errorf("%v matches neither cause nor context", e)
+		}
+	})
+}
+
+// Whatever stands in an answer's code or request id, only what looks like one
+// comes into a text.
+func TestNoTextRepeatsWhatAnAnswerMakesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		step := memReply(429, `{"error":"jane"}`, "Content-Type", "application/json", "X-Okta-Request-Id", "jane@example.com")
+		ctx, rec := oktaretry.WithRecorder(oktaretry.WithNoRetry(t.Context()))
+		e := errorOf[*oktaretry.RateLimitError](t, ctx, newOver(t, newMemBase(step), nil), "/api/v1/users/jane?q=1")
+		if e.Code == "jane" || e.RequestID != "" {
+			t.Errorf("code %q and request id %q", e.Code, e.RequestID)
+		}
+		if out, _ := rec.Outcome(); out.Code != "jane" { // the caller may see what was there
+			t.Errorf("the outcome's code is %q", out.Code)
+		}
+	})
+}
+
+func TestTheErrorOfAWaitThatWasCutOffSaysWhatItWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for what, step := range map[string]memStep{
+			"503 E0000009 (request id req-E0000009)": memCode(503, "E0000009", "Retry-After", "20"),
+			"a network error":                        memReset,
+		} {
+			enough := errors.New("enough of it")
+			ctx, cancel := context.WithCancelCause(t.Context())
+			time.AfterFunc(time.Millisecond, func() { cancel(enough) })
+			base := newMemBase(step)
+			resp, err := newOver(t, base, nil).RoundTrip(newReq(t, ctx, "GET", "/api/v1/users/jane?q=1", nil))
+			if resp != nil || !errors.Is(err, enough) || !errors.Is(err, context.Canceled) {
+				t.Fatalf("got %v, %v", resp, err)
+			}
+			wantNoSecrets(t, err)
+			wantText(t, err, what, "GET org.example/api/v1/users/{userId}", "enough of it")
+			base.wantClosed(t)
+		}
+	})
+}

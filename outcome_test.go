@@ -1,0 +1,275 @@
+package oktaretry_test
+
+// What a caller learns of a call: by its response, by a recorder, by its error.
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/oktaretry/oktaretry"
+)
+
+func TestTheOutcomeTellsEachAttemptAndWhatItWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slowly := func(s memStep) memStep {
+			return func(r *http.Request) (*http.Response, error) { time.Sleep(300 * time.Millisecond); return s(r) }
+		}
+		pending := memCode(202, "E0000070", "Location", "/api/v1/poll")
+		base := newMemBase(slowly(memLimited(30*time.Second)), slowly(memCode(503, "E0000009", "Retry-After", "9")), slowly(memReset),
+			slowly(pending), slowly(memReply(200, "{}", "X-Okta-Request-Id", "last")))
+		ctx, rec := oktaretry.WithRecorder(t.Context())
+		start := time.Now()
+		resp, err := newOver(t, base, nil).RoundTrip(newReq(t, ctx, "PUT", "/api/v1/users/jane?q=1", strings.NewReader("x")))
+		mustOK(t, resp, err)
+
+		out := wantStop(t, rec, oktaretry.StopSuccess)
+		byResponse, ok := oktaretry.OutcomeOf(resp)
+		if !ok || fmt.Sprint(byResponse) != fmt.Sprint(out) {
+			t.Errorf("OutcomeOf says %v, the recorder %v", byResponse, out)
+		}
+		if out.Method != "PUT" || out.Host != "org.example" || out.Template != "/api/v1/users/{userId}" || out.Bucket == "" {
+			t.Errorf("it was %s %s%s in %q", out.Method, out.Host, out.Template, out.Bucket)
+		}
+		if out.Class != oktaretry.ClassSuccess || out.Status != 200 || out.Code != "" || out.RequestID != "last" || out.Error != nil || out.Err != nil {
+			t.Errorf("classified as %+v, error %v", out.Classification, out.Err)
+		}
+		if !out.Start.Equal(start) || out.Elapsed != time.Since(start) {
+			t.Errorf("started %s and took %s, want %s and %s", out.Start, out.Elapsed, start, time.Since(start))
+		}
+		var waited, spent time.Duration
+		wants := []struct {
+			class  oktaretry.Class
+			status int
+			code   string
+			id     string
+			reason oktaretry.WaitReason
+			least  time.Duration
+			poll   bool
+		}{
+			{class: oktaretry.ClassRateLimited, status: 429, code: "E0000047", id: "req-E0000047"},
+			{oktaretry.ClassServerError, 503, "E0000009", "req-E0000009", oktaretry.WaitRateLimit, 30 * time.Second, false},
+			{oktaretry.ClassNetwork, 0, "", "", oktaretry.WaitBackoff, 9 * time.Second, false},
+			{oktaretry.ClassPending, 202, "E0000070", "req-E0000070", oktaretry.WaitBackoff, 250 * time.Millisecond, false},
+			{oktaretry.ClassSuccess, 200, "", "last", oktaretry.WaitPoll, 4 * time.Second, true},
+		}
+		if len(out.Attempts) != len(wants) {
+			t.Fatalf("%d attempts, want %d", len(out.Attempts), len(wants))
+		}
+		for i, want := range wants {
+			a := out.Attempts[i]
+			if a.Class != want.class || a.Status != want.status || a.Code != want.code || a.RequestID != want.id || a.Poll != want.poll {
+				t.Errorf("attempt %d: %+v, poll %t; want %+v", i+1, a.Classification, a.Poll, want)
+			}
+			if (a.Err != nil) != (want.status == 0) || (a.Error != nil) != (want.code != "") {
+				t.Errorf("attempt %d: error %v and body %v", i+1, a.Err, a.Error)
+			}
+			if a.Duration != 300*time.Millisecond {
+				t.Errorf("attempt %d took %s", i+1, a.Duration)
+			}
+			if want.reason == oktaretry.WaitNone {
+				if len(a.Waits) != 0 {
+					t.Errorf("attempt %d waited for %v", i+1, a.Waits)
+				}
+			} else if len(a.Waits) != 1 || a.Waits[0].Reason != want.reason || a.Waits[0].Duration < want.least {
+				t.Errorf("attempt %d waited %v, want once for %v, at least %s", i+1, a.Waits, want.reason, want.least)
+			}
+			for _, w := range a.Waits {
+				waited += w.Duration
+			}
+			if at := base.all()[i].At; !a.Start.Equal(at.Add(0)) {
+				t.Errorf("attempt %d started at %s, the base saw it at %s", i+1, a.Start, at)
+			}
+			spent += a.Duration
+		}
+		if out.Waited() != waited || waited+spent != out.Elapsed {
+			t.Errorf("waited %s by Waited, %s by the attempts; with %s under way that is not %s", out.Waited(), waited, spent, out.Elapsed)
+		}
+		if out.Attempts[0].Error.Summary != "for jane@example.com" || out.Attempts[0].Error.ID != "oae1" {
+			t.Errorf("the error body came out as %+v", out.Attempts[0].Error)
+		}
+	})
+}
+
+func TestAWaitThatDidNotFitIsInTheOutcome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, rec := oktaretry.WithRecorder(t.Context())
+		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+		defer cancel()
+		tr := newOver(t, newMemBase(memLimited(time.Minute)), nil)
+		tr.RoundTrip(newReq(t, ctx, "GET", "/api/v1/users", nil))
+		if out := wantStop(t, rec, oktaretry.StopDeadline); out.Needed != 61*time.Second || out.Elapsed != 0 || len(out.Waits) != 0 {
+			t.Errorf("needed %s, took %s, waited %v", out.Needed, out.Elapsed, out.Waits)
+		}
+		// The bucket is known to be closed now: nothing is sent.
+		tr.RoundTrip(newReq(t, ctx, "GET", "/api/v1/users", nil))
+		out := wantStop(t, rec, oktaretry.StopDeadline)
+		if len(out.Attempts) != 0 || out.Class != oktaretry.ClassRateLimited || out.Needed < time.Minute {
+			t.Errorf("%d attempts, class %v, needed %s", len(out.Attempts), out.Class, out.Needed)
+		}
+		// A wait that is cut off after the last attempt is the call's own.
+		ctx2, cancel2 := context.WithCancel(context.WithoutCancel(ctx))
+		time.AfterFunc(7*time.Second, cancel2)
+		tr.RoundTrip(newReq(t, ctx2, "GET", "/api/v1/users", nil))
+		out = wantStop(t, rec, oktaretry.StopCanceled)
+		if len(out.Waits) != 1 || out.Waits[0] != (oktaretry.Wait{Reason: oktaretry.WaitRateLimit, Duration: 7 * time.Second}) {
+			t.Errorf("waited %v, want 7s for the rate limit", out.Waits)
+		}
+	})
+}
+
+// Nothing was answered, so nothing succeeded.
+func TestACallThatWasNeverSentIsNoSuccess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, path := range closePaths() {
+			if path.prepare == nil && path.stop != oktaretry.StopInvalid && name != "canceled before the call" {
+				continue
+			}
+			tr := newOver(t, newMemBase(path.steps...), path.policy)
+			if path.prepare != nil {
+				path.prepare(t, tr)
+			}
+			ctx, rec := oktaretry.WithRecorder(t.Context())
+			if path.context != nil {
+				ctx = path.context(ctx)
+			}
+			req := newReq(t, ctx, "PUT", "/api/v1/users/00u1", nil)
+			if path.spoil != nil {
+				path.spoil(req)
+			}
+			_, err := tr.RoundTrip(req)
+			out := wantStop(t, rec, path.stop)
+			if err == nil || out.Err == nil || out.Class == oktaretry.ClassSuccess || len(out.Attempts) != 0 {
+				t.Errorf("%s: class %v, %d attempts, error %v", name, out.Class, len(out.Attempts), out.Err)
+			}
+		}
+	})
+}
+
+func TestTheOutcomeOutlivesTheClientAndTheBody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := newOver(t, newMemBase(memLimited(time.Second), memOK), nil).Client()
+		client.Timeout = time.Hour
+		resp, err := client.Do(newReq(t, t.Context(), "GET", "/api/v1/users", nil))
+		mustOK(t, resp, err)
+		resp.Body = io.NopCloser(bytes.NewReader(nil)) // as the SDKs do
+		if out, ok := oktaretry.OutcomeOf(resp); !ok || len(out.Attempts) != 2 {
+			t.Errorf("OutcomeOf = %v, %t", out, ok)
+		}
+	})
+	for name, resp := range map[string]*http.Response{"nil": nil, "no request": {}, "another's": {Request: &http.Request{}}} {
+		if _, ok := oktaretry.OutcomeOf(resp); ok {
+			t.Errorf("OutcomeOf(%s) claims to know", name)
+		}
+	}
+}
+
+func TestTheResponsesRequestIsTheCallersOrThePollThatBroughtIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		req := newReq(t, t.Context(), "POST", "/api/v1/users?q=1", strings.NewReader("x"))
+		resp, err := newOver(t, newMemBase(memLimited(time.Second), memOK), nil).RoundTrip(req)
+		mustOK(t, resp, err)
+		if r := resp.Request; r.Method != "POST" || r.URL != req.URL || r.Header.Get("X-Okta-Retry-Count") != "" {
+			t.Errorf("resp.Request is %s %s %v", r.Method, r.URL, r.Header)
+		}
+		req = newReq(t, t.Context(), "POST", "/api/v1/users?q=1", strings.NewReader("x"))
+		resp, err = newOver(t, newMemBase(memCode(202, "E0000070", "Location", "/poll"), memOK), nil).RoundTrip(req)
+		mustOK(t, resp, err)
+		if r := resp.Request; r.Method != "GET" || r.URL.String() != orgURL+"/poll" || r.Body != nil {
+			t.Errorf("resp.Request is %s %s", r.Method, r.URL)
+		}
+	})
+}
+
+func TestARecorderKeepsTheLastThousandCallsInOrder(t *testing.T) {
+	tr := newOver(t, newMemBase(memOK), nil)
+	for _, calls := range []int{0, 1, 999, 1000, 1001, 1999, 2000, 2001, 3456} {
+		ctx, rec := oktaretry.WithRecorder(t.Context())
+		if _, ok := rec.Outcome(); ok {
+			t.Error("a new recorder knows an outcome")
+		}
+		for i := range calls {
+			resp, err := tr.RoundTrip(newReq(t, ctx, "GET", fmt.Sprintf("https://h%d.example/", i), nil))
+			mustOK(t, resp, err)
+		}
+		all := rec.Outcomes()
+		if len(all) != min(calls, 1000) {
+			t.Errorf("after %d calls there are %d outcomes", calls, len(all))
+		}
+		for i, out := range all {
+			if want := fmt.Sprintf("h%d.example", calls-len(all)+i); out.Host != want {
+				t.Fatalf("outcome %d of %d calls is of %s, want %s", i, calls, out.Host, want)
+			}
+		}
+		if last, ok := rec.Outcome(); ok != (calls > 0) || ok && last.Host != all[len(all)-1].Host {
+			t.Errorf("Outcome = %s, %t", last.Host, ok)
+		}
+	}
+}
+
+func TestARecorderServesManyGoroutines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newOver(t, newMemBase(memOK), nil)
+		ctx, rec := oktaretry.WithRecorder(t.Context())
+		var done sync.WaitGroup
+		for i := range 50 {
+			done.Go(func() {
+				for range 10 {
+					resp, err := tr.RoundTrip(newReq(t, ctx, "GET", fmt.Sprint("/api/v1/users/", i), nil))
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					if out, ok := oktaretry.OutcomeOf(resp); !ok || len(out.Attempts) != 1 {
+						t.Errorf("OutcomeOf = %v, %t", out, ok)
+					}
+					resp.Body.Close()
+					for range rec.Outcomes() {
+						break
+					}
+					rec.Outcome()
+				}
+			})
+		}
+		done.Wait()
+		if n := len(rec.Outcomes()); n != 500 {
+			t.Errorf("%d outcomes, want 500", n)
+		}
+	})
+}
+
+func TestAnInnerRecorderHidesTheOuter(t *testing.T) {
+	tr := newOver(t, newMemBase(memOK), nil)
+	ctx, outer := oktaretry.WithRecorder(t.Context())
+	ctx, inner := oktaretry.WithRecorder(oktaretry.WithNoRetry(ctx))
+	resp, err := tr.RoundTrip(newReq(t, ctx, "GET", "/", nil))
+	mustOK(t, resp, err)
+	if len(outer.Outcomes()) != 0 || len(inner.Outcomes()) != 1 {
+		t.Errorf("the outer has %d, the inner %d", len(outer.Outcomes()), len(inner.Outcomes()))
+	}
+}
+
+func TestARecorderLearnsWhatAnSDKFlattens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, rec := oktaretry.WithRecorder(t.Context())
+		_, err := newOver(t, newMemBase(memCode(429, "E0000146")), nil).Client().Do(newReq(t, ctx, "GET", "/api/v1/users", nil))
+		flat := errors.New(err.Error()) // all that SDK v5 leaves
+		out := wantStop(t, rec, oktaretry.StopMaxElapsed)
+		if out.Code != "E0000146" || out.RequestID != "req-E0000146" || out.Needed < 24*time.Hour {
+			t.Errorf("the outcome says %s, %s, %s", out.Code, out.RequestID, out.Needed)
+		}
+		for _, part := range []string{"E0000146", "req-E0000146"} {
+			if !strings.Contains(flat.Error(), part) {
+				t.Errorf("the text %q doesn't say %s", flat, part)
+			}
+		}
+	})
+}

@@ -1,0 +1,355 @@
+package oktaretry_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/oktaretry/oktaretry"
+)
+
+// canned is an answer of a cannedBase.
+type canned struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func oktaError(status int, code string) canned {
+	return canned{status, http.Header{"Content-Type": {"application/json"}}, `{"errorCode":"` + code + `","errorId":"oae1"}`}
+}
+
+// cannedBase gives its answers one after the other, the last one again and
+// again, and notes when it was asked.
+type cannedBase struct {
+	answers []canned
+
+	mu   sync.Mutex
+	sent []time.Time
+}
+
+func (b *cannedBase) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Body != nil {
+		io.Copy(io.Discard, req.Body)
+		req.Body.Close()
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	a := b.answers[min(len(b.sent), len(b.answers)-1)]
+	b.sent = append(b.sent, time.Now())
+	header := a.header.Clone()
+	if header == nil {
+		header = make(http.Header)
+	}
+	return &http.Response{
+		StatusCode: a.status, Status: fmt.Sprintf("%d %s", a.status, http.StatusText(a.status)),
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: header, ContentLength: int64(len(a.body)), Body: io.NopCloser(strings.NewReader(a.body)), Request: req,
+	}, nil
+}
+
+func (b *cannedBase) count() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.sent)
+}
+
+// pauses returns the times between the attempts.
+func (b *cannedBase) pauses() []time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var all []time.Duration
+	for i := 1; i < len(b.sent); i++ {
+		all = append(all, b.sent[i].Sub(b.sent[i-1]))
+	}
+	return all
+}
+
+func mustTransport(t *testing.T, base http.RoundTripper, opts ...oktaretry.Option) *oktaretry.Transport {
+	t.Helper()
+	transport, err := oktaretry.NewTransport(base, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return transport
+}
+
+// fetchUser sends a GET for a user and closes what comes back.
+func fetchUser(t *testing.T, transport *oktaretry.Transport, ctx context.Context) (status int, err error) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(ctx, "GET", "https://acme.okta.com/api/v1/users/00u1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return 0, err
+	}
+	resp.Body.Close()
+	return resp.StatusCode, nil
+}
+
+func tries(n int) oktaretry.Rule {
+	r := oktaretry.DefaultPolicy().ServerError
+	r.MaxAttempts, r.MaxElapsed = n, 0
+	return r
+}
+
+func TestDefaultPolicyIsThePromise(t *testing.T) {
+	p := oktaretry.DefaultPolicy()
+	if err := p.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		name        string
+		rule        oktaretry.Rule
+		action      oktaretry.Action
+		maxAttempts int
+		maxElapsed  time.Duration
+		initialWait time.Duration
+		anyMethod   bool
+		trips       oktaretry.Scope
+	}{
+		{"RateLimited", p.RateLimited, oktaretry.Backoff, 0, 10 * time.Minute, time.Second, true, oktaretry.TripsNothing},
+		{"ServerError", p.ServerError, oktaretry.Backoff, 4, 30 * time.Second, 500 * time.Millisecond, false, oktaretry.TripsHost},
+		{"Network", p.Network, oktaretry.Backoff, 4, 3 * time.Minute, 500 * time.Millisecond, false, oktaretry.TripsHost},
+		{"Pending", p.Pending, oktaretry.Poll, 0, 5 * time.Minute, 4 * time.Second, false, oktaretry.TripsNothing},
+		{"ClientError", p.ClientError, oktaretry.FailFast, 4, 10 * time.Minute, time.Second, false, oktaretry.TripsNothing},
+	} {
+		r := tt.rule
+		if r.Action != tt.action || r.MaxAttempts != tt.maxAttempts || r.MaxElapsed != tt.maxElapsed ||
+			r.InitialWait != tt.initialWait || r.AnyMethod != tt.anyMethod || r.Trips != tt.trips || r.MinWait != 0 {
+			t.Errorf("%s is %+v, want %+v", tt.name, r, tt)
+		}
+	}
+	if p.Pending.MaxWait != 4*time.Second || p.Pending.Jitter != 0 {
+		t.Errorf("polls are not every 4s: %+v", p.Pending)
+	}
+	if len(p.Codes) != 0 || p.PollFactors || p.ReturnRateLimited || p.Pace.MaxRate != 0 {
+		t.Errorf("something is on that should be off: %+v", p)
+	}
+	if p.Breaker.Disabled || p.Budget.Disabled || p.AttemptTimeout != time.Minute {
+		t.Errorf("something is off that should be on: %+v", p)
+	}
+	if r := p.RuleFor(oktaretry.Classification{Class: oktaretry.ClassSuccess, Status: 200}); r != (oktaretry.Rule{}) {
+		t.Errorf("a success has the rule %+v", r)
+	}
+}
+
+func TestRuleForPrefersTheCodesOwnRule(t *testing.T) {
+	own := oktaretry.Rule{Action: oktaretry.Backoff, MaxAttempts: 7, InitialWait: time.Second, MaxWait: time.Second, Multiplier: 1}
+	p := oktaretry.DefaultPolicy()
+	p.ServerError.MaxAttempts = 2
+	p.RateLimited.MaxElapsed = time.Hour
+	p.Codes = map[string]oktaretry.Rule{"E0000010": own, "E0000999": own, "invalid_grant": own, "E0000052": own}
+	for _, tt := range []struct {
+		name        string
+		c           oktaretry.Classification
+		maxAttempts int
+		maxElapsed  time.Duration
+		action      oktaretry.Action
+	}{
+		{"a code with a rule", oktaretry.Classification{Class: oktaretry.ClassServerError, Code: "E0000010"}, 7, 0, oktaretry.Backoff},
+		{"a code without one", oktaretry.Classification{Class: oktaretry.ClassServerError, Code: "E0000009"}, 2, 30 * time.Second, oktaretry.Backoff},
+		{"no code", oktaretry.Classification{Class: oktaretry.ClassServerError, Status: 503}, 2, 30 * time.Second, oktaretry.Backoff},
+		{"an unknown code with a rule", oktaretry.Classification{Class: oktaretry.ClassClientError, Code: "E0000999"}, 7, 0, oktaretry.Backoff},
+		{"an OAuth error with a rule", oktaretry.Classification{Class: oktaretry.ClassClientError, Code: "invalid_grant"}, 7, 0, oktaretry.Backoff},
+		{"a code that fails fast, with a rule", oktaretry.Classification{Class: oktaretry.ClassServerError, Code: "E0000052"}, 7, 0, oktaretry.Backoff},
+		{"a code that fails fast, without one", oktaretry.Classification{Class: oktaretry.ClassServerError, Code: "E0000060"}, 2, 30 * time.Second, oktaretry.FailFast},
+		{"the class's change reaches its codes", oktaretry.Classification{Class: oktaretry.ClassRateLimited, Code: "E0000047"}, 0, time.Hour, oktaretry.Backoff},
+		{"the code's class beats the one given", oktaretry.Classification{Class: oktaretry.ClassServerError, Code: "E0000047", Status: 503}, 0, time.Hour, oktaretry.Backoff},
+		{"a terminal network error", oktaretry.Classification{Class: oktaretry.ClassNetwork, Terminal: true}, 4, 3 * time.Minute, oktaretry.FailFast},
+	} {
+		r := p.RuleFor(tt.c)
+		if r.MaxAttempts != tt.maxAttempts || r.MaxElapsed != tt.maxElapsed || r.Action != tt.action {
+			t.Errorf("%s: %v, %d attempts within %v; want %v, %d, %v",
+				tt.name, r.Action, r.MaxAttempts, r.MaxElapsed, tt.action, tt.maxAttempts, tt.maxElapsed)
+		}
+	}
+}
+
+func TestCallsRuleBeatsCodesBeatClass(t *testing.T) {
+	type rules = map[string]oktaretry.Rule
+	for _, tt := range []struct {
+		name  string
+		class int   // ServerError.MaxAttempts
+		codes rules // Policy.Codes
+		own   rules // WithRule
+		want  int   // requests sent
+	}{
+		{"class", 2, nil, nil, 2},
+		{"code over class", 2, rules{"E0000009": tries(3)}, nil, 3},
+		{"another code's rule", 2, rules{"E0000010": tries(3)}, nil, 2},
+		{"the call's class over code", 2, rules{"E0000009": tries(3)}, rules{"server-error": tries(5)}, 5},
+		{"the call's code over its class", 2, rules{"E0000009": tries(3)},
+			rules{"server-error": tries(5), "E0000009": tries(4)}, 4},
+		{"the call's rule for another class", 2, rules{"E0000009": tries(3)}, rules{"network": tries(5)}, 3},
+		{"the call's fail fast", 2, nil, rules{"E0000009": {}}, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := oktaretry.DefaultPolicy()
+				p.ServerError.MaxAttempts, p.Codes = tt.class, tt.codes
+				base := &cannedBase{answers: []canned{oktaError(500, "E0000009")}}
+				transport := mustTransport(t, base, oktaretry.WithPolicy(p))
+				ctx := t.Context()
+				for key, r := range tt.own {
+					ctx = oktaretry.WithRule(ctx, key, r)
+				}
+				if status, err := fetchUser(t, transport, ctx); status != 500 || err != nil {
+					t.Errorf("got %d, %v; want the last answer", status, err)
+				}
+				if n := base.count(); n != tt.want {
+					t.Errorf("%d requests, want %d", n, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// The wait that a code's text asks for holds for a rule of its class and for
+// one of its own that names none; one that names a wait is the user's word.
+func TestCodesLeastWaitHoldsUnlessTheUserNamesOne(t *testing.T) {
+	quick := oktaretry.Rule{Action: oktaretry.Backoff, MaxAttempts: 2, InitialWait: time.Millisecond, MaxWait: time.Millisecond, Multiplier: 1}
+	named := quick
+	named.MinWait = 2 * time.Second
+	for _, tt := range []struct {
+		name, key string
+		rule      oktaretry.Rule
+		want      time.Duration
+	}{
+		{"class", "rate-limited", quick, 30 * time.Second},
+		{"class with a shorter wait", "rate-limited", named, 30 * time.Second},
+		{"code", "E0000109", quick, 30 * time.Second},
+		{"code with a wait", "E0000109", named, 2 * time.Second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				base := &cannedBase{answers: []canned{oktaError(429, "E0000109"), {status: 200}}}
+				transport := mustTransport(t, base)
+				if status, err := fetchUser(t, transport, oktaretry.WithRule(t.Context(), tt.key, tt.rule)); status != 200 || err != nil {
+					t.Fatalf("got %d, %v", status, err)
+				}
+				// A little may be added, so that waiters are spread out.
+				if p := base.pauses(); len(p) != 1 || p[0] < tt.want || p[0] > tt.want+2*time.Second {
+					t.Errorf("waited %v, want %v", p, tt.want)
+				}
+			})
+		})
+	}
+}
+
+func TestTransportKeepsItsPolicyWhenTheUsersMapChanges(t *testing.T) {
+	for name, give := range map[string]func(*testing.T, http.RoundTripper, oktaretry.Policy) *oktaretry.Transport{
+		"NewTransport": func(t *testing.T, base http.RoundTripper, p oktaretry.Policy) *oktaretry.Transport {
+			return mustTransport(t, base, oktaretry.WithPolicy(p))
+		},
+		"SetPolicy": func(t *testing.T, base http.RoundTripper, p oktaretry.Policy) *oktaretry.Transport {
+			transport := mustTransport(t, base)
+			if err := transport.SetPolicy(p); err != nil {
+				t.Fatal(err)
+			}
+			return transport
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				base := &cannedBase{answers: []canned{oktaError(500, "E0000009")}}
+				p := oktaretry.DefaultPolicy()
+				p.Codes = map[string]oktaretry.Rule{"E0000009": tries(2)}
+				transport := give(t, base, p)
+				p.Codes["E0000009"] = tries(5)
+				fetchUser(t, transport, t.Context())
+				if n := base.count(); n != 2 {
+					t.Errorf("%d requests, want 2", n)
+				}
+			})
+		})
+	}
+}
+
+func TestSetPolicyRefusesABadPolicyAndKeepsTheOld(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		base := &cannedBase{answers: []canned{{status: 503}}}
+		p := oktaretry.DefaultPolicy()
+		p.ServerError.MaxAttempts = 2
+		transport := mustTransport(t, base, oktaretry.WithPolicy(p))
+		bad := p
+		bad.ServerError.MaxAttempts = 3
+		bad.Pending.MaxElapsed = -time.Second
+		for _, refused := range []oktaretry.Policy{bad, {}} {
+			if err := transport.SetPolicy(refused); err == nil || err.Error() != refused.Validate().Error() {
+				t.Errorf("SetPolicy: %v, want what Validate says", err)
+			}
+		}
+		fetchUser(t, transport, t.Context())
+		if n := base.count(); n != 2 {
+			t.Errorf("%d requests after a refused policy, want 2", n)
+		}
+		p.ServerError.MaxAttempts = 3
+		if err := transport.SetPolicy(p); err != nil {
+			t.Fatal(err)
+		}
+		fetchUser(t, transport, t.Context())
+		if n := base.count() - 2; n != 3 {
+			t.Errorf("%d requests after a new policy, want 3", n)
+		}
+	})
+}
+
+func ExamplePolicy_String() {
+	policy := oktaretry.DefaultPolicy()
+	for row := range strings.Lines(policy.String()) {
+		if strings.HasPrefix(row, "answer") || strings.HasPrefix(row, "E0000109") || strings.HasPrefix(row, "E0000146") {
+			fmt.Print(row)
+		}
+	}
+	// Output:
+	// answer                   status  action     attempts  for at most  wait      at least  methods     trips     name
+	// E0000109                 429     backoff    any       10m          1s…1m     30s       any         nothing   SMS too many requests exception
+	// E0000146                 429     give up    1         10m                    24h                   nothing   SMS roadblock exception
+}
+
+func TestPolicyPrintsTheRuleThatApplies(t *testing.T) {
+	p := oktaretry.DefaultPolicy()
+	p.Codes = map[string]oktaretry.Rule{"E0000109": tries(9), "E0000007": tries(2), "E0000999": {}}
+	p.Pace = oktaretry.Pace{MaxRate: 2.5, Burst: 3}
+	p.Breaker.Disabled, p.Budget.Disabled, p.AttemptTimeout = true, true, 0
+	rows := make(map[string][]string)
+	text := p.String()
+	for row := range strings.Lines(text) {
+		if fields := strings.Fields(row); len(fields) > 0 {
+			rows[fields[0]] = fields[1:]
+		}
+	}
+	for answer, want := range map[string]string{
+		"rate-limited": "backoff any 10m 1s…1m any nothing",
+		"client-error": "fail-fast 1 nothing",
+		"pending":      "poll any 5m 4s idempotent nothing",
+		"E0000009":     "500 backoff 4 30s 500ms…8s idempotent endpoint Internal server error",
+		"E0000109":     "* 429 backoff 9 any 500ms…8s 30s idempotent host SMS too many requests exception",
+		"E0000007":     "* 404 backoff 2 any 500ms…8s idempotent host Resource not found exception",
+		"E0000999":     "* fail-fast 1 nothing",
+	} {
+		if got := strings.Join(rows[answer], " "); got != want {
+			t.Errorf("%s: %q, want %q", answer, got, want)
+		}
+	}
+	// What only does as its class does needs no row.
+	for _, code := range []string{"E0000047", "E0000001", "E0000112", "E0000070"} {
+		if _, ok := rows[code]; ok {
+			t.Errorf("%s has a row of its own", code)
+		}
+	}
+	for _, want := range []string{"attempt timeout none", "at most 2.5 calls/s a host, 3 at once", "circuits: off", "budget: off"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is missing in\n%s", want, text)
+		}
+	}
+}

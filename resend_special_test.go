@@ -1,0 +1,331 @@
+package oktaretry_test
+
+// Requests that are not like others: signed ones, token requests, bodies that
+// were not kept, and answers that never come.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/oktaretry/oktaretry"
+)
+
+func TestADPoPRequestIsNeverReplayedWithoutAHook(t *testing.T) {
+	for _, name := range []string{"DPoP", "Dpop"} {
+		for status, step := range map[int]memStep{429: memLimited(time.Second), 503: memReply(503, ""), 0: memReset} {
+			t.Run(fmt.Sprint(name, " ", status), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					base := newMemBase(step)
+					ctx, rec := oktaretry.WithRecorder(t.Context())
+					req := newReq(t, ctx, "GET", "/api/v1/users", nil)
+					req.Header[name] = []string{"proof"}
+					resp, err := newOver(t, base, nil).RoundTrip(req)
+					base.wantSent(t, 1)
+					wantStop(t, rec, oktaretry.StopNotReplayable)
+					switch {
+					case status == 0:
+						if err == nil {
+							t.Error("no error")
+						}
+					case err != nil || resp.StatusCode != status:
+						t.Errorf("got %v, %v; want the %d as Okta sent it", resp, err, status)
+					case status == 429:
+						if body := readBody(t, resp); !strings.Contains(body, "jane@example.com") {
+							t.Errorf("the body is %q", body)
+						}
+						if resp.Header.Get("X-Rate-Limit-Reset") == "" {
+							t.Error("a header is gone")
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestTheHandshakesOwnAnswersPassUntouched(t *testing.T) {
+	for _, step := range []memStep{
+		memReply(400, `{"error":"invalid_dpop_proof","error_description":"d"}`, "Content-Type", "application/json"),
+		memReply(400, `{"error":"use_dpop_nonce"}`, "Content-Type", "application/json", "Dpop-Nonce", "n1"),
+		memReply(400, "", "Www-Authenticate", `DPoP error="invalid_dpop_proof"`),
+	} {
+		base := newMemBase(step)
+		req := newReq(t, t.Context(), "POST", "/oauth2/v1/token", strings.NewReader("x"))
+		req.Header.Set("DPoP", "proof")
+		tr := newOver(t, base, nil)
+		resp, err := tr.RoundTrip(req)
+		if err != nil || resp.StatusCode != 400 {
+			t.Fatalf("got %v, %v", resp, err)
+		}
+		want, _ := step(req)
+		if got := readBody(t, resp); got != readBody(t, want) || fmt.Sprint(resp.Header) != fmt.Sprint(want.Header) {
+			t.Errorf("got %q %v", got, resp.Header)
+		}
+		base.wantSent(t, 1)
+		wantNoVerdict(t, tr, 0)
+	}
+}
+
+func TestTheHookSignsEachResendsOwnRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		base := newMemBase(memLimited(time.Second), memLimited(time.Second), memReply(503, ""), memOK)
+		var signed []*http.Request
+		tr := newOver(t, base, nil, oktaretry.WithPrepareRetry(func(r *http.Request) error {
+			for _, s := range signed {
+				if r == s || r.URL == s.URL {
+					t.Error("two resends share a request or its URL")
+				}
+			}
+			signed = append(signed, r)
+			if got := r.Header.Get("X-Okta-Retry-Count"); got != fmt.Sprint(len(signed)) {
+				t.Errorf("the hook sees the retry count %q on resend %d", got, len(signed))
+			}
+			r.Header.Set("DPoP", fmt.Sprint("proof ", len(signed)))
+			return nil
+		}))
+		req := newReq(t, t.Context(), "PUT", "/api/v1/users/1", watch("content"))
+		req.Header.Set("DPoP", "proof 0")
+		resp, err := tr.RoundTrip(req)
+		mustOK(t, resp, err)
+		for i, s := range base.wantSent(t, 4) {
+			if got := s.Header["Dpop"]; len(got) != 1 || got[0] != fmt.Sprint("proof ", i) || s.Body != "content" {
+				t.Errorf("request %d is signed %q and carries %q", i+1, got, s.Body)
+			}
+		}
+		if got := req.Header["Dpop"]; len(got) != 1 || got[0] != "proof 0" {
+			t.Errorf("the caller's header became %q", got)
+		}
+	})
+}
+
+func TestAnErrorOfTheHookEndsTheCall(t *testing.T) {
+	noKey := errors.New("no key")
+	for name, step := range map[string]memStep{"429": memLimited(time.Second), "503": memCode(503, "E0000009"), "reset": memReset} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				base := newMemBase(step)
+				calls := 0
+				tr := newOver(t, base, nil, oktaretry.WithPrepareRetry(func(*http.Request) error { calls++; return noKey }))
+				ctx, rec := oktaretry.WithRecorder(t.Context())
+				resp, err := tr.RoundTrip(newReq(t, ctx, "PUT", "/api/v1/users/jane?q=1", watch("x")))
+				if resp != nil || !errors.Is(err, noKey) {
+					t.Fatalf("got %v, %v; want the hook's error", resp, err)
+				}
+				wantNoSecrets(t, err)
+				wantStop(t, rec, oktaretry.StopPrepareFailed)
+				base.wantSent(t, 1)
+				base.wantClosed(t)
+				wantIdle(t, tr)
+				if calls != 1 {
+					t.Errorf("the hook was called %d times", calls)
+				}
+			})
+		})
+	}
+	synctest.Test(t, func(t *testing.T) {
+		tr := newOver(t, newMemBase(memLimited(time.Second)), nil, oktaretry.WithPrepareRetry(func(*http.Request) error {
+			return fmt.Errorf("signer: %w", io.EOF)
+		}))
+		_, err := tr.RoundTrip(newReq(t, t.Context(), "GET", "/api/v1/users", nil))
+		if err == nil || errors.Is(err, io.EOF) {
+			t.Errorf("%v matches io.EOF", err)
+		}
+	})
+}
+
+func TestATokenRequestWithABodyIsNeverReplayed(t *testing.T) {
+	for _, path := range []string{"/oauth2/v1/token", "/oauth2/default/v1/token"} {
+		for name, body := range map[string]func() io.Reader{
+			"GetBody": func() io.Reader { return strings.NewReader("client_assertion=x") },
+			"stream":  func() io.Reader { return watch("client_assertion=x") },
+		} {
+			for _, step := range []memStep{memLimited(time.Second), memReply(503, ""), memFail(&net.OpError{Op: "dial", Err: errors.New("refused")})} {
+				t.Run(path+" "+name, func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						base := newMemBase(step)
+						ctx, rec := oktaretry.WithRecorder(oktaretry.WithIdempotent(t.Context()))
+						if resp, err := newOver(t, base, nil).RoundTrip(newReq(t, ctx, "POST", path, body())); err == nil {
+							resp.Body.Close()
+						}
+						base.wantSent(t, 1)
+						wantStop(t, rec, oktaretry.StopNotReplayable)
+					})
+				})
+			}
+		}
+	}
+}
+
+func TestATokenRequestWithoutABodyIsSentAgainAfterARateLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, body := range []io.Reader{nil, http.NoBody} {
+			base := newMemBase(memLimited(time.Second), memOK)
+			resp, err := newOver(t, base, nil).RoundTrip(newReq(t, t.Context(), "POST", "/oauth2/v1/token?client_assertion=x", body))
+			mustOK(t, resp, err)
+			base.wantSent(t, 2)
+
+			base = newMemBase(memReply(503, ""))
+			resp, err = newOver(t, base, nil).RoundTrip(newReq(t, t.Context(), "POST", "/oauth2/v1/token?client_assertion=x", body))
+			mustOK(t, resp, err)
+			base.wantSent(t, 1)
+		}
+	})
+}
+
+func TestABodyBeyondTheCaptureIsSentOnce(t *testing.T) {
+	for size, sends := range map[int]int{9: 2, 10: 2, 11: 1} {
+		for _, step := range []memStep{memLimited(time.Second), memReply(503, "x"), memReset} {
+			t.Run(fmt.Sprint(size), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					base := newMemBase(step, memOK)
+					tr := newOver(t, base, func(p *oktaretry.Policy) { p.MaxCapture = 10 })
+					ctx, rec := oktaretry.WithRecorder(t.Context())
+					start := time.Now()
+					resp, err := tr.RoundTrip(newReq(t, ctx, "PUT", "/api/v1/users/1", watch(strings.Repeat("x", size))))
+					if err == nil {
+						resp.Body.Close()
+					}
+					base.wantSent(t, sends)
+					if sends == 1 {
+						wantStop(t, rec, oktaretry.StopNotReplayable)
+						if d := time.Since(start); d != 0 {
+							t.Errorf("the call waited %s for nothing", d)
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestAnAttemptWithoutHeadersEndsAsANetworkError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		base := newMemBase(memHang)
+		start := time.Now()
+		ctx, rec := oktaretry.WithRecorder(t.Context())
+		tr := newOver(t, base, nil)
+		_, err := tr.RoundTrip(newReq(t, ctx, "POST", "/api/v1/users/jane?q=1", strings.NewReader("x")))
+		if d := time.Since(start); d != time.Minute {
+			t.Errorf("the attempt ended after %s, want a minute", d)
+		}
+		var timeout net.Error
+		if !errors.As(err, &timeout) || !timeout.Timeout() {
+			t.Errorf("%v is no timeout", err)
+		}
+		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+			t.Errorf("%v claims that the caller's context ended", err)
+		}
+		wantNoSecrets(t, err)
+		if out := wantStop(t, rec, oktaretry.StopNotIdempotent); out.Class != oktaretry.ClassNetwork || out.Terminal || out.NotSent {
+			t.Errorf("classified %+v", out.Classification)
+		}
+		wantNoVerdict(t, tr, 1)
+
+		// One that may be sent again is.
+		base = newMemBase(memHang, memOK)
+		resp, err := newOver(t, base, nil).RoundTrip(newReq(t, t.Context(), "GET", "/api/v1/users", nil))
+		mustOK(t, resp, err)
+		base.wantSent(t, 2)
+	})
+}
+
+// gobreaker counts an answer at the time of its request. Attempts that hang for
+// a minute were older than the window of half a minute when they ended, and a
+// host that hung every call never opened its circuit.
+func TestAHostThatOnlyHangsOpensItsCircuit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		base := newMemBase(memHang)
+		tr := newOver(t, base, nil)
+		ctx := oktaretry.WithNoRetry(t.Context())
+		var calls sync.WaitGroup
+		for range oktaretry.DefaultPolicy().Breaker.MinCalls {
+			calls.Go(func() { tr.RoundTrip(newReq(t, ctx, "GET", "/api/v1/users", nil)) })
+		}
+		calls.Wait()
+		_, err := tr.RoundTrip(newReq(t, ctx, "GET", "/api/v1/users", nil))
+		if open, ok := errors.AsType[*oktaretry.CircuitOpenError](err); !ok || open.Scope != oktaretry.TripsHost {
+			t.Errorf("got %v, want the host's circuit open", err)
+		}
+	})
+}
+
+// An answer in the very moment of the timeout is either taken, and its body
+// readable, or dropped as a timeout. It must not be taken and then cut.
+func TestAnAnswerInTheMomentOfTheTimeoutIsWholeOrDropped(t *testing.T) {
+	for range 300 {
+		synctest.Test(t, func(t *testing.T) {
+			base := newMemBase(func(r *http.Request) (*http.Response, error) {
+				time.Sleep(time.Minute)
+				body, w := io.Pipe()
+				ctx := r.Context()
+				go func() {
+					select {
+					case <-ctx.Done():
+						w.CloseWithError(context.Cause(ctx))
+					case <-time.After(time.Hour):
+						io.WriteString(w, "late")
+						w.Close()
+					}
+				}()
+				return memBodied(200, body)(r)
+			})
+			resp, err := newOver(t, base, nil).RoundTrip(newReq(t, t.Context(), "POST", "/api/v1/users", nil))
+			if err != nil {
+				return
+			}
+			if got := readBody(t, resp); got != "late" {
+				t.Errorf("the body was %q", got)
+			}
+		})
+	}
+}
+
+func TestABodyAfterItsHeadersMayTakeItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, status := range []int{200, 404} {
+			r, w := io.Pipe()
+			go func() {
+				time.Sleep(time.Hour)
+				io.WriteString(w, "late")
+				w.Close()
+			}()
+			base := newMemBase(memBodied(status, r))
+			resp, err := newOver(t, base, nil).RoundTrip(newReq(t, t.Context(), "GET", "/api/v1/logs", nil))
+			if got := mustOK(t, resp, err); got != "late" {
+				t.Errorf("read %q", got)
+			}
+		}
+	})
+}
+
+func TestTheCallersContextStillEndsTheBody(t *testing.T) {
+	enough := errors.New("enough")
+	for _, timeout := range []time.Duration{0, time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancelCause(t.Context())
+			tr := newOver(t, newMemBase(stalls(200)), func(p *oktaretry.Policy) { p.AttemptTimeout = timeout })
+			resp, err := tr.RoundTrip(newReq(t, ctx, "GET", "/api/v1/logs", nil))
+			if err != nil {
+				t.Fatal(err)
+			}
+			start := time.Now()
+			time.AfterFunc(time.Hour, func() { cancel(enough) })
+			if _, err := io.ReadAll(resp.Body); !errors.Is(err, enough) {
+				t.Errorf("the body ended with %v, want the cause", err)
+			}
+			if d := time.Since(start); d != time.Hour {
+				t.Errorf("it ended after %s, want an hour", d)
+			}
+			resp.Body.Close()
+		})
+	}
+}

@@ -1,0 +1,350 @@
+package oktaretry_test
+
+// Which requests are sent again, and what they look like then.
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/oktaretry/oktaretry"
+)
+
+func TestTheBodyIsTheSameOnEachAttempt(t *testing.T) {
+	content := strings.Repeat("0123456789", 5000)
+	for name, body := range map[string]func() io.Reader{
+		"bytes.Reader":   func() io.Reader { return bytes.NewReader([]byte(content)) },
+		"bytes.Buffer":   func() io.Reader { return bytes.NewBufferString(content) },
+		"strings.Reader": func() io.Reader { return strings.NewReader(content) },
+		"a stream":       func() io.Reader { return watch(content) },
+		"io.Pipe": func() io.Reader {
+			r, w := io.Pipe()
+			go func() { io.WriteString(w, content); w.Close() }()
+			return r
+		},
+	} {
+		for _, length := range []int64{-1, int64(len(content))} {
+			t.Run(fmt.Sprint(name, " of length ", length), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					base := newMemBase(memLimited(time.Second), memReply(503, "x"), memReset, memLimited(time.Second), memOK)
+					req := newReq(t, t.Context(), "PUT", "/api/v1/users/1", body())
+					known := req.GetBody != nil
+					if !known {
+						req.ContentLength = length
+					}
+					want := req.ContentLength
+					resp, err := newOver(t, base, nil).RoundTrip(req)
+					mustOK(t, resp, err)
+					for i, s := range base.wantSent(t, 5) {
+						if s.Body != content || s.BodyErr != nil || s.ContentLength != want {
+							t.Errorf("attempt %d: %d bytes announced as %d, %v; want %d as %d",
+								i+1, len(s.Body), s.ContentLength, s.BodyErr, len(content), want)
+						}
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestTheBodyIsTheSameOverRealConnections(t *testing.T) {
+	content := strings.Repeat("0123456789", 20000)
+	n := 0
+	srv := newTestServer(t, func(w http.ResponseWriter, r *http.Request) {
+		got, err := io.ReadAll(r.Body)
+		if string(got) != content || err != nil {
+			t.Errorf("attempt %d carried %d bytes, %v", n+1, len(got), err)
+		}
+		if n++; n%4 != 0 {
+			w.WriteHeader([]int{0, 429, 503, 502}[n%4])
+			return
+		}
+		w.WriteHeader(201)
+	})
+	tr := newOver(t, freshBase(t), quickly)
+	for _, body := range []io.Reader{strings.NewReader(content), watch(content)} {
+		resp, err := tr.RoundTrip(newReq(t, t.Context(), "PUT", srv.URL+"/api/v1/users/1", body))
+		mustOK(t, resp, err)
+	}
+	if n != 8 {
+		t.Errorf("%d requests, want 8", n)
+	}
+}
+
+// What may be sent again, by method, answer and permission.
+func TestOnlyWhatIsSafeIsSentAgain(t *testing.T) {
+	refused := memFail(&net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED})
+	wrapped := memFail(fmt.Errorf("proxy: %w", &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}))
+	tempDNS := memFail(&net.OpError{Op: "dial", Err: &net.DNSError{Err: "server misbehaving", IsTemporary: true}})
+	read := memFail(&net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET})
+	idempotent := []string{"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"}
+	other := []string{"POST", "PATCH", "LOCK", ""}
+	const no, yes = 1, 2
+
+	for _, test := range []struct {
+		name         string
+		step         memStep
+		safe, others int // how often sent
+	}{
+		{"429", memLimited(time.Second), yes, yes},
+		{"429 without a header", memReply(429, ""), yes, yes},
+		{"E0000047 under a 503", memCode(503, "E0000047"), yes, yes},
+		{"500", memCode(500, "E0000009"), yes, no},
+		{"502 of the edge", memReply(502, "<html>"), yes, no},
+		{"503 with Retry-After", memReply(503, "", "Retry-After", "1"), yes, no},
+		{"connection reset", read, yes, no},
+		{"unknown error", memReset, yes, no},
+		{"EOF", memFail(io.EOF), yes, no},
+		{"dial error", refused, yes, yes},
+		{"wrapped dial error", wrapped, yes, yes},
+		{"look-up failed for now", tempDNS, yes, yes},
+		{"404", memCode(404, "E0000007"), no, no},
+		{"400", memCode(400, "E0000001"), no, no},
+		{"501", memCode(501, "E0000060"), no, no},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				for _, method := range append(idempotent, other...) {
+					want := test.safe
+					for _, m := range other {
+						if method == m && m != "" { // no method is GET
+							want = test.others
+						}
+					}
+					base := newMemBase(test.step, memOK)
+					ctx, rec := oktaretry.WithRecorder(t.Context())
+					req := newReq(t, ctx, "GET", "/api/v1/users/1", strings.NewReader("x"))
+					req.Method = method
+					if resp, err := newOver(t, base, nil).RoundTrip(req); err == nil {
+						resp.Body.Close()
+					}
+					if got := len(base.all()); got != want {
+						t.Errorf("%q was sent %d times, want %d", method, got, want)
+					}
+					if out, _ := rec.Outcome(); want == no && test.safe == yes && out.Stop != oktaretry.StopNotIdempotent {
+						t.Errorf("%q ended by %v, want not-idempotent", method, out.Stop)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestAPermissionOpensTheDoorToOtherMethods(t *testing.T) {
+	for name, permit := range map[string]func(*http.Request) *http.Request{
+		"Idempotency-Key":   func(r *http.Request) *http.Request { r.Header.Set("Idempotency-Key", "k"); return r },
+		"X-Idempotency-Key": func(r *http.Request) *http.Request { r.Header.Set("X-Idempotency-Key", "k"); return r },
+		"WithIdempotent": func(r *http.Request) *http.Request {
+			return r.WithContext(oktaretry.WithIdempotent(r.Context()))
+		},
+		"AnyMethod": func(r *http.Request) *http.Request {
+			rule := oktaretry.DefaultPolicy().ServerError
+			rule.AnyMethod = true
+			ctx := oktaretry.WithRule(r.Context(), "network", rule)
+			return r.WithContext(oktaretry.WithRule(ctx, "server-error", rule))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				for _, method := range []string{"POST", "PATCH"} {
+					base := newMemBase(memReply(503, ""), memReset, memOK)
+					req := permit(newReq(t, t.Context(), method, "/api/v1/users", watch("content")))
+					resp, err := newOver(t, base, nil).RoundTrip(req)
+					mustOK(t, resp, err)
+					for _, s := range base.wantSent(t, 3) {
+						if s.Body != "content" {
+							t.Errorf("%s carried %q", method, s.Body)
+						}
+					}
+				}
+			})
+		})
+	}
+}
+
+// Evidence of a base that calls the hooks of net/http/httptrace, as net/http's
+// does: how far it got.
+func TestATraceIsEvidenceOfWhatWasWritten(t *testing.T) {
+	lost := errors.New("lost")
+	dial := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
+	for _, test := range []struct {
+		name  string
+		trace func(*httptrace.ClientTrace)
+		err   error
+		sends int
+	}{
+		{"no evidence", func(*httptrace.ClientTrace) {}, lost, 1},
+		{"never got a connection", func(c *httptrace.ClientTrace) { c.GetConn("h") }, lost, 2},
+		{"got one", func(c *httptrace.ClientTrace) { c.GetConn("h"); c.GotConn(httptrace.GotConnInfo{}) }, lost, 1},
+		{"got one, and then none", func(c *httptrace.ClientTrace) {
+			c.GetConn("h")
+			c.GotConn(httptrace.GotConnInfo{})
+			c.GetConn("h")
+		}, lost, 1},
+		{"could not dial", func(c *httptrace.ClientTrace) { c.GetConn("h") }, dial, 2},
+		{"wrote, tried again and could not dial", func(c *httptrace.ClientTrace) {
+			c.GetConn("h")
+			c.GotConn(httptrace.GotConnInfo{})
+			c.WroteHeaders()
+			c.GetConn("h")
+		}, dial, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var own int
+				base := newMemBase(func(r *http.Request) (*http.Response, error) {
+					test.trace(httptrace.ContextClientTrace(r.Context()))
+					return nil, test.err
+				}, memOK)
+				// The caller's own trace goes on working.
+				ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+					GetConn: func(string) { own++ }, GotConn: func(httptrace.GotConnInfo) {}, WroteHeaders: func() {},
+				})
+				ctx, rec := oktaretry.WithRecorder(ctx)
+				resp, err := newOver(t, base, nil).RoundTrip(newReq(t, ctx, "POST", "/api/v1/users", strings.NewReader("x")))
+				if err == nil {
+					resp.Body.Close()
+				}
+				base.wantSent(t, test.sends)
+				if out, _ := rec.Outcome(); out.Attempts[0].NotSent != (test.sends == 2) {
+					t.Errorf("NotSent is %t", out.Attempts[0].NotSent)
+				}
+				if test.name != "no evidence" && own == 0 {
+					t.Error("the caller's trace was not called")
+				}
+			})
+		})
+	}
+}
+
+// net/http itself: a server that hangs up before it answers may have done the
+// work; one that refuses connections has not.
+func TestNothingIsCreatedTwiceOverRealConnections(t *testing.T) {
+	var seen atomic.Int64
+	srv := newTestServer(t, func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		seen.Add(1)
+		conn, _, _ := http.NewResponseController(w).Hijack()
+		conn.Close()
+	})
+	for method, sends := range map[string]int64{"POST": 1, "PATCH": 1, "PUT": 4} {
+		seen.Store(0)
+		ctx, rec := oktaretry.WithRecorder(t.Context())
+		_, err := newOver(t, freshBase(t), quickly).RoundTrip(newReq(t, ctx, method, srv.URL+"/api/v1/users", strings.NewReader("x")))
+		if err == nil {
+			t.Fatalf("%s: no error", method)
+		}
+		if out, _ := rec.Outcome(); seen.Load() != sends || int64(len(out.Attempts)) != sends || out.NotSent {
+			t.Errorf("%s: the server saw %d requests, want %d; %d attempts, not sent %t", method, seen.Load(), sends, len(out.Attempts), out.NotSent)
+		}
+	}
+
+	dead := newTestServer(t, nil)
+	dead.Close()
+	ctx, rec := oktaretry.WithRecorder(t.Context())
+	newOver(t, freshBase(t), quickly).RoundTrip(newReq(t, ctx, "POST", dead.URL+"/api/v1/users", watch("x")))
+	if out := wantStop(t, rec, oktaretry.StopMaxAttempts); len(out.Attempts) != 4 || !out.NotSent {
+		t.Errorf("%d attempts at a port that refuses, want 4; not sent %t", len(out.Attempts), out.NotSent)
+	}
+}
+
+// A wrapper below that retries by itself may have written before its last try
+// could not dial.
+func TestABaseThatRetriesByItselfIsNotTakenAtItsLastWord(t *testing.T) {
+	var seen atomic.Int64
+	srv := newTestServer(t, func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		seen.Add(1)
+		conn, _, _ := http.NewResponseController(w).Hijack()
+		conn.Close()
+	})
+	real := freshBase(t)
+	naive := roundTrip(func(r *http.Request) (*http.Response, error) {
+		resp, err := real.RoundTrip(r)
+		if err != nil {
+			err = &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED} // of its second try
+		}
+		return resp, err
+	})
+	_, err := newOver(t, naive, quickly).RoundTrip(newReq(t, t.Context(), "POST", srv.URL+"/api/v1/users", strings.NewReader("x")))
+	if err == nil || seen.Load() != 1 {
+		t.Errorf("the server saw %d creates, want 1; %v", seen.Load(), err)
+	}
+}
+
+func TestNAttemptsSendExactlyNTimes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for n := 1; n <= 6; n++ {
+			for _, step := range []memStep{memReply(503, ""), memReset, memReply(429, "")} {
+				base := newMemBase(step)
+				tr := newOver(t, base, func(p *oktaretry.Policy) {
+					p.RateLimited.MaxAttempts, p.ServerError.MaxAttempts, p.Network.MaxAttempts = n, n, n
+					p.Budget.Disabled, p.Breaker.Disabled = true, true
+				})
+				ctx, rec := oktaretry.WithRecorder(t.Context())
+				if resp, err := tr.RoundTrip(newReq(t, ctx, "GET", "/api/v1/users", nil)); err == nil {
+					resp.Body.Close()
+				}
+				base.wantSent(t, n)
+				if out := wantStop(t, rec, oktaretry.StopMaxAttempts); len(out.Attempts) != n {
+					t.Errorf("the outcome has %d attempts, want %d", len(out.Attempts), n)
+				}
+			}
+		}
+	})
+}
+
+func TestResendsAreMarkedOnceAndTheCallersHeadersAreNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limited := func(id string) memStep { return memReply(429, "", "X-Okta-Request-Id", id) }
+		base := newMemBase(limited("reqA"), limited("reqB"), memReply(503, ""), memReset, limited("reqC"), memOK)
+		for _, callers := range []http.Header{{}, {"X-Okta-Retry-For": {"old", "older"}, "X-Okta-Retry-Count": {"7", "8"}}} {
+			*base = memBase{steps: base.steps}
+			req := newReq(t, t.Context(), "PUT", "/api/v1/users/1", strings.NewReader("x"))
+			for k, v := range callers {
+				req.Header[k] = v
+			}
+			before := fmt.Sprint(req.Header)
+			resp, err := newOver(t, base, nil).RoundTrip(req)
+			mustOK(t, resp, err)
+			for i, want := range []string{"", "[reqA] [1]", "[reqB] [2]", "[] [3]", "[] [4]", "[reqC] [5]"} {
+				h := base.wantSent(t, 6)[i].Header
+				got := fmt.Sprint(h["X-Okta-Retry-For"], " ", h["X-Okta-Retry-Count"])
+				if i == 0 {
+					want = fmt.Sprint(callers["X-Okta-Retry-For"], " ", callers["X-Okta-Retry-Count"])
+				}
+				if got != want {
+					t.Errorf("attempt %d is marked %s, want %s", i+1, got, want)
+				}
+			}
+			if after := fmt.Sprint(req.Header); after != before {
+				t.Errorf("the caller's headers became %s", after)
+			}
+		}
+	})
+}
+
+func TestTheMethodIsKnownEvenWithoutAResponse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for method, want := range map[string]int{"POST": 1, "PATCH": 1, "DELETE": 4} {
+			base := newMemBase(memReset)
+			ctx, rec := oktaretry.WithRecorder(context.Background())
+			newOver(t, base, nil).RoundTrip(newReq(t, ctx, method, "/api/v1/users/1", nil))
+			base.wantSent(t, want)
+			if out, _ := rec.Outcome(); out.Method != method {
+				t.Errorf("the outcome says %q, want %q", out.Method, method)
+			}
+		}
+	})
+}

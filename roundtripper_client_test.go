@@ -1,0 +1,224 @@
+package oktaretry_test
+
+// Under an http.Client, over real connections, and by many at once.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/oktaretry/oktaretry"
+)
+
+func TestFifteenRetriedCallsUseOneConnection(t *testing.T) {
+	for name, refuse := range map[string]func(http.ResponseWriter, *http.Request){
+		"429": func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(429)
+			io.WriteString(w, `{"errorCode":"E0000047"}`)
+		},
+		"503 with a long page": func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(503)
+			io.WriteString(w, strings.Repeat("<p>", 20<<10))
+		},
+		"503 in chunks": func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(503)
+			for range 3 {
+				io.WriteString(w, "later")
+				http.NewResponseController(w).Flush()
+			}
+		},
+		"503 without a body": func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(503) },
+		"202, pending": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(202)
+			io.WriteString(w, `{"errorCode":"E0000070"}`)
+		},
+	} {
+		for _, method := range []string{"GET", "PUT"} {
+			t.Run(method+" "+name, func(t *testing.T) {
+				var served, conns atomic.Int64
+				srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					io.Copy(io.Discard, r.Body)
+					if served.Add(1)%3 != 0 {
+						refuse(w, r)
+						return
+					}
+					io.WriteString(w, "{}")
+				}))
+				srv.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+					if s == http.StateNew {
+						conns.Add(1)
+					}
+				}
+				srv.Start()
+				defer srv.Close()
+				tr := newOver(t, freshBase(t), quickly)
+				calls := int64(15)
+				if method == "PUT" && strings.HasPrefix(name, "202") {
+					return // nowhere to ask
+				}
+				for range calls {
+					var body io.Reader
+					if method == "PUT" {
+						body = watch("content")
+					}
+					resp, err := tr.RoundTrip(newReq(t, t.Context(), method, srv.URL+"/api/v1/users/1", body))
+					if got := mustOK(t, resp, err); got != "{}" {
+						t.Fatalf("read %q", got)
+					}
+				}
+				if served.Load() != 3*calls || conns.Load() != 1 {
+					t.Errorf("%d requests over %d connections, want %d over 1", served.Load(), conns.Load(), 3*calls)
+				}
+			})
+		}
+	}
+}
+
+// An answer that never ends costs its connection, and neither time nor memory.
+func TestADiscardedAnswerIsDrainedWithinABound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		endless := &watched{r: zeros{}}
+		base := newMemBase(memBodied(503, endless), memOK)
+		resp, err := newOver(t, base, nil).RoundTrip(newReq(t, t.Context(), "GET", "/api/v1/users", nil))
+		mustOK(t, resp, err)
+		if n := endless.bytes.Load(); n > 64<<10 {
+			t.Errorf("%d bytes of an endless answer were read", n)
+		}
+		if n := endless.closes.Load(); n != 1 {
+			t.Errorf("it was closed %d times, want once", n)
+		}
+
+		r, w := io.Pipe()
+		defer w.Close()
+		base = newMemBase(memBodied(503, r), memOK)
+		start := time.Now()
+		resp, err = newOver(t, base, nil).RoundTrip(newReq(t, t.Context(), "GET", "/api/v1/users", nil))
+		mustOK(t, resp, err)
+		if d := time.Since(start); d > 3*time.Second {
+			t.Errorf("an answer without a byte held the call for %s", d)
+		}
+		base.wantClosed(t)
+	})
+}
+
+func TestOneTransportServesAHundredGoroutines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n atomic.Int64
+		answers := []memStep{memOK, memOK, memOK, memOK, memOK, memOK, memLimited(2 * time.Second), memCode(503, "E0000009"), memReset}
+		base := newMemBase(func(r *http.Request) (*http.Response, error) {
+			time.Sleep(10 * time.Millisecond)
+			return answers[n.Add(1)%int64(len(answers))](r)
+		})
+		tr := newOver(t, base, func(p *oktaretry.Policy) {
+			p.Breaker.Disabled, p.Budget.Disabled = true, true
+			p.ServerError.MaxAttempts, p.Network.MaxAttempts = 100, 100
+			p.ServerError.MaxElapsed, p.Network.MaxElapsed = 0, 0
+		})
+		var done sync.WaitGroup
+		for i := range 100 {
+			done.Go(func() {
+				for k := range 5 {
+					content := fmt.Sprint("content ", i, k)
+					resp, err := tr.RoundTrip(newReq(t, t.Context(), "PUT", fmt.Sprint("/api/v1/users/", i), watch(content)))
+					mustOK(t, resp, err)
+					_ = tr.Snapshot()
+				}
+			})
+		}
+		done.Wait()
+		base.wantClosed(t)
+		for _, s := range base.all() {
+			if want := strings.TrimPrefix(s.Body, "content "); !strings.HasPrefix(want, strings.TrimPrefix(s.URL, orgURL+"/api/v1/users/")) {
+				t.Errorf("%s carried %q", s.URL, s.Body)
+			}
+		}
+	})
+}
+
+func TestRedirectsWithBodiesWorkAboveIt(t *testing.T) {
+	for status, want := range map[int]string{301: "GET ", 302: "GET ", 303: "GET ", 307: "POST content", 308: "POST content"} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				base := newMemBase(memLimited(time.Second), memReply(status, "moved", "Location", "/api/v1/groups"), memLimited(time.Second), memOK)
+				ctx, rec := oktaretry.WithRecorder(t.Context())
+				resp, err := newOver(t, base, nil).Client().Do(newReq(t, ctx, "POST", "/api/v1/users", strings.NewReader("content")))
+				mustOK(t, resp, err)
+				sent := base.wantSent(t, 4)
+				for i, s := range sent {
+					path, carried := "/api/v1/users", "POST content"
+					if i >= 2 {
+						path, carried = "/api/v1/groups", want
+					}
+					if got := s.Method + " " + s.Body; got != carried || s.URL != orgURL+path {
+						t.Errorf("request %d: %s to %s, want %s to %s", i+1, got, s.URL, carried, path)
+					}
+				}
+				if n := len(rec.Outcomes()); n != 2 {
+					t.Errorf("%d outcomes, want one for each hop", n)
+				}
+				base.wantClosed(t)
+			})
+		})
+	}
+}
+
+func TestTheClientsTimeoutCoversWaits(t *testing.T) {
+	for name, test := range map[string]struct {
+		step   memStep
+		within time.Duration
+		stop   oktaretry.StopReason
+	}{
+		"a wait that doesn't fit is not begun": {memLimited(time.Minute), 0, oktaretry.StopDeadline},
+		"waits that fit, until none does":      {memCode(503, "", "Retry-After", "4"), 8 * time.Second, oktaretry.StopDeadline},
+		"polls":                                {memCode(202, "E0000070", "Location", "/poll"), 8 * time.Second, oktaretry.StopDeadline},
+		"the base hangs":                       {memHang, 10 * time.Second, oktaretry.StopCanceled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client := newOver(t, newMemBase(test.step), nil).Client()
+				client.Timeout = 10 * time.Second
+				ctx, rec := oktaretry.WithRecorder(t.Context())
+				start := time.Now()
+				resp, err := client.Do(newReq(t, ctx, "GET", "/api/v1/users", nil))
+				if d := time.Since(start); d != test.within {
+					t.Errorf("the call took %s, want %s", d, test.within)
+				}
+				wantStop(t, rec, test.stop)
+				if err == nil { // a 503 comes back as Okta sent it
+					readBody(t, resp)
+				} else if !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("%v is no deadline", err)
+				}
+			})
+		})
+	}
+}
+
+func TestACookieJarWorksAboveIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		base := newMemBase(memLimited(time.Second), memReply(200, "{}", "Set-Cookie", "sid=1; Path=/"), memCode(503, ""), memOK)
+		client := newOver(t, base, nil).Client()
+		client.Jar, _ = cookiejar.New(nil)
+		for range 2 {
+			resp, err := client.Do(newReq(t, t.Context(), "GET", "/api/v1/users/me", nil))
+			mustOK(t, resp, err)
+		}
+		for i, want := range []string{"", "", "sid=1", "sid=1"} {
+			if got := base.wantSent(t, 4)[i].Header.Get("Cookie"); got != want {
+				t.Errorf("request %d carried the cookie %q, want %q", i+1, got, want)
+			}
+		}
+	})
+}

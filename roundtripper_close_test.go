@@ -1,0 +1,235 @@
+package oktaretry_test
+
+// The caller's body is closed, whatever becomes of the call.
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/oktaretry/oktaretry"
+)
+
+// closePath is one way for a call to end, and how it is brought about.
+type closePath struct {
+	steps   []memStep
+	base    roundTrip // in place of steps
+	method  string    // PUT when empty
+	path    string
+	policy  func(*oktaretry.Policy)
+	hook    func(*http.Request) error
+	prepare func(*testing.T, *oktaretry.Transport) // before the call
+	spoil   func(*http.Request)                    // changes the request
+	context func(context.Context) context.Context  // changes its context
+	cancel  time.Duration                          // cancels the call after that time
+	stop    oktaretry.StopReason
+}
+
+func tripAfterOne(p *oktaretry.Policy) { p.Breaker.MinCalls = 1 }
+
+// warmUp makes one call of another kind, whose answer the next one meets.
+func warmUp(t *testing.T, tr *oktaretry.Transport) {
+	ctx := oktaretry.WithNoRetry(t.Context())
+	if resp, err := tr.RoundTrip(newReq(t, ctx, "PUT", "/api/v1/users/00u1", nil)); err == nil {
+		resp.Body.Close()
+	}
+}
+
+func deadline(d time.Duration) func(context.Context) context.Context {
+	return func(ctx context.Context) context.Context {
+		ctx, cancel := context.WithTimeout(ctx, d)
+		context.AfterFunc(ctx, cancel)
+		return ctx
+	}
+}
+
+func closePaths() map[string]closePath {
+	refuses := func(err error) roundTrip { // without a look at the body
+		return func(r *http.Request) (*http.Response, error) { r.Body.Close(); return nil, err }
+	}
+	forever := memLimited(24 * time.Hour)
+	return map[string]closePath{
+		"success":                        {steps: []memStep{memOK}, stop: oktaretry.StopSuccess},
+		"a redirect":                     {steps: []memStep{memReply(302, "")}, stop: oktaretry.StopSuccess},
+		"fail fast":                      {steps: []memStep{memCode(404, "E0000007")}, stop: oktaretry.StopFailFast},
+		"success after a rate limit":     {steps: []memStep{memLimited(time.Minute), memOK}, stop: oktaretry.StopSuccess},
+		"success after all kinds":        {steps: []memStep{memLimited(time.Minute), memCode(503, ""), memReset, memOK}, stop: oktaretry.StopSuccess},
+		"attempts used up":               {steps: []memStep{memCode(503, "")}, stop: oktaretry.StopMaxAttempts},
+		"not idempotent":                 {steps: []memStep{memCode(503, "")}, method: "POST", stop: oktaretry.StopNotIdempotent},
+		"network error":                  {steps: []memStep{memReset}, method: "POST", stop: oktaretry.StopNotIdempotent},
+		"network error, retried":         {steps: []memStep{memReset}, stop: oktaretry.StopMaxAttempts},
+		"network error, body unread":     {base: refuses(errors.New("refused")), stop: oktaretry.StopMaxAttempts},
+		"terminal network error":         {base: refuses(http.ErrNotSupported), stop: oktaretry.StopFailFast},
+		"no answer in time":              {steps: []memStep{memHang}, method: "POST", stop: oktaretry.StopNotIdempotent},
+		"no retry":                       {steps: []memStep{memCode(503, "")}, context: oktaretry.WithNoRetry, stop: oktaretry.StopNoRetry},
+		"the wait doesn't fit the rule":  {steps: []memStep{memCode(429, "E0000146")}, stop: oktaretry.StopMaxElapsed},
+		"the wait misses the deadline":   {steps: []memStep{memLimited(time.Minute)}, context: deadline(time.Second), stop: oktaretry.StopDeadline},
+		"canceled in the base":           {steps: []memStep{memHang}, cancel: time.Second, stop: oktaretry.StopCanceled},
+		"canceled in a rate limit":       {steps: []memStep{memLimited(time.Minute)}, cancel: time.Second, stop: oktaretry.StopCanceled},
+		"canceled in a backoff":          {steps: []memStep{memCode(503, "", "Retry-After", "20")}, cancel: time.Second, stop: oktaretry.StopCanceled},
+		"pending, polled":                {steps: []memStep{memCode(202, "E0000070", "Location", "/api/v1/poll"), memOK}, stop: oktaretry.StopSuccess},
+		"pending, for too long":          {steps: []memStep{memCode(202, "E0000070", "Location", "/api/v1/poll")}, stop: oktaretry.StopMaxElapsed},
+		"pending, nowhere to ask":        {steps: []memStep{memCode(202, "E0000070")}, stop: oktaretry.StopNoPollTarget},
+		"a body too large for a resend":  {steps: []memStep{memLimited(time.Second)}, policy: func(p *oktaretry.Policy) { p.MaxCapture = 1 }},
+		"a token request":                {steps: []memStep{memLimited(time.Second)}, method: "POST", path: "/oauth2/v1/token", stop: oktaretry.StopNotReplayable},
+		"a proof that can't be repeated": {steps: []memStep{memLimited(time.Second)}, spoil: func(r *http.Request) { r.Header.Set("Dpop", "proof") }, stop: oktaretry.StopNotReplayable},
+		"the hook refuses": {
+			steps: []memStep{memCode(503, "")}, hook: func(*http.Request) error { return errors.New("no key") }, stop: oktaretry.StopPrepareFailed,
+		},
+		"circuit open": {steps: []memStep{memCode(503, "")}, policy: tripAfterOne, prepare: warmUp, stop: oktaretry.StopCircuitOpen},
+		"circuit opens during the retries": {
+			steps: []memStep{memCode(503, "")}, policy: tripAfterOne, stop: oktaretry.StopCircuitOpen,
+		},
+		"wait refused":                {steps: []memStep{forever}, policy: func(p *oktaretry.Policy) { p.RateLimited.MinWait = 9 * time.Minute }, prepare: warmUp, context: deadline(time.Minute), stop: oktaretry.StopDeadline},
+		"budget empty":                {steps: []memStep{memCode(503, "")}, policy: func(p *oktaretry.Policy) { p.Budget = oktaretry.Budget{TTL: time.Second} }, stop: oktaretry.StopBudget},
+		"canceled before the call":    {steps: []memStep{memOK}, context: canceledContext, stop: oktaretry.StopCanceled},
+		"no URL":                      {steps: []memStep{memOK}, spoil: func(r *http.Request) { r.URL = nil }, stop: oktaretry.StopInvalid},
+		"no host":                     {steps: []memStep{memOK}, spoil: func(r *http.Request) { r.URL = &url.URL{Scheme: "https"} }, stop: oktaretry.StopInvalid},
+		"no header":                   {steps: []memStep{memOK}, spoil: func(r *http.Request) { r.Header = nil }, stop: oktaretry.StopInvalid},
+		"a rule for no code":          {steps: []memStep{memOK}, context: badRule("no code", oktaretry.Rule{}), stop: oktaretry.StopInvalid},
+		"a rule that can't be":        {steps: []memStep{memOK}, context: badRule("E0000009", oktaretry.Rule{Action: oktaretry.Backoff}), stop: oktaretry.StopInvalid},
+		"an unknown priority":         {steps: []memStep{memOK}, context: func(ctx context.Context) context.Context { return oktaretry.WithPriority(ctx, 9) }, stop: oktaretry.StopInvalid},
+		"the base returns nothing":    {steps: []memStep{memFail(nil)}, stop: oktaretry.StopFailFast},
+		"the base returns a bodyless": {steps: []memStep{func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: 200}, nil }}, stop: oktaretry.StopFailFast},
+	}
+}
+
+func canceledContext(ctx context.Context) context.Context {
+	ctx, cancel := context.WithCancel(ctx)
+	cancel()
+	return ctx
+}
+
+func badRule(key string, r oktaretry.Rule) func(context.Context) context.Context {
+	return func(ctx context.Context) context.Context { return oktaretry.WithRule(ctx, key, r) }
+}
+
+func TestTheCallersBodyIsClosedOnEveryPath(t *testing.T) {
+	for name, path := range closePaths() {
+		for _, kind := range []string{"stream", "GetBody"} {
+			t.Run(name+"/"+kind, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { path.run(t, kind == "GetBody") })
+			})
+		}
+	}
+}
+
+func (p closePath) run(t *testing.T, getBody bool) {
+	base := newMemBase(p.steps...)
+	var rt http.RoundTripper = base
+	if p.base != nil {
+		rt = p.base
+	}
+	var opts []oktaretry.Option
+	if p.hook != nil {
+		opts = append(opts, oktaretry.WithPrepareRetry(p.hook))
+	}
+	tr := newOver(t, rt, p.policy, opts...)
+	if p.prepare != nil {
+		p.prepare(t, tr)
+	}
+
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	if p.cancel > 0 {
+		time.AfterFunc(p.cancel, func() { cancel(errors.New("enough")) })
+	}
+	if p.context != nil {
+		ctx = p.context(ctx)
+	}
+	ctx, rec := oktaretry.WithRecorder(ctx)
+	method, target := p.method, p.path
+	if method == "" {
+		method = "PUT"
+	}
+	if target == "" {
+		target = "/api/v1/users/00u1"
+	}
+	body := watch("some content")
+	req := newReq(t, ctx, method, target, body)
+	var again, againClosed atomic.Int64
+	if getBody {
+		req.GetBody = func() (io.ReadCloser, error) {
+			again.Add(1)
+			return &closeCounter{strings.NewReader("some content"), &againClosed}, nil
+		}
+	}
+	if p.spoil != nil {
+		p.spoil(req)
+	}
+	resp, err := tr.RoundTrip(req)
+	if (resp == nil) == (err == nil) {
+		t.Errorf("response %v with error %v", resp, err)
+	}
+	if n := body.closes.Load(); n != 1 {
+		t.Errorf("the body was closed %d times, want once", n)
+	}
+	if again.Load() != againClosed.Load() {
+		t.Errorf("GetBody made %d bodies, %d were closed", again.Load(), againClosed.Load())
+	}
+	if p.stop != oktaretry.StopNone {
+		wantStop(t, rec, p.stop)
+	}
+	if resp != nil {
+		resp.Body.Close()
+	}
+	base.wantClosed(t)
+	for _, b := range tr.Snapshot().Buckets {
+		if b.InFlight != 0 || b.Waiting != 0 {
+			t.Errorf("the bucket is left with %d in flight and %d waiting", b.InFlight, b.Waiting)
+		}
+	}
+	synctest.Wait()
+	for i, s := range base.all() {
+		if s.ctx.Err() == nil && ctx.Err() == nil {
+			t.Errorf("the context of attempt %d was never released", i+1)
+		}
+	}
+}
+
+type closeCounter struct {
+	io.Reader
+	n *atomic.Int64
+}
+
+func (c *closeCounter) Close() error { c.n.Add(1); return nil }
+
+// A base that answers early goes on reading the body after RoundTrip has
+// returned. The call must not close it under its hands, and it is closed once.
+func TestABodyThatIsStillBeingSentIsClosedByTheBaseAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		body := watch(strings.Repeat("x", 1000))
+		tr := newOver(t, roundTrip(func(req *http.Request) (*http.Response, error) {
+			go func() {
+				p := make([]byte, 100)
+				for {
+					time.Sleep(time.Second)
+					if _, err := req.Body.Read(p); err != nil {
+						if err != io.EOF {
+							t.Errorf("the upload was cut short: %v", err)
+						}
+						req.Body.Close()
+						return
+					}
+				}
+			}()
+			return memCode(404, "E0000007")(req)
+		}), nil)
+		resp, err := tr.RoundTrip(newReq(t, t.Context(), "POST", "/api/v1/users", body))
+		mustOK(t, resp, err)
+		if body.closes.Load() != 0 {
+			t.Error("the body was closed while it was being sent")
+		}
+		time.Sleep(time.Minute)
+		if n, c := body.bytes.Load(), body.closes.Load(); n != 1000 || c != 1 {
+			t.Errorf("%d bytes were read and %d times closed, want 1000 and once", n, c)
+		}
+	})
+}

@@ -1,0 +1,349 @@
+package oktaretry_test
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/baggage"
+	"go.opentelemetry.io/otel/codes"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/propagation"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/oktaretry/oktaretry"
+)
+
+func TestCallHasOneInternalSpanWithOneClientSpanForEachAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := telNew(t, nil, telDown, telRateLimited, telOK)
+		ctx, caller := r.traces.Tracer("caller").Start(t.Context(), "sync")
+		if err := r.do(ctx, "GET", telURL+"?expand=x"); err != nil {
+			t.Fatal(err)
+		}
+		caller.End()
+		calls, attempts := r.split(t)
+		if len(calls) != 1 || len(attempts) != 3 {
+			t.Fatalf("%d call spans and %d attempt spans", len(calls), len(attempts))
+		}
+		call := calls[0]
+		telEqual(t, "call's name", call.Name(), "oktaretry GET /api/v1/users/{userId}")
+		telEqual(t, "call's kind", call.SpanKind(), trace.SpanKindInternal)
+		telEqual(t, "call's parent", call.Parent().SpanID(), caller.SpanContext().SpanID())
+		telEqual(t, "call's status", call.Status(), sdktrace.Status{})
+		got := telMap(call.Attributes())
+		got["oktaretry.waited"] = telRound(got["oktaretry.waited"])
+		telEqual(t, "call's attributes", got, map[string]any{
+			"http.request.method": "GET", "url.template": "/api/v1/users/{userId}",
+			"server.address": "acme.okta.com", "server.port": int64(443),
+			"oktaretry.bucket": "GET /api/v1/users/{id}", "oktaretry.class": "success", "oktaretry.request_id": "reqA-1_b",
+			"oktaretry.attempts": int64(3), "oktaretry.stop": "success", "oktaretry.waited": 7.5,
+		})
+		for i, a := range attempts {
+			want := map[string]any{
+				"http.request.method": "GET", "url.template": "/api/v1/users/{userId}",
+				"url.scheme": "https", "url.full": "https://acme.okta.com/api/v1/users/{userId}",
+				"server.address": "acme.okta.com", "server.port": int64(443), "oktaretry.request_id": "reqA-1_b",
+			}
+			maps.Copy(want, []map[string]any{
+				{"http.response.status_code": int64(503), "error.type": "503", "oktaretry.class": "server-error", "oktaretry.code": "E0000009"},
+				{"http.response.status_code": int64(429), "error.type": "429", "oktaretry.class": "rate-limited", "oktaretry.code": "E0000047",
+					"http.request.resend_count": int64(1)},
+				{"http.response.status_code": int64(200), "oktaretry.class": "success", "http.request.resend_count": int64(2)},
+			}[i])
+			telEqual(t, "attempt's attributes", telMap(a.Attributes()), want)
+			telEqual(t, "attempt's name", a.Name(), "GET /api/v1/users/{userId}")
+			telEqual(t, "attempt's parent", a.Parent().SpanID(), call.SpanContext().SpanID())
+			telEqual(t, "attempt's trace", a.SpanContext().TraceID(), caller.SpanContext().TraceID())
+			telEqual(t, "attempt's status", a.Status().Code, []codes.Code{codes.Error, codes.Error, codes.Unset}[i])
+		}
+	})
+}
+
+func TestSpansSayWhereACallGoesInBoundedTerms(t *testing.T) {
+	for _, tt := range []struct {
+		method, url, name, method1, full, host string
+		port                                   int64
+	}{
+		{"GET", "http://127.0.0.1/api/v1/users", "GET /api/v1/users", "GET", "http://127.0.0.1/api/v1/users", "127.0.0.1", 80},
+		{"PUT", "https://[::1]:8443/api/v1/users/a%40b.c", "PUT /api/v1/users/{userId}", "PUT", "https://[::1]:8443/api/v1/users/{userId}", "::1", 8443},
+		{"", "https://a.b/ann@b.c/token?x=1#y", "GET /*", "GET", "https://a.b/*", "a.b", 443},
+		{"PURGE", "https://u:p@a.b/api/v1/users", "HTTP /api/v1/users", "_OTHER", "https://a.b/api/v1/users", "a.b", 443},
+		{"get", "https://a.b/api/v1/users", "HTTP /api/v1/users", "_OTHER", "https://a.b/api/v1/users", "a.b", 443},
+	} {
+		r := telNew(t, nil, telOK)
+		if err := r.do(t.Context(), tt.method, tt.url); err != nil {
+			t.Fatal(err)
+		}
+		calls, attempts := r.split(t)
+		got := telMap(attempts[0].Attributes())
+		telEqual(t, "name", attempts[0].Name(), tt.name)
+		telEqual(t, "call's name", calls[0].Name(), "oktaretry "+tt.name)
+		telEqual(t, "url.full", got["url.full"], tt.full)
+		telEqual(t, "server.address", got["server.address"], tt.host)
+		telEqual(t, "server.port", got["server.port"], tt.port)
+		sets := []map[string]any{got, telMap(calls[0].Attributes())}
+		for _, m := range r.metrics(t) {
+			sets = append(sets, telLabels(m)...)
+		}
+		for _, set := range sets {
+			telEqual(t, "method", set["http.request.method"], tt.method1)
+		}
+	}
+}
+
+// The status of an attempt goes by its answer, that of a call by how it ended.
+func TestSpanStatusFollowsTheClientRules(t *testing.T) {
+	noProbe := func(p *oktaretry.Policy) { p.Breaker.MinCalls, p.Breaker.FailureRatio = 1, 1 }
+	timeout := func(p *oktaretry.Policy) { p.AttemptTimeout = time.Second }
+	type ending struct{ attempt, call, class, stop string } // error.type of the last attempt and of the call; "" is no error
+	for _, tt := range []struct {
+		name   string
+		method string
+		policy func(*oktaretry.Policy)
+		script []telStep
+		limit  time.Duration // negative: cancel by hand after that time
+		want   ending
+	}{
+		{"success", "GET", nil, []telStep{telOK}, 0, ending{"", "", "success", "success"}},
+		{"redirect", "GET", nil, []telStep{telAnswer(302, "")}, 0, ending{"", "", "success", "success"}},
+		{"success in the end", "GET", nil, []telStep{telDown, telRefused, telOK}, 0, ending{"", "", "success", "success"}},
+		{"client error", "GET", nil, []telStep{telCode(404, "E0000007")}, 0, ending{"404", "404", "client-error", "fail-fast"}},
+		{"server error", "GET", nil, []telStep{telDown}, 0, ending{"503", "503", "server-error", "max-attempts"}},
+		{"not resent", "POST", nil, []telStep{telDown}, 0, ending{"503", "503", "server-error", "not-idempotent"}},
+		{"rate limit", "GET", nil, []telStep{telCode(429, "E0000146")}, 0, ending{"429", "429", "rate-limited", "max-elapsed"}},
+		{"pending", "GET", nil, []telStep{telPending}, 0, ending{"", "pending", "pending", "max-elapsed"}},
+		{"connect", "GET", nil, []telStep{telRefused}, 0, ending{"connect", "connect", "network", "max-attempts"}},
+		{"terminal", "GET", nil, []telStep{telFailure(x509.HostnameError{Certificate: new(x509.Certificate), Host: "a.b"})}, 0,
+			ending{"terminal", "terminal", "network", "fail-fast"}},
+		{"reset", "GET", nil, []telStep{telFailure(errors.New("connection reset"))}, 0, ending{"_OTHER", "_OTHER", "network", "max-attempts"}},
+		{"attempt timeout", "GET", timeout, []telStep{telHang}, 0, ending{"timeout", "timeout", "network", "max-attempts"}},
+		{"circuit", "GET", noProbe, []telStep{telDown}, 0, ending{"503", "503", "server-error", "circuit-open"}},
+		{"deadline before the wait", "GET", nil, []telStep{telRateLimited}, time.Second, ending{"429", "429", "rate-limited", "deadline"}},
+		{"deadline in the attempt", "GET", nil, []telStep{telHang}, time.Second, ending{"timeout", "timeout", "network", "canceled"}},
+		{"canceled in the attempt", "GET", nil, []telStep{telHang}, -time.Second, ending{"", "", "network", "canceled"}},
+		{"canceled in the wait", "GET", nil, []telStep{telRateLimited}, -time.Second, ending{"429", "", "rate-limited", "canceled"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := telNew(t, tt.policy, tt.script...)
+				ctx, cancel := context.WithCancel(t.Context())
+				if tt.limit > 0 {
+					ctx, cancel = context.WithTimeout(ctx, tt.limit)
+				} else if tt.limit < 0 {
+					time.AfterFunc(-tt.limit, cancel)
+				}
+				defer cancel()
+				err := r.do(ctx, tt.method, telURL)
+				calls, attempts := r.split(t)
+				for what, s := range map[string]sdktrace.ReadOnlySpan{"call": calls[0], "attempt": attempts[len(attempts)-1]} {
+					want := map[string]string{"call": tt.want.call, "attempt": tt.want.attempt}[what]
+					kind, _ := telMap(s.Attributes())["error.type"].(string)
+					telEqual(t, what+"'s error.type", kind, want)
+					telEqual(t, what+"'s status", s.Status().Code == codes.Error, want != "")
+				}
+				got := telMap(calls[0].Attributes())
+				telEqual(t, "class", got["oktaretry.class"], tt.want.class)
+				telEqual(t, "stop", got["oktaretry.stop"], tt.want.stop)
+				if t.Failed() {
+					t.Logf("the call's error: %v", err)
+				}
+			})
+		})
+	}
+}
+
+func TestWaitsAreEventsWithReasonAndSeconds(t *testing.T) {
+	event := func(reason string, seconds float64) map[string]any {
+		return map[string]any{"oktaretry.wait.reason": reason, "oktaretry.wait": seconds}
+	}
+	ceiling := func(p *oktaretry.Policy) { p.Pace.MaxRate = 0.5 }
+	for _, tt := range []struct {
+		name   string
+		policy func(*oktaretry.Policy)
+		script []telStep
+		cancel time.Duration
+		want   []map[string]any
+	}{
+		{"rate limit and backoff", nil, []telStep{telRateLimited, telDown, telDown, telOK}, 0,
+			[]map[string]any{event("rate-limit", 7), event("backoff", .5), event("backoff", 1)}},
+		{"poll", nil, []telStep{telPending, telPending, telOK}, 0, []map[string]any{event("poll", 4), event("poll", 4)}},
+		{"ceiling", ceiling, []telStep{telDown, telOK}, 0, []map[string]any{event("backoff", .5), event("ceiling", 1.5)}},
+		{"cut short", nil, []telStep{telRateLimited}, 3 * time.Second, []map[string]any{event("rate-limit", 3)}},
+		{"none", nil, []telStep{telOK}, 0, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := telNew(t, tt.policy, tt.script...)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				if tt.cancel > 0 {
+					time.AfterFunc(tt.cancel, cancel)
+				}
+				r.do(ctx, "GET", telURL)
+				calls, _ := r.split(t)
+				got := telEvents(calls[0], "oktaretry.wait")
+				for _, e := range got {
+					e["oktaretry.wait"] = telRound(e["oktaretry.wait"])
+				}
+				telEqual(t, "events", got, tt.want)
+			})
+		})
+	}
+}
+
+func TestPollsAreMarkedAndCountTheirOwnResends(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := telNew(t, nil, telDown, telPending, telRateLimited, telPending, telOK)
+		if err := r.do(t.Context(), "GET", telURL); err != nil {
+			t.Fatal(err)
+		}
+		_, attempts := r.split(t)
+		const poll = "GET /api/v1/users/{userId}/factors/{factorId}/transactions/{transactionId}"
+		for i, want := range []struct {
+			name         string
+			poll, resend any
+		}{
+			{"GET /api/v1/users/{userId}", nil, nil}, {"GET /api/v1/users/{userId}", nil, int64(1)},
+			{poll, true, nil}, {poll, true, int64(1)}, {poll, true, nil},
+		} {
+			got := telMap(attempts[i].Attributes())
+			telEqual(t, "name", attempts[i].Name(), want.name)
+			telEqual(t, "poll", got["oktaretry.poll"], want.poll)
+			telEqual(t, "resend count", got["http.request.resend_count"], want.resend)
+		}
+	})
+}
+
+func TestCircuitChangesAreEventsAndLogLinesOfTheCallThatMadeThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := telNew(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 2 }, telDown, telDown, telOK)
+		ctx := oktaretry.WithNoRetry(t.Context())
+		for range 3 {
+			r.do(ctx, "GET", telURL) // two failures, one refusal
+		}
+		time.Sleep(6 * time.Second)
+		r.do(ctx, "GET", telURL)
+		calls, attempts := r.split(t)
+		if len(calls) != 4 || len(attempts) != 3 {
+			t.Fatalf("%d calls, %d attempts", len(calls), len(attempts))
+		}
+		change := func(from, to string) map[string]any {
+			return map[string]any{"oktaretry.circuit.scope": "endpoint", "oktaretry.circuit.from": from, "oktaretry.circuit.to": to}
+		}
+		for i, want := range [][]map[string]any{
+			nil, {change("closed", "open")}, nil, {change("open", "half-open"), change("half-open", "closed")},
+		} {
+			telEqual(t, fmt.Sprint("events of call ", i), telEvents(calls[i], "oktaretry.circuit"), want)
+		}
+		refused := telMap(calls[2].Attributes())
+		telEqual(t, "refusal's error.type", refused["error.type"], "circuit_open")
+		telEqual(t, "refusal's attempts", refused["oktaretry.attempts"], int64(0))
+		telEqual(t, "refusal's class", refused["oktaretry.class"], "network") // nobody answered: no success
+		var changes []string
+		for _, l := range r.lines(t) {
+			if l["from"] != nil {
+				changes = append(changes, fmt.Sprint(l["msg"], l["scope"]))
+			}
+		}
+		telEqual(t, "lines", changes, []string{
+			"oktaretry: circuit openendpoint", "oktaretry: circuit half-openendpoint", "oktaretry: circuit closedendpoint"})
+	})
+}
+
+func TestSpansEndWhenTheBaseNeverReturns(t *testing.T) {
+	for name, leave := range map[string]func(){"panic": func() { panic("ann@b.c") }, "Goexit": runtime.Goexit} {
+		t.Run(name, func(t *testing.T) {
+			r := telNew(t, nil, func(*http.Request) (*http.Response, error) { leave(); return nil, nil })
+			done := make(chan any)
+			go func() {
+				defer func() { done <- recover() }()
+				r.do(context.Background(), "GET", telURL)
+			}()
+			if p := <-done; name == "panic" && p != "ann@b.c" {
+				t.Errorf("the panic came out as %v", p)
+			}
+			calls, attempts := r.split(t)
+			for _, s := range append(calls, attempts...) {
+				got := telMap(s.Attributes())
+				telEqual(t, s.Name()+" status", s.Status().Code, codes.Error)
+				telEqual(t, s.Name()+" error.type", got["error.type"], "_OTHER")
+				telEqual(t, s.Name()+" class", got["oktaretry.class"], "network")
+			}
+			telEqual(t, "attempts", telMap(calls[0].Attributes())["oktaretry.attempts"], int64(1))
+		})
+	}
+}
+
+func TestInvalidRequestsReportNothing(t *testing.T) {
+	r := telNew(t, nil, telOK)
+	if _, err := r.Transport.RoundTrip(&http.Request{Header: http.Header{}}); err == nil {
+		t.Error("no error")
+	}
+	if n := len(r.spans.Started()) + len(r.metrics(t)) + r.logs.Len(); n != 0 {
+		t.Errorf("%d things reported", n)
+	}
+}
+
+func TestEachAttemptCarriesItsOwnSpanAndTheCallersHeadersStay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := telNew(t, nil, telDown, telPending, telOK)
+		member, _ := baggage.NewMember("tenant", "t1")
+		bag, _ := baggage.New(member)
+		req, _ := http.NewRequestWithContext(baggage.ContextWithBaggage(t.Context(), bag), "GET", telURL, nil)
+		req.Header = http.Header{"Traceparent": {"the caller's own"}, "X-A": {"1"}}
+		before := req.Header.Clone()
+		if _, err := r.Transport.RoundTrip(req); err != nil {
+			t.Fatal(err)
+		}
+		telEqual(t, "the caller's headers", req.Header, before)
+		_, attempts := r.split(t)
+		for i, sent := range r.sent {
+			sc := attempts[i].SpanContext()
+			telEqual(t, "traceparent", sent.Header["Traceparent"], []string{"00-" + sc.TraceID().String() + "-" + sc.SpanID().String() + "-01"})
+			telEqual(t, "baggage", sent.Header.Get("Baggage"), "tenant=t1")
+			telEqual(t, "span in the context", trace.SpanContextFromContext(sent.Context()).SpanID(), sc.SpanID())
+		}
+	})
+}
+
+func TestGlobalProvidersServeWhereNoneIsGiven(t *testing.T) {
+	defer func(p propagation.TextMapPropagator) {
+		otel.SetTracerProvider(tracenoop.NewTracerProvider())
+		otel.SetMeterProvider(metricnoop.NewMeterProvider())
+		otel.SetTextMapPropagator(p)
+	}(propagation.NewCompositeTextMapPropagator())
+	r := telNew(t, nil, telOK)
+	otel.SetTracerProvider(r.traces)
+	otel.SetMeterProvider(r.meters)
+	otel.SetTextMapPropagator(propagation.TraceContext{})
+	var err error
+	if r.Transport, err = oktaretry.NewTransport(r); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.do(t.Context(), "GET", telURL); err != nil {
+		t.Fatal(err)
+	}
+	if calls, attempts := r.split(t); len(calls) != 1 || len(attempts) != 1 {
+		t.Errorf("%d call spans, %d attempt spans", len(calls), len(attempts))
+	}
+	if r.sent[0].Header.Get("Traceparent") == "" {
+		t.Error("nothing was propagated")
+	}
+	if len(r.metrics(t)) == 0 {
+		t.Error("no metrics")
+	}
+	if r.logs.Len() != 0 {
+		t.Errorf("logged without WithLogger: %s", r.logs.String())
+	}
+}
