@@ -144,7 +144,7 @@ func (c *call) check() error {
 	c.outcome = Outcome{
 		Method: shownMethod(c.method), Host: c.target.Host, Template: c.route.Template, Bucket: c.route.Bucket, Start: c.start,
 	}
-	c.dpop = len(c.req.Header["Dpop"])+len(c.req.Header["DPoP"]) > 0 // some write it as its RFC does
+	c.dpop = hasDPoP(c.req.Header)
 	keep := c.settings.policy.MaxCapture
 	if c.route.Token {
 		// Its assertion may be valid once only.
@@ -153,6 +153,17 @@ func (c *call) check() error {
 	c.body = replay.New(c.req, keep)
 	c.hasBody = c.req.Body != nil && c.req.Body != http.NoBody
 	return nil
+}
+
+// hasDPoP looks past the canonical form of the name: some write it into the map
+// as its RFC does.
+func hasDPoP(h http.Header) bool {
+	for name := range h {
+		if len(name) == len("DPoP") && strings.EqualFold(name, "DPoP") {
+			return true
+		}
+	}
+	return false
 }
 
 // aim points the next attempts at a method and URL.

@@ -95,7 +95,7 @@ func pick(list []attribute.KeyValue, keys []attribute.Key) string {
 		if i < 0 {
 			continue
 		}
-		value := list[i].Value.Emit()
+		value := list[i].Value.String()
 		if list[i].Value.Type() == attribute.FLOAT64 {
 			value = fmt.Sprintf("%.2f", list[i].Value.AsFloat64())
 		}
