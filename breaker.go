@@ -17,7 +17,8 @@ import (
 type verdict uint8
 
 const (
-	neutral verdict = iota // neither: a 4xx, the caller's own cancellation
+	neutral verdict = iota // neither: a 429, the caller's own cancellation
+	alive                  // a 4xx: neither, but as a probe's answer it shows that Okta is back
 	healthy
 	failed
 )
@@ -175,6 +176,9 @@ func (s *slot) report(v verdict) {
 			s.done(errNeutral)
 			s.done = done
 		}
+	}
+	if v == alive && s.probe != nil {
+		v = healthy
 	}
 	s.done(v.err())
 }

@@ -40,8 +40,8 @@ func TestBudgetBooks(t *testing.T) {
 			{at: 1, do: "withdraw", times: 9, granted: 5},
 		}},
 		{"shares that don't add up exactly", Budget{Ratio: 0.1, TTL: 10 * time.Second}, []budgetStep{
-			{at: 0, do: "deposit", times: 30},
-			{at: 0, do: "withdraw", times: 9, granted: 3},
+			{at: 0, do: "deposit", times: 10}, // 0.9999999999999999
+			{at: 0, do: "withdraw", times: 9, granted: 1},
 		}},
 		{"deposits expire", Budget{Ratio: 1, TTL: 10 * time.Second}, []budgetStep{
 			{at: 0, do: "deposit", times: 5},

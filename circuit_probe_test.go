@@ -5,6 +5,7 @@ package oktaretry_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"testing"
@@ -294,6 +295,28 @@ func TestAttemptTimeoutCountsAgainstTheHostAndTheCallersDeadlineDoesNot(t *testi
 		once(t, rt, usersURL).took(t, 3*time.Second, 3*time.Second)
 		if n := failures(); n != 1 {
 			t.Errorf("the attempt's timeout counted as %d failures, want 1", n)
+		}
+	})
+}
+
+type roundTripFunc func(*http.Request) (*http.Response, error)
+
+func (f roundTripFunc) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// A base that is slow to notice the caller's end must not make it look like the
+// host's fault.
+func TestCallersEndBeforeTheAttemptTimeoutIsTheCallersOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := newTransport(t, roundTripFunc(func(*http.Request) (*http.Response, error) {
+			time.Sleep(5 * time.Second) // past the attempt's 3 s
+			return nil, errors.New("gave up")
+		}), touchy)
+		c := do(cancelAfter(t, 2*time.Second, errShutdown), rt, http.MethodGet, usersURL, "").stopped(t, oktaretry.StopCanceled)
+		if !errors.Is(c.err, context.Canceled) {
+			t.Errorf("error %v, want context.Canceled", c.err)
+		}
+		if n := rt.Snapshot().Circuits[0].Failures; n != 0 {
+			t.Errorf("it counted as %d failures", n)
 		}
 	})
 }

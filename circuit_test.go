@@ -198,9 +198,47 @@ func TestCircuitForgetsWhatIsOlderThanItsWindow(t *testing.T) {
 		base.answers = func(*http.Request) step { return then(bare(503)) }
 		for range 10 {
 			once(t, rt, usersURL)
-			time.Sleep(11 * time.Second) // three in any 30 s
+			if got := circuits(rt, "closed"); len(got) != 2 {
+				t.Fatalf("closed are %q, want both: there were three failures in 30 s", got)
+			}
+			time.Sleep(11 * time.Second)
 		}
-		base.sends(10)
+	})
+}
+
+// The window rolls: it does not begin anew every 30 s, forgetting a second's
+// failures.
+func TestCircuitRemembersWhatIsYoungerThanItsWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, base := newScript(t, touchy)
+		base.answers = func(*http.Request) step { return then(bare(404)) }
+		once(t, rt, usersURL) // the first window begins
+		base.answers = func(*http.Request) step { return then(bare(503)) }
+		time.Sleep(28 * time.Second)
+		for range 3 {
+			once(t, rt, usersURL)
+		}
+		time.Sleep(4 * time.Second)
+		once(t, rt, usersURL)
+		if got := circuits(rt, "open"); !slices.Equal(got, []string{hostCircuit}) {
+			t.Errorf("open are %q, want %q", got, hostCircuit)
+		}
+	})
+}
+
+// By default an attempt may hang for twice as long as the window: that counts
+// when it is known, not when it was sent.
+func TestCircuitCountsAttemptsThatHungForLongerThanItsWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, base := newScript(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 4 })
+		base.answers = func(*http.Request) step { return then(hangs()) }
+		for range 4 {
+			go once(t, rt, usersURL)
+		}
+		time.Sleep(time.Minute + 1)
+		if got := circuits(rt, "open"); !slices.Equal(got, []string{hostCircuit}) {
+			t.Errorf("open are %q, want %q", got, hostCircuit)
+		}
 	})
 }
 

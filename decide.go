@@ -81,7 +81,7 @@ func (c *call) idempotent() bool {
 		return true
 	}
 	h := c.req.Header
-	return c.opts.idempotent || len(h["Idempotency-Key"]) > 0 || len(h["X-Idempotency-Key"]) > 0
+	return c.opts.idempotent || c.route.Poll || len(h["Idempotency-Key"]) > 0 || len(h["X-Idempotency-Key"]) > 0
 }
 
 // aimPoll points the call at where its pending answer's result can be asked

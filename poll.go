@@ -28,24 +28,30 @@ func factorWaiting(resp *http.Response) bool {
 }
 
 // pollTarget returns where to ask for the result of a pending answer to a
-// request for from: its Location, else its _links.poll. It is nil when the
-// answer names neither, or one on another host or scheme, which gets neither
-// a request nor a credential.
+// request for from: its Location, else its _links.poll. A place on another host
+// or scheme gets neither a request nor a credential; nil when there is no other.
 func pollTarget(resp *http.Response, from *url.URL) *url.URL {
-	href := resp.Header.Get("Location")
-	if href == "" {
-		_, poll := wire.ParseFactor(peekText(resp))
-		href = wire.Unescape(poll)
+	_, link := wire.ParseFactor(peekText(resp))
+	for _, href := range []string{resp.Header.Get("Location"), wire.Unescape(link)} {
+		if href == "" {
+			continue
+		}
+		u, err := from.Parse(href)
+		if err != nil || u.Scheme != from.Scheme || !sameHost(u, from) || u.User != nil {
+			continue
+		}
+		u.Fragment, u.RawFragment = "", ""
+		return u
 	}
-	if href == "" {
-		return nil
-	}
-	u, err := from.Parse(href)
-	if err != nil || u.Scheme != from.Scheme || !strings.EqualFold(u.Host, from.Host) || u.User != nil {
-		return nil
-	}
-	u.Fragment, u.RawFragment = "", ""
-	return u
+	return nil
+}
+
+// sameHost reports whether two URLs of one scheme lead to the same host and
+// port.
+func sameHost(a, b *url.URL) bool {
+	nameA, portA := hostPort(a)
+	nameB, portB := hostPort(b)
+	return strings.EqualFold(nameA, nameB) && portA == portB
 }
 
 // repeatable reports whether asking again by the same request is safe: it only

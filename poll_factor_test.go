@@ -48,6 +48,15 @@ func TestChallengeIsPostedAgainOnlyIfOktaRefusedIt(t *testing.T) {
 	}
 }
 
+// Before a challenge is polled, E0000067 is an outage of the factor service.
+func TestFactorTimeoutThatEndsNoPollIsRetried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, base := newScript(t, nil, then(code(504, "E0000067")), then(ok()))
+		get(t, rt, org+"/api/v1/users/00u1/factors").is(t, 200)
+		base.sends(2)
+	})
+}
+
 func TestChallengeWhoseAnswerWasLostIsNotPostedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := newScript(t, nil, then(fails(errors.New("connection reset by peer"))))

@@ -78,6 +78,9 @@ func TestPollGoesWhereTheAnswerSays(t *testing.T) {
 			if !strings.EqualFold(poll.url.Host, "example.okta.com") || poll.url.Scheme != "https" || poll.url.Fragment != "" {
 				t.Errorf("polled %s", poll.url)
 			}
+			if c.resp == nil {
+				return
+			}
 			if r := c.resp.Request; r.Method != http.MethodGet || r.URL.Path != resultPath || r.Body != nil {
 				t.Errorf("the response is to %s %s", r.Method, r.URL)
 			}

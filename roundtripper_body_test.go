@@ -317,6 +317,29 @@ func TestAnErrorBodyThatWasKeptThroughAWaitIsReadableInFull(t *testing.T) {
 	}
 }
 
+// A wait may take minutes. The connection of the answer in hand is free as soon
+// as all of it is in memory.
+func TestAWaitHoldsNoConnection(t *testing.T) {
+	for name, step := range map[string]memStep{
+		"backoff": memReply(503, "<html>", "Retry-After", "10"), "rate limit": memLimited(10 * time.Second),
+		"poll": memCode(202, "E0000070", "Retry-After", "10"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				base := newMemBase(step, memOK)
+				time.AfterFunc(5*time.Second, func() {
+					if n := base.open.Load(); n != 0 {
+						t.Error("the connection is held through the wait")
+					}
+				})
+				resp, err := newOver(t, base, nil).RoundTrip(newReq(t, t.Context(), "GET", "/api/v1/users", nil))
+				mustOK(t, resp, err)
+				base.wantSent(t, 2)
+			})
+		})
+	}
+}
+
 func TestAnErrorBodyThatBreaksOffSaysSo(t *testing.T) {
 	broken := errors.New("connection lost")
 	body := io.MultiReader(strings.NewReader(`{"errorCode"`), iotest.ErrReader(broken))

@@ -142,9 +142,13 @@ func TestTheBaseMayReturnWhatNoRoundTripperMay(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				base := newMemBase(test.step)
 				for _, method := range []string{"GET", "POST"} {
-					resp, err := newOver(t, base, nil).RoundTrip(newReq(t, t.Context(), method, "/api/v1/users", nil))
+					ctx, rec := oktaretry.WithRecorder(t.Context())
+					resp, err := newOver(t, base, nil).RoundTrip(newReq(t, ctx, method, "/api/v1/users", nil))
 					if resp != nil || err == nil {
 						t.Fatalf("got %v and %v, want an error alone", resp, err)
+					}
+					if out, _ := rec.Outcome(); out.Class != oktaretry.ClassNetwork || out.Status != 0 {
+						t.Errorf("classified as %v with status %d, want no answer", out.Class, out.Status)
 					}
 					if !strings.Contains(err.Error(), test.want) {
 						t.Errorf("error %q doesn't say %q", err, test.want)

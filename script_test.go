@@ -242,7 +242,7 @@ func (s *script) requests() []sent {
 func (s *script) sends(want int) {
 	s.t.Helper()
 	if got := len(s.requests()); got != want {
-		s.t.Errorf("%d requests were sent, want %d", got, want)
+		s.t.Fatalf("%d requests were sent, want %d", got, want)
 	}
 }
 

@@ -36,10 +36,13 @@ type soakKind struct {
 	path    string
 	answers []soakAnswer
 	context func(context.Context) context.Context
-	ends    time.Duration // the context ends within, at random; 0: seldom
+	ends    time.Duration // the context is canceled within, at random; 0: seldom
+	body    bool          // it always has one
+	early   bool          // the first attempt is answered before its body was read
 	stops   []oktaretry.StopReason
 }
 
+// soakAnswer is what the base does with an attempt.
 type soakAnswer func(*soakCall, *http.Request) (*http.Response, error)
 
 // soakKinds is the table. A kind's stops are those of its own answers: any call
@@ -68,9 +71,9 @@ func soakKinds() []soakKind {
 		{name: "success", share: 60, method: "GET", host: "calm", path: user, answers: answers(ok), stops: success},
 		{name: "created", share: 40, method: "POST", host: "calm", path: users, answers: answers(ok), stops: success},
 		{name: "put", share: 20, method: "PUT", host: "calm", path: user, answers: answers(ok), stops: success},
-		{name: "answered early", share: 30, method: "POST", host: "calm", path: users, answers: answers(soakEarly(ok)), stops: success},
-		{name: "refused early", share: 20, method: "POST", host: "calm", path: users, answers: answers(soakEarly(soakCode(413, "E0000003"))), stops: terminal},
-		{name: "limited early", share: 30, method: "POST", host: "calm", path: users, answers: answers(soakEarly(limited), ok), stops: success},
+		{name: "answered early", share: 30, method: "POST", host: "calm", path: users, early: true, answers: answers(ok), stops: success},
+		{name: "refused early", share: 20, method: "POST", host: "calm", path: users, early: true, answers: answers(soakCode(413, "E0000003")), stops: terminal},
+		{name: "limited early", share: 30, method: "POST", host: "calm", path: users, early: true, answers: answers(limited, ok), stops: success},
 		{name: "not found", share: 30, method: "GET", host: "calm", path: user, answers: answers(soakCode(404, "E0000007")), stops: terminal},
 		{name: "not found, at length", share: 10, method: "GET", host: "calm", path: user, answers: answers(soakReply(404, strings.Repeat("x", 70<<10))), stops: terminal},
 		{name: "not found, stalled", share: 10, method: "GET", host: "calm", path: user, answers: answers(soakStall(404)), stops: terminal},
@@ -83,7 +86,7 @@ func soakKinds() []soakKind {
 			answers: answers(soakCode(429, "E0000047", "Retry-After", "86400")), context: soakRule("rate-limited", patient)},
 		{name: "limited for an hour", share: 20, method: "GET", host: "calm", path: "/api/v1/domains", ends: 3 * time.Second,
 			answers: answers(soakCode(429, "E0000047", "Retry-After", "3000")), context: soakRule("rate-limited", patient)},
-		{name: "token", share: 10, method: "POST", host: "calm", path: "/oauth2/v1/token", answers: answers(limited), stops: is(oktaretry.StopNotReplayable, oktaretry.StopMaxElapsed)},
+		{name: "token", share: 10, method: "POST", host: "calm", path: "/oauth2/v1/token", body: true, answers: answers(limited), stops: is(oktaretry.StopNotReplayable, oktaretry.StopMaxElapsed)},
 		{name: "recovered", share: 30, method: "PUT", host: "calm", path: user, answers: answers(down, ok), stops: success},
 		{name: "used up", share: 15, method: "GET", host: "spare*", path: user, answers: answers(down), stops: used},
 		{name: "created once", share: 30, method: "POST", host: "spare*", path: users, answers: answers(down, ok), stops: once},
@@ -116,7 +119,7 @@ func soakKinds() []soakKind {
 		{name: "factor", share: 20, method: "POST", host: "calm", path: factor, answers: answers(waiting, waiting, ok), stops: success},
 		{name: "panic", share: 10, method: "GET", host: "calm", path: user, answers: answers(soakPanic), stops: is(oktaretry.StopNone)},
 		{name: "panic later", share: 10, method: "PUT", host: "spare*", path: user, answers: answers(down, soakPanic), stops: is(oktaretry.StopNone)},
-		{name: "panic of the body's sender", share: 10, method: "POST", host: "calm", path: users, answers: answers(soakEarly(soakPanic)), stops: is(oktaretry.StopNone)},
+		{name: "panic before the body", share: 10, method: "POST", host: "calm", path: users, early: true, answers: answers(soakPanic), stops: is(oktaretry.StopNone)},
 		{name: soakHookFails, share: 10, method: "PUT", host: "spare*", path: user, answers: answers(down), stops: is(oktaretry.StopPrepareFailed)},
 		{name: soakHookPanics, share: 10, method: "PUT", host: "spare*", path: user, answers: answers(down), stops: is(oktaretry.StopNone)},
 		{name: "invalid", share: 10, method: "PUT", host: "calm", path: user, context: badRule("?", oktaretry.Rule{}), stops: is(oktaretry.StopInvalid)},
@@ -184,15 +187,13 @@ func soakBoth(answer, fail soakAnswer) soakAnswer {
 	}
 }
 
-// soakStall answers with a body that has a start and no end.
+// soakStall answers with a body that brings nothing and does not end.
 func soakStall(status int) soakAnswer {
 	return func(c *soakCall, req *http.Request) (*http.Response, error) {
-		resp, err := soakReply(status, "")(c, req)
 		start, w := io.Pipe()
 		context.AfterFunc(req.Context(), func() { w.CloseWithError(context.Cause(req.Context())) })
-		resp.Body, resp.ContentLength = c.reply(start), -1
-		c.stalls = true
-		return resp, err
+		c.harmful, c.stalls, c.status = status >= 500, true, status
+		return memBodied(status, c.reply(start))(req)
 	}
 }
 
@@ -215,27 +216,6 @@ func soakStorm(calm, storm soakAnswer) soakAnswer {
 	}
 }
 
-// soakEarly answers before it has read the body. Like an http.Transport it goes
-// on with that in a goroutine of its own.
-func soakEarly(answer soakAnswer) soakAnswer {
-	return func(c *soakCall, req *http.Request) (*http.Response, error) {
-		if req.Body == nil || c.early == nil {
-			return answer(c, req)
-		}
-		body, n := req.Body, c.rand.IntN(2000)
-		resp, err := answer(c, req)
-		c.early.Go(func() {
-			got, err := io.ReadAll(io.LimitReader(body, int64(n)))
-			body.Close()
-			// A resend may take the rest of a stream over at any time.
-			if err == nil && !bytes.HasPrefix(c.content, got) {
-				c.fail("the body's start was %d bytes of something else", len(got))
-			}
-		})
-		return resp, err
-	}
-}
-
 // soakBase is the base of a soak.
 type soakBase struct {
 	sends, idleClosed atomic.Int64
@@ -247,25 +227,49 @@ func (b *soakBase) RoundTrip(req *http.Request) (*http.Response, error) {
 	b.sends.Add(1)
 	c := soakCallOf(req.Context())
 	answer := c.kind.answers[min(c.sends, len(c.kind.answers)-1)]
+	early := c.kind.early && c.sends == 0
 	c.sends++
 	if c.harmful && !c.repeatable(req.Method) {
 		c.fail("%s was sent again after what may have reached Okta", req.Method)
 	}
 	c.harmful, c.stalls, c.status, c.text = false, false, 0, ""
-	if req.Body != nil && !strings.Contains(c.kind.name, "early") && !strings.Contains(c.kind.name, "sender") {
-		got, err := io.ReadAll(req.Body)
-		if err != nil || !bytes.Equal(got, c.content) {
-			c.fail("attempt %d sent %d bytes (%v), want the %d of the body", c.sends, len(got), err, len(c.content))
-		}
-		if !c.panicsWithBody || c.sends < len(c.kind.answers) {
-			req.Body.Close()
-		}
+	if !early {
+		c.send(req.Body, true, 0)
 	}
 	if err := soakSleep(req.Context(), rand.N(200*time.Millisecond)); err != nil {
 		c.harmful = true
+		if early && req.Body != nil {
+			req.Body.Close()
+		}
 		return nil, err
 	}
-	return answer(c, req)
+	resp, err := answer(c, req)
+	if early {
+		// Like an http.Transport it goes on with the body, and may give it up.
+		upTo := c.rand.IntN(2 * (len(c.content) + 1))
+		c.early.Go(func() { c.send(req.Body, false, upTo) })
+	}
+	return resp, err
+}
+
+// send reads a request's body as an attempt does, all of it or up to so many
+// bytes, and closes it. It is safe for concurrent use.
+func (c *soakCall) send(body io.ReadCloser, all bool, upTo int) {
+	if body == nil {
+		return
+	}
+	r := io.Reader(body)
+	if !all {
+		r = io.LimitReader(body, int64(upTo))
+	}
+	got, err := io.ReadAll(r)
+	body.Close()
+	switch {
+	case all && (err != nil || !bytes.Equal(got, c.content)):
+		c.fail("%d bytes were sent (%v), want the %d of the body", len(got), err, len(c.content))
+	case !bytes.HasPrefix(c.content, got): // an error is a resend that has taken the stream over
+		c.fail("%d bytes were sent that the body does not begin with", len(got))
+	}
 }
 
 func soakSleep(ctx context.Context, d time.Duration) error {
@@ -286,20 +290,19 @@ type soakCall struct {
 	rand    *rand.Rand
 	fail    func(format string, args ...any) // safe for concurrent use
 	content []byte                           // of the body
-	early   *sync.WaitGroup                  // sends bodies on after their answers
+	early   sync.WaitGroup                   // sends bodies on after their answers
 	ctx     context.Context
 	cancels bool         // ctx is canceled at some time
 	expires bool         // ctx has a deadline
 	ended   atomic.Int64 // Unix nanoseconds of the end of ctx
 
 	// What the base did last, and whether it must not be followed by a resend.
-	sends          int
-	status         int
-	text           string
-	stalls         bool
-	harmful        bool
-	panics         bool
-	panicsWithBody bool // the base panics before it closes the body
+	sends   int
+	status  int
+	text    string
+	stalls  bool
+	harmful bool
+	panics  bool
 
 	mu      sync.Mutex
 	bodies  []*soakBody // of the request: the caller's, and GetBody's

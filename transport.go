@@ -320,6 +320,8 @@ func (c *call) learn() {
 		c.reportCircuits(TripsHost, healthy)
 	case a.canceled:
 		c.reportCircuits(TripsNothing, neutral)
+	case a.Class == ClassClientError && a.rule.Trips == TripsNothing:
+		c.reportCircuits(TripsNothing, alive)
 	default:
 		c.reportCircuits(a.rule.Trips, failed)
 	}
@@ -332,8 +334,8 @@ func local(code string) bool {
 }
 
 // reportCircuits gives the slots back. A failure counts against the one
-// circuit that scope names and is neutral to the other; health is good news to
-// both.
+// circuit that scope names and is neutral to the other; anything else is said
+// to both.
 func (c *call) reportCircuits(scope Scope, v verdict) {
 	for i := range c.slots {
 		s := &c.slots[i]
@@ -341,10 +343,10 @@ func (c *call) reportCircuits(scope Scope, v verdict) {
 		if circuit == nil {
 			continue
 		}
-		if v == healthy || circuit.id.Scope == scope {
-			s.report(v)
-		} else {
+		if v == failed && circuit.id.Scope != scope {
 			s.report(neutral)
+		} else {
+			s.report(v)
 		}
 		c.tellChanges(circuit)
 	}

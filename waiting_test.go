@@ -44,12 +44,15 @@ func TestWaitFollowsTheHeadersOfA429(t *testing.T) {
 		{"Retry-After twice in one field", garbage("Retry-After", "8, 3"), 8 * time.Second},
 		{"Retry-After garbage and good", garbage("Retry-After", "soon", "8"), 8 * time.Second},
 
+		{"Retry-After of hours", limited(set("Retry-After", "7200")), 2 * time.Hour},
+
 		{"reset", limited(dated(0), resets(0, 30*time.Second)), 31 * time.Second},
 		{"reset now", limited(dated(0), resets(0, 0)), time.Second},
 		{"reset, server ahead", limited(dated(skew), resets(skew, 30*time.Second)), 31 * time.Second},
 		{"reset, server behind", limited(dated(-skew), resets(-skew, 30*time.Second)), 31 * time.Second},
 		{"reset with calls remaining", limited(dated(0), resets(0, 30*time.Second), set("X-Rate-Limit-Remaining", "7")), 31 * time.Second},
 		{"reset twice", limited(dated(0), resets(0, 60*time.Second, 30*time.Second)), 31 * time.Second},
+		{"reset twice, in order", limited(dated(0), resets(0, 30*time.Second, 60*time.Second)), 31 * time.Second},
 		{"reset garbage and good", limited(dated(0), set("X-Rate-Limit-Reset", "x"), resets(0, 30*time.Second)), 31 * time.Second},
 		{"reset missing", garbage("X-Rate-Limit-Limit", "600"), 0},
 		{"reset zero", garbage("X-Rate-Limit-Reset", "0"), 0},
@@ -81,7 +84,7 @@ func TestWaitFollowsTheHeadersOfA429(t *testing.T) {
 			if tt.wait == 0 {
 				next = at(backoffFrom, backoffSlack, ok())
 			}
-			rt, base := newScript(t, func(p *oktaretry.Policy) { p.RateLimited.MaxElapsed = 2 * time.Hour }, then(tt.answer), next)
+			rt, base := newScript(t, func(p *oktaretry.Policy) { p.RateLimited.MaxElapsed = 3 * time.Hour }, then(tt.answer), next)
 			get(t, rt, usersURL).is(t, 200)
 			base.sends(2)
 		})

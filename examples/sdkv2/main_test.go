@@ -1,18 +1,14 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path"
 	"regexp"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -53,16 +49,16 @@ func connect(t *testing.T, org *oktatest.Server, p oktaretry.Policy, more ...okt
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := newClient(t.Context(), transport, append(fakeOrg(org), more...)...)
+	client, err := newClient(t.Context(), transport, append(fakeOrg(org.URL), more...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return client, transport
 }
 
-func fakeOrg(org *oktatest.Server) []okta.ConfigSetter {
+func fakeOrg(url string) []okta.ConfigSetter {
 	return []okta.ConfigSetter{
-		okta.WithOrgUrl(org.URL), okta.WithToken("a-token"), okta.WithAuthorizationMode("SSWS"),
+		okta.WithOrgUrl(url), okta.WithToken("a-token"), okta.WithAuthorizationMode("SSWS"),
 		okta.WithTestingDisableHttpsCheck(true), okta.WithCache(false),
 	}
 }
@@ -141,7 +137,7 @@ func lifeOfAUser(ctx context.Context, client *okta.Client) (string, error) {
 func TestCallsPassUntouched(t *testing.T) {
 	t.Parallel()
 	plainOrg, org := oktatest.NewServer(t, oktatest.WithUsers(7)), oktatest.NewServer(t, oktatest.WithUsers(7))
-	_, plain, err := okta.NewClient(t.Context(), append(fakeOrg(plainOrg), okta.WithHttpClientPtr(http.DefaultClient))...)
+	_, plain, err := okta.NewClient(t.Context(), append(fakeOrg(plainOrg.URL), okta.WithHttpClientPtr(http.DefaultClient))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,60 +156,6 @@ func TestCallsPassUntouched(t *testing.T) {
 	}
 	if got, want := sdktest.Wire(org.Requests()), sdktest.Wire(plainOrg.Requests()); got != want {
 		t.Errorf("Okta got\n%s\nwant, as without oktaretry,\n%s", got, want)
-	}
-}
-
-// TestSyncsFinishUnderARateLimit has three syncs share a bucket, of which the
-// tenth request finds nothing left.
-func TestSyncsFinishUnderARateLimit(t *testing.T) {
-	t.Parallel()
-	org := oktatest.NewServer(t, oktatest.WithUsers(250))
-	org.Script("GET /api/v1/users", oktatest.Times(9, oktatest.Pass), oktatest.RateLimited(0))
-	ctx, recorder := oktaretry.WithRecorder(t.Context())
-	client, _ := connect(t, org, brisk())
-	var syncs sync.WaitGroup
-	for range 3 {
-		syncs.Go(func() {
-			if n, err := syncUsers(ctx, client); n != 250 || err != nil {
-				t.Errorf("a sync ended with %d users and error %v, want 250 and none", n, err)
-			}
-		})
-	}
-	syncs.Wait()
-	if got, want := org.Answered(http.StatusOK), 3*10; got != want {
-		t.Errorf("%d pages, want %d", got, want)
-	}
-	var waited time.Duration
-	for _, call := range recorder.Outcomes() {
-		waited += call.Waited()
-	}
-	if waited < time.Second {
-		t.Errorf("the calls waited for %v in all: the limit was not felt", waited)
-	}
-}
-
-func TestTokenFlowPassesUntouched(t *testing.T) {
-	t.Parallel()
-	org := oktatest.NewServer(t, oktatest.WithUsers(60), oktatest.RequireAuth("only tokens of its own"))
-	client, _ := connect(t, org, brisk(), withPrivateKey()...)
-	if n, err := syncUsers(t.Context(), client); n != 60 || err != nil {
-		t.Errorf("%d users and error %v, want 60 and none", n, err)
-	}
-	if n := org.Count("POST /oauth2/v1/token"); n != 1 {
-		t.Errorf("%d tokens, want 1", n)
-	}
-}
-
-func TestTokenCallOutlivesARateLimit(t *testing.T) {
-	t.Parallel()
-	org := oktatest.NewServer(t, oktatest.WithUsers(3), oktatest.RequireAuth("only tokens of its own"))
-	org.Script("POST /oauth2/v1/token", oktatest.RateLimited(0))
-	client, _ := connect(t, org, brisk(), withPrivateKey()...)
-	if n, err := syncUsers(t.Context(), client); n != 3 || err != nil {
-		t.Errorf("%d users and error %v, want 3 and none", n, err)
-	}
-	if n := org.Count("POST /oauth2/v1/token"); n != 2 {
-		t.Errorf("%d token calls, want 2: the refused one and its repetition", n)
 	}
 }
 
@@ -248,7 +190,7 @@ func TestNothingPersonalIsTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := newClient(t.Context(), transport, append(fakeOrg(org), withPrivateKey()...)...)
+	client, err := newClient(t.Context(), transport, append(fakeOrg(org.URL), withPrivateKey()...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -308,135 +250,5 @@ func TestFinal429GivesCodeAndRequestID(t *testing.T) {
 	}
 	if n := org.Arrived(); n != 1 {
 		t.Errorf("%d requests, want 1", n)
-	}
-}
-
-// TestBrokenConnectionReturns: the SDK sends again at once and without end
-// when it sees io.EOF.
-func TestBrokenConnectionReturns(t *testing.T) {
-	t.Parallel()
-	for name, call := range map[string]struct {
-		do   func(context.Context, *okta.Client) error
-		most int // requests; net/http itself repeats some
-	}{
-		"Get": {func(ctx context.Context, c *okta.Client) error {
-			_, _, err := c.User.GetUser(ctx, "me")
-			return err
-		}, 2 * 4},
-		"Create": {func(ctx context.Context, c *okta.Client) error {
-			_, _, err := c.User.CreateUser(ctx, okta.CreateUserRequest{Profile: &okta.UserProfile{}}, nil)
-			return err
-		}, 1},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			org := oktatest.NewServer(t)
-			org.Script("*", oktatest.Always(oktatest.EOF))
-			client, _ := connect(t, org, brisk())
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-			defer cancel()
-			err := call.do(ctx, client)
-			switch {
-			case err == nil:
-				t.Error("no error")
-			case errors.Is(err, io.EOF):
-				t.Errorf("error %v matches io.EOF", err)
-			case ctx.Err() != nil:
-				t.Errorf("only the deadline ended it: %v", err)
-			}
-			if n := org.Arrived(); n < 1 || n > call.most {
-				t.Errorf("%d requests, want 1 to %d", n, call.most)
-			}
-		})
-	}
-}
-
-func TestCreateThatMeetsAnOutageIsSentOnce(t *testing.T) {
-	t.Parallel()
-	org := oktatest.NewServer(t)
-	org.Script("POST /api/v1/users", oktatest.EdgePage(http.StatusServiceUnavailable))
-	client, _ := connect(t, org, brisk())
-	profile := &okta.UserProfile{"login": "new@example.com", "email": "new@example.com"}
-	_, resp, err := client.User.CreateUser(t.Context(), okta.CreateUserRequest{Profile: profile}, nil)
-	if err == nil || resp == nil || resp.StatusCode != http.StatusServiceUnavailable {
-		t.Errorf("%v, error %v: want Okta's 503", resp, err)
-	}
-	if n := org.Arrived(); n != 1 {
-		t.Errorf("sent %d times, want 1", n)
-	}
-}
-
-func TestCreateThatMeetsARateLimitMakesOneUser(t *testing.T) {
-	t.Parallel()
-	org := oktatest.NewServer(t)
-	org.Script("POST /api/v1/users", oktatest.RateLimited(0))
-	client, _ := connect(t, org, brisk())
-	profile := &okta.UserProfile{"login": "new@example.com", "email": "new@example.com"}
-	if _, _, err := client.User.CreateUser(t.Context(), okta.CreateUserRequest{Profile: profile}, nil); err != nil {
-		t.Error(err)
-	}
-	sent := org.Requests()
-	if len(sent) != 2 || !bytes.Equal(sent[0].Body, sent[1].Body) {
-		t.Fatalf("sent %d times, want twice the same", len(sent))
-	}
-	if got, want := sent[1].Header["X-Okta-Retry-For"], []string{sent[0].RequestID}; !slices.Equal(got, want) {
-		t.Errorf("X-Okta-Retry-For %q, want %q", got, want)
-	}
-	if n := len(org.UserIDs()); n != 1 {
-		t.Errorf("%d users, want 1", n)
-	}
-}
-
-func TestShortOutageIsNotSeen(t *testing.T) {
-	t.Parallel()
-	org := oktatest.NewServer(t, oktatest.WithUsers(60))
-	outage := oktatest.EdgePage(http.StatusServiceUnavailable)
-	org.Script("GET /api/v1/users",
-		outage, outage, oktatest.Pass,
-		oktatest.Code("E0000009"), oktatest.Pass,
-		oktatest.Reset, outage, oktatest.Pass)
-	client, _ := connect(t, org, brisk())
-	if n, err := syncUsers(t.Context(), client); n != 60 || err != nil {
-		t.Errorf("%d users and error %v, want 60 and none", n, err)
-	}
-}
-
-// TestLongOutageIsNotMadeWorse has fifty calls meet an outage that lasts.
-func TestLongOutageIsNotMadeWorse(t *testing.T) {
-	t.Parallel()
-	const calls = 50
-	org := oktatest.NewServer(t, oktatest.WithUsers(1))
-	org.Script("*", oktatest.Always(oktatest.EdgePage(http.StatusServiceUnavailable)))
-	p := brisk()
-	p.Breaker.OpenFor = 100 * time.Millisecond
-	client, _ := connect(t, org, p)
-
-	var all sync.WaitGroup
-	for range calls {
-		all.Go(func() {
-			_, resp, err := client.User.GetUser(t.Context(), "me")
-			var open *oktaretry.CircuitOpenError
-			if !errors.As(err, &open) && (resp == nil || resp.StatusCode != http.StatusServiceUnavailable) {
-				t.Errorf("error %v, want Okta's 503 or an open circuit", err)
-			}
-		})
-	}
-	all.Wait()
-	// Without budget and circuits it would be four times as many.
-	if n := org.Arrived(); n > 2*calls {
-		t.Errorf("%d requests for %d calls", n, calls)
-	}
-
-	org.ClearScripts()
-	deadline := time.Now().Add(10 * time.Second)
-	for {
-		_, _, err := client.User.GetUser(t.Context(), "me")
-		if err == nil {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("still failing after the outage: %v", err)
-		}
-		time.Sleep(20 * time.Millisecond)
 	}
 }

@@ -1,18 +1,14 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path"
 	"regexp"
-	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -58,16 +54,16 @@ func connectFor(ctx context.Context, t *testing.T, org *oktatest.Server, p oktar
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := newClient(ctx, transport, append(fakeOrg(org), more...)...)
+	client, err := newClient(ctx, transport, append(fakeOrg(org.URL), more...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return client, transport
 }
 
-func fakeOrg(org *oktatest.Server) []okta.ConfigSetter {
+func fakeOrg(url string) []okta.ConfigSetter {
 	return []okta.ConfigSetter{
-		okta.WithOrgUrl(org.URL), okta.WithToken("a-token"), okta.WithAuthorizationMode("SSWS"), okta.WithCache(false),
+		okta.WithOrgUrl(url), okta.WithToken("a-token"), okta.WithAuthorizationMode("SSWS"), okta.WithCache(false),
 	}
 }
 
@@ -155,7 +151,7 @@ func lifeOfAUser(ctx context.Context, client *okta.APIClient) (string, error) {
 func TestCallsPassUntouched(t *testing.T) {
 	t.Parallel()
 	plainOrg, org := oktatest.NewServer(t, oktatest.WithUsers(7)), oktatest.NewServer(t, oktatest.WithUsers(7))
-	cfg, err := okta.NewConfiguration(fakeOrg(plainOrg)...)
+	cfg, err := okta.NewConfiguration(fakeOrg(plainOrg.URL)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,78 +188,6 @@ func TestProxySettingDoesNotDropTheTransport(t *testing.T) {
 	}
 }
 
-// TestSyncsFinishUnderARateLimit has three syncs share a bucket, of which the
-// tenth request finds nothing left.
-func TestSyncsFinishUnderARateLimit(t *testing.T) {
-	t.Parallel()
-	org := oktatest.NewServer(t, oktatest.WithUsers(250))
-	org.Script("GET /api/v1/users", oktatest.Times(9, oktatest.Pass), oktatest.RateLimited(0))
-	ctx, recorder := oktaretry.WithRecorder(t.Context())
-	client, _ := connectFor(ctx, t, org, brisk())
-	var syncs sync.WaitGroup
-	for range 3 {
-		syncs.Go(func() {
-			if n, err := syncUsers(ctx, client); n != 250 || err != nil {
-				t.Errorf("a sync ended with %d users and error %v, want 250 and none", n, err)
-			}
-		})
-	}
-	syncs.Wait()
-	if got, want := org.Answered(http.StatusOK), 3*10; got != want {
-		t.Errorf("%d pages, want %d", got, want)
-	}
-	var waited time.Duration
-	for _, call := range recorder.Outcomes() {
-		waited += call.Waited()
-	}
-	if waited < time.Second {
-		t.Errorf("the calls waited for %v in all: the limit was not felt", waited)
-	}
-}
-
-func TestTokenFlowPassesUntouched(t *testing.T) {
-	t.Parallel()
-	org := oktatest.NewServer(t, oktatest.WithUsers(60), oktatest.RequireAuth("only tokens of its own"))
-	client, _ := connect(t, org, brisk(), withPrivateKey()...)
-	if n, err := syncUsers(t.Context(), client); n != 60 || err != nil {
-		t.Errorf("%d users and error %v, want 60 and none", n, err)
-	}
-	if n := org.Count("POST /oauth2/v1/token"); n != 1 {
-		t.Errorf("%d tokens, want 1", n)
-	}
-}
-
-func TestDPoPHandshakePassesUntouched(t *testing.T) {
-	t.Parallel()
-	org := oktatest.NewServer(t, oktatest.WithUsers(60), oktatest.WithDPoP(), oktatest.RequireAuth("only tokens of its own"))
-	client, transport := connect(t, org, brisk(), withPrivateKey()...)
-	if n, err := syncUsers(t.Context(), client); n != 60 || err != nil {
-		t.Errorf("%d users and error %v, want 60 and none", n, err)
-	}
-	var statuses []int
-	for _, r := range org.RequestsTo("POST /oauth2/v1/token") {
-		statuses = append(statuses, r.Status)
-	}
-	if want := []int{400, 400, 200}; !slices.Equal(statuses, want) {
-		t.Errorf("the token endpoint answered %v, want %v: no proof, no nonce, both", statuses, want)
-	}
-	proofs := map[string]bool{}
-	for _, r := range org.RequestsTo("GET /api/v1/users") {
-		if r.Status != http.StatusOK {
-			t.Errorf("a page was answered %d", r.Status)
-		}
-		proofs[r.Header.Get("Dpop")] = true
-	}
-	if len(proofs) != 3 {
-		t.Errorf("%d proofs for 3 pages", len(proofs))
-	}
-	for _, c := range transport.Snapshot().Circuits {
-		if c.Failures > 0 {
-			t.Errorf("the handshake counts as %d failures of %s %s", c.Failures, c.Method, c.Template)
-		}
-	}
-}
-
 // TestDPoPRequestIsNotReplayed: Okta takes each proof once, and only the SDK
 // can sign another. It gets the 429, of which it makes "too many requests".
 func TestDPoPRequestIsNotReplayed(t *testing.T) {
@@ -282,19 +206,6 @@ func TestDPoPRequestIsNotReplayed(t *testing.T) {
 	// The caller's own repetition has a new proof, and waits for the window.
 	if n, err := syncUsers(t.Context(), client); n != 3 || err != nil {
 		t.Errorf("then %d users and error %v, want 3 and none", n, err)
-	}
-}
-
-func TestTokenCallOutlivesARateLimit(t *testing.T) {
-	t.Parallel()
-	org := oktatest.NewServer(t, oktatest.WithUsers(3), oktatest.RequireAuth("only tokens of its own"))
-	org.Script("POST /oauth2/v1/token", oktatest.RateLimited(0))
-	client, _ := connect(t, org, brisk(), withPrivateKey()...)
-	if n, err := syncUsers(t.Context(), client); n != 3 || err != nil {
-		t.Errorf("%d users and error %v, want 3 and none", n, err)
-	}
-	if n := org.Count("POST /oauth2/v1/token"); n != 2 {
-		t.Errorf("%d token calls, want 2: the refused one and its repetition", n)
 	}
 }
 
@@ -329,7 +240,7 @@ func TestNothingPersonalIsTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := newClient(t.Context(), transport, append(fakeOrg(org), withPrivateKey()...)...)
+	client, err := newClient(t.Context(), transport, append(fakeOrg(org.URL), withPrivateKey()...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -432,135 +343,5 @@ func TestErrorWithoutABodyIsNotTheLastPage(t *testing.T) {
 	client, _ := connect(t, org, brisk())
 	if n, err := syncUsers(t.Context(), client); n != 25 || err == nil {
 		t.Errorf("%d users and error %v, want 25 and an error", n, err)
-	}
-}
-
-// TestBrokenConnectionReturns: the SDK sends again at once and without end
-// when it sees io.EOF.
-func TestBrokenConnectionReturns(t *testing.T) {
-	t.Parallel()
-	for name, call := range map[string]struct {
-		do   func(context.Context, *okta.APIClient) error
-		most int // requests; net/http itself repeats some
-	}{
-		"Get": {func(ctx context.Context, c *okta.APIClient) error {
-			_, _, err := c.UserAPI.GetUser(ctx, "me").Execute()
-			return err
-		}, 2 * 4},
-		"Create": {func(ctx context.Context, c *okta.APIClient) error {
-			_, _, err := c.UserAPI.CreateUser(ctx).Body(okta.CreateUserRequest{Profile: profile("One")}).Execute()
-			return err
-		}, 1},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			org := oktatest.NewServer(t)
-			org.Script("*", oktatest.Always(oktatest.EOF))
-			client, _ := connect(t, org, brisk())
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-			defer cancel()
-			err := call.do(ctx, client)
-			switch {
-			case err == nil:
-				t.Error("no error")
-			case errors.Is(err, io.EOF):
-				t.Errorf("error %v matches io.EOF", err)
-			case ctx.Err() != nil:
-				t.Errorf("only the deadline ended it: %v", err)
-			}
-			if n := org.Arrived(); n < 1 || n > call.most {
-				t.Errorf("%d requests, want 1 to %d", n, call.most)
-			}
-		})
-	}
-}
-
-func TestCreateThatMeetsAnOutageIsSentOnce(t *testing.T) {
-	t.Parallel()
-	org := oktatest.NewServer(t)
-	org.Script("POST /api/v1/users", oktatest.EdgePage(http.StatusServiceUnavailable))
-	client, _ := connect(t, org, brisk())
-	_, resp, err := client.UserAPI.CreateUser(t.Context()).Body(okta.CreateUserRequest{Profile: profile("One")}).Execute()
-	if err == nil || resp == nil || resp.Response == nil || resp.StatusCode != http.StatusServiceUnavailable {
-		t.Errorf("%v, error %v: want Okta's 503", resp, err)
-	}
-	if n := org.Arrived(); n != 1 {
-		t.Errorf("sent %d times, want 1", n)
-	}
-}
-
-func TestCreateThatMeetsARateLimitMakesOneUser(t *testing.T) {
-	t.Parallel()
-	org := oktatest.NewServer(t)
-	org.Script("POST /api/v1/users", oktatest.RateLimited(0))
-	client, _ := connect(t, org, brisk())
-	if _, _, err := client.UserAPI.CreateUser(t.Context()).Body(okta.CreateUserRequest{Profile: profile("One")}).Execute(); err != nil {
-		t.Error(err)
-	}
-	sent := org.Requests()
-	if len(sent) != 2 || !bytes.Equal(sent[0].Body, sent[1].Body) {
-		t.Fatalf("sent %d times, want twice the same", len(sent))
-	}
-	if got, want := sent[1].Header["X-Okta-Retry-For"], []string{sent[0].RequestID}; !slices.Equal(got, want) {
-		t.Errorf("X-Okta-Retry-For %q, want %q", got, want)
-	}
-	if n := len(org.UserIDs()); n != 1 {
-		t.Errorf("%d users, want 1", n)
-	}
-}
-
-func TestShortOutageIsNotSeen(t *testing.T) {
-	t.Parallel()
-	org := oktatest.NewServer(t, oktatest.WithUsers(60))
-	outage := oktatest.EdgePage(http.StatusServiceUnavailable)
-	org.Script("GET /api/v1/users",
-		outage, outage, oktatest.Pass,
-		oktatest.Code("E0000009"), oktatest.Pass,
-		oktatest.Reset, outage, oktatest.Pass)
-	client, _ := connect(t, org, brisk())
-	if n, err := syncUsers(t.Context(), client); n != 60 || err != nil {
-		t.Errorf("%d users and error %v, want 60 and none", n, err)
-	}
-}
-
-// TestLongOutageIsNotMadeWorse has fifty calls meet an outage that lasts.
-func TestLongOutageIsNotMadeWorse(t *testing.T) {
-	t.Parallel()
-	const calls = 50
-	org := oktatest.NewServer(t, oktatest.WithUsers(1))
-	org.Script("*", oktatest.Always(oktatest.EdgePage(http.StatusServiceUnavailable)))
-	p := brisk()
-	p.Breaker.OpenFor = 100 * time.Millisecond
-	client, _ := connect(t, org, p)
-
-	var all sync.WaitGroup
-	for range calls {
-		all.Go(func() {
-			ctx, recorder := oktaretry.WithRecorder(t.Context())
-			_, _, err := client.UserAPI.GetUser(ctx, "me").Execute()
-			outcome, _ := recorder.Outcome()
-			var open *oktaretry.CircuitOpenError
-			if err == nil || !errors.As(outcome.Err, &open) && outcome.Status != http.StatusServiceUnavailable {
-				t.Errorf("error %v, outcome %+v, want Okta's 503 or an open circuit", err, outcome)
-			}
-		})
-	}
-	all.Wait()
-	// Without budget and circuits it would be four times as many.
-	if n := org.Arrived(); n > 2*calls {
-		t.Errorf("%d requests for %d calls", n, calls)
-	}
-
-	org.ClearScripts()
-	deadline := time.Now().Add(10 * time.Second)
-	for {
-		_, _, err := client.UserAPI.GetUser(t.Context(), "me").Execute()
-		if err == nil {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("still failing after the outage: %v", err)
-		}
-		time.Sleep(20 * time.Millisecond)
 	}
 }

@@ -1,0 +1,131 @@
+package sdktest
+
+// This file writes the matrix down, for people to read.
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/oktaretry/oktaretry"
+)
+
+var update = flag.Bool("update", false, "write SDKS.md")
+
+const command = "go test ./examples/internal/sdktest -run TestDocument -update"
+
+// TestDocumentIsTheMatrix: that what it says is so, the SDKs' TestMatrix shows.
+func TestDocumentIsTheMatrix(t *testing.T) {
+	const path = "../../SDKS.md"
+	want := document(t)
+	if *update {
+		if err := os.WriteFile(path, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("SDKS.md is stale (%v): run %s", err, command)
+	}
+}
+
+func TestSituationsHaveNamesOfTheirOwn(t *testing.T) {
+	seen := map[string]bool{}
+	for _, s := range situations {
+		if seen[s.name] {
+			t.Errorf("two situations are called %q", s.name)
+		}
+		seen[s.name] = true
+	}
+}
+
+func document(t *testing.T) []byte {
+	var b bytes.Buffer
+	d, p := oktaretry.DefaultPolicy(), tiny()
+	fmt.Fprintf(&b, `# What the SDKs' callers get
+
+Both SDKs, okta-sdk-golang %s and %s, meet each of these situations over loopback sockets, set up as in
+[`+"`sdkv2`](sdkv2/main.go) and [`sdkv5`](sdkv5/main.go)"+`, with a fake Okta at the other end. The tests hold them to what is written here, and
+to the number of users in the fake in the end: no create is ever done twice.
+
+    go test ./examples/sdkv2 ./examples/sdkv5 -run TestMatrix       # the situations
+    %s   # this file
+
+- **What the caller gets**: first what `+"`errors.As` and `errors.Is`"+` find in the error, then its text, with … for what differs
+  from run to run. `+"`errors.Is(err, io.EOF)`"+` never holds. SDK v2 wraps what comes from below in a `+"`*url.Error`"+`; SDK v5 mostly keeps
+  its text only, and the call's Recorder has the error itself.
+- **Requests at Okta**: connections are kept alive, as in production. Where a request without a body meets the end of a
+  connection that was used before, net/http itself sends it once more; the rows that see this say so.
+- **How long**: a backoff is %s here, %s by default (twice that each further time); a poll comes after %s, %s by
+  default; an attempt times out after %s, %s by default; a window is the shortest that Okta's headers can name, 1 s,
+  and mostly a minute. "At once" is without any wait.
+`, version(t, "v2"), version(t, "v5"), command,
+		p.ServerError.InitialWait, d.ServerError.InitialWait, p.Pending.InitialWait, d.Pending.InitialWait,
+		attemptTimeout, short(d.AttemptTimeout))
+	for _, s := range situations {
+		if s.group != "" {
+			fmt.Fprintf(&b, "\n## %s\n\n| situation | v2 caller gets | v5 caller gets | requests at Okta | how long |\n|---|---|---|---|---|\n", s.group)
+		}
+		requests := s.requests.String()
+		if s.note != "" {
+			requests += ": " + s.note
+		}
+		if s.users > 0 {
+			requests += "; one user"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", s.name, s.cell("v2"), s.cell("v5"), requests, s.took.words)
+	}
+	return b.Bytes()
+}
+
+// cell is what one caller gets.
+func (s situation) cell(sdk string) string {
+	if s.only != "" && s.only != sdk {
+		return "–"
+	}
+	r := s.want(sdk)
+	if r.text == "" {
+		return r.got
+	}
+	var parts []string
+	if r.got != "" {
+		parts = append(parts, r.got+" and")
+	}
+	if r.finds != "" {
+		parts = append(parts, "`"+strings.ReplaceAll(r.finds, ", ", "`, `")+"`")
+	}
+	if r.status != 0 {
+		parts = append(parts, fmt.Sprintf("beside the %d", r.status))
+	}
+	text := "`" + r.text + "`"
+	switch {
+	case sdk == "v5" && r == s.want("v2"):
+		return "the same"
+	case sdk == "v5" && r.text == s.want("v2").text:
+		text = "the same text"
+	}
+	cell := strings.Join(parts, " ")
+	if r.finds != "" {
+		cell += ":"
+	}
+	return strings.TrimSpace(cell + " " + text)
+}
+
+// version is that of go.mod.
+func version(t *testing.T, major string) string {
+	mod, err := os.ReadFile("../../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`okta-sdk-golang/` + major + ` (v\S+)`).FindSubmatch(mod)
+	if m == nil {
+		t.Fatalf("go.mod has no SDK %s", major)
+	}
+	return string(m[1])
+}
+
+func short(d time.Duration) string { return strings.TrimSuffix(d.String(), "0s") }
