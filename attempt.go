@@ -107,6 +107,11 @@ func (c *call) nextRequest() (*http.Request, StopReason) {
 	*out = *c.req
 	if c.first() {
 		out.Body, _ = c.body.Next(c.ctx) // the first one cannot fail
+		if c.route.Token && c.hasBody {
+			// Or else net/http might send an assertion twice on its own. SDK v6
+			// replaces Body on its DPoP path and leaves the GetBody of the old one.
+			out.GetBody = nil
+		}
 		return out, StopNone
 	}
 	if c.nextTarget != nil {

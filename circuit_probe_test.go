@@ -101,6 +101,32 @@ func halfOpen(t *testing.T, edit func(*oktaretry.Policy)) (*oktaretry.Transport,
 	return rt, base
 }
 
+// A program that only asks for what may be missing never gets a 2xx. Were a 404
+// neutral to a half-open circuit too, it would stay half-open for ever and
+// refuse all calls but one at a time.
+func TestHalfOpenCircuitIsClosedByA404AndNotByA429(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		answer answer
+		state  string
+	}{
+		{"404", code(404, "E0000007"), "closed"},
+		{"401", code(401, "E0000011"), "closed"},
+		{"429", code(429, "E0000109"), "half-open"},
+	} {
+		virtually(t, tt.name, func(t *testing.T) {
+			rt, base := halfOpen(t, nil)
+			base.answers = func(*http.Request) step { return then(tt.answer) }
+			do(oktaretry.WithNoRetry(t.Context()), rt, http.MethodGet, usersURL, "")
+			for _, c := range rt.Snapshot().Circuits {
+				if c.Scope == oktaretry.TripsHost && c.State != tt.state {
+					t.Errorf("the host's circuit is %s, want %s", c.State, tt.state)
+				}
+			}
+		})
+	}
+}
+
 func TestHalfOpenCircuitLetsOneProbeOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := halfOpen(t, nil)

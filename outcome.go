@@ -188,5 +188,7 @@ func OutcomeOf(resp *http.Response) (Outcome, bool) {
 	if !ok {
 		return Outcome{}, false
 	}
-	return *o, true
+	own := *o
+	own.Attempts, own.Waits = slices.Clone(o.Attempts), slices.Clone(o.Waits)
+	return own, true
 }

@@ -200,3 +200,13 @@ func TestNoRetryHandsAPendingAnswerBack(t *testing.T) {
 		base.sends(1)
 	})
 }
+
+// A request whose path ends in /poll only asks: it is repeated after an error
+// like a GET.
+func TestPostThatPollsIsSentAgainAfterAnError(t *testing.T) {
+	virtually(t, "503", func(t *testing.T) {
+		rt, base := newScript(t, nil, then(bare(503)), then(ok()))
+		do(t.Context(), rt, http.MethodPost, org+"/idp/idx/challenge/poll", `{"stateHandle":"x"}`).is(t, 200)
+		base.sends(2)
+	})
+}

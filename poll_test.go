@@ -56,6 +56,8 @@ func TestPollGoesWhereTheAnswerSays(t *testing.T) {
 		{"Location without a scheme", pending("", set("Location", "//example.okta.com"+resultPath))},
 		{"Location with the host in capitals", pending("", set("Location", "https://EXAMPLE.OKTA.COM"+resultPath))},
 		{"Location with a fragment", pending("", set("Location", org+resultPath+"#top"))},
+		{"Location with the port of its scheme", pending("", set("Location", "https://example.okta.com:443"+resultPath))},
+		{"Location elsewhere, _links.poll here", pending(`{"poll":{"href":"`+org+resultPath+`"}}`, set("Location", "https://evil.example.com/x"))},
 		{"_links.poll", linked(org + resultPath)},
 		{"_links.poll relative", linked(resultPath)},
 		{"_links.poll in an array", pending(`{"poll":[{"name":"x"},{"href":"` + org + resultPath + `"}]}`)},
@@ -75,7 +77,7 @@ func TestPollGoesWhereTheAnswerSays(t *testing.T) {
 				t.Errorf("the result was asked for %d times, want 2", n)
 			}
 			poll := base.requests()[2]
-			if !strings.EqualFold(poll.url.Host, "example.okta.com") || poll.url.Scheme != "https" || poll.url.Fragment != "" {
+			if !strings.EqualFold(poll.url.Hostname(), "example.okta.com") || poll.url.Scheme != "https" || poll.url.Fragment != "" {
 				t.Errorf("polled %s", poll.url)
 			}
 			if c.resp == nil {
