@@ -233,6 +233,7 @@ func (b *soakBase) RoundTrip(req *http.Request) (*http.Response, error) {
 		c.fail("%s was sent again after what may have reached Okta", req.Method)
 	}
 	c.harmful, c.stalls, c.status, c.text = false, false, 0, ""
+	c.attempts = append(c.attempts, req.Context())
 	if !early {
 		c.send(req.Body, true, 0)
 	}
@@ -303,6 +304,8 @@ type soakCall struct {
 	stalls  bool
 	harmful bool
 	panics  bool
+
+	attempts []context.Context
 
 	mu      sync.Mutex
 	bodies  []*soakBody // of the request: the caller's, and GetBody's

@@ -28,7 +28,7 @@ func soakPaths(t *testing.T, n int) {
 	})
 	v.run(n, 0)
 	v.report(heap)
-	if grown := int64(heapInUse()) - int64(heap); grown > 8<<20 {
+	if grown := int64(heapInUse()) - int64(heap); grown > 4<<20 {
 		t.Errorf("%d paths hold %d KiB", n, grown>>10)
 	}
 	if s := v.Snapshot(); len(s.Buckets) > len(starts)+1 || len(s.Circuits) > 2*len(starts)+1 {
