@@ -227,6 +227,11 @@ func (c *circuit) retryAfter(now time.Time) time.Duration {
 	return min(time.Second, c.cfg.ProbeTimeout)
 }
 
+// closed reports whether the circuit lets everything through.
+func (c *circuit) closed() bool {
+	return c == nil || gobreaker.State(c.state.Load()) == gobreaker.StateClosed
+}
+
 // refusesUntil returns how long from now the circuit certainly refuses calls.
 func (c *circuit) refusesUntil(now time.Time) time.Duration {
 	if c == nil || gobreaker.State(c.state.Load()) != gobreaker.StateOpen {

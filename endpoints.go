@@ -95,22 +95,17 @@ func (r *endpoints) add(k endpointKey, now time.Time) *endpoint {
 	return e
 }
 
-// sweep forgets idle endpoints and, if too many are left, those used longest
-// ago; and the hosts that none is left of. The next sweep comes when their
-// number has doubled, so that its cost for each new endpoint stays constant.
-// The caller holds mu.
+// sweep forgets idle endpoints and, if too many are left, any others; and the
+// hosts that none is left of. The next sweep comes when their number has
+// doubled, so that its cost for each new endpoint stays constant. The caller
+// holds mu.
 func (r *endpoints) sweep(now time.Time) {
 	keep := max(idle, r.breaker.Window+r.breaker.OpenFor)
-	for _, keep := range []time.Duration{keep, keep / 15, 0} {
-		limit := now.Add(-keep).Unix()
-		for k, e := range r.byKey {
-			if e.used.Load() <= limit {
-				delete(r.byKey, k)
-			}
-		}
-		if len(r.byKey) < maxEndpoints {
-			break
-		}
+	r.forget(0, func(e *endpoint) bool { return now.Unix()-e.used.Load() >= int64(keep/time.Second) })
+	if len(r.byKey) >= maxEndpoints {
+		// All of them are in use, so half go, those with an open circuit last.
+		r.forget(maxEndpoints/2, func(e *endpoint) bool { return e.circuit.closed() && e.host.circuit.closed() })
+		r.forget(maxEndpoints/2, func(*endpoint) bool { return true })
 	}
 	inUse := make(map[string]bool, len(r.hosts))
 	for k := range r.byKey {
@@ -122,6 +117,18 @@ func (r *endpoints) sweep(now time.Time) {
 		}
 	}
 	r.sweepAt = max(minSweep, 2*len(r.byKey))
+}
+
+// forget drops endpoints of which which is true, until only left are left.
+func (r *endpoints) forget(left int, which func(*endpoint) bool) {
+	for k, e := range r.byKey {
+		if len(r.byKey) <= left {
+			return
+		}
+		if which(e) {
+			delete(r.byKey, k)
+		}
+	}
 }
 
 // circuits calls f for every circuit, outside the register's lock.

@@ -293,7 +293,6 @@ type soakCall struct {
 	content []byte                           // of the body
 	early   sync.WaitGroup                   // sends bodies on after their answers
 	ctx     context.Context
-	cancels bool         // ctx is canceled at some time
 	expires bool         // ctx has a deadline
 	ended   atomic.Int64 // Unix nanoseconds of the end of ctx
 

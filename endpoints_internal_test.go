@@ -1,0 +1,49 @@
+package oktaretry
+
+// This file tests what bounds the register of endpoints, and what it keeps.
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+)
+
+func fill(r *endpoints, now time.Time, from, to int) {
+	for i := from; i < to; i++ {
+		r.find(endpointKey{"h", "GET", "/" + strconv.Itoa(i)}, now)
+	}
+}
+
+func TestEndpointsThatAreIdleAreForgotten(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	r := newEndpoints(DefaultPolicy().Breaker, DefaultPolicy().Budget)
+	fill(r, now, 0, minSweep)
+	used := r.find(endpointKey{"h", "GET", "/7"}, now.Add(idle-time.Second))
+	fill(r, now.Add(idle), minSweep, minSweep+1)
+	if len(r.byKey) != 2 || r.find(endpointKey{"h", "GET", "/7"}, now.Add(idle)) != used {
+		t.Errorf("%d endpoints are left, want the one that was used and the new one", len(r.byKey))
+	}
+}
+
+// Were all of them forgotten, open circuits would close whenever a program
+// talks to very many hosts.
+func TestEndpointsInUseAreForgottenByHalves(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	r := newEndpoints(DefaultPolicy().Breaker, DefaultPolicy().Budget)
+	sick := r.find(endpointKey{"h", "GET", "/sick"}, now)
+	sick.circuit.state.Store(int32(gobreaker.StateOpen))
+	for i := range 3 * maxEndpoints {
+		fill(r, now, i, i+1)
+		if len(r.byKey) > 2*maxEndpoints {
+			t.Fatalf("%d endpoints are kept, want %d at most", len(r.byKey), 2*maxEndpoints)
+		}
+	}
+	if len(r.byKey) < maxEndpoints/2 {
+		t.Errorf("%d endpoints are left of those in use", len(r.byKey))
+	}
+	if r.find(endpointKey{"h", "GET", "/sick"}, now) != sick {
+		t.Error("an open circuit was forgotten")
+	}
+}
