@@ -65,20 +65,29 @@ func TestBudgetIsEachHostsOwn(t *testing.T) {
 	})
 }
 
+// Each call pays once: were its resends to pay too, they would earn each other.
 func TestCallsPayForResends(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		rt, base := newScript(t, func(p *oktaretry.Policy) {
-			poor(p)
-			p.Budget = oktaretry.Budget{Ratio: 0.25, TTL: 10 * time.Second}
+	for _, tt := range []struct {
+		ratio         float64
+		good, resends int
+	}{
+		{0.25, 7, 2}, // 8 × ¼ pay for two
+		{0.75, 1, 1}, // 2 × ¾ pay for one, 3 × ¾ would for two
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			rt, base := newScript(t, func(p *oktaretry.Policy) {
+				poor(p)
+				p.Budget = oktaretry.Budget{Ratio: tt.ratio, TTL: 10 * time.Second}
+			})
+			base.answers = func(*http.Request) step { return then(ok()) }
+			for range tt.good {
+				get(t, rt, usersURL).is(t, 200)
+			}
+			base.answers = func(*http.Request) step { return then(bare(503)) }
+			get(t, rt, usersURL).is(t, 503).stopped(t, oktaretry.StopBudget)
+			base.sends(tt.good + 1 + tt.resends)
 		})
-		base.answers = func(*http.Request) step { return then(ok()) }
-		for range 7 {
-			get(t, rt, usersURL).is(t, 200)
-		}
-		base.answers = func(*http.Request) step { return then(bare(503)) }
-		get(t, rt, usersURL).is(t, 503).stopped(t, oktaretry.StopBudget) // 8 × ¼ pay for two
-		base.sends(7 + 3)
-	})
+	}
 }
 
 // Okta ordered these waits itself, or there was nothing to pay for.

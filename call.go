@@ -207,7 +207,7 @@ func (c *call) conclude(stop StopReason, err error) {
 func (c *call) responseRequest() *http.Request {
 	ctx := context.WithValue(c.req.Context(), outcomeKey{}, &c.outcome)
 	r := c.req.WithContext(ctx)
-	if c.nextTarget != nil && c.target == c.nextTarget {
+	if c.nextTarget != nil {
 		r.Method, r.URL, r.Body, r.GetBody, r.ContentLength = c.method, c.target, nil, nil, 0
 	}
 	return r

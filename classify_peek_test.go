@@ -284,6 +284,15 @@ func TestABodysPanicReachesItsReader(t *testing.T) {
 	io.ReadAll(resp.Body)
 }
 
+// Reads that bring little are not like Reads that bring nothing.
+func TestClassifyReadsABodyThatComesInSmallPieces(t *testing.T) {
+	body := `{"errorSummary":"` + strings.Repeat("x", 500) + `","errorCode":"E0000047"}`
+	resp, _ := bodyOf(503, -1, nil, iotest.OneByteReader(strings.NewReader(body)))
+	if c := oktaretry.Classify(resp); c.Code != "E0000047" {
+		t.Errorf("%+v", c)
+	}
+}
+
 // A Read may bring nothing and no error. A body that goes on so would spin.
 func TestClassifyGivesUpOnABodyThatBringsNothing(t *testing.T) {
 	idle := 0

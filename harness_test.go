@@ -94,15 +94,25 @@ func (m *memBase) wantClosed(t *testing.T) {
 	}
 }
 
-// memBody counts itself out when it is closed.
+// memBody counts itself out when it is closed, and like a real one is not read
+// after that.
 type memBody struct {
 	io.ReadCloser
-	open *atomic.Int64
-	once sync.Once
+	open   *atomic.Int64
+	closed atomic.Bool
+}
+
+func (b *memBody) Read(p []byte) (int, error) {
+	if b.closed.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	return b.ReadCloser.Read(p)
 }
 
 func (b *memBody) Close() error {
-	b.once.Do(func() { b.open.Add(-1) })
+	if !b.closed.Swap(true) {
+		b.open.Add(-1)
+	}
 	return b.ReadCloser.Close()
 }
 

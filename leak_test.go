@@ -168,6 +168,25 @@ func heapInUse() uint64 {
 	return m.HeapAlloc
 }
 
+// Many read an answer to its end and never close it.
+func TestTheAttemptsContextEndsWithItsBody(t *testing.T) {
+	for name, step := range map[string]memStep{
+		"success":    memReply(200, "x"),
+		"error":      memReply(404, "x"),
+		"no content": func(r *http.Request) (*http.Response, error) { return bare(204).response(r), nil },
+	} {
+		base := newMemBase(step)
+		resp, err := newOver(t, base, nil).RoundTrip(newReq(t, t.Context(), "GET", "/api/v1/logs", nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.Copy(io.Discard, resp.Body)
+		if base.wantSent(t, 1)[0].ctx.Err() == nil {
+			t.Errorf("%s: the end of the body did not release the attempt's context", name)
+		}
+	}
+}
+
 // A timer that was not stopped would end a body that takes longer than an
 // attempt may.
 func TestTheAttemptsTimerEndsWithItsHeaders(t *testing.T) {

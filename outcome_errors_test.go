@@ -89,6 +89,9 @@ func TestARateLimitErrorMatchesWhatEndedItsWait(t *testing.T) {
 			t.Errorf("%v, stopped by %v, matches the wrong things", e, e.Stop)
 		}
 		wantText(t, e, "E0000047", "enough of it")
+		if strings.Contains(e.Error(), "attempts") {
+			t.Errorf("it speaks of attempts, and there was one: %v", e)
+		}
 
 		// And nothing where no context had a part.
 		e = errorOf[*oktaretry.RateLimitError](t, t.Context(), newOver(t, newMemBase(memCode(429, "E0000146")), nil), "/api/v1/users/jane?q=1")
@@ -122,6 +125,16 @@ func TestACircuitOpenErrorSaysWhichAndWhenToComeBack(t *testing.T) {
 	})
 }
 
+func TestAWaitIsToldToAMillisecondOrATenthOfASecond(t *testing.T) {
+	for wait, text := range map[time.Duration]string{
+		12_345_678_901: "12.3s", 1_010_000_000: "1s", 999_600_000: "1s", 256_400_000: "256ms",
+	} {
+		if e := (&oktaretry.CircuitOpenError{RetryAfter: wait}); !strings.HasSuffix(e.Error(), "retry after "+text) {
+			t.Errorf("%s: %v", wait, e)
+		}
+	}
+}
+
 func TestAPendingErrorSaysWhatIsPending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		step := memCode(202, "E0000070", "Location", "/api/v1/users/jane/factors?q=1")
@@ -140,6 +153,11 @@ func TestAPendingErrorSaysWhatIsPending(t *testing.T) {
 		defer cancel()
 		if e := errorOf[*oktaretry.PendingError](t, ctx, tr, "/api/v1/users/jane?q=1"); !errors.Is(e, context.DeadlineExceeded) || e.Polls != 2 {
 			t.Errorf("after %d polls: %v", e.Polls, e)
+		}
+		once := newOver(t, newMemBase(step), func(p *oktaretry.Policy) { p.Pending.MaxAttempts = 1 })
+		e = errorOf[*oktaretry.PendingError](t, t.Context(), once, "/api/v1/users/jane?q=1")
+		if e.Polls != 0 || e.RetryAfter != 4*time.Second || e.Stop != oktaretry.StopMaxAttempts {
+			t.Errorf("after %d polls, retry after %s: %v", e.Polls, e.RetryAfter, e)
 		}
 		enough := errors.New("enough of it")
 		ctx2, cancel2 := context.WithCancelCause(t.Context())

@@ -147,11 +147,22 @@ func TestACallThatWasNeverSentIsNoSuccess(t *testing.T) {
 			}
 			_, err := tr.RoundTrip(req)
 			out := wantStop(t, rec, path.stop)
-			if err == nil || out.Err == nil || out.Class == oktaretry.ClassSuccess || len(out.Attempts) != 0 {
-				t.Errorf("%s: class %v, %d attempts, error %v", name, out.Class, len(out.Attempts), out.Err)
+			if err == nil || out.Err == nil || out.Class == oktaretry.ClassSuccess || len(out.Attempts) != 0 || len(out.Waits) != 0 {
+				t.Errorf("%s: class %v, %d attempts, waits %v, error %v", name, out.Class, len(out.Attempts), out.Waits, out.Err)
 			}
 		}
 	})
+}
+
+// An id can hold a slash. Taken for two segments it would be no known endpoint,
+// with a bucket and a circuit that are not its own.
+func TestAnEncodedSlashStaysInsideItsSegment(t *testing.T) {
+	ctx, rec := oktaretry.WithRecorder(t.Context())
+	resp, err := newOver(t, newMemBase(memOK), nil).RoundTrip(newReq(t, ctx, "GET", "/api/v1/users/jane%2Fdoe", nil))
+	mustOK(t, resp, err)
+	if out := wantStop(t, rec, oktaretry.StopSuccess); out.Template != "/api/v1/users/{userId}" {
+		t.Errorf("the template is %q", out.Template)
+	}
 }
 
 func TestTheOutcomeOutlivesTheClientAndTheBody(t *testing.T) {

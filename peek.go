@@ -4,7 +4,6 @@
 package oktaretry
 
 import (
-	"errors"
 	"io"
 	"net/http"
 	"sync"
@@ -94,12 +93,12 @@ func (p *peekedBody) snapshot() []byte {
 	return p.buf
 }
 
-// whole reports whether the body's end is already in memory, so that nothing
-// of it is left on the connection.
+// whole reports whether all that there is of the body is already in memory, so
+// that nothing of it is left on the connection.
 func (p *peekedBody) whole() bool {
 	select {
 	case <-p.done:
-		return errors.Is(p.err, io.EOF)
+		return p.err != nil
 	default:
 		return false
 	}

@@ -160,6 +160,14 @@ func TestParsePolicySaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+func TestTextThatIsRefusedLeavesThePolicyAsItIs(t *testing.T) {
+	p := oktaretry.DefaultPolicy()
+	p.MaxCapture = 7
+	if err := json.Unmarshal([]byte(`{"maxCapture": -1}`), &p); err == nil || p.MaxCapture != 7 {
+		t.Errorf("error %v, and MaxCapture has become %d", err, p.MaxCapture)
+	}
+}
+
 func TestPolicyThatJSONCannotHoldIsNotWritten(t *testing.T) {
 	for name, spoil := range map[string]func(*oktaretry.Policy){
 		"NaN":            func(p *oktaretry.Policy) { p.Network.Jitter = math.NaN() },

@@ -72,6 +72,7 @@ var faults = []struct {
 	{"no such scope", func(p *oktaretry.Policy) { p.ClientError.Trips = 3 }, []string{"ClientError.Trips"}},
 	{"poll for a rate limit", func(p *oktaretry.Policy) { p.RateLimited.Action = oktaretry.Poll }, []string{"RateLimited.Action"}},
 	{"poll for a network error", func(p *oktaretry.Policy) { p.Network.Action = oktaretry.Poll }, []string{"Network.Action"}},
+	{"an interval as long as all polling", func(p *oktaretry.Policy) { p.Pending.MaxElapsed = p.Pending.InitialWait }, []string{"Pending.MaxElapsed"}},
 	{"backoff for a pending answer", func(p *oktaretry.Policy) { p.Pending.Action = oktaretry.Backoff }, []string{"Pending.Action"}},
 
 	{"a code of 6 digits", func(p *oktaretry.Policy) { withCode(p, "E000047", func(*oktaretry.Rule) {}) }, []string{"Codes[E000047]"}},

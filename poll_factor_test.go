@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -79,6 +80,47 @@ func TestPollCarriesTheCallsHeadersButNotThoseOfItsBody(t *testing.T) {
 			t.Errorf("the poll has headers %v and body %q, want %v and none", poll.header, poll.body, want)
 		}
 	})
+}
+
+// Nor does it announce a body of any kind.
+func TestPollHasNoBodyWhateverTheRequestHad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := newTransport(t, roundTrip(func(r *http.Request) (*http.Response, error) {
+			if r.Method == http.MethodPost {
+				return linked(resultPath).response(r), nil
+			}
+			if r.Body != nil || r.GetBody != nil || r.ContentLength != 0 || r.TransferEncoding != nil || r.Trailer != nil {
+				t.Errorf("the poll announces a body: length %d, encoding %v, trailer %v", r.ContentLength, r.TransferEncoding, r.Trailer)
+			}
+			return ok().response(r), nil
+		}), nil)
+		req := newReq(t, t.Context(), http.MethodPost, org+verifyPath, strings.NewReader("{}"))
+		req.TransferEncoding, req.Trailer = []string{"chunked"}, http.Header{"X-Sum": nil}
+		resp, err := rt.RoundTrip(req)
+		mustOK(t, resp, err)
+	})
+}
+
+// A poll has no need of a body that can't be sent again; a request that is its
+// own poll has, and must not wait in vain.
+func TestPollWithoutABodyGoesOnAndOneWithoutAReplayDoesNot(t *testing.T) {
+	for _, tt := range []struct {
+		path     string
+		steps    []step
+		status   int
+		from, to time.Duration
+	}{
+		{verifyPath, []step{then(linked(resultPath)), then(bare(503)), then(ok())}, 200, interval, time.Minute},
+		{"/idp/idx/challenge/poll", []step{then(pending(""))}, 202, 0, 0},
+	} {
+		virtually(t, tt.path, func(t *testing.T) {
+			rt, base := newScript(t, func(p *oktaretry.Policy) { p.MaxCapture = 0 }, tt.steps...)
+			began := time.Now()
+			resp, err := rt.RoundTrip(newReq(t, t.Context(), http.MethodPost, org+tt.path, watch("{}")))
+			call{resp: resp, err: err, elapsed: time.Since(began)}.is(t, tt.status).took(t, tt.from, tt.to)
+			base.sends(len(tt.steps))
+		})
+	}
 }
 
 func TestPollOfADPoPRequestIsSignedByTheHook(t *testing.T) {
@@ -197,6 +239,14 @@ func TestNoRetryHandsAPendingAnswerBack(t *testing.T) {
 		ctx := oktaretry.WithNoRetry(t.Context())
 		c := do(ctx, rt, http.MethodPost, org+verifyPath, "{}").is(t, 202).stopped(t, oktaretry.StopNoRetry)
 		c.reads(t, linked(resultPath).body)
+		base.sends(1)
+	})
+}
+
+func TestPendingAnswerIsHandedBackIfTheRuleSaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, base := newScript(t, func(p *oktaretry.Policy) { p.Pending.Action = oktaretry.FailFast }, then(linked(resultPath)))
+		verify(t, rt).is(t, 202).stopped(t, oktaretry.StopFailFast).reads(t, linked(resultPath).body)
 		base.sends(1)
 	})
 }

@@ -102,6 +102,7 @@ func TestPollNeverLeavesTheHost(t *testing.T) {
 		"a longer host":    "https://example.okta.com.evil.example.com" + resultPath,
 		"without a scheme": "//evil.example.com" + resultPath,
 		"another scheme":   "http://example.okta.com" + resultPath,
+		"not encrypted":    "http://example.okta.com:443" + resultPath,
 		"another port":     "https://example.okta.com:8443" + resultPath,
 		"with a user":      "https://user:secret@example.okta.com" + resultPath,
 		"a host as user":   "https://example.okta.com@evil.example.com" + resultPath,

@@ -422,15 +422,17 @@ func TestErrorsOfNetHTTPLoseWhatTheyQuote(t *testing.T) {
 }
 
 func TestErrorThatLostItsURLKeepsItsMatches(t *testing.T) {
-	r := telNew(t, nil, telFailure(fmt.Errorf("dialing https://acme.okta.com/api/v1/users/ann@b.c?x=y: %w",
-		&net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "acme.okta.com", IsNotFound: true, IsTimeout: true}})))
-	err := r.do(t.Context(), "GET", telURL)
-	var dns *net.DNSError
-	var timeout interface{ Timeout() bool }
-	if !errors.As(err, &dns) || !errors.As(err, &timeout) || !timeout.Timeout() {
-		t.Errorf("%v lost what it is", err)
-	}
-	if want := "dialing https://acme.okta.com dial: lookup acme.okta.com: no such host"; err.Error() != want {
-		t.Errorf("got %q, want %q", err, want)
+	for _, late := range []bool{true, false} {
+		r := telNew(t, nil, telFailure(fmt.Errorf("dialing https://acme.okta.com/api/v1/users/ann@b.c?x=y: %w",
+			&net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "acme.okta.com", IsNotFound: true, IsTimeout: late}})))
+		err := r.do(t.Context(), "GET", telURL)
+		var dns *net.DNSError
+		var timeout interface{ Timeout() bool }
+		if !errors.As(err, &dns) || !errors.As(err, &timeout) || timeout.Timeout() != late {
+			t.Errorf("%v lost what it is", err)
+		}
+		if want := "dialing https://acme.okta.com dial: lookup acme.okta.com: no such host"; err.Error() != want {
+			t.Errorf("got %q, want %q", err, want)
+		}
 	}
 }

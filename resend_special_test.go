@@ -107,6 +107,19 @@ func TestTheHookSignsEachResendsOwnRequest(t *testing.T) {
 	})
 }
 
+// With a hook a request with a proof is like any other, to its end.
+func TestAFinal429OfASignedCallIsAnError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newOver(t, newMemBase(memCode(429, "E0000146")), nil, oktaretry.WithPrepareRetry(func(*http.Request) error { return nil }))
+		req := newReq(t, t.Context(), "GET", "/api/v1/users", nil)
+		req.Header.Set("DPoP", "proof")
+		resp, err := tr.RoundTrip(req)
+		if _, ok := errors.AsType[*oktaretry.RateLimitError](err); !ok || resp != nil {
+			t.Errorf("got %v, %v; want a *RateLimitError", resp, err)
+		}
+	})
+}
+
 func TestAnErrorOfTheHookEndsTheCall(t *testing.T) {
 	noKey := errors.New("no key")
 	for name, step := range map[string]memStep{"429": memLimited(time.Second), "503": memCode(503, "E0000009"), "reset": memReset} {
@@ -207,6 +220,30 @@ func TestABodyBeyondTheCaptureIsSentOnce(t *testing.T) {
 	}
 }
 
+// That a body can't be had again shows only when the resend is due.
+func TestABodyThatGetBodyDoesNotRenewIsSentOnce(t *testing.T) {
+	lost := errors.New("the file is gone")
+	send := func(t *testing.T, step memStep) (*http.Response, error) {
+		base := newMemBase(step)
+		ctx, rec := oktaretry.WithRecorder(t.Context())
+		req := newReq(t, ctx, "PUT", "/api/v1/users/1", watch("x"))
+		req.GetBody = func() (io.ReadCloser, error) { return nil, lost }
+		resp, err := newOver(t, base, nil).RoundTrip(req)
+		base.wantSent(t, 1)
+		wantStop(t, rec, oktaretry.StopNotReplayable)
+		return resp, err
+	}
+	synctest.Test(t, func(t *testing.T) {
+		resp, err := send(t, memReply(503, "down"))
+		if got := mustOK(t, resp, err); resp.StatusCode != 503 || got != "down" {
+			t.Errorf("got %d %q, want the answer in hand", resp.StatusCode, got)
+		}
+		if _, err := send(t, memReset); !errors.Is(err, lost) {
+			t.Errorf("got %v, want the error of GetBody", err)
+		}
+	})
+}
+
 func TestAnAttemptWithoutHeadersEndsAsANetworkError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		base := newMemBase(memHang)
@@ -288,6 +325,23 @@ func TestAnAnswerInTheMomentOfTheTimeoutIsWholeOrDropped(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Some bases don't look at the context before they have an answer.
+func TestAnAnswerThatComesAfterItsTimeoutIsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		base := newMemBase(func(r *http.Request) (*http.Response, error) {
+			time.Sleep(2 * time.Minute)
+			return memReply(200, "late")(r)
+		})
+		_, err := newOver(t, base, nil).RoundTrip(newReq(t, t.Context(), "POST", "/api/v1/users", nil))
+		var timeout net.Error
+		if !errors.As(err, &timeout) || !timeout.Timeout() {
+			t.Errorf("%v is no timeout", err)
+		}
+		base.wantSent(t, 1)
+		base.wantClosed(t)
+	})
 }
 
 func TestABodyAfterItsHeadersMayTakeItsTime(t *testing.T) {

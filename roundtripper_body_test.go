@@ -318,11 +318,12 @@ func TestAnErrorBodyThatWasKeptThroughAWaitIsReadableInFull(t *testing.T) {
 }
 
 // A wait may take minutes. The connection of the answer in hand is free as soon
-// as all of it is in memory.
+// as all that there is of it is in memory.
 func TestAWaitHoldsNoConnection(t *testing.T) {
 	for name, step := range map[string]memStep{
 		"backoff": memReply(503, "<html>", "Retry-After", "10"), "rate limit": memLimited(10 * time.Second),
-		"poll": memCode(202, "E0000070", "Retry-After", "10"),
+		"poll":       memCode(202, "E0000070", "Retry-After", "10"),
+		"broken off": memBodied(503, io.NopCloser(iotest.ErrReader(errors.New("connection lost"))), "Retry-After", "10"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -248,15 +248,14 @@ func waitReason(r pace.Reason) WaitReason {
 	return WaitRateLimit
 }
 
-// passCircuits asks the host's circuit and the endpoint's. If either refuses,
-// what the other gave is given back.
+// passCircuits asks the host's circuit and the endpoint's. If the second
+// refuses, the call's end gives back what the first gave.
 func (c *call) passCircuits() StopReason {
 	now := time.Now()
 	for i, circuit := range [...]*circuit{c.endpoint.host.circuit, c.endpoint.circuit} {
 		s, retryAfter, ok := circuit.allow(now)
 		c.tellChanges(circuit)
 		if !ok {
-			c.reportCircuits(TripsNothing, neutral)
 			c.refusedBy, c.needed = circuit, retryAfter
 			return StopCircuitOpen
 		}

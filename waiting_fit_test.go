@@ -136,6 +136,26 @@ func TestWaitInLineFollowsTheRuleOfTheAnswersCode(t *testing.T) {
 	}
 }
 
+// The rule's time counts from its first answer, not from the present wait.
+func TestWaitInLineThatGrowsCountsFromTheRulesFirstAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		patient := oktaretry.DefaultPolicy().RateLimited
+		patient.MaxElapsed = 30 * time.Minute
+		rt, base := newScript(t, func(p *oktaretry.Policy) {
+			p.Codes = map[string]oktaretry.Rule{"E0000047": patient}
+			p.AttemptTimeout = 0
+		},
+			slowly(time.Second, concurrency(set("Retry-After", "900"))),          // waits by itself, not in line
+			slowly(16*time.Minute, limited(dated(0), resets(0, 25*time.Minute))), // another call's, during the second wait
+			then(limited(dated(0), resets(0, 10*time.Minute))),
+			then(ok()))
+		first, second := start(t, rt, usersURL), start(t, rt, usersURL)
+		failure[*oktaretry.RateLimitError](t, (<-first).stopped(t, oktaretry.StopMaxElapsed).took(t, 16*time.Minute, 16*time.Minute))
+		(<-second).is(t, 200)
+		base.sends(4)
+	})
+}
+
 // cancelAfter is a context that ends after d because of cause.
 func cancelAfter(t *testing.T, d time.Duration, cause error) context.Context {
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -248,6 +268,22 @@ func TestDeadlineThatPassesDuringAnAttemptMatchesOnce(t *testing.T) {
 	})
 }
 
+// The error of an attempt that its caller ended is the base's own, and says
+// nothing of a wait.
+func TestCancellationDuringAnAttemptKeepsTheErrorOfTheBase(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := errors.New("stream broke off")
+		rt := newTransport(t, roundTrip(func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, broken
+		}), nil)
+		c := do(cancelAfter(t, time.Second, nil), rt, http.MethodGet, usersURL, "").stopped(t, oktaretry.StopCanceled)
+		if !errors.Is(c.err, broken) || !errors.Is(c.err, context.Canceled) || c.err.Error() != broken.Error() {
+			t.Errorf("error %v, want the base's, which also matches the end of the context", c.err)
+		}
+	})
+}
+
 // When another call's 429 holds the bucket for longer, the error tells of the
 // new wait, counted from when it was known: it once counted from the old 429.
 func TestGivingUpInLineTellsWhenTheBucketOpens(t *testing.T) {
@@ -265,6 +301,25 @@ func TestGivingUpInLineTellsWhenTheBucketOpens(t *testing.T) {
 		}
 		if opens := began.Add(30*time.Second + wait); e.Reset.Before(opens) || e.Reset.After(opens.Add(2*gap)) {
 			t.Errorf("reset at %s, want %s", e.Reset.Sub(began), opens.Sub(began))
+		}
+		(<-second).is(t, 200)
+		base.sends(3)
+	})
+}
+
+func TestGivingUpDuringAWaitThatGrewTellsWhatIsLeftOfTheNewOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, base := newScript(t, nil,
+			slowly(time.Second, limited(dated(0), resets(0, 9*time.Second))),
+			slowly(5*time.Second, limited(dated(0), resets(0, 34*time.Second))),
+			then(ok()))
+		canceled := make(chan call, 1)
+		go func() { canceled <- do(cancelAfter(t, 20*time.Second, nil), rt, http.MethodGet, usersURL, "") }()
+		synctest.Wait()
+		second := start(t, rt, usersURL)
+		first := (<-canceled).stopped(t, oktaretry.StopCanceled).took(t, 20*time.Second, 20*time.Second)
+		if left := first.outcome.Needed; left < 20*time.Second || left > 20*time.Second+2*gap {
+			t.Errorf("%s are left, want 20s", left)
 		}
 		(<-second).is(t, 200)
 		base.sends(3)

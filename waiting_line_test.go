@@ -276,6 +276,32 @@ func TestMaxRateWaitThatDoesNotFitIsNotBegun(t *testing.T) {
 	})
 }
 
+// Failing fast is about Okta's limit, not the user's own.
+func TestMaxRateSpacesCallsThatWaitForNoRateLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, base := newScript(t, func(p *oktaretry.Policy) {
+			p.Pace.MaxRate = 0.1
+			p.RateLimited.Action = oktaretry.FailFast
+		}, then(ok()), at(10*time.Second, gap, ok()))
+		get(t, rt, usersURL).is(t, 200)
+		get(t, rt, usersURL).is(t, 200)
+		base.sends(2)
+	})
+}
+
+// The second that a reset's rounding costs holds the bucket also where the
+// reset is as far ahead as one is believed.
+func TestResetOfAnHourClosesTheBucketForAllOfIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, base := newScript(t, func(p *oktaretry.Policy) { p.RateLimited.MaxElapsed = 2 * time.Hour },
+			then(limited(dated(0), resets(0, time.Hour))), at(time.Hour+time.Second, gap, ok()), then(ok()))
+		first, second := start(t, rt, usersURL), start(t, rt, usersURL)
+		(<-first).is(t, 200)
+		(<-second).is(t, 200)
+		base.sends(3)
+	})
+}
+
 func TestNewPolicyReachesCallsThatWaitForTheOldCeiling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := newScript(t, func(p *oktaretry.Policy) { p.Pace.MaxRate = 0.01 })

@@ -28,6 +28,10 @@ func TestMatchFindsTheTemplate(t *testing.T) {
 		{"/api/v1/features/ftr1/enable", "/api/v1/features/{featureId}/{lifecycle}"},
 		{"/attack-protection/api/v1/user-lockout-settings", "/attack-protection/api/v1/user-lockout-settings"},
 
+		// As long as a literal, with the same letters first, last and in the middle.
+		{"/api/v1/uxeys", "/api/v1/*"},
+		{"/api/v1/groups/ralos", "/api/v1/groups/{groupId}"},
+
 		// A literal beats a parameter.
 		{"/api/v1/groups/rules", "/api/v1/groups/rules"},
 		{"/api/v1/groups/rules/0pr1", "/api/v1/groups/rules/{groupRuleId}"},

@@ -1,0 +1,90 @@
+package oktaretry_test
+
+// This file tests what a Snapshot shows, and in which order.
+
+import (
+	"net/http"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/oktaretry/oktaretry"
+)
+
+func TestSnapshotShowsABucketAsOktaAndItsCallersSeeIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		rt, _ := newScript(t, nil,
+			slowly(50*time.Second, ok()),
+			then(limited(dated(0), resets(0, 20*time.Second), set("Retry-After", "40"),
+				set("X-Rate-Limit-Limit", "600"), set("X-Rate-Limit-Remaining", "7"))),
+			then(ok()), then(ok()), then(ok()))
+		calls := []<-chan call{start(t, rt, usersURL), start(t, rt, usersURL), start(t, rt, usersURL), start(t, rt, usersURL)}
+		buckets := rt.Snapshot().Buckets
+		if len(buckets) != 1 {
+			t.Fatalf("%d buckets, want 1", len(buckets))
+		}
+		b := buckets[0]
+		if b.Host != "example.okta.com" || b.Limit != 600 || b.Remaining != 7 || b.InFlight != 1 || b.Waiting != 3 {
+			t.Errorf("%+v", b)
+		}
+		if reset, held := b.Reset.Sub(began), b.HeldUntil.Sub(began); reset < 20*time.Second || reset > 22*time.Second || held < 40*time.Second || held > 42*time.Second {
+			t.Errorf("resets in %s and is held for %s, want 20s and 40s", reset, held)
+		}
+		for _, c := range calls {
+			(<-c).is(t, http.StatusOK)
+		}
+		if b := rt.Snapshot().Buckets[0]; !b.HeldUntil.IsZero() || b.InFlight != 0 || b.Waiting != 0 {
+			t.Errorf("afterwards %+v", b)
+		}
+	})
+}
+
+func TestSnapshotCountsTheVerdictsOfACircuit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, _ := newScript(t, nil, then(ok()), then(pending("")), then(bare(404)), then(code(500, "E0000009")))
+		for range 4 {
+			do(oktaretry.WithNoRetry(t.Context()), rt, http.MethodGet, usersURL, "")
+		}
+		for _, c := range rt.Snapshot().Circuits {
+			failures := 1 // a pending answer is a success, and a 4xx is neither
+			if c.Scope == oktaretry.TripsHost {
+				failures = 0 // it is one endpoint's word
+			}
+			if c.Successes != 2 || c.Failures != failures || c.State != "closed" || c.RetryAfter != 0 {
+				t.Errorf("%+v, want 2 successes and %d failures", c, failures)
+			}
+		}
+	})
+}
+
+func TestSnapshotIsSorted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, base := newScript(t, nil)
+		base.answers = func(*http.Request) step { return then(ok()) }
+		for _, target := range []string{"https://b.okta.com/api/v1/users/1", "https://a.okta.com/api/v1/users/1",
+			"https://a.okta.com/api/v1/apps/1", "https://a.okta.com/api/v1/groups/1", "https://a.okta.com/api/v1/logs"} {
+			for _, method := range []string{http.MethodPut, http.MethodGet} {
+				do(t.Context(), rt, method, target, "").is(t, http.StatusOK)
+			}
+		}
+		s := rt.Snapshot()
+		var buckets, circuits []string
+		for _, b := range s.Buckets {
+			buckets = append(buckets, b.Host+" "+b.Bucket)
+		}
+		for _, c := range s.Circuits {
+			circuits = append(circuits, c.Host+" "+c.Method+" "+c.Template)
+		}
+		if len(buckets) < 5 || len(circuits) != 12 {
+			t.Errorf("%d buckets and %d circuits", len(buckets), len(circuits))
+		}
+		if !slices.IsSorted(buckets) {
+			t.Errorf("buckets not by host and name: %q", buckets)
+		}
+		if !slices.IsSorted(circuits) {
+			t.Errorf("circuits not by host, method and template, a host's own first: %q", circuits)
+		}
+	})
+}
