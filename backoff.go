@@ -75,7 +75,10 @@ func next(b *backoff.ExponentialBackOff) time.Duration { return max(b.NextBackOf
 func serverWait(class Class, h http.Header, l wire.Limits, clock *pace.Clock, arrived time.Time) time.Duration {
 	wait, _ := wire.RetryAfter(h, l.Date, arrived)
 	if class == ClassRateLimited && !l.Concurrency() {
-		if untilReset, ok := clock.Until(l.Reset, l.Date, arrived); ok {
+		if untilReset, sharp, ok := clock.Until(l.Reset, arrived); ok {
+			if !sharp {
+				untilReset += time.Second // date and reset are both whole seconds
+			}
 			wait = max(wait, untilReset)
 		}
 	}

@@ -62,6 +62,7 @@ type answer struct {
 	resp     *http.Response
 	err      error
 	canceled bool // the caller's context ended it
+	sent     time.Time
 	arrived  time.Time
 	limits   wire.Limits
 	rule     Rule
@@ -173,7 +174,7 @@ func (c *call) keepsRateLimited() bool {
 
 // release gives back what the call holds. It does no harm twice.
 func (c *call) release() {
-	c.ticket.Leave()
+	c.ticket.Leave(time.Now())
 	c.reportCircuits(TripsNothing, neutral)
 	if c.withdrawn {
 		c.withdrawn = false

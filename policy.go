@@ -87,6 +87,17 @@ type Rule struct {
 
 // Pace bounds how fast calls go out.
 type Pace struct {
+	// MaxUtilization is the share of each window to use at most: 0.7 leaves
+	// 30 % to others, such as the org's own logins, also while they use it.
+	// What counts is what Okta's headers say is left. Above 0, at most 1.
+	MaxUtilization float64
+	// MaxInFlight is how many calls may be in flight for each host. 0: no cap
+	// but what Okta's concurrency limit (35 in flight for free orgs, 75 for
+	// others, by Okta's rate limit documents) is found to allow.
+	MaxInFlight int
+	// Smooth spreads calls evenly over each window rather than as fast as the
+	// window allows.
+	Smooth bool
 	// MaxRate is a ceiling in calls a second for each host, resends included.
 	// 0: none. Calls above it wait their turn, which counts like any wait for
 	// a rate limit.
@@ -196,7 +207,7 @@ func DefaultPolicy() Policy {
 			InitialWait: 500 * time.Millisecond, MaxWait: 8 * time.Second, Multiplier: 2, Jitter: 0.5,
 			Trips: TripsHost,
 		},
-		Pace: Pace{Burst: 1},
+		Pace: Pace{MaxUtilization: 1, Burst: 1},
 		Breaker: Breaker{
 			Window: 30 * time.Second, MinCalls: 20, FailureRatio: 0.5,
 			OpenFor: 5 * time.Second, Probes: 1, ProbeTimeout: 10 * time.Second,
@@ -307,9 +318,17 @@ func (p Policy) String() string {
 	b.WriteString(table)
 	fmt.Fprintf(&b, "attempt timeout %s, poll factors %t, a final 429 comes back as %s, captures up to %d bytes of a body\n",
 		orNone(p.AttemptTimeout), p.PollFactors, map[bool]string{true: "a response", false: "an error"}[p.ReturnRateLimited], p.MaxCapture)
-	if p.Pace.MaxRate > 0 {
-		fmt.Fprintf(&b, "pace: at most %g calls/s a host, %d at once\n", p.Pace.MaxRate, max(p.Pace.Burst, 1))
+	fmt.Fprintf(&b, "pace: up to %g%% of each window", 100*p.Pace.MaxUtilization)
+	if p.Pace.Smooth {
+		b.WriteString(", spread evenly")
 	}
+	if p.Pace.MaxInFlight > 0 {
+		fmt.Fprintf(&b, ", %d in flight a host", p.Pace.MaxInFlight)
+	}
+	if p.Pace.MaxRate > 0 {
+		fmt.Fprintf(&b, ", %g calls/s a host, %d at once", p.Pace.MaxRate, max(p.Pace.Burst, 1))
+	}
+	b.WriteString("\n")
 	if p.Breaker.Disabled {
 		b.WriteString("circuits: off\n")
 	} else {

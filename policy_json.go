@@ -125,8 +125,11 @@ type (
 		Trips       Scope    `json:"trips"`
 	}
 	paceDocument struct {
-		MaxRate float64 `json:"maxRate"`
-		Burst   int     `json:"burst"`
+		MaxUtilization float64 `json:"maxUtilization"`
+		MaxInFlight    int     `json:"maxInFlight"`
+		Smooth         bool    `json:"smooth"`
+		MaxRate        float64 `json:"maxRate"`
+		Burst          int     `json:"burst"`
 	}
 	breakerDoc struct {
 		Disabled     bool     `json:"disabled"`

@@ -242,8 +242,11 @@ func (c *call) waitTurn() StopReason {
 }
 
 func waitReason(r pace.Reason) WaitReason {
-	if r == pace.Ceiling {
+	switch r {
+	case pace.Ceiling:
 		return WaitCeiling
+	case pace.Slot:
+		return WaitConcurrency
 	}
 	return WaitRateLimit
 }
@@ -272,6 +275,7 @@ func (c *call) judge() {
 	if a.resp != nil {
 		a.Classification = Classify(a.resp)
 		a.limits = wire.ParseLimits(a.resp.Header)
+		c.ticket.Clock().Observe(a.sent, a.arrived, a.limits.Date)
 		if p.PollFactors && a.Class == ClassSuccess && (c.route.Factor || c.polls > 0) && factorWaiting(a.resp) {
 			a.Class = ClassPending
 		}
@@ -289,7 +293,7 @@ func (c *call) judge() {
 	}
 	var named time.Duration
 	if a.resp != nil {
-		named = serverWait(a.Class, a.resp.Header, a.limits, &c.endpoint.host.clock, a.arrived)
+		named = serverWait(a.Class, a.resp.Header, a.limits, c.ticket.Clock(), a.arrived)
 	}
 	a.wait = a.tally.wait(a.rule, a.Classification, a.limits, named)
 }
@@ -297,20 +301,13 @@ func (c *call) judge() {
 // learn tells the host's clock, the bucket and the circuits what was seen.
 func (c *call) learn() {
 	a := &c.answer
-	seen := pace.Seen{Limit: -1, Remaining: -1}
-	if a.resp != nil {
-		clock := &c.endpoint.host.clock
-		clock.Observe(a.arrived, a.limits.Date)
-		if !a.limits.Concurrency() {
-			// 0/0 is the concurrency limit's word and says nothing of the bucket.
-			seen.Limit, seen.Remaining = a.limits.Limit, a.limits.Remaining
-			if until, ok := clock.Until(a.limits.Reset, a.limits.Date, a.arrived); ok {
-				seen.Reset = a.arrived.Add(until)
-			}
-			if a.Class == ClassRateLimited && !local(a.Code) {
-				seen.Hold = a.arrived.Add(min(a.wait, longestHold))
-				a.held = a.wait <= longestHold
-			}
+	seen := pace.Seen{Limit: a.limits.Limit, Remaining: a.limits.Remaining, Reset: a.limits.Reset, Answered: a.resp != nil}
+	if a.Class == ClassRateLimited && !local(a.Code) {
+		seen.Refused = true
+		// 0/0 is the concurrency limit's word and says nothing of the bucket.
+		if seen.Slots = a.limits.Concurrency(); !seen.Slots {
+			seen.Hold = a.arrived.Add(min(a.wait, longestHold))
+			a.held = a.wait <= longestHold
 		}
 	}
 	c.ticket.Done(a.arrived, seen)

@@ -14,24 +14,13 @@ const (
 type Reason uint8
 
 const (
-	NoReason Reason = iota
-	Held            // the bucket refused a call and names a time
-	Turn            // others go first
-	Ceiling         // the user's own limit
+	NoReason  Reason = iota
+	Held             // the bucket refused a call and names a time
+	Exhausted        // the window has no place left, as far as is known
+	Turn             // others go first
+	Slot             // too many calls are in flight
+	Ceiling          // the user's own limit
 )
-
-// Ticket is one call's place in the line of a bucket. It is for one goroutine.
-type Ticket struct {
-	bucket *bucket
-	lane   uint8
-	place  int // position in its lane, counted from 1; 0: not in line
-	flying bool
-	wake   chan struct{}
-}
-
-// Wake yields a value when Ready should be asked again. It is nil, which
-// blocks for ever, while the ticket is not in line.
-func (t *Ticket) Wake() <-chan struct{} { return t.wake }
 
 // Each priority has two lanes: calls that were refused and come back go before
 // those that were never sent.
@@ -106,14 +95,15 @@ func (l *line) ahead(t *Ticket) int {
 	return n + t.place - q.first - 1
 }
 
-// wakeFirst tells the first of the line to ask again.
-func (l *line) wakeFirst() {
+// wakeFirst tells the first of the line to ask again, if there is one.
+func (l *line) wakeFirst() bool {
 	for i := range l.lanes {
 		if q := l.lanes[i].tickets; len(q) > 0 {
 			q[0].wakeUp()
-			return
+			return true
 		}
 	}
+	return false
 }
 
 func (l *line) wakeAll() {
