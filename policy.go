@@ -4,6 +4,7 @@
 package oktaretry
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"regexp"
@@ -89,7 +90,7 @@ type Rule struct {
 type Pace struct {
 	// MaxUtilization is the share of each window to use at most: 0.7 leaves
 	// 30 % to others, such as the org's own logins, also while they use it.
-	// What counts is what Okta's headers say is left. Above 0, at most 1.
+	// What counts is what Okta's headers say is left. 0 to 1; 0 means 1.
 	MaxUtilization float64
 	// MaxInFlight is how many calls may be in flight for each host. 0: no cap
 	// but what Okta's concurrency limit (35 in flight for free orgs, 75 for
@@ -318,7 +319,7 @@ func (p Policy) String() string {
 	b.WriteString(table)
 	fmt.Fprintf(&b, "attempt timeout %s, poll factors %t, a final 429 comes back as %s, captures up to %d bytes of a body\n",
 		orNone(p.AttemptTimeout), p.PollFactors, map[bool]string{true: "a response", false: "an error"}[p.ReturnRateLimited], p.MaxCapture)
-	fmt.Fprintf(&b, "pace: up to %g%% of each window", 100*p.Pace.MaxUtilization)
+	fmt.Fprintf(&b, "pace: up to %g%% of each window", 100*cmp.Or(p.Pace.MaxUtilization, 1))
 	if p.Pace.Smooth {
 		b.WriteString(", spread evenly")
 	}

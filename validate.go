@@ -124,8 +124,8 @@ func (bad *problems) rule(field string, r Rule, class Class, asked time.Duration
 }
 
 func (bad *problems) pace(p Pace) {
-	if !(p.MaxUtilization > 0 && p.MaxUtilization <= 1) {
-		bad.add("Pace.MaxUtilization", "is %g, want more than 0 and at most 1", p.MaxUtilization)
+	if !(p.MaxUtilization >= 0 && p.MaxUtilization <= 1) {
+		bad.add("Pace.MaxUtilization", "is %g, want 0 to 1", p.MaxUtilization)
 	}
 	if p.MaxInFlight < 0 {
 		bad.add("Pace.MaxInFlight", "is %d, want 0 (no cap) or more", p.MaxInFlight)

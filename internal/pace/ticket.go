@@ -58,7 +58,9 @@ type Ticket struct {
 	lane   uint8
 	place  int // position in its lane, counted from 1; 0: not in line
 	flying bool
-	level  int // how many were in flight to the host with it
+	scout  bool  // it counts in window.entered
+	window int64 // the window in which it went
+	level  int   // how many were in flight to the host with it
 	wake   chan struct{}
 }
 
@@ -93,7 +95,8 @@ func (t *Ticket) Ready(now time.Time) (time.Duration, Reason) {
 		}
 		b.line.wakeFirst()
 	}
-	b.window.enter(now)
+	t.scout = b.window.enter(now)
+	t.window = b.window.id
 	b.inFlight++
 	t.flying = true
 	return 0, NoReason
@@ -189,18 +192,19 @@ func (t *Ticket) Done(now time.Time, seen Seen) {
 	b.mu.Lock()
 	b.inFlight--
 	b.used = now
+	known := b.window.id
 	if seen.Answered && !seen.Slots {
-		window := b.window.id
 		b.window.learn(seen, b.localReset(seen.Reset, now), seen.Refused, now)
-		if b.window.id != window {
-			b.open(now)
-		}
 	}
+	if b.window.id != known {
+		b.open(now)
+	}
+	b.window.leave(t)
 	if b.window.late && seen.Reset == b.window.id && !seen.Hold.IsZero() {
 		seen.Hold = later(seen.Hold, b.window.reset)
 	}
 	if seen.Hold.After(b.held) {
-		b.held = seen.Hold.Add(jitter(gap))
+		b.held = seen.Hold.Add(rand.N(gap))
 		// Who waits must judge anew whether the longer wait still fits.
 		b.line.wakeAll()
 	} else {
@@ -241,6 +245,7 @@ func (t *Ticket) Leave(now time.Time) {
 	flying := t.flying
 	if flying {
 		b.inFlight--
+		b.window.leave(t)
 	}
 	b.line.remove(t)
 	b.line.wakeFirst()

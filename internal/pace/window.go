@@ -125,7 +125,7 @@ func (w *window) room(now time.Time, inFlight int, utilization float64) (ok bool
 		part := float64(free) * share / 2
 		places = max(int(part), 1)
 		if part < 1 {
-			pause = time.Duration(rand.Float64() * lastPlaces / part)
+			pause = time.Duration(rand.Float64() * lastPlaces / max(part, 0.1))
 		}
 	}
 	if inFlight < places {
@@ -153,11 +153,22 @@ func (w *window) unknown(now time.Time, utilization float64) (ok bool, wait, pau
 	return false, w.expect.Sub(now), 0
 }
 
-// enter notes that a call goes.
-func (w *window) enter(now time.Time) {
-	if !w.unspoken && (w.id == 0 || !now.Before(w.reset)) {
-		w.entered++
-		w.expect = now.Add(patience)
+// enter notes that a call goes and reports whether it is one of those that find
+// out.
+func (w *window) enter(now time.Time) bool {
+	if w.unspoken || w.id != 0 && now.Before(w.reset) {
+		return false
+	}
+	w.entered++
+	w.expect = now.Add(patience)
+	return true
+}
+
+// leave notes that a call has ended. Where it has found out what the window is
+// like, that begins the count anew; else another may try.
+func (w *window) leave(t *Ticket) {
+	if t.scout && t.window == w.id && w.entered > 0 {
+		w.entered--
 	}
 }
 
