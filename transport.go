@@ -275,7 +275,7 @@ func (c *call) judge() {
 	if a.resp != nil {
 		a.Classification = Classify(a.resp)
 		a.limits = wire.ParseLimits(a.resp.Header)
-		c.ticket.Clock().Observe(a.sent, a.arrived, a.limits.Date)
+		c.ticket.Observe(a.sent, a.arrived, a.limits.Date)
 		if p.PollFactors && a.Class == ClassSuccess && (c.route.Factor || c.polls > 0) && factorWaiting(a.resp) {
 			a.Class = ClassPending
 		}
@@ -293,7 +293,7 @@ func (c *call) judge() {
 	}
 	var named time.Duration
 	if a.resp != nil {
-		named = serverWait(a.Class, a.resp.Header, a.limits, c.ticket.Clock(), a.arrived)
+		named = serverWait(a.Class, a.resp.Header, a.limits, &c.ticket, a.arrived)
 	}
 	a.wait = a.tally.wait(a.rule, a.Classification, a.limits, named)
 }

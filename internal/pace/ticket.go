@@ -68,8 +68,10 @@ type Ticket struct {
 // blocks for ever, while the ticket is not in line.
 func (t *Ticket) Wake() <-chan struct{} { return t.wake }
 
-// Clock returns the clock of the ticket's host. The ticket must be in use.
-func (t *Ticket) Clock() *Clock { return &t.bucket.host.clock }
+// Observe takes note of an answer's Date, see [Clock.Observe].
+func (t *Ticket) Observe(sent, arrived time.Time, date int64) {
+	t.bucket.host.clock.Observe(sent, arrived, date)
+}
 
 // Ready returns 0 when the call may go: it then counts as in flight. Else it
 // returns how long to wait before asking again, by the best estimate of when
@@ -200,9 +202,6 @@ func (t *Ticket) Done(now time.Time, seen Seen) {
 		b.open(now)
 	}
 	b.window.leave(t)
-	if b.window.late && seen.Reset == b.window.id && !seen.Hold.IsZero() {
-		seen.Hold = later(seen.Hold, b.window.reset)
-	}
 	if seen.Hold.After(b.held) {
 		b.held = seen.Hold.Add(rand.N(gap))
 		// Who waits must judge anew whether the longer wait still fits.
@@ -222,15 +221,33 @@ func (t *Ticket) Done(now time.Time, seen Seen) {
 	t.release()
 }
 
+// Until returns how long to wait after now for the window to end whose reset an
+// answer names; false when that is not plausible. A second is added because
+// the server may cut the fraction off its reset: for a bucket that is known by
+// refusals only. Else a single scout finds out, and where it meets the old
+// window, window.late adds the second from then on.
+func (t *Ticket) Until(reset int64, now time.Time) (time.Duration, bool) {
+	b := t.bucket
+	wait, sharp, ok := b.host.clock.Until(reset, now)
+	if !ok {
+		return 0, false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.window.late || !b.window.trust && !sharp {
+		wait += time.Second
+	}
+	return wait, true
+}
+
 // localReset is when the server's clock will have passed reset, on the local
-// clock; zero when that is not plausible.
+// clock; zero when that is not plausible. No second is added here: at most one
+// scout meets the old window, and then window.late adds it.
 func (b *bucket) localReset(reset int64, now time.Time) time.Time {
 	wait, _, ok := b.host.clock.Until(reset, now)
 	if !ok {
 		return time.Time{}
 	}
-	// No second is added for a server that cuts off the fraction of its reset:
-	// at most one scout meets the old window, and then window.late adds it.
 	return now.Add(wait)
 }
 

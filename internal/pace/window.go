@@ -15,6 +15,7 @@ type window struct {
 	id    int64 // its reset on the server's clock, Unix seconds; 0: none is known
 	reset time.Time
 	late  bool          // the server opens the next one up to a second after the reset it names
+	trust bool          // it has accepted calls: a scout may go at the reset, without waiting for a second more
 	long  time.Duration // the shortest distance of two resets; 0: unknown
 
 	entered  int       // calls let into a window of which nothing is known yet
@@ -63,6 +64,7 @@ func (w *window) learn(s Seen, reset time.Time, refused bool, now time.Time) boo
 	w.left = min(w.left, s.Remaining)
 	if !refused {
 		w.ours++
+		w.trust = true
 		if s.Remaining == 0 {
 			w.bursts++
 		}
