@@ -103,8 +103,18 @@ type Pace struct {
 	// 0: none. Calls above it wait their turn, which counts like any wait for
 	// a rate limit.
 	MaxRate float64
-	// Burst is how many calls may go at once under MaxRate; 1 at least.
+	// Burst is how many calls may go at once under MaxRate, and under each of
+	// BucketRates; 1 at least where there is one.
 	Burst int
+	// BucketRates are ceilings for single buckets, in calls a second for each
+	// host, on top of MaxRate. The key is the bucket's name as [Snapshot] shows
+	// it, "GET /api/v1/users/{id}", or one of [WithBuckets]; all credentials
+	// count together. A name that no call falls into has no effect.
+	BucketRates map[string]float64
+}
+
+func (p Pace) isZero() bool {
+	return p.MaxUtilization == 0 && p.MaxInFlight == 0 && !p.Smooth && p.MaxRate == 0 && p.Burst == 0 && len(p.BucketRates) == 0
 }
 
 // Breaker shapes the circuit breakers, one for each endpoint and one for each
@@ -284,6 +294,7 @@ func (p *Policy) classRule(class Class) Rule {
 // change of theirs doesn't reach a running Transport.
 func (p Policy) clone() Policy {
 	p.Codes = maps.Clone(p.Codes)
+	p.Pace.BucketRates = maps.Clone(p.Pace.BucketRates)
 	return p
 }
 
@@ -328,6 +339,9 @@ func (p Policy) String() string {
 	}
 	if p.Pace.MaxRate > 0 {
 		fmt.Fprintf(&b, ", %g calls/s a host, %d at once", p.Pace.MaxRate, max(p.Pace.Burst, 1))
+	}
+	for _, bucket := range slices.Sorted(maps.Keys(p.Pace.BucketRates)) {
+		fmt.Fprintf(&b, ", %g calls/s of %q, %d at once", p.Pace.BucketRates[bucket], bucket, max(p.Pace.Burst, 1))
 	}
 	b.WriteString("\n")
 	if p.Breaker.Disabled {

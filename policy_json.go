@@ -130,6 +130,8 @@ type (
 		Smooth         bool    `json:"smooth"`
 		MaxRate        float64 `json:"maxRate"`
 		Burst          int     `json:"burst"`
+
+		BucketRates map[string]float64 `json:"bucketRates,omitempty"`
 	}
 	breakerDoc struct {
 		Disabled     bool     `json:"disabled"`

@@ -214,30 +214,39 @@ func (c *call) waitTurn() StopReason {
 	if c.answer.held { // it is the wait of the call's own 429, whose code may have a rule of its own
 		rule, patience = c.answer.rule, c.answer.tally
 	}
-	turn := Wait{Reason: waitReason(why)}
+	var waited [WaitConcurrency + 1]time.Duration // by reason: the line can come to wait for something else
 	stop, told := StopNone, false
-	if rule.Action == FailFast && turn.Reason == WaitRateLimit {
-		stop, c.needed = StopFailFast, wait
-	}
 	for now := began; wait > 0 && stop == StopNone; {
+		reason := waitReason(why)
+		if rule.Action == FailFast && reason == WaitRateLimit {
+			stop, c.needed = StopFailFast, wait
+			break
+		}
 		if stop = c.fits(wait, rule, patience, now); stop != StopNone {
 			c.needed = wait
 			break
 		}
 		if !told { // the wait can grow while it lasts
-			told = c.waiting(Wait{turn.Reason, turn.Duration + wait})
+			told = c.waiting(Wait{reason, now.Sub(began) + wait})
 		}
-		if !pauseFor(c.ctx, wait, c.ticket.Wake()) {
+		nap := c.ticket.Nap(wait)
+		if rule.MaxElapsed > 0 {
+			nap = min(nap, max(wait, rule.MaxElapsed-now.Sub(patience.since)))
+		}
+		if !pauseFor(c.ctx, nap, c.ticket.Wake()) {
 			stop = StopCanceled
 			c.needed = max(wait-time.Since(now), 0)
 		}
+		before := now
 		now = time.Now()
-		turn.Duration = now.Sub(began)
+		waited[reason] += now.Sub(before)
 		if stop == StopNone {
-			wait, _ = c.ticket.Ready(now)
+			wait, why = c.ticket.Ready(now)
 		}
 	}
-	c.waitedFor(turn)
+	for reason, d := range waited {
+		c.waitedFor(Wait{WaitReason(reason), d})
+	}
 	return stop
 }
 

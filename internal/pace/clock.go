@@ -55,8 +55,9 @@ func (c *Clock) Observe(sent, arrived time.Time, date int64) {
 }
 
 // Until returns how long after now the server's clock will have passed reset
-// for certain. It is false when that is not plausible: in the past or too far
-// ahead. isSharp tells that the server's clock is known well.
+// for certain; less than 0 when it has. It is false when reset is not
+// plausible: too far ahead or, where nothing but the local clock speaks, in the
+// past. isSharp tells that the server's clock is known well.
 func (c *Clock) Until(reset int64, now time.Time) (wait time.Duration, isSharp, ok bool) {
 	if reset <= 0 || reset > math.MaxInt32*16 {
 		return 0, false, false
@@ -64,12 +65,12 @@ func (c *Clock) Until(reset int64, now time.Time) (wait time.Duration, isSharp, 
 	c.mu.Lock()
 	lo, hi, known := c.lo, c.hi, !c.at.IsZero()
 	c.mu.Unlock()
-	bound := farthest
+	from, to := -farthest, farthest
 	if !known {
-		lo, bound = 0, farthestByOwnTime
+		lo, from, to = 0, 0, farthestByOwnTime
 	}
 	wait = time.Unix(reset, 0).Sub(now.Add(lo))
-	if wait < 0 || wait > bound {
+	if wait < from || wait > to {
 		return 0, false, false
 	}
 	return wait, known && hi-lo <= sharp, true

@@ -44,7 +44,8 @@ type line struct {
 // a ticket knows how many stand before it.
 type lane struct {
 	first   int       // the place of tickets[0], less one
-	tickets []*Ticket // nil where somebody left
+	tickets []*Ticket // nil where somebody left; never at the front
+	live    int       // how many of them are not nil
 }
 
 func (l *line) len() int { return l.count }
@@ -58,6 +59,7 @@ func (l *line) push(t *Ticket) {
 	q.tickets = append(q.tickets, t)
 	t.place = q.first + len(q.tickets)
 	t.wake = make(chan struct{}, 1)
+	q.live++
 	l.count++
 }
 
@@ -76,23 +78,24 @@ func (l *line) remove(t *Ticket) bool {
 		q.tickets = nil // let go of the array that the slice has walked along
 	}
 	t.place, t.wake = 0, nil
+	q.live--
 	l.count--
 	return true
 }
 
-// ahead returns how many go before t, at most: the places of those who left
-// are counted until the front of the lane has passed them. It is 0 exactly
-// when t is the first, or would be.
+// ahead returns how many go before t: of one that has just come exactly, of
+// another at most, for the places of those who left its lane are counted until
+// the front has passed them. It is 0 exactly when t is the first, or would be.
 func (l *line) ahead(t *Ticket) int {
 	n := 0
 	for i := range int(t.lane) {
-		n += len(l.lanes[i].tickets)
+		n += l.lanes[i].live
 	}
 	q := &l.lanes[t.lane]
 	if t.place == 0 {
-		return n + len(q.tickets)
+		return n + q.live
 	}
-	return n + t.place - q.first - 1
+	return n + min(t.place-q.first, q.live) - 1
 }
 
 // wakeFirst tells the first of the line to ask again, if there is one.

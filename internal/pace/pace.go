@@ -13,15 +13,14 @@
 package pace
 
 import (
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
 // Key names a bucket. Two credentials have a share of a limit each, so they
-// are told apart, by a hash.
+// are told apart, by a hash. Calls of the bucket "" are not known to be limited.
 type Key struct {
 	Host       string
 	Credential uint64
@@ -34,7 +33,14 @@ type Config struct {
 	MaxInFlight    int     // calls in flight for each host at most; 0: no cap
 	Smooth         bool    // spread calls evenly over each window
 	MaxRate        float64 // calls a second for each host; 0: no ceiling
-	Burst          int     // calls that may go at once under MaxRate
+	Burst          int     // calls that may go at once under a ceiling
+
+	BucketRates map[string]float64 // calls a second by bucket, for each host; never changed
+}
+
+func (c *Config) equal(o *Config) bool {
+	return c.MaxUtilization == o.MaxUtilization && c.MaxInFlight == o.MaxInFlight && c.Smooth == o.Smooth &&
+		c.MaxRate == o.MaxRate && c.Burst == o.Burst && maps.Equal(c.BucketRates, o.BucketRates)
 }
 
 // Governor holds what is known of every bucket. It is safe for concurrent use.
@@ -58,27 +64,15 @@ func New(cfg Config) *Governor {
 func (g *Governor) Configure(cfg Config) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if cfg == *g.cfg.Load() {
+	if cfg.equal(g.cfg.Load()) {
 		return
 	}
 	g.cfg.Store(&cfg)
-	for _, h := range g.hosts {
-		h.mu.Lock()
-		h.ceiling = cfg.limiter()
-		h.mu.Unlock()
-	}
 	for _, b := range g.buckets {
 		b.mu.Lock()
 		b.line.wakeAll()
 		b.mu.Unlock()
 	}
-}
-
-func (c Config) limiter() *rate.Limiter {
-	if c.MaxRate <= 0 {
-		return nil
-	}
-	return rate.NewLimiter(rate.Limit(c.MaxRate), max(c.Burst, 1))
 }
 
 func (c *Config) utilization() float64 {
@@ -114,10 +108,10 @@ func (g *Governor) bucket(k Key, now time.Time) *bucket {
 		}
 		h := g.hosts[k.Host]
 		if h == nil {
-			h = &host{ceiling: g.cfg.Load().limiter()}
+			h = new(host)
 			g.hosts[k.Host] = h
 		}
-		b = &bucket{cfg: &g.cfg, key: k, host: h, window: window{limit: -1, left: -1}, used: now}
+		b = &bucket{cfg: &g.cfg, key: k, host: h, window: window{limit: -1, left: -1, unspoken: k.Bucket == ""}, used: now}
 		g.buckets[k] = b
 	}
 	b.refs.Add(1)

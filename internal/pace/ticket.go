@@ -36,6 +36,7 @@ type bucket struct {
 	held     time.Time // nobody goes before
 	next     time.Time // the next call doesn't go before
 	line     line
+	why      Reason // what the first of the line waits for
 	inFlight int
 	used     time.Time // when a call last came
 	smooth   *rate.Limiter
@@ -56,7 +57,8 @@ const (
 type Ticket struct {
 	bucket *bucket
 	lane   uint8
-	place  int // position in its lane, counted from 1; 0: not in line
+	place  int  // position in its lane, counted from 1; 0: not in line
+	behind bool // others go first, as far as it knows
 	flying bool
 	scout  bool  // it counts in window.entered
 	window int64 // the window in which it went
@@ -74,20 +76,43 @@ func (t *Ticket) Observe(sent, arrived time.Time, date int64) {
 }
 
 // Ready returns 0 when the call may go: it then counts as in flight. Else it
-// returns how long to wait before asking again, by the best estimate of when
-// the call's turn comes, and what for. A value on [Ticket.Wake] is a reason to
-// ask earlier.
+// returns how long the wait is, by an estimate of when the call's turn comes
+// that errs on the short side, and what it, or the line before it, waits for.
+// Ask again after [Ticket.Nap] of it, or at once on a value of [Ticket.Wake].
 func (t *Ticket) Ready(now time.Time) (time.Duration, Reason) {
 	b := t.bucket
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.used = now
-	if ahead := b.line.ahead(t); ahead > 0 {
-		b.line.push(t)
-		return b.estimate(now, ahead), Turn
-	}
 	cfg := b.cfg.Load()
-	if wait, why := b.gate(t, now, cfg); wait > 0 {
+	b.mu.Lock()
+	wait, why := b.ready(t, now, cfg)
+	b.mu.Unlock()
+	// It may have been told of a slot that it did not take, or not the only one.
+	b.host.passOn(cfg.MaxInFlight)
+	return wait, why
+}
+
+// Nap returns how long to sleep at most before asking again, when Ready has
+// returned wait. Those behind others are woken when they come to be the first,
+// and ask on their own only to see whether a longer wait still fits.
+func (t *Ticket) Nap(wait time.Duration) time.Duration {
+	if t.behind {
+		return max(wait, patience)
+	}
+	return wait
+}
+
+func (b *bucket) ready(t *Ticket, now time.Time, cfg *Config) (time.Duration, Reason) {
+	b.used = now
+	ahead := b.line.ahead(t)
+	if t.behind = ahead > 0; t.behind {
+		b.line.push(t)
+		if b.why == NoReason {
+			return b.estimate(now, ahead, cfg), Turn
+		}
+		return b.estimate(now, ahead, cfg), b.why
+	}
+	wait, why := b.gate(t, now, cfg)
+	b.why = why
+	if wait > 0 {
 		b.line.push(t)
 		return wait, why
 	}
@@ -121,14 +146,16 @@ func (b *bucket) gate(t *Ticket, now time.Time, cfg *Config) (time.Duration, Rea
 	if !ok {
 		return max(wait, time.Millisecond), Exhausted
 	}
-	if cfg.Smooth {
-		if wait := b.smoothly(now, cfg); wait > 0 {
-			return wait, Exhausted
-		}
+	even := b.evenly(now, cfg)
+	if wait := untilTokens(even, now, 1); wait > 0 {
+		return wait, Exhausted
 	}
-	level, wait, why := b.host.take(now, b, cfg.MaxInFlight)
+	level, wait, why := b.host.take(now, b, cfg)
 	if wait > 0 {
 		return wait, why
+	}
+	if even != nil {
+		even.AllowN(now, 1)
 	}
 	t.level = level
 	if pause > 0 {
@@ -143,11 +170,12 @@ func (b *bucket) open(now time.Time) {
 	b.stepUntil = now.Add(2 * spread)
 }
 
-// smoothly spreads what is left of a window over what is left of its time.
-func (b *bucket) smoothly(now time.Time, cfg *Config) time.Duration {
+// evenly returns what spreads the places that are left of a window over the
+// time that is left of it; nil where nothing does.
+func (b *bucket) evenly(now time.Time, cfg *Config) *rate.Limiter {
 	w := &b.window
-	if w.unspoken || w.id == 0 || !now.Before(w.reset) {
-		return 0
+	if !cfg.Smooth || w.unspoken || w.id == 0 || !now.Before(w.reset) {
+		return nil
 	}
 	free := max(w.left-b.inFlight-reserve(w.limit, cfg.utilization()), 1)
 	each := rate.Limit(float64(free) / w.reset.Sub(now).Seconds())
@@ -155,33 +183,40 @@ func (b *bucket) smoothly(now time.Time, cfg *Config) time.Duration {
 		b.smooth = rate.NewLimiter(each, 1)
 	}
 	b.smooth.SetLimitAt(now, each)
-	if b.smooth.AllowN(now, 1) {
-		return 0
-	}
-	return shortOf(b.smooth, now)
+	return b.smooth
 }
 
-// shortOf returns how long a limiter needs to gather the token that it lacks.
-func shortOf(l *rate.Limiter, now time.Time) time.Duration {
-	return time.Duration((1-l.TokensAt(now))/float64(l.Limit())*float64(time.Second)) + 1
+// untilTokens returns how long a limiter needs until it has n tokens, if nobody
+// takes any meanwhile and its burst is no bound.
+func untilTokens(l *rate.Limiter, now time.Time, n int) time.Duration {
+	if l == nil {
+		return 0
+	}
+	missing := float64(n) - l.TokensAt(now)
+	if missing <= 1e-9 { // that is rounding
+		return 0
+	}
+	seconds := missing / float64(l.Limit())
+	return time.Duration(min(seconds, longest.Seconds())*float64(time.Second)) + 1
 }
+
+// longest is a wait that no call has the time for, and far from overflow.
+const longest = 1000 * time.Hour
 
 // estimate says when the turn of a call comes that has others before it. It
 // errs on the short side: a call must not be refused that could have gone.
-func (b *bucket) estimate(now time.Time, ahead int) time.Duration {
+func (b *bucket) estimate(now time.Time, ahead int, cfg *Config) time.Duration {
 	wait := max(b.held.Sub(now), 0)
 	w := &b.window
+	kept := reserve(w.limit, cfg.utilization())
 	if now.Before(w.reset) && !w.unspoken && w.bursts <= 1 {
-		capacity := w.limit - reserve(w.limit, b.cfg.Load().utilization())
-		free := max(w.left-reserve(w.limit, b.cfg.Load().utilization()), 0)
-		if beyond := ahead - free; beyond >= 0 && capacity > 0 {
-			wait = max(wait, w.reset.Sub(now)+w.long*time.Duration(beyond/capacity))
+		if beyond := ahead - max(w.left-kept, 0); beyond >= 0 {
+			windows := min(time.Duration(beyond/(w.limit-kept)), longest/max(w.length(), 1))
+			wait = max(wait, w.reset.Sub(now)+w.length()*windows)
 		}
 	}
-	if each := b.host.interval(); each > 0 {
-		wait = max(wait, time.Duration(ahead)*each)
-	}
-	return wait + max(time.Duration(ahead)*b.step, gap)
+	wait = max(wait, b.host.turn(now, b, ahead+1, cfg))
+	return wait + max(min(time.Duration(ahead)*b.step, b.stepUntil.Sub(now)), gap)
 }
 
 // Done ends a call that was sent, with what its answer said. It does nothing
@@ -196,7 +231,7 @@ func (t *Ticket) Done(now time.Time, seen Seen) {
 	b.used = now
 	known := b.window.id
 	if seen.Answered && !seen.Slots {
-		b.window.learn(seen, b.localReset(seen.Reset, now), seen.Refused, now)
+		b.window.learn(seen, b.localReset(seen.Reset, now), t, now)
 	}
 	if b.window.id != known {
 		b.open(now)
@@ -217,15 +252,17 @@ func (t *Ticket) Done(now time.Time, seen Seen) {
 	case seen.Answered:
 		verdict = slotUsed
 	}
-	b.host.wake(b.host.putBack(now, t.level, verdict))
+	b.host.putBack(now, t.level, verdict)
+	b.host.passOn(b.cfg.Load().MaxInFlight)
 	t.release()
 }
 
-// Until returns how long to wait after now for the window to end whose reset an
-// answer names; false when that is not plausible. A second is added because
-// the server may cut the fraction off its reset: for a bucket that is known by
-// refusals only. Else a single scout finds out, and where it meets the old
-// window, window.late adds the second from then on.
+// Until returns how long to wait after now for the window to end whose reset a
+// refusal names; false when that is not plausible. A second is added because
+// the server may cut the fraction off its reset: where it is known to, where
+// it just did, and for a bucket that is known by refusals only. Else a single
+// scout finds out, and where it meets the old window, window.late adds the
+// second from then on.
 func (t *Ticket) Until(reset int64, now time.Time) (time.Duration, bool) {
 	b := t.bucket
 	wait, sharp, ok := b.host.clock.Until(reset, now)
@@ -234,15 +271,15 @@ func (t *Ticket) Until(reset int64, now time.Time) (time.Duration, bool) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.window.late || !b.window.trust && !sharp {
+	if wait <= 0 || b.window.late || !b.window.trust && !sharp {
 		wait += time.Second
 	}
-	return wait, true
+	return wait, wait > 0
 }
 
-// localReset is when the server's clock will have passed reset, on the local
-// clock; zero when that is not plausible. No second is added here: at most one
-// scout meets the old window, and then window.late adds it.
+// localReset is when the server's clock will have passed reset, or has, on the
+// local clock; zero when that is not plausible. No second is added here: at
+// most one scout meets the old window, and then window.late adds it.
 func (b *bucket) localReset(reset int64, now time.Time) time.Time {
 	wait, _, ok := b.host.clock.Until(reset, now)
 	if !ok {
@@ -268,8 +305,9 @@ func (t *Ticket) Leave(now time.Time) {
 	b.line.wakeFirst()
 	b.mu.Unlock()
 	if flying {
-		b.host.wake(b.host.putBack(now, t.level, slotUnused))
+		b.host.putBack(now, t.level, slotUnused)
 	}
+	b.host.passOn(b.cfg.Load().MaxInFlight)
 	t.release()
 }
 

@@ -14,9 +14,13 @@ type window struct {
 	left  int   // the least Remaining seen in this window
 	id    int64 // its reset on the server's clock, Unix seconds; 0: none is known
 	reset time.Time
-	late  bool          // the server opens the next one up to a second after the reset it names
-	trust bool          // it has accepted calls: a scout may go at the reset, without waiting for a second more
-	long  time.Duration // the shortest distance of two resets; 0: unknown
+	late  bool // the server opens the next one up to a second after the reset it names
+	trust bool // it has accepted calls: a scout may go at the reset, without waiting for a second more
+	stray int  // answers in a row that a call of this window cannot have got
+
+	// A window is at least as long as the longest time to a reset that was seen,
+	// and at most as long as the shortest distance of two resets; 0: unknown.
+	atLeast, atMost time.Duration
 
 	entered  int       // calls let into a window of which nothing is known yet
 	expect   time.Time // when their answers are waited for no longer
@@ -35,34 +39,50 @@ const (
 	patience = time.Second
 	// sameWindow: resets of one window that differ by rounding only.
 	sameWindow = 1
+	// astray is how many answers in a row prove that the window which is
+	// thought to be open is not.
+	astray = 5
+	// most bounds a limit: what is beyond needs no counting.
+	most = 1 << 30
 )
 
-// learn takes an answer's limits. It is false when the answer speaks of an
-// older window than the one known, and so says nothing. refused is true of a
-// 429.
-func (w *window) learn(s Seen, reset time.Time, refused bool, now time.Time) bool {
-	if s.Limit < 0 || s.Remaining < 0 || s.Reset <= 0 || reset.IsZero() {
-		if w.id == 0 && !refused {
+// learn takes the limits of t's answer. reset is when its window ends on the
+// local clock, which may be past; zero when that is not plausible. An answer
+// that speaks of an older window than the one known says nothing.
+func (w *window) learn(s Seen, reset time.Time, t *Ticket, now time.Time) {
+	if s.Limit <= 0 || s.Remaining < 0 || s.Reset <= 0 || reset.IsZero() {
+		if w.id == 0 && !s.Refused {
 			w.unspoken = true
 		}
-		return true
+		return
 	}
+	s.Limit, s.Remaining = min(s.Limit, most), min(s.Remaining, most)
 	w.unspoken = false
 	switch {
 	case w.id == 0 || s.Reset > w.id+sameWindow:
 		w.turn(s, reset)
 	case s.Reset < w.id-sameWindow:
-		return false
-	case refused && w.entered > 0 && !w.late:
+		if t.window == w.id && !t.scout {
+			// It went when that window was known, and was told of an older one.
+			w.stray++
+		}
+		if w.stray < astray {
+			return
+		}
+		w.atLeast, w.atMost = 0, 0
+		w.turn(s, reset)
+	case s.Refused && t.scout && t.window == w.id && !w.late:
 		// A scout that went at the reset met the old window: the server ends
 		// it within the second that it names, not at its start.
 		w.late = true
+		w.reset = w.reset.Add(time.Second)
 	}
+	w.stray = 0
 	if used := min(w.left, s.Limit) - s.Remaining; used > 0 {
 		w.used += float64(used)
 	}
 	w.left = min(w.left, s.Remaining)
-	if !refused {
+	if !s.Refused {
 		w.ours++
 		w.trust = true
 		if s.Remaining == 0 {
@@ -75,20 +95,25 @@ func (w *window) learn(s Seen, reset time.Time, refused bool, now time.Time) boo
 		if w.late {
 			w.reset = reset.Add(time.Second)
 		}
+		w.atLeast = max(w.atLeast, reset.Sub(now))
 	}
-	return true
 }
 
 // turn begins a new window.
 func (w *window) turn(s Seen, reset time.Time) {
-	if w.id != 0 {
-		distance := time.Duration(s.Reset-w.id) * time.Second
-		if w.long == 0 || distance < w.long {
-			w.long = distance
-		}
+	if distance := time.Duration(s.Reset-w.id) * time.Second; w.id != 0 && distance > 0 && (w.atMost == 0 || distance < w.atMost) {
+		w.atMost = distance
 	}
 	w.id, w.reset, w.left, w.limit = s.Reset, reset, s.Limit, s.Limit
-	w.used, w.ours, w.bursts, w.entered = w.used/2, w.ours/2, 0, 0
+	w.used, w.ours, w.bursts, w.entered, w.stray = w.used/2, w.ours/2, 0, 0, 0
+}
+
+// length returns how long a window is, or somewhat less.
+func (w *window) length() time.Duration {
+	if w.atMost > 0 {
+		return min(w.atLeast, w.atMost)
+	}
+	return w.atLeast
 }
 
 // share estimates how much of the bucket's use is this process's own.
@@ -111,10 +136,11 @@ func (w *window) room(now time.Time, inFlight int, utilization float64) (ok bool
 	if w.id == 0 || !now.Before(w.reset) {
 		return w.unknown(now, utilization)
 	}
-	if w.bursts > 1 {
+	kept := reserve(w.limit, utilization)
+	if w.bursts > 1 && kept == 0 {
 		return true, 0, 0 // the bucket accepts more than it says
 	}
-	free := w.left - reserve(w.limit, utilization)
+	free := w.left - kept
 	if free <= 0 {
 		return false, w.reset.Sub(now), 0
 	}
