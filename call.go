@@ -223,8 +223,11 @@ func (c *call) cleanUp() {
 	if c.attempt != nil {
 		c.abandonAttempt()
 	}
-	if c.target == nil {
-		return // it never got past its check
+	if c.target == nil { // it never got past its check
+		if c.req.Body != nil {
+			c.req.Body.Close()
+		}
+		return
 	}
 	c.release()
 	closeResponse(c.answer.resp)

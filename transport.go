@@ -27,6 +27,7 @@ import (
 type Transport struct {
 	base         http.RoundTripper
 	prepareRetry func(*http.Request) error
+	buckets      func(*http.Request) string // nil: only the built-in ones
 	telemetry    *telemetry
 	governor     *pace.Governor
 	seed         maphash.Seed // keys the hash by which credentials are told apart
@@ -56,7 +57,7 @@ func NewTransport(base http.RoundTripper, opts ...Option) (*Transport, error) {
 		return nil, fmt.Errorf("oktaretry: metrics: %w", err)
 	}
 	t := &Transport{
-		base: base, prepareRetry: cfg.prepareRetry, telemetry: tel,
+		base: base, prepareRetry: cfg.prepareRetry, buckets: cfg.buckets, telemetry: tel,
 		governor: pace.New(pace.Config(cfg.policy.Pace)), seed: maphash.MakeSeed(),
 	}
 	t.settings.Store(&settings{cfg.policy, newEndpoints(cfg.policy.Breaker, cfg.policy.Budget)})
@@ -172,10 +173,33 @@ func (c *call) aim(method string, target *url.URL) {
 	if target.RawPath != "" {
 		path = target.RawPath
 	}
-	c.method, c.target = method, target
-	c.route = route.Match(method, path)
+	r := route.Match(method, path)
+	if name := c.ownBucket(method, target); name != "" {
+		r.Bucket = name
+	}
+	c.method, c.target, c.route = method, target, r
 	c.endpoint = c.settings.endpoints.find(endpointKey{strings.ToLower(target.Host), method, c.route.Template}, time.Now())
 }
+
+// ownBucket returns what the user calls the bucket of a method and URL; "" when
+// the user has no name for it.
+func (c *call) ownBucket(method string, target *url.URL) string {
+	if c.t.buckets == nil {
+		return ""
+	}
+	req := new(http.Request)
+	*req = *c.req
+	req.Method, req.URL, req.Body, req.GetBody = method, target, nil, nil
+	name := c.t.buckets(req)
+	if len(name) > longestBucket {
+		name = name[:longestBucket]
+	}
+	// A part of a string keeps all of it, and so would an invalid one's repair.
+	return strings.Clone(strings.ToValidUTF8(name, ""))
+}
+
+// longestBucket bounds a bucket's name, as it bounds what many of them take.
+const longestBucket = 128
 
 // admit waits for the call's turn: first what its own last answer asked for,
 // then its place in the bucket, then the circuits. Waiting comes before the
