@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/oktaretry/oktaretry/internal/wire"
 )
 
 // attempt is one request on its way.
@@ -49,7 +51,7 @@ func (c *call) send() StopReason {
 		c.endpoint.host.budget.deposit(a.record.Start)
 	}
 	closeResponse(c.answer.resp) // a better one is on its way
-	c.answer = answer{}
+	c.answer = answer{sent: a.record.Start, limits: wire.Limits{Limit: -1, Remaining: -1}}
 
 	var ctx context.Context
 	ctx, a.span = c.startAttempt()

@@ -72,10 +72,10 @@ func next(b *backoff.ExponentialBackOff) time.Duration { return max(b.NextBackOf
 // serverWait returns how long an answer asks to wait, by Retry-After and, for
 // rate limits, by X-Rate-Limit-Reset: the longer of the two. It is 0 when
 // neither says something plausible.
-func serverWait(class Class, h http.Header, l wire.Limits, clock *pace.Clock, arrived time.Time) time.Duration {
+func serverWait(class Class, h http.Header, l wire.Limits, ticket *pace.Ticket, arrived time.Time) time.Duration {
 	wait, _ := wire.RetryAfter(h, l.Date, arrived)
 	if class == ClassRateLimited && !l.Concurrency() {
-		if untilReset, ok := clock.Until(l.Reset, l.Date, arrived); ok {
+		if untilReset, ok := ticket.Until(l.Reset, arrived); ok {
 			wait = max(wait, untilReset)
 		}
 	}

@@ -62,6 +62,7 @@ type answer struct {
 	resp     *http.Response
 	err      error
 	canceled bool // the caller's context ended it
+	sent     time.Time
 	arrived  time.Time
 	limits   wire.Limits
 	rule     Rule
@@ -173,7 +174,7 @@ func (c *call) keepsRateLimited() bool {
 
 // release gives back what the call holds. It does no harm twice.
 func (c *call) release() {
-	c.ticket.Leave()
+	c.ticket.Leave(time.Now())
 	c.reportCircuits(TripsNothing, neutral)
 	if c.withdrawn {
 		c.withdrawn = false
@@ -222,8 +223,11 @@ func (c *call) cleanUp() {
 	if c.attempt != nil {
 		c.abandonAttempt()
 	}
-	if c.target == nil {
-		return // it never got past its check
+	if c.target == nil { // it never got past its check
+		if c.req.Body != nil {
+			c.req.Body.Close()
+		}
+		return
 	}
 	c.release()
 	closeResponse(c.answer.resp)

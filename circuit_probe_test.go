@@ -69,6 +69,8 @@ func TestCallWaitsOutACircuitThatOpensForLessThanItsBackoff(t *testing.T) {
 func TestRefusalByOneCircuitGivesTheOthersSlotBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := newScript(t, touchy)
+		base.answers = func(*http.Request) step { return then(ok()) }
+		once(t, rt, usersURL) // so that the bucket is known to have no limit
 		// The endpoint's circuit opens three seconds after the host's, by calls
 		// that were on their way before that.
 		base.answers = func(*http.Request) step { return slowly(2900*time.Millisecond, code(500, "E0000009")) }

@@ -133,7 +133,10 @@ func (c *call) prepareNext() {
 		c.resends++
 		if !a.held { // else the bucket's line makes it wait
 			c.pause = Wait{WaitBackoff, a.wait}
-			if a.Class == ClassRateLimited {
+			switch {
+			case a.Class == ClassRateLimited && a.limits.Concurrency():
+				c.pause.Reason = WaitConcurrency
+			case a.Class == ClassRateLimited:
 				c.pause.Reason = WaitRateLimit
 			}
 		}

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/oktaretry/oktaretry/internal/pace"
 )
 
 // endpointKey is a host, method and path template.
@@ -25,7 +23,6 @@ type endpoint struct {
 type host struct {
 	circuit *circuit // nil when circuits are off
 	budget  *budget  // nil when the budget is off
-	clock   pace.Clock
 }
 
 // endpoints is the register of both, for one setting of breaker and budget. A

@@ -30,6 +30,7 @@ func (f optionFunc) apply(c *config) error { return f(c) }
 type config struct {
 	policy       Policy
 	prepareRetry func(*http.Request) error
+	buckets      func(*http.Request) string
 	tracers      trace.TracerProvider
 	meters       metric.MeterProvider
 	propagators  propagation.TextMapPropagator
@@ -103,6 +104,29 @@ func WithPrepareRetry(hook func(*http.Request) error) Option {
 	return optionFunc(func(c *config) error {
 		c.prepareRetry = hook
 		return notNil("WithPrepareRetry", hook == nil)
+	})
+}
+
+// WithBuckets sets a function that names the rate-limit bucket of a request, for
+// orgs whose buckets are not the documented ones, for custom domains and
+// proxies with limits of their own. Calls of one host, credential and bucket
+// share what is learned of a limit and wait in one line, so name two requests
+// alike only if Okta counts them together. For "" the built-in bucket counts.
+// Of a name the first 128 bytes do.
+//
+// The function is called once for each call, and again when the call turns to
+// polling another URL, on a request that it must neither change nor keep and
+// whose Body it must not read: that is nil. It must be fast and safe for
+// concurrent use.
+//
+// The name shows up in [Outcome], [RateLimitError], [Snapshot], spans and log
+// lines, as it is: build it from what is no personal data, never from an id, a
+// login or a query. However many names there are, only the some ten thousand
+// that were used last are remembered.
+func WithBuckets(name func(*http.Request) string) Option {
+	return optionFunc(func(c *config) error {
+		c.buckets = name
+		return notNil("WithBuckets", name == nil)
 	})
 }
 

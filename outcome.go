@@ -50,14 +50,15 @@ func (s StopReason) String() string {
 type WaitReason uint8
 
 const (
-	WaitNone      WaitReason = iota
-	WaitRateLimit            // Okta's rate limit: this call's own 429, or one that another call of the bucket met
-	WaitCeiling              // the user's Pace.MaxRate
-	WaitBackoff              // before sending again after an error
-	WaitPoll                 // before asking again for a pending answer
+	WaitNone        WaitReason = iota
+	WaitRateLimit              // Okta's rate limit: this call's own 429, or one that another call of the bucket met
+	WaitCeiling                // the user's Pace.MaxRate
+	WaitConcurrency            // too many calls to the host are in flight
+	WaitBackoff                // before sending again after an error
+	WaitPoll                   // before asking again for a pending answer
 )
 
-var waitNames = [...]string{"none", "rate-limit", "ceiling", "backoff", "poll"}
+var waitNames = [...]string{"none", "rate-limit", "ceiling", "concurrency", "backoff", "poll"}
 
 // String returns the reason's name, as telemetry shows it.
 func (w WaitReason) String() string {

@@ -4,6 +4,7 @@
 package oktaretry
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"regexp"
@@ -87,12 +88,33 @@ type Rule struct {
 
 // Pace bounds how fast calls go out.
 type Pace struct {
+	// MaxUtilization is the share of each window to use at most: 0.7 leaves
+	// 30 % to others, such as the org's own logins, also while they use it.
+	// What counts is what Okta's headers say is left. 0 to 1; 0 means 1.
+	MaxUtilization float64
+	// MaxInFlight is how many calls may be in flight for each host. 0: no cap
+	// but what Okta's concurrency limit (35 in flight for free orgs, 75 for
+	// others, by Okta's rate limit documents) is found to allow.
+	MaxInFlight int
+	// Smooth spreads calls evenly over each window rather than as fast as the
+	// window allows.
+	Smooth bool
 	// MaxRate is a ceiling in calls a second for each host, resends included.
 	// 0: none. Calls above it wait their turn, which counts like any wait for
 	// a rate limit.
 	MaxRate float64
-	// Burst is how many calls may go at once under MaxRate; 1 at least.
+	// Burst is how many calls may go at once under MaxRate, and under each of
+	// BucketRates; 1 at least where there is one.
 	Burst int
+	// BucketRates are ceilings for single buckets, in calls a second for each
+	// host, on top of MaxRate. The key is the bucket's name as [Snapshot] shows
+	// it, "GET /api/v1/users/{id}", or one of [WithBuckets]; all credentials
+	// count together. A name that no call falls into has no effect.
+	BucketRates map[string]float64
+}
+
+func (p Pace) isZero() bool {
+	return p.MaxUtilization == 0 && p.MaxInFlight == 0 && !p.Smooth && p.MaxRate == 0 && p.Burst == 0 && len(p.BucketRates) == 0
 }
 
 // Breaker shapes the circuit breakers, one for each endpoint and one for each
@@ -196,7 +218,7 @@ func DefaultPolicy() Policy {
 			InitialWait: 500 * time.Millisecond, MaxWait: 8 * time.Second, Multiplier: 2, Jitter: 0.5,
 			Trips: TripsHost,
 		},
-		Pace: Pace{Burst: 1},
+		Pace: Pace{MaxUtilization: 1, Burst: 1},
 		Breaker: Breaker{
 			Window: 30 * time.Second, MinCalls: 20, FailureRatio: 0.5,
 			OpenFor: 5 * time.Second, Probes: 1, ProbeTimeout: 10 * time.Second,
@@ -272,6 +294,7 @@ func (p *Policy) classRule(class Class) Rule {
 // change of theirs doesn't reach a running Transport.
 func (p Policy) clone() Policy {
 	p.Codes = maps.Clone(p.Codes)
+	p.Pace.BucketRates = maps.Clone(p.Pace.BucketRates)
 	return p
 }
 
@@ -307,9 +330,20 @@ func (p Policy) String() string {
 	b.WriteString(table)
 	fmt.Fprintf(&b, "attempt timeout %s, poll factors %t, a final 429 comes back as %s, captures up to %d bytes of a body\n",
 		orNone(p.AttemptTimeout), p.PollFactors, map[bool]string{true: "a response", false: "an error"}[p.ReturnRateLimited], p.MaxCapture)
-	if p.Pace.MaxRate > 0 {
-		fmt.Fprintf(&b, "pace: at most %g calls/s a host, %d at once\n", p.Pace.MaxRate, max(p.Pace.Burst, 1))
+	fmt.Fprintf(&b, "pace: up to %g%% of each window", 100*cmp.Or(p.Pace.MaxUtilization, 1))
+	if p.Pace.Smooth {
+		b.WriteString(", spread evenly")
 	}
+	if p.Pace.MaxInFlight > 0 {
+		fmt.Fprintf(&b, ", %d in flight a host", p.Pace.MaxInFlight)
+	}
+	if p.Pace.MaxRate > 0 {
+		fmt.Fprintf(&b, ", %g calls/s a host, %d at once", p.Pace.MaxRate, max(p.Pace.Burst, 1))
+	}
+	for _, bucket := range slices.Sorted(maps.Keys(p.Pace.BucketRates)) {
+		fmt.Fprintf(&b, ", %g calls/s of %q, %d at once", p.Pace.BucketRates[bucket], bucket, max(p.Pace.Burst, 1))
+	}
+	b.WriteString("\n")
 	if p.Breaker.Disabled {
 		b.WriteString("circuits: off\n")
 	} else {

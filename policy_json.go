@@ -125,8 +125,13 @@ type (
 		Trips       Scope    `json:"trips"`
 	}
 	paceDocument struct {
-		MaxRate float64 `json:"maxRate"`
-		Burst   int     `json:"burst"`
+		MaxUtilization float64 `json:"maxUtilization"`
+		MaxInFlight    int     `json:"maxInFlight"`
+		Smooth         bool    `json:"smooth"`
+		MaxRate        float64 `json:"maxRate"`
+		Burst          int     `json:"burst"`
+
+		BucketRates map[string]float64 `json:"bucketRates,omitempty"`
 	}
 	breakerDoc struct {
 		Disabled     bool     `json:"disabled"`

@@ -57,7 +57,10 @@ func randomPolicy(r *rand.Rand) oktaretry.Policy {
 	p := oktaretry.Policy{
 		RateLimited: rule(oktaretry.Backoff), ServerError: rule(oktaretry.Backoff), ClientError: rule(oktaretry.Backoff),
 		Network: rule(oktaretry.Backoff), Pending: rule(oktaretry.Poll),
-		Pace: oktaretry.Pace{MaxRate: 1000 * r.Float64(), Burst: 1 + r.IntN(100)},
+		Pace: oktaretry.Pace{
+			MaxUtilization: r.Float64(), MaxInFlight: r.IntN(100), Smooth: r.IntN(2) == 0,
+			MaxRate: 1000 * r.Float64(), Burst: 1 + r.IntN(100),
+		},
 		Breaker: oktaretry.Breaker{
 			Disabled: r.IntN(2) == 0, Window: wait(), MinCalls: 1 + r.IntN(100), FailureRatio: 1 - r.Float64(),
 			OpenFor: wait(), Probes: 1 + r.IntN(5), ProbeTimeout: wait(),
@@ -66,6 +69,9 @@ func randomPolicy(r *rand.Rand) oktaretry.Policy {
 			Disabled: r.IntN(2) == 0, Ratio: r.Float64(), Reserve: 10 * r.Float64(), TTL: time.Duration(1+r.IntN(60)) * time.Second,
 		},
 		AttemptTimeout: wait(), PollFactors: r.IntN(2) == 0, ReturnRateLimited: r.IntN(2) == 0, MaxCapture: r.Int64(),
+	}
+	if r.IntN(2) == 0 {
+		p.Pace.BucketRates = map[string]float64{"GET /api/v1/users/{id}": 1000 - 1000*r.Float64(), "my own": 1}
 	}
 	for _, code := range []string{"E0000009", "E0000109", "E0000999", "server_error", "invalid_grant"} {
 		if r.IntN(2) == 0 {

@@ -319,7 +319,10 @@ func ExamplePolicy_String() {
 func TestPolicyPrintsTheRuleThatApplies(t *testing.T) {
 	p := oktaretry.DefaultPolicy()
 	p.Codes = map[string]oktaretry.Rule{"E0000109": tries(9), "E0000007": tries(2), "E0000999": {}}
-	p.Pace = oktaretry.Pace{MaxRate: 2.5, Burst: 3}
+	p.Pace = oktaretry.Pace{
+		MaxUtilization: 0.7, MaxInFlight: 35, Smooth: true, MaxRate: 2.5, Burst: 3,
+		BucketRates: map[string]float64{"POST /api/v1/users": 0.5},
+	}
 	p.Breaker.Disabled, p.Budget.Disabled, p.AttemptTimeout = true, true, 0
 	rows := make(map[string][]string)
 	text := p.String()
@@ -347,7 +350,7 @@ func TestPolicyPrintsTheRuleThatApplies(t *testing.T) {
 			t.Errorf("%s has a row of its own", code)
 		}
 	}
-	for _, want := range []string{"attempt timeout none", "at most 2.5 calls/s a host, 3 at once", "circuits: off", "budget: off"} {
+	for _, want := range []string{"attempt timeout none", "pace: up to 70% of each window, spread evenly, 35 in flight a host, 2.5 calls/s a host, 3 at once, 0.5 calls/s of \"POST /api/v1/users\", 3 at once\n", "circuits: off", "budget: off"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing in\n%s", want, text)
 		}

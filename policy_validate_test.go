@@ -101,6 +101,15 @@ var faults = []struct {
 	{"rate of NaN", func(p *oktaretry.Policy) { p.Pace.MaxRate = math.NaN() }, []string{"Pace.MaxRate"}},
 	{"infinite rate", func(p *oktaretry.Policy) { p.Pace.MaxRate = math.Inf(1) }, []string{"Pace.MaxRate"}},
 	{"a rate without a burst", func(p *oktaretry.Policy) { p.Pace = oktaretry.Pace{MaxRate: 1} }, []string{"Pace.Burst"}},
+	{"a utilization of NaN", func(p *oktaretry.Policy) { p.Pace.MaxUtilization = math.NaN() }, []string{"Pace.MaxUtilization"}},
+	{"a utilization above 1", func(p *oktaretry.Policy) { p.Pace.MaxUtilization = 70 }, []string{"Pace.MaxUtilization"}},
+	{"a negative number in flight", func(p *oktaretry.Policy) { p.Pace.MaxInFlight = -1 }, []string{"Pace.MaxInFlight"}},
+	{"rates of buckets", func(p *oktaretry.Policy) {
+		p.Pace.BucketRates = map[string]float64{"a": 0, "b": -1, "c": math.NaN(), "d": math.Inf(1), "e": 1, "": 1}
+	}, []string{"Pace.BucketRates[]", "Pace.BucketRates[a]", "Pace.BucketRates[b]", "Pace.BucketRates[c]", "Pace.BucketRates[d]"}},
+	{"a bucket's rate without a burst", func(p *oktaretry.Policy) {
+		p.Pace = oktaretry.Pace{BucketRates: map[string]float64{"a": 1}}
+	}, []string{"Pace.Burst"}},
 	{"negative burst", func(p *oktaretry.Policy) { p.Pace.Burst = -1 }, []string{"Pace.Burst"}},
 	{"a breaker of zeros", func(p *oktaretry.Policy) { p.Breaker = oktaretry.Breaker{} }, []string{
 		"Breaker.Window", "Breaker.OpenFor", "Breaker.ProbeTimeout", "Breaker.MinCalls", "Breaker.Probes", "Breaker.FailureRatio",

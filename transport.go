@@ -27,6 +27,7 @@ import (
 type Transport struct {
 	base         http.RoundTripper
 	prepareRetry func(*http.Request) error
+	buckets      func(*http.Request) string // nil: only the built-in ones
 	telemetry    *telemetry
 	governor     *pace.Governor
 	seed         maphash.Seed // keys the hash by which credentials are told apart
@@ -56,7 +57,7 @@ func NewTransport(base http.RoundTripper, opts ...Option) (*Transport, error) {
 		return nil, fmt.Errorf("oktaretry: metrics: %w", err)
 	}
 	t := &Transport{
-		base: base, prepareRetry: cfg.prepareRetry, telemetry: tel,
+		base: base, prepareRetry: cfg.prepareRetry, buckets: cfg.buckets, telemetry: tel,
 		governor: pace.New(pace.Config(cfg.policy.Pace)), seed: maphash.MakeSeed(),
 	}
 	t.settings.Store(&settings{cfg.policy, newEndpoints(cfg.policy.Breaker, cfg.policy.Budget)})
@@ -172,10 +173,33 @@ func (c *call) aim(method string, target *url.URL) {
 	if target.RawPath != "" {
 		path = target.RawPath
 	}
-	c.method, c.target = method, target
-	c.route = route.Match(method, path)
+	r := route.Match(method, path)
+	if name := c.ownBucket(method, target); name != "" {
+		r.Bucket = name
+	}
+	c.method, c.target, c.route = method, target, r
 	c.endpoint = c.settings.endpoints.find(endpointKey{strings.ToLower(target.Host), method, c.route.Template}, time.Now())
 }
+
+// ownBucket returns what the user calls the bucket of a method and URL; "" when
+// the user has no name for it.
+func (c *call) ownBucket(method string, target *url.URL) string {
+	if c.t.buckets == nil {
+		return ""
+	}
+	req := new(http.Request)
+	*req = *c.req
+	req.Method, req.URL, req.Body, req.GetBody = method, target, nil, nil
+	name := c.t.buckets(req)
+	if len(name) > longestBucket {
+		name = name[:longestBucket]
+	}
+	// A part of a string keeps all of it, and so would an invalid one's repair.
+	return strings.Clone(strings.ToValidUTF8(name, ""))
+}
+
+// longestBucket bounds a bucket's name, as it bounds what many of them take.
+const longestBucket = 128
 
 // admit waits for the call's turn: first what its own last answer asked for,
 // then its place in the bucket, then the circuits. Waiting comes before the
@@ -214,36 +238,48 @@ func (c *call) waitTurn() StopReason {
 	if c.answer.held { // it is the wait of the call's own 429, whose code may have a rule of its own
 		rule, patience = c.answer.rule, c.answer.tally
 	}
-	turn := Wait{Reason: waitReason(why)}
+	var waited [WaitConcurrency + 1]time.Duration // by reason: the line can come to wait for something else
 	stop, told := StopNone, false
-	if rule.Action == FailFast && turn.Reason == WaitRateLimit {
-		stop, c.needed = StopFailFast, wait
-	}
 	for now := began; wait > 0 && stop == StopNone; {
+		reason := waitReason(why)
+		if rule.Action == FailFast && reason == WaitRateLimit {
+			stop, c.needed = StopFailFast, wait
+			break
+		}
 		if stop = c.fits(wait, rule, patience, now); stop != StopNone {
 			c.needed = wait
 			break
 		}
 		if !told { // the wait can grow while it lasts
-			told = c.waiting(Wait{turn.Reason, turn.Duration + wait})
+			told = c.waiting(Wait{reason, now.Sub(began) + wait})
 		}
-		if !pauseFor(c.ctx, wait, c.ticket.Wake()) {
+		nap := c.ticket.Nap(wait)
+		if rule.MaxElapsed > 0 {
+			nap = min(nap, max(wait, rule.MaxElapsed-now.Sub(patience.since)))
+		}
+		if !pauseFor(c.ctx, nap, c.ticket.Wake()) {
 			stop = StopCanceled
 			c.needed = max(wait-time.Since(now), 0)
 		}
+		before := now
 		now = time.Now()
-		turn.Duration = now.Sub(began)
+		waited[reason] += now.Sub(before)
 		if stop == StopNone {
-			wait, _ = c.ticket.Ready(now)
+			wait, why = c.ticket.Ready(now)
 		}
 	}
-	c.waitedFor(turn)
+	for reason, d := range waited {
+		c.waitedFor(Wait{WaitReason(reason), d})
+	}
 	return stop
 }
 
 func waitReason(r pace.Reason) WaitReason {
-	if r == pace.Ceiling {
+	switch r {
+	case pace.Ceiling:
 		return WaitCeiling
+	case pace.Slot:
+		return WaitConcurrency
 	}
 	return WaitRateLimit
 }
@@ -271,6 +307,7 @@ func (c *call) judge() {
 	if a.resp != nil {
 		a.Classification = Classify(a.resp)
 		a.limits = wire.ParseLimits(a.resp.Header)
+		c.ticket.Observe(a.sent, a.arrived, a.limits.Date)
 		if p.PollFactors && a.Class == ClassSuccess && (c.route.Factor || c.polls > 0) && factorWaiting(a.resp) {
 			a.Class = ClassPending
 		}
@@ -288,7 +325,7 @@ func (c *call) judge() {
 	}
 	var named time.Duration
 	if a.resp != nil {
-		named = serverWait(a.Class, a.resp.Header, a.limits, &c.endpoint.host.clock, a.arrived)
+		named = serverWait(a.Class, a.resp.Header, a.limits, &c.ticket, a.arrived)
 	}
 	a.wait = a.tally.wait(a.rule, a.Classification, a.limits, named)
 }
@@ -296,20 +333,13 @@ func (c *call) judge() {
 // learn tells the host's clock, the bucket and the circuits what was seen.
 func (c *call) learn() {
 	a := &c.answer
-	seen := pace.Seen{Limit: -1, Remaining: -1}
-	if a.resp != nil {
-		clock := &c.endpoint.host.clock
-		clock.Observe(a.arrived, a.limits.Date)
-		if !a.limits.Concurrency() {
-			// 0/0 is the concurrency limit's word and says nothing of the bucket.
-			seen.Limit, seen.Remaining = a.limits.Limit, a.limits.Remaining
-			if until, ok := clock.Until(a.limits.Reset, a.limits.Date, a.arrived); ok {
-				seen.Reset = a.arrived.Add(until)
-			}
-			if a.Class == ClassRateLimited && !local(a.Code) {
-				seen.Hold = a.arrived.Add(min(a.wait, longestHold))
-				a.held = a.wait <= longestHold
-			}
+	seen := pace.Seen{Limit: a.limits.Limit, Remaining: a.limits.Remaining, Reset: a.limits.Reset, Answered: a.resp != nil}
+	if a.Class == ClassRateLimited && !local(a.Code) {
+		seen.Refused = true
+		// 0/0 is the concurrency limit's word and says nothing of the bucket.
+		if seen.Slots = a.limits.Concurrency(); !seen.Slots {
+			seen.Hold = a.arrived.Add(min(a.wait, longestHold))
+			a.held = a.wait <= longestHold
 		}
 	}
 	c.ticket.Done(a.arrived, seen)

@@ -54,7 +54,7 @@ func (p Policy) Validate() error {
 func (p *Policy) isZero() bool {
 	return p.RateLimited == Rule{} && p.ServerError == Rule{} && p.ClientError == Rule{} &&
 		p.Pending == Rule{} && p.Network == Rule{} && len(p.Codes) == 0 &&
-		p.Pace == Pace{} && p.Breaker == Breaker{} && p.Budget == Budget{} &&
+		p.Pace.isZero() && p.Breaker == Breaker{} && p.Budget == Budget{} &&
 		p.AttemptTimeout == 0 && !p.PollFactors && !p.ReturnRateLimited && p.MaxCapture == 0
 }
 
@@ -124,10 +124,25 @@ func (bad *problems) rule(field string, r Rule, class Class, asked time.Duration
 }
 
 func (bad *problems) pace(p Pace) {
+	if !(p.MaxUtilization >= 0 && p.MaxUtilization <= 1) {
+		bad.add("Pace.MaxUtilization", "is %g, want 0 to 1", p.MaxUtilization)
+	}
+	if p.MaxInFlight < 0 {
+		bad.add("Pace.MaxInFlight", "is %d, want 0 (no cap) or more", p.MaxInFlight)
+	}
 	if !(p.MaxRate >= 0) || math.IsInf(p.MaxRate, 0) {
 		bad.add("Pace.MaxRate", "is %g, want 0 (no ceiling) or more", p.MaxRate)
 	}
-	if p.Burst < 0 || p.MaxRate > 0 && p.Burst == 0 {
+	for _, bucket := range slices.Sorted(maps.Keys(p.BucketRates)) {
+		field := "Pace.BucketRates[" + bucket + "]"
+		if bucket == "" {
+			bad.add(field, "names no bucket")
+		}
+		if r := p.BucketRates[bucket]; !(r > 0) || math.IsInf(r, 0) {
+			bad.add(field, "is %g, want more than 0", r)
+		}
+	}
+	if p.Burst < 0 || p.Burst == 0 && (p.MaxRate > 0 || len(p.BucketRates) > 0) {
 		bad.add("Pace.Burst", "is %d, want 1 or more", p.Burst)
 	}
 }

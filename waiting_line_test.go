@@ -140,8 +140,8 @@ func Test100WaitersAreNotReleasedInOneInstant(t *testing.T) {
 		if times[0].Sub(reset) > gap {
 			t.Errorf("the first came %s after the reset, want %s at most", times[0].Sub(reset), gap)
 		}
-		if took := times[99].Sub(times[0]); took < 250*time.Millisecond || took > 2*time.Second {
-			t.Errorf("they came within %s, want spread over about a second", took)
+		if took := times[99].Sub(times[0]); took < 100*time.Millisecond || took > 300*time.Millisecond {
+			t.Errorf("they came within %s, want spread over about 200ms", took)
 		}
 		distinct := map[time.Time]bool{}
 		for _, at := range times {

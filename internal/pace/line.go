@@ -14,24 +14,13 @@ const (
 type Reason uint8
 
 const (
-	NoReason Reason = iota
-	Held            // the bucket refused a call and names a time
-	Turn            // others go first
-	Ceiling         // the user's own limit
+	NoReason  Reason = iota
+	Held             // the bucket refused a call and names a time
+	Exhausted        // the window has no place left, as far as is known
+	Turn             // others go first
+	Slot             // too many calls are in flight
+	Ceiling          // the user's own limit
 )
-
-// Ticket is one call's place in the line of a bucket. It is for one goroutine.
-type Ticket struct {
-	bucket *bucket
-	lane   uint8
-	place  int // position in its lane, counted from 1; 0: not in line
-	flying bool
-	wake   chan struct{}
-}
-
-// Wake yields a value when Ready should be asked again. It is nil, which
-// blocks for ever, while the ticket is not in line.
-func (t *Ticket) Wake() <-chan struct{} { return t.wake }
 
 // Each priority has two lanes: calls that were refused and come back go before
 // those that were never sent.
@@ -55,7 +44,8 @@ type line struct {
 // a ticket knows how many stand before it.
 type lane struct {
 	first   int       // the place of tickets[0], less one
-	tickets []*Ticket // nil where somebody left
+	tickets []*Ticket // nil where somebody left; never at the front
+	live    int       // how many of them are not nil
 }
 
 func (l *line) len() int { return l.count }
@@ -69,6 +59,7 @@ func (l *line) push(t *Ticket) {
 	q.tickets = append(q.tickets, t)
 	t.place = q.first + len(q.tickets)
 	t.wake = make(chan struct{}, 1)
+	q.live++
 	l.count++
 }
 
@@ -87,33 +78,35 @@ func (l *line) remove(t *Ticket) bool {
 		q.tickets = nil // let go of the array that the slice has walked along
 	}
 	t.place, t.wake = 0, nil
+	q.live--
 	l.count--
 	return true
 }
 
-// ahead returns how many go before t, at most: the places of those who left
-// are counted until the front of the lane has passed them. It is 0 exactly
-// when t is the first, or would be.
+// ahead returns how many go before t: of one that has just come exactly, of
+// another at most, for the places of those who left its lane are counted until
+// the front has passed them. It is 0 exactly when t is the first, or would be.
 func (l *line) ahead(t *Ticket) int {
 	n := 0
 	for i := range int(t.lane) {
-		n += len(l.lanes[i].tickets)
+		n += l.lanes[i].live
 	}
 	q := &l.lanes[t.lane]
 	if t.place == 0 {
-		return n + len(q.tickets)
+		return n + q.live
 	}
-	return n + t.place - q.first - 1
+	return n + min(t.place-q.first, q.live) - 1
 }
 
-// wakeFirst tells the first of the line to ask again.
-func (l *line) wakeFirst() {
+// wakeFirst tells the first of the line to ask again, if there is one.
+func (l *line) wakeFirst() bool {
 	for i := range l.lanes {
 		if q := l.lanes[i].tickets; len(q) > 0 {
 			q[0].wakeUp()
-			return
+			return true
 		}
 	}
+	return false
 }
 
 func (l *line) wakeAll() {

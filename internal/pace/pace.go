@@ -6,21 +6,21 @@
 // until the wait is zero. It then is in flight, and reports with [Ticket.Done]
 // what its answer said. A call that gives up says so with [Ticket.Leave].
 //
-// This file holds the governor and its buckets; line.go the order in which
-// waiting calls go; clock.go the server's clock.
+// This file holds the governor and its register of buckets; ticket.go a call's
+// way through a bucket; window.go what is known of a bucket's window; line.go
+// the order in which waiting calls go; host.go what buckets share; clock.go the
+// server's clock.
 package pace
 
 import (
-	"math/rand/v2"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/time/rate"
 )
 
 // Key names a bucket. Two credentials have a share of a limit each, so they
-// are told apart, by a hash.
+// are told apart, by a hash. Calls of the bucket "" are not known to be limited.
 type Key struct {
 	Host       string
 	Credential uint64
@@ -29,70 +29,45 @@ type Key struct {
 
 // Config is what a user can set.
 type Config struct {
-	MaxRate float64 // calls a second for each host; 0: no ceiling
-	Burst   int     // calls that may go at once under MaxRate
+	MaxUtilization float64 // the share of each window to use at most; 0 counts as 1
+	MaxInFlight    int     // calls in flight for each host at most; 0: no cap
+	Smooth         bool    // spread calls evenly over each window
+	MaxRate        float64 // calls a second for each host; 0: no ceiling
+	Burst          int     // calls that may go at once under a ceiling
+
+	BucketRates map[string]float64 // calls a second by bucket, for each host; never changed
 }
 
-// Seen is what an answer said about its bucket.
-type Seen struct {
-	Limit, Remaining int       // -1: not said
-	Reset            time.Time // on the local clock; zero: not said
-	Hold             time.Time // the bucket refused: nobody goes before; zero: it did not
+func (c *Config) equal(o *Config) bool {
+	return c.MaxUtilization == o.MaxUtilization && c.MaxInFlight == o.MaxInFlight && c.Smooth == o.Smooth &&
+		c.MaxRate == o.MaxRate && c.Burst == o.Burst && maps.Equal(c.BucketRates, o.BucketRates)
 }
-
-// Calls that wait for the same moment go one after the other, at most gap
-// apart and within spread in all, in random steps.
-const (
-	gap    = 10 * time.Millisecond
-	spread = time.Second
-)
 
 // Governor holds what is known of every bucket. It is safe for concurrent use.
 type Governor struct {
+	cfg atomic.Pointer[Config]
+
 	mu      sync.RWMutex
-	cfg     Config
 	buckets map[Key]*bucket
 	hosts   map[string]*host
 	sweepAt int // the number of buckets at which idle ones are looked for
 }
 
-// bucket is one rate-limit bucket of one host and credential.
-type bucket struct {
-	key  Key
-	host *host
-	refs atomic.Int64 // tickets that hold this bucket; it isn't dropped meanwhile
-
-	mu               sync.Mutex
-	limit, remaining int       // as last seen; -1: unknown
-	reset            time.Time // as last seen, on the local clock
-	held             time.Time // nobody goes before
-	next             time.Time // the next of the line doesn't go before
-	line             line
-	inFlight         int
-	used             time.Time // when a call last entered
-}
-
-// host is what the buckets of a host share.
-type host struct {
-	ceiling atomic.Pointer[rate.Limiter] // nil: none
-}
-
 // New returns a Governor that knows nothing yet.
 func New(cfg Config) *Governor {
-	return &Governor{cfg: cfg, buckets: make(map[Key]*bucket), hosts: make(map[string]*host), sweepAt: minSweep}
+	g := &Governor{buckets: make(map[Key]*bucket), hosts: make(map[string]*host), sweepAt: minSweep}
+	g.cfg.Store(&cfg)
+	return g
 }
 
 // Configure changes the settings for all calls, those that wait included.
 func (g *Governor) Configure(cfg Config) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if cfg == g.cfg {
+	if cfg.equal(g.cfg.Load()) {
 		return
 	}
-	g.cfg = cfg
-	for _, h := range g.hosts {
-		h.ceiling.Store(cfg.limiter())
-	}
+	g.cfg.Store(&cfg)
 	for _, b := range g.buckets {
 		b.mu.Lock()
 		b.line.wakeAll()
@@ -100,11 +75,11 @@ func (g *Governor) Configure(cfg Config) {
 	}
 }
 
-func (c Config) limiter() *rate.Limiter {
-	if c.MaxRate <= 0 {
-		return nil
+func (c *Config) utilization() float64 {
+	if c.MaxUtilization == 0 {
+		return 1
 	}
-	return rate.NewLimiter(rate.Limit(c.MaxRate), max(c.Burst, 1))
+	return c.MaxUtilization
 }
 
 // Enter puts a call into the line of its bucket. returning marks a call that
@@ -134,125 +109,13 @@ func (g *Governor) bucket(k Key, now time.Time) *bucket {
 		h := g.hosts[k.Host]
 		if h == nil {
 			h = new(host)
-			h.ceiling.Store(g.cfg.limiter())
 			g.hosts[k.Host] = h
 		}
-		b = &bucket{key: k, host: h, limit: -1, remaining: -1, used: now}
+		b = &bucket{cfg: &g.cfg, key: k, host: h, window: window{limit: -1, left: -1, unspoken: k.Bucket == ""}, used: now}
 		g.buckets[k] = b
 	}
 	b.refs.Add(1)
 	return b
-}
-
-// Ready returns 0 when the call may go: it then counts as in flight. Else it
-// returns how long to wait before asking again, by the best estimate of when
-// the call's turn comes, and what for. A value on [Ticket.Wake] is a reason to
-// ask earlier.
-func (t *Ticket) Ready(now time.Time) (time.Duration, Reason) {
-	b := t.bucket
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.used = now
-	if ahead := b.line.ahead(t); ahead > 0 {
-		b.line.push(t)
-		return max(b.held.Sub(now), 0) + time.Duration(ahead)*b.step(), Turn
-	}
-	if wait, why := b.gate(now); wait > 0 {
-		b.line.push(t)
-		return wait, why
-	}
-	if b.line.remove(t) {
-		b.next = now.Add(time.Duration(float64(b.apart()) * (0.5 + rand.Float64())))
-		b.line.wakeFirst()
-	}
-	b.inFlight++
-	t.flying = true
-	return 0, NoReason
-}
-
-// gate says how long the first of the line has to wait. When it need not, a
-// place under the ceiling has been taken for it.
-func (b *bucket) gate(now time.Time) (time.Duration, Reason) {
-	if wait := b.held.Sub(now); wait > 0 {
-		return wait, Held
-	}
-	if wait := b.next.Sub(now); wait > 0 && b.line.len() > 0 {
-		return wait, Turn
-	}
-	c := b.host.ceiling.Load()
-	if c == nil || c.AllowN(now, 1) {
-		return 0, NoReason
-	}
-	missing := 1 - c.TokensAt(now)
-	return time.Duration(missing/float64(c.Limit())*float64(time.Second)) + 1, Ceiling
-}
-
-// apart is how far apart the line's calls are sent, on average. A ceiling sees
-// to itself: what is waited here on top of it would be lost.
-func (b *bucket) apart() time.Duration {
-	return min(gap, spread/time.Duration(max(b.line.len(), 1)))
-}
-
-// step is the mean distance between two calls of the line.
-func (b *bucket) step() time.Duration {
-	step := b.apart()
-	if c := b.host.ceiling.Load(); c != nil {
-		step = max(step, time.Duration(float64(time.Second)/float64(c.Limit())))
-	}
-	return step
-}
-
-// Done ends a call that was sent, with what its answer said; a zero Limit and
-// Remaining are a claim, so say -1 for what is not known. It does nothing for
-// a ticket that is not in flight.
-func (t *Ticket) Done(now time.Time, seen Seen) {
-	if !t.flying {
-		return
-	}
-	b := t.bucket
-	b.mu.Lock()
-	b.inFlight--
-	b.used = now
-	if seen.Limit >= 0 {
-		b.limit = seen.Limit
-	}
-	if seen.Remaining >= 0 {
-		b.remaining = seen.Remaining
-	}
-	if !seen.Reset.IsZero() {
-		b.reset = seen.Reset
-	}
-	if seen.Hold.After(b.held) {
-		b.held = seen.Hold
-		b.next = seen.Hold.Add(time.Duration(rand.Int64N(int64(gap))))
-		// Who waits must judge anew whether the longer wait still fits.
-		b.line.wakeAll()
-	}
-	b.mu.Unlock()
-	t.release()
-}
-
-// Leave ends a call that was not sent. It does nothing for a ticket that is
-// done with.
-func (t *Ticket) Leave() {
-	if t.bucket == nil {
-		return
-	}
-	b := t.bucket
-	b.mu.Lock()
-	if t.flying {
-		b.inFlight--
-	} else if b.line.remove(t) {
-		b.line.wakeFirst()
-	}
-	b.mu.Unlock()
-	t.release()
-}
-
-// release gives up the ticket's reference to its bucket.
-func (t *Ticket) release() {
-	t.bucket.refs.Add(-1)
-	t.bucket, t.flying = nil, false
 }
 
 // State is a bucket as it stands.
@@ -261,17 +124,21 @@ type State struct {
 	Limit, Remaining  int       // -1: unknown
 	Reset             time.Time // zero: unknown
 	HeldUntil         time.Time // zero: not held
+	Share             float64   // this process's part of the bucket's use, as estimated
 	InFlight, Waiting int
 }
 
-// States returns every bucket that is limited, in no order.
+// States returns every bucket, in no order.
 func (g *Governor) States(now time.Time) []State {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
 	states := make([]State, 0, len(g.buckets))
 	for k, b := range g.buckets {
 		b.mu.Lock()
-		s := State{Key: k, Limit: b.limit, Remaining: b.remaining, Reset: b.reset, InFlight: b.inFlight, Waiting: b.line.len()}
+		s := State{
+			Key: k, Limit: b.window.limit, Remaining: b.window.left, Reset: b.window.reset,
+			Share: b.window.share(b.inFlight), InFlight: b.inFlight, Waiting: b.line.len(),
+		}
 		if b.held.After(now) {
 			s.HeldUntil = b.held
 		}
