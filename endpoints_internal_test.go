@@ -47,3 +47,16 @@ func TestEndpointsInUseAreForgottenByHalves(t *testing.T) {
 		t.Error("an open circuit was forgotten")
 	}
 }
+
+// Or else what a circuit saw would be forgotten before its window is over.
+func TestEndpointsAreKeptForAsLongAsTheirCircuitsRemember(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	b := DefaultPolicy().Breaker
+	b.Window, b.OpenFor = idle, idle
+	r := newEndpoints(b, DefaultPolicy().Budget)
+	fill(r, now, 0, minSweep)
+	fill(r, now.Add(2*idle-time.Second), minSweep, minSweep+1)
+	if n := len(r.byKey); n != minSweep+1 {
+		t.Errorf("%d endpoints are left, want all", n)
+	}
+}

@@ -140,19 +140,19 @@ func TestWaitInLineFollowsTheRuleOfTheAnswersCode(t *testing.T) {
 func TestWaitInLineThatGrowsCountsFromTheRulesFirstAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		patient := oktaretry.DefaultPolicy().RateLimited
-		patient.MaxElapsed = 30 * time.Minute
+		patient.MaxElapsed = 150 * time.Minute
 		rt, base := newScript(t, func(p *oktaretry.Policy) {
 			p.Codes = map[string]oktaretry.Rule{"E0000047": patient}
-			p.AttemptTimeout = 0
 		},
-			slowly(time.Second, concurrency(set("Retry-After", "900"))),          // waits by itself, not in line
-			slowly(16*time.Minute, limited(dated(0), resets(0, 25*time.Minute))), // another call's, during the second wait
-			then(limited(dated(0), resets(0, 10*time.Minute))),
+			then(limited(set("Retry-After", "7200"))), // too long to hold the bucket: the call waits by itself
+			then(limited(dated(0), resets(0, 50*time.Minute))),
 			then(ok()))
-		first, second := start(t, rt, usersURL), start(t, rt, usersURL)
-		failure[*oktaretry.RateLimitError](t, (<-first).stopped(t, oktaretry.StopMaxElapsed).took(t, 16*time.Minute, 16*time.Minute))
+		first := start(t, rt, usersURL)
+		time.Sleep(119 * time.Minute)
+		second := start(t, rt, usersURL) // closes the bucket just before the first comes to its line
+		failure[*oktaretry.RateLimitError](t, (<-first).stopped(t, oktaretry.StopMaxElapsed).took(t, 2*time.Hour, 2*time.Hour))
 		(<-second).is(t, 200)
-		base.sends(4)
+		base.sends(3)
 	})
 }
 
