@@ -88,6 +88,7 @@ var (
 	oneBackoff    = took{words: "1 backoff", reason: oktaretry.WaitBackoff, waits: exactly(1), most: 5 * time.Second}
 	threeBackoffs = took{words: "3 backoffs", reason: oktaretry.WaitBackoff, waits: exactly(3), most: 5 * time.Second}
 	backoffs      = took{words: "some backoffs", reason: oktaretry.WaitBackoff, waits: span{1, anyNumber}, most: 8 * time.Second}
+	inLine        = took{words: backoffs.words, reason: backoffs.reason, waits: backoffs.waits, inLine: true, most: backoffs.most}
 	oneWindow     = took{words: "one window", reason: oktaretry.WaitRateLimit, waits: span{1, anyNumber}, least: 900 * time.Millisecond, most: 8 * time.Second}
 	// A token call has no context of its caller's, so no Recorder sees it.
 	windowForToken = took{words: "one window", least: 900 * time.Millisecond, most: 8 * time.Second}
@@ -238,7 +239,7 @@ var situations = []situation{
 	{
 		group: "Server errors", name: "503 storm: 6 syncs of 3 pages at once, 5 of the first tries refused", org: withUsers(60),
 		script: script(users, oktatest.Times(5, unavailable)), do: syncs,
-		gets: "6 times 60 users", requests: exactly(18 + 5), took: backoffs,
+		gets: "6 times 60 users", requests: exactly(18 + 5), took: inLine,
 	}, {
 		name: "3 pages on a bad day: 503, 503, 200, E0000009, 200, reset, 503, 200", org: withUsers(60),
 		script: script(users, unavailable, unavailable, oktatest.Pass, oktatest.Code("E0000009"), oktatest.Pass, oktatest.Reset, unavailable, oktatest.Pass),
