@@ -242,7 +242,7 @@ func (c *call) waitTurn() StopReason {
 	stop, told := StopNone, false
 	for now := began; wait > 0 && stop == StopNone; {
 		reason := waitReason(why)
-		if rule.Action == FailFast && reason == WaitRateLimit {
+		if rule.Action == FailFast && (why == pace.Held || why == pace.Exhausted) {
 			stop, c.needed = StopFailFast, wait
 			break
 		}

@@ -17,6 +17,7 @@ const (
 	NoReason  Reason = iota
 	Held             // the bucket refused a call and names a time
 	Exhausted        // the window has no place left, as far as is known
+	Answers          // it may have; the answers of calls that are out will tell
 	Turn             // others go first
 	Slot             // too many calls are in flight
 	Ceiling          // the user's own limit

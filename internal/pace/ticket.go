@@ -142,13 +142,13 @@ func (b *bucket) gate(t *Ticket, now time.Time, cfg *Config) (time.Duration, Rea
 	if wait := b.next.Sub(now); wait > 0 {
 		return wait, Turn
 	}
-	ok, wait, pause := b.window.room(now, b.inFlight, cfg.utilization())
-	if !ok {
-		return max(wait, time.Millisecond), Exhausted
+	why, wait, pause := b.window.room(now, b.inFlight, cfg.utilization())
+	if why != NoReason {
+		return max(wait, time.Millisecond), why
 	}
 	even := b.evenly(now, cfg)
 	if wait := untilTokens(even, now, 1); wait > 0 {
-		return wait, Exhausted
+		return wait, Turn
 	}
 	level, wait, why := b.host.take(now, b, cfg)
 	if wait > 0 {

@@ -126,23 +126,23 @@ func (w *window) share(inFlight int) float64 {
 	return max(1-others/w.used, 0.02)
 }
 
-// room says whether one more call may go. If not, wait is when to look again
+// room says why no more call may go, if none may: wait is when to look again
 // at the latest; an answer may change it earlier. pause is the distance that
 // the next call should keep from this one.
-func (w *window) room(now time.Time, inFlight int, utilization float64) (ok bool, wait, pause time.Duration) {
+func (w *window) room(now time.Time, inFlight int, utilization float64) (why Reason, wait, pause time.Duration) {
 	if w.unspoken {
-		return true, 0, 0
+		return NoReason, 0, 0
 	}
 	if w.id == 0 || !now.Before(w.reset) {
 		return w.unknown(now, utilization)
 	}
 	kept := reserve(w.limit, utilization)
 	if w.bursts > 1 && kept == 0 {
-		return true, 0, 0 // the bucket accepts more than it says
+		return NoReason, 0, 0 // the bucket accepts more than it says
 	}
 	free := w.left - kept
 	if free <= 0 {
-		return false, w.reset.Sub(now), 0
+		return Exhausted, w.reset.Sub(now), 0
 	}
 	share := w.share(inFlight)
 	places := free
@@ -157,17 +157,17 @@ func (w *window) room(now time.Time, inFlight int, utilization float64) (ok bool
 		}
 	}
 	if inFlight < places {
-		return true, 0, pause
+		return NoReason, 0, pause
 	}
 	// Those in flight have the places, unless the server counted them already:
 	// their answers will tell.
-	return false, min(w.reset.Sub(now), patience), 0
+	return Answers, min(w.reset.Sub(now), patience), 0
 }
 
 // unknown is room while nothing is known of the window: of a new bucket, or
 // because the last one is over. A few calls, or a single scout where the last
 // window was used up, find out.
-func (w *window) unknown(now time.Time, utilization float64) (ok bool, wait, pause time.Duration) {
+func (w *window) unknown(now time.Time, utilization float64) (why Reason, wait, pause time.Duration) {
 	few := firstFew
 	if w.id != 0 {
 		few = max(few, w.limit/10)
@@ -176,9 +176,9 @@ func (w *window) unknown(now time.Time, utilization float64) (ok bool, wait, pau
 		}
 	}
 	if w.entered < few || !now.Before(w.expect) {
-		return true, 0, 0
+		return NoReason, 0, 0
 	}
-	return false, w.expect.Sub(now), 0
+	return Answers, w.expect.Sub(now), 0
 }
 
 // enter notes that a call goes and reports whether it is one of those that find

@@ -143,12 +143,12 @@ func TestCallsInFlightCountAgainstWhatRemains(t *testing.T) {
 	g := known(t, pace.Config{}, says(600, 5, time.Minute))
 	tickets := flights(t, g, epoch, 5)
 	sixth := enter(g, epoch, users)
-	waits(t, sixth, epoch, pace.Exhausted, time.Millisecond, time.Minute)
+	waits(t, sixth, epoch, pace.Answers, time.Millisecond, time.Minute)
 	tickets[0].Done(epoch, says(600, 4, time.Minute))
 	if !told(sixth) {
 		t.Fatal("the first of the line was not told of an answer")
 	}
-	waits(t, sixth, epoch, pace.Exhausted, time.Millisecond, time.Minute)
+	waits(t, sixth, epoch, pace.Answers, time.Millisecond, time.Minute)
 
 	// A call that was never sent gives its place back.
 	tickets[1].Leave(epoch)
@@ -168,8 +168,8 @@ func TestUnknownBucketLetsThreeGoAtATime(t *testing.T) {
 	g := pace.New(pace.Config{})
 	tickets := flights(t, g, epoch, 3)
 	fourth, fifth := enter(g, epoch, users), enter(g, epoch, users)
-	waits(t, fourth, epoch, pace.Exhausted, time.Second, time.Second)
-	waits(t, fifth, epoch, pace.Exhausted, 1, time.Second)
+	waits(t, fourth, epoch, pace.Answers, time.Second, time.Second)
+	waits(t, fifth, epoch, pace.Answers, 1, time.Second)
 
 	t.Run("another goes for one that had no answer", func(t *testing.T) {
 		tickets[0].Done(epoch, pace.Seen{Limit: -1, Remaining: -1})
@@ -177,12 +177,12 @@ func TestUnknownBucketLetsThreeGoAtATime(t *testing.T) {
 			t.Fatal("not told")
 		}
 		goes(t, fourth, epoch)
-		waits(t, fifth, epoch, pace.Exhausted, time.Second, time.Second)
+		waits(t, fifth, epoch, pace.Answers, time.Second, time.Second)
 	})
 	t.Run("another goes for those that take too long", func(t *testing.T) {
 		goes(t, fifth, after(time.Second))
 		sixth := enter(g, after(time.Second), users)
-		waits(t, sixth, after(time.Second), pace.Exhausted, time.Second, time.Second)
+		waits(t, sixth, after(time.Second), pace.Answers, time.Second, time.Second)
 		sixth.Leave(after(time.Second))
 	})
 	t.Run("the others go when there is an answer", func(t *testing.T) {
@@ -210,7 +210,7 @@ func TestLateFirstAnswerDoesNotMakeABucketFree(t *testing.T) {
 	now := after(2 * time.Second)
 	first.Done(now, says(600, 0, time.Second))
 	goes(t, enter(g, now, users), now)
-	waits(t, enter(g, now, users), now, pace.Exhausted, time.Second, time.Second)
+	waits(t, enter(g, now, users), now, pace.Answers, time.Second, time.Second)
 }
 
 func TestScoutGoesFirstIntoANewWindow(t *testing.T) {
@@ -223,7 +223,7 @@ func TestScoutGoesFirstIntoANewWindow(t *testing.T) {
 	reset := state(t, g, epoch, users).Reset
 	waits(t, line[0], reset.Add(-1), pace.Exhausted, 1, time.Millisecond)
 	goes(t, line[0], reset)
-	waits(t, line[1], reset, pace.Exhausted, time.Second, time.Second)
+	waits(t, line[1], reset, pace.Answers, time.Second, time.Second)
 
 	now := reset.Add(50 * time.Millisecond)
 	line[0].Done(now, says(100, 99, 2*time.Minute))
@@ -262,10 +262,10 @@ func TestScoutIsNotWaitedForForEver(t *testing.T) {
 			now := state(t, g, epoch, users).Reset
 			scout, second, third := enter(g, now, users), enter(g, now, users), enter(g, now, users)
 			goes(t, scout, now)
-			waits(t, second, now, pace.Exhausted, time.Second, time.Second)
+			waits(t, second, now, pace.Answers, time.Second, time.Second)
 			now = now.Add(end(scout, now))
 			goes(t, second, now)
-			waits(t, third, now, pace.Exhausted, time.Second, time.Second)
+			waits(t, third, now, pace.Answers, time.Second, time.Second)
 		})
 	}
 }

@@ -1,0 +1,476 @@
+package oktaretry_test
+
+// This file tests the governor through a Transport, against a fake Okta in
+// virtual time: no 429, honest waits, and what a user can set.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/oktatest"
+)
+
+const usersBucket = "GET /api/v1/users/{id}"
+
+// orgOf makes a Transport over a fake Okta with one user, whose calls take 50 ms
+// and of which limit may come in a minute.
+func orgOf(t *testing.T, limit int, edit func(*oktaretry.Policy), opts ...oktatest.Option) (*oktaretry.Transport, *oktatest.Okta, string) {
+	t.Helper()
+	okta := oktatest.New(append([]oktatest.Option{
+		oktatest.WithUsers(1), oktatest.WithLimit(usersBucket, limit), oktatest.WithLatency(50 * time.Millisecond),
+	}, opts...)...)
+	return newTransport(t, okta.Transport(), edit), okta, org + "/api/v1/users/" + okta.UserIDs()[0]
+}
+
+// crew makes calls by so many workers and checks that each succeeds.
+func crew(t *testing.T, rt http.RoundTripper, target string, workers, calls int) []call {
+	t.Helper()
+	done := make([]call, calls)
+	var next, all = make(chan int, calls), sync.WaitGroup{}
+	for i := range calls {
+		next <- i
+	}
+	close(next)
+	for range workers {
+		all.Go(func() {
+			for i := range next {
+				done[i] = get(t, rt, target).is(t, 200)
+			}
+		})
+	}
+	all.Wait()
+	return done
+}
+
+// bucket returns the only bucket of a name.
+func bucket(t *testing.T, rt *oktaretry.Transport, name string) oktaretry.BucketState {
+	t.Helper()
+	for _, b := range rt.Snapshot().Buckets {
+		if b.Bucket == name {
+			return b
+		}
+	}
+	t.Fatalf("there is no bucket %s", name)
+	return oktaretry.BucketState{}
+}
+
+func TestManyWorkersUseAllOfTheQuotaAndMeetNo429(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		limit   int
+		workers int
+		opts    []oktatest.Option
+	}{
+		{"50 workers", 600, 50, nil},
+		{"200 workers, a small limit", 50, 200, nil},
+		{"a window from the middle of a minute on", 600, 50, []oktatest.Option{oktatest.WithWindow(time.Minute, 23*time.Second)}},
+		{"a window of 10 s", 100, 50, []oktatest.Option{oktatest.WithWindow(10*time.Second, 3*time.Second)}},
+		{"clock 10 minutes ahead", 600, 50, []oktatest.Option{oktatest.WithClockSkew(10 * time.Minute)}},
+		{"clock 10 minutes behind", 600, 50, []oktatest.Option{oktatest.WithClockSkew(-10 * time.Minute)}},
+	} {
+		virtually(t, tt.name, func(t *testing.T) {
+			rt, okta, target := orgOf(t, tt.limit, nil, tt.opts...)
+			began := time.Now()
+			calls := 4*tt.limit + tt.limit/2
+			done := crew(t, rt, target, tt.workers, calls)
+			if n := okta.Answered(429); n > 0 {
+				t.Errorf("%d answers of 429, want none", n)
+			}
+			if took := time.Since(began); took > 5*time.Minute {
+				t.Errorf("it took %s", took)
+			}
+			waited := 0
+			for _, c := range done {
+				if len(c.outcome.Attempts) != 1 {
+					t.Fatalf("%d attempts, want one", len(c.outcome.Attempts))
+				}
+				if w := c.outcome.Waited(); w > 0 {
+					waited++
+					if c.elapsed < w || c.elapsed > w+60*time.Millisecond {
+						t.Fatalf("it took %s and waited for %s of it, want all but 50ms", c.elapsed, w)
+					}
+					for _, w := range c.outcome.Attempts[0].Waits {
+						if w.Reason != oktaretry.WaitRateLimit {
+							t.Fatalf("it waited for %s, want the rate limit", w.Reason)
+						}
+					}
+				}
+			}
+			if waited == 0 {
+				t.Error("nobody waited")
+			}
+		})
+	}
+}
+
+func TestMaxUtilizationLeavesTheRestToOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, okta, target := orgOf(t, 100, func(p *oktaretry.Policy) { p.Pace.MaxUtilization = 0.7 })
+		began := time.Now()
+		crew(t, rt, target, 20, 70)
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("the first 70 took %s", took)
+		}
+		get(t, rt, target).is(t, 200)
+		if took := time.Since(began); took < time.Minute {
+			t.Errorf("71 calls took %s, want a minute", took)
+		}
+		if n := okta.Answered(429); n > 0 {
+			t.Errorf("%d answers of 429", n)
+		}
+	})
+}
+
+func TestWaitForAPlaceThatDoesNotFitIsRefusedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, okta, target := orgOf(t, 10, nil)
+		crew(t, rt, target, 3, 10)
+		opens := time.Now().Truncate(time.Minute).Add(time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		c := do(ctx, rt, "GET", target, "").stopped(t, oktaretry.StopDeadline).took(t, 0, 0)
+		e := failure[*oktaretry.RateLimitError](t, c)
+		if !e.ClientSide || e.Attempts != 0 || e.Bucket != usersBucket || !errors.Is(c.err, context.DeadlineExceeded) {
+			t.Errorf("client-side %t, %d attempts, bucket %q, error %v", e.ClientSide, e.Attempts, e.Bucket, c.err)
+		}
+		if late := e.Reset.Sub(opens); late < 0 || late > time.Second {
+			t.Errorf("reset %s after the window's end, want at most a second", late)
+		}
+		if wait := time.Until(e.Reset); e.RetryAfter != wait || c.outcome.Needed != wait {
+			t.Errorf("RetryAfter %s, needed %s; want %s", e.RetryAfter, c.outcome.Needed, wait)
+		}
+		if !strings.Contains(e.Error(), "client-side, nothing was sent") {
+			t.Errorf("error %q", e)
+		}
+		if n := okta.Arrived(); n != 10 {
+			t.Errorf("%d requests arrived, want 10", n)
+		}
+		if b := bucket(t, rt, usersBucket); b.Waiting != 0 || b.InFlight != 0 {
+			t.Errorf("%d wait and %d are in flight", b.Waiting, b.InFlight)
+		}
+	})
+}
+
+// A call far down the line that fits into a window to come is not refused, one
+// that does not is.
+func TestLongLineRefusesOnlyThoseThatCannotGo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, _, target := orgOf(t, 10, nil)
+		crew(t, rt, target, 3, 20) // so that the window's length is known
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute+30*time.Second)
+		defer cancel()
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		ok, refused := 0, 0
+		for range 50 {
+			all.Go(func() {
+				c := do(ctx, rt, "GET", target, "")
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case c.err == nil:
+					ok++
+				case c.elapsed < time.Second:
+					refused++
+				}
+			})
+		}
+		all.Wait()
+		if ok < 20 || ok > 30 || refused < 15 {
+			t.Errorf("%d succeeded and %d were refused at once, want 20 to 30 and about 20", ok, refused)
+		}
+	})
+}
+
+func TestWaitForASlotIsShownAsConcurrency(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, _, target := orgOf(t, 10_000, func(p *oktaretry.Policy) { p.Pace.MaxInFlight = 2 })
+		get(t, rt, target).is(t, 200) // so that the limit is known
+		time.Sleep(time.Second)
+		done := crew(t, rt, target, 10, 50)
+		reasons := map[oktaretry.WaitReason]int{}
+		for _, c := range done {
+			for _, w := range c.outcome.Attempts[0].Waits {
+				reasons[w.Reason]++
+			}
+		}
+		if reasons[oktaretry.WaitConcurrency] < 40 || len(reasons) != 1 {
+			t.Errorf("waits by reason %v, want more than 40 for concurrency and no other", reasons)
+		}
+	})
+}
+
+func TestConcurrencyLimitOfOktaIsFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, okta, target := orgOf(t, 1_000_000, nil, oktatest.WithConcurrencyLimit(20))
+		done := crew(t, rt, target, 60, 6000)
+		if n := okta.Answered(429); n < 1 || n > 300 {
+			t.Errorf("%d answers of 429, want some at first", n)
+		}
+		seen := false
+		for _, c := range done {
+			for _, a := range c.outcome.Attempts {
+				for _, w := range a.Waits {
+					seen = seen || w.Reason == oktaretry.WaitConcurrency
+				}
+			}
+		}
+		if !seen {
+			t.Error("no call says that it waited for concurrency")
+		}
+		if b := bucket(t, rt, usersBucket); b.Limit != 1_000_000 || !b.HeldUntil.IsZero() {
+			t.Errorf("bucket %+v, want one that concurrency has not touched", b)
+		}
+	})
+}
+
+func TestSnapshotTellsOfABucket(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, _, target := orgOf(t, 5, nil)
+		crew(t, rt, target, 1, 3)
+		go crew(t, rt, target, 4, 4)
+		time.Sleep(10 * time.Millisecond)
+		b := bucket(t, rt, usersBucket)
+		if b.Host != "example.okta.com" || b.Limit != 5 || b.Remaining != 2 || b.InFlight != 2 || b.Waiting != 2 || !b.HeldUntil.IsZero() {
+			t.Errorf("%+v; want 2 of 5 left, 2 in flight and 2 waiting", b)
+		}
+		if late := b.Reset.Sub(time.Now().Truncate(time.Minute).Add(time.Minute)); late < 0 || late > time.Second {
+			t.Errorf("reset %s after the window's end", late)
+		}
+		time.Sleep(2 * time.Minute)
+		if b := bucket(t, rt, usersBucket); b.InFlight != 0 || b.Waiting != 0 || b.Remaining != 3 {
+			t.Errorf("afterwards %+v; want 3 left, none in flight and none waiting", b)
+		}
+	})
+}
+
+func TestNewPaceReachesCallsThatWait(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		edit func(*oktaretry.Pace)
+	}{
+		{"MaxInFlight", func(p *oktaretry.Pace) { p.MaxInFlight = 1 }},
+		{"MaxRate", func(p *oktaretry.Pace) { p.MaxRate, p.Burst = 0.01, 1 }},
+		{"BucketRates", func(p *oktaretry.Pace) { p.BucketRates = map[string]float64{usersBucket: 0.01} }},
+		{"MaxUtilization", func(p *oktaretry.Pace) { p.MaxUtilization = 0.01 }},
+		{"Smooth", func(p *oktaretry.Pace) { p.Smooth = true }},
+	} {
+		virtually(t, tt.name, func(t *testing.T) {
+			rt, okta, target := orgOf(t, 10, nil)
+			get(t, rt, target).is(t, 200)
+			p := oktaretry.DefaultPolicy()
+			tt.edit(&p.Pace)
+			if err := rt.SetPolicy(p); err != nil {
+				t.Fatal(err)
+			}
+			okta.SetLatency(10 * time.Second)
+			began := time.Now()
+			finished := make(chan []call)
+			go func() { finished <- crew(t, rt, target, 5, 5) }()
+			time.Sleep(time.Second)
+			if b := bucket(t, rt, usersBucket); b.Waiting < 4 {
+				t.Errorf("%d wait, want 4 at least", b.Waiting)
+			}
+			if err := rt.SetPolicy(oktaretry.DefaultPolicy()); err != nil {
+				t.Fatal(err)
+			}
+			<-finished
+			if took := time.Since(began); took > 12*time.Second {
+				t.Errorf("it took %s, want all to go after a second", took)
+			}
+		})
+	}
+}
+
+func TestBucketRatesBoundOneBucketOfAHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rates := map[string]float64{usersBucket: 2}
+		rt, base := newScript(t, func(p *oktaretry.Policy) { p.Pace.BucketRates = rates })
+		delete(rates, usersBucket) // the policy's own is a copy
+		base.answers = func(*http.Request) step { return then(ok()) }
+		get(t, rt, usersURL).took(t, 0, 0)
+		get(t, rt, appsURL).took(t, 0, 0)
+		get(t, rt, "https://other.okta.com/api/v1/users/00u1").took(t, 0, 0)
+		c := do(t.Context(), rt, "GET", usersURL, "", "Authorization", "SSWS other").took(t, 500*time.Millisecond, 510*time.Millisecond)
+		if w := c.outcome.Attempts[0].Waits; len(w) != 1 || w[0].Reason != oktaretry.WaitCeiling {
+			t.Errorf("it waited for %v, want the ceiling", w)
+		}
+		do(t.Context(), rt, "POST", usersURL, "{}").took(t, 0, 0)
+	})
+}
+
+func TestInteractiveCallsGoFirstIntoANewWindow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, _, target := orgOf(t, 10, nil)
+		crew(t, rt, target, 3, 10)
+		var mu sync.Mutex
+		var order []string
+		var all sync.WaitGroup
+		for i := range 12 {
+			ctx, name := oktaretry.WithPriority(t.Context(), oktaretry.PriorityBackground), "background"
+			if i >= 6 {
+				ctx, name = t.Context(), "interactive"
+			}
+			all.Go(func() {
+				do(ctx, rt, "GET", target, "").is(t, 200)
+				mu.Lock()
+				defer mu.Unlock()
+				order = append(order, name)
+			})
+			synctest.Wait()
+		}
+		all.Wait()
+		want := append(slices.Repeat([]string{"interactive"}, 6), slices.Repeat([]string{"background"}, 6)...)
+		if !slices.Equal(order, want) {
+			t.Errorf("they ended in the order %v", order)
+		}
+	})
+}
+
+// It does wait for answers that may tell of a place: nothing says then that
+// there is none.
+func TestRateLimitRuleOfFailFastNeverWaitsForAPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, okta, target := orgOf(t, 10, func(p *oktaretry.Policy) { p.RateLimited.Action = oktaretry.FailFast })
+		crew(t, rt, target, 10, 10)
+		e := failure[*oktaretry.RateLimitError](t, get(t, rt, target).stopped(t, oktaretry.StopFailFast).took(t, 0, 0))
+		if !e.ClientSide || e.RetryAfter < 50*time.Second || okta.Arrived() != 10 {
+			t.Errorf("client-side %t, RetryAfter %s, %d requests", e.ClientSide, e.RetryAfter, okta.Arrived())
+		}
+	})
+}
+
+func TestUserNamesBuckets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		base := &script{t: t}
+		var asked []string
+		rt, err := oktaretry.NewTransport(base, oktaretry.WithBuckets(func(req *http.Request) string {
+			asked = append(asked, req.Method+" "+req.URL.Path)
+			if req.Body != nil || req.GetBody != nil {
+				t.Error("it was given the body")
+			}
+			if strings.HasPrefix(req.URL.Path, "/api/v1/users/") {
+				return "people of " + req.Header.Get("Tenant")
+			}
+			return ""
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		base.answers = func(*http.Request) step {
+			return then(bare(200, set("X-Rate-Limit-Limit", "7"), set("X-Rate-Limit-Remaining", "0"), dated(0), resets(0, 30*time.Second)))
+		}
+		c := do(t.Context(), rt, "POST", usersURL, "{}", "Tenant", "a").is(t, 200)
+		if c.outcome.Bucket != "people of a" {
+			t.Errorf("the outcome tells of bucket %q", c.outcome.Bucket)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		// A GET, which has another bucket by itself, shares this one.
+		e := failure[*oktaretry.RateLimitError](t, do(ctx, rt, "GET", usersURL+"/groups", "", "Tenant", "a"))
+		if e.Bucket != "people of a" {
+			t.Errorf("the error tells of bucket %q", e.Bucket)
+		}
+		do(ctx, rt, "GET", usersURL, "", "Tenant", "b").is(t, 200)
+		do(ctx, rt, "GET", appsURL, "").is(t, 200)
+		bucket(t, rt, "people of b")
+		bucket(t, rt, "/api/v1/apps/{id}")
+		if want := []string{"POST /api/v1/users/00u1", "GET /api/v1/users/00u1/groups", "GET /api/v1/users/00u1", "GET /api/v1/apps/0oa1"}; !slices.Equal(asked, want) {
+			t.Errorf("it was asked for %q, want %q", asked, want)
+		}
+	})
+}
+
+func TestPollHasABucketOfItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		base := &script{t: t, steps: []step{
+			then(answer{status: 202, body: `{"errorCode":"E0000070","_links":{"poll":{"href":"` + org + `/poll"}}}`}), then(ok()),
+		}}
+		rt, err := oktaretry.NewTransport(base, oktaretry.WithBuckets(func(req *http.Request) string { return req.Method + req.URL.Path }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		do(t.Context(), rt, "POST", org+"/api/v1/authn", "{}").is(t, 200)
+		bucket(t, rt, "POST/api/v1/authn")
+		bucket(t, rt, "GET/poll")
+	})
+}
+
+func TestAMillionNamesOfBucketsStayWithinBounds(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a second")
+	}
+	n := 0
+	long := strings.Repeat("é", 5000)
+	rt, err := oktaretry.NewTransport(answerAll{}, oktaretry.WithBuckets(func(*http.Request) string {
+		n++
+		return strconv.Itoa(n) + long
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req, _ := http.NewRequest("GET", usersURL, nil)
+	for range 100_000 {
+		resp, err := rt.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+	}
+	buckets := rt.Snapshot().Buckets
+	if len(buckets) > 1<<15 {
+		t.Errorf("%d buckets are remembered", len(buckets))
+	}
+	for _, b := range buckets {
+		if len(b.Bucket) > 128 || strings.ToValidUTF8(b.Bucket, "?") != b.Bucket {
+			t.Fatalf("a bucket's name has %d bytes: %q", len(b.Bucket), b.Bucket)
+		}
+	}
+}
+
+// answerAll answers 200 and nothing else.
+type answerAll struct{}
+
+func (answerAll) RoundTrip(req *http.Request) (*http.Response, error) {
+	return &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody, Request: req}, nil
+}
+
+func TestPanicOfANameOfBucketsLeavesNothingBehind(t *testing.T) {
+	rt, err := oktaretry.NewTransport(answerAll{}, oktaretry.WithBuckets(func(*http.Request) string { panic("no name") }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := &countedBody{Reader: strings.NewReader("{}")}
+	req, _ := http.NewRequest("POST", usersURL, body)
+	func() {
+		defer func() {
+			if got := fmt.Sprint(recover()); got != "no name" {
+				t.Errorf("panicked with %s", got)
+			}
+		}()
+		rt.RoundTrip(req)
+	}()
+	if body.closed != 1 {
+		t.Errorf("the body was closed %d times, want once", body.closed)
+	}
+	if n := len(rt.Snapshot().Buckets); n != 0 {
+		t.Errorf("%d buckets", n)
+	}
+}
+
+type countedBody struct {
+	*strings.Reader
+	closed int
+}
+
+func (c *countedBody) Close() error { c.closed++; return nil }
