@@ -134,27 +134,3 @@ func TestDisabledBudgetGrantsEverything(t *testing.T) {
 	}
 	b.refund(now)
 }
-
-// A circuit tells how long it will refuse, by a time that it kept: it must not
-// become an hour because the clock went back by one.
-func TestOpenCircuitRefusesForNoLongerThanOpenForWhateverTheClockDoes(t *testing.T) {
-	cfg := DefaultPolicy().Breaker
-	cfg.MinCalls = 1
-	c := newCircuit(CircuitID{Scope: TripsHost, Host: "example.okta.com"}, &cfg)
-	now := time.Now()
-	s, _, ok := c.allow(now)
-	if !ok {
-		t.Fatal("a new circuit refused")
-	}
-	s.report(failed)
-	for _, shift := range []time.Duration{0, -time.Hour, time.Hour} {
-		then := now.Add(shift)
-		if until := c.refusesUntil(then); until > cfg.OpenFor {
-			t.Errorf("clock shifted by %s: refuses for %s, want %s at most", shift, until, cfg.OpenFor)
-		}
-		_, after, ok := c.allow(then)
-		if ok || after <= 0 || after > cfg.OpenFor {
-			t.Errorf("clock shifted by %s: allowed %t, retry after %s; want false, %s at most", shift, ok, after, cfg.OpenFor)
-		}
-	}
-}

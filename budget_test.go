@@ -90,6 +90,22 @@ func TestCallsPayForResends(t *testing.T) {
 	}
 }
 
+func TestSetPolicyWithAnotherBudgetStartsAfresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, base := newScript(t, poor)
+		base.answers = func(*http.Request) step { return then(bare(503)) }
+		get(t, rt, usersURL).stopped(t, oktaretry.StopBudget) // has the only resend
+		p := oktaretry.DefaultPolicy()
+		poor(&p)
+		p.Budget.Reserve = 0.2
+		if err := rt.SetPolicy(p); err != nil {
+			t.Fatal(err)
+		}
+		get(t, rt, usersURL).stopped(t, oktaretry.StopBudget)
+		base.sends(2 + 3)
+	})
+}
+
 // Okta ordered these waits itself, or there was nothing to pay for.
 func TestBudgetIsNotDrawnOnByWaitsThatOktaOrdered(t *testing.T) {
 	for name, steps := range map[string][]step{

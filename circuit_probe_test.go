@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,13 +58,15 @@ func TestCircuitThatOpensDuringACallsRetriesEndsItWithTheAnswerInHand(t *testing
 	})
 }
 
-func TestCallWaitsOutACircuitThatOpensForLessThanItsBackoff(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		rt, base := newScript(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls, p.Breaker.OpenFor = 2, 5*time.Second },
-			then(bare(503)), then(bare(503, set("Retry-After", "6"))), at(6*time.Second, 0, ok()))
-		get(t, rt, usersURL).is(t, 200)
-		base.sends(3)
-	})
+func TestCallWaitsOutACircuitThatOpensForNoLongerThanItsBackoff(t *testing.T) {
+	for seconds := 5; seconds <= 6; seconds++ {
+		synctest.Test(t, func(t *testing.T) {
+			rt, base := newScript(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls, p.Breaker.OpenFor = 2, 5*time.Second },
+				then(bare(503)), then(bare(503, set("Retry-After", strconv.Itoa(seconds)))), at(time.Duration(seconds)*time.Second, 0, ok()))
+			get(t, rt, usersURL).is(t, 200)
+			base.sends(3)
+		})
+	}
 }
 
 func TestRefusalByOneCircuitGivesTheOthersSlotBack(t *testing.T) {

@@ -34,6 +34,8 @@ func TestEndpointsInUseAreForgottenByHalves(t *testing.T) {
 	r := newEndpoints(DefaultPolicy().Breaker, DefaultPolicy().Budget)
 	sick := r.find(endpointKey{"h", "GET", "/sick"}, now)
 	sick.circuit.state.Store(int32(gobreaker.StateOpen))
+	down := r.find(endpointKey{"down", "GET", "/"}, now)
+	down.host.circuit.state.Store(int32(gobreaker.StateOpen))
 	for i := range 3 * maxEndpoints {
 		fill(r, now, i, i+1)
 		if len(r.byKey) > 2*maxEndpoints {
@@ -43,7 +45,7 @@ func TestEndpointsInUseAreForgottenByHalves(t *testing.T) {
 	if len(r.byKey) < maxEndpoints/2 {
 		t.Errorf("%d endpoints are left of those in use", len(r.byKey))
 	}
-	if r.find(endpointKey{"h", "GET", "/sick"}, now) != sick {
+	if r.find(endpointKey{"h", "GET", "/sick"}, now) != sick || r.find(endpointKey{"down", "GET", "/"}, now) != down {
 		t.Error("an open circuit was forgotten")
 	}
 }

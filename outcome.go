@@ -154,7 +154,7 @@ func (r *Recorder) Outcome() (Outcome, bool) {
 	if len(r.outcomes) == 0 {
 		return Outcome{}, false
 	}
-	return r.outcomes[len(r.outcomes)-1], true
+	return r.outcomes[len(r.outcomes)-1].clone(), true
 }
 
 // Outcomes returns what happened to all calls in the order of their ends; of
@@ -162,7 +162,11 @@ func (r *Recorder) Outcome() (Outcome, bool) {
 func (r *Recorder) Outcomes() []Outcome {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.Clone(r.outcomes[max(0, len(r.outcomes)-recorderCap):])
+	outcomes := slices.Clone(r.outcomes[max(0, len(r.outcomes)-recorderCap):])
+	for i := range outcomes {
+		outcomes[i] = outcomes[i].clone()
+	}
+	return outcomes
 }
 
 func (r *Recorder) add(o Outcome) {
@@ -189,7 +193,11 @@ func OutcomeOf(resp *http.Response) (Outcome, bool) {
 	if !ok {
 		return Outcome{}, false
 	}
-	own := *o
-	own.Attempts, own.Waits = slices.Clone(o.Attempts), slices.Clone(o.Waits)
-	return own, true
+	return o.clone(), true
+}
+
+// clone returns an outcome that shares no slice with o.
+func (o Outcome) clone() Outcome {
+	o.Attempts, o.Waits = slices.Clone(o.Attempts), slices.Clone(o.Waits)
+	return o
 }

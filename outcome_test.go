@@ -226,6 +226,38 @@ func TestARecorderKeepsTheLastThousandCallsInOrder(t *testing.T) {
 	}
 }
 
+// What a caller does to an outcome is not seen by the next one who asks.
+func TestAnOutcomeIsItsCallersOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, rec := oktaretry.WithRecorder(t.Context())
+		resp, err := newOver(t, newMemBase(memOK), nil).RoundTrip(newReq(t, ctx, "GET", "/api/v1/users", nil))
+		mustOK(t, resp, err)
+		rec.Outcomes()[0].Host = "elsewhere"
+		if out := rec.Outcomes()[0]; out.Host != "org.example" {
+			t.Errorf("the recorder now tells of %s", out.Host)
+		}
+		out, _ := oktaretry.OutcomeOf(resp)
+		out.Attempts[0].Status = 0
+		if out, _ := oktaretry.OutcomeOf(resp); out.Attempts[0].Status != 200 {
+			t.Errorf("the response now tells of a %d", out.Attempts[0].Status)
+		}
+	})
+}
+
+func TestWaitedCountsAWaitThatNoAttemptFollowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, rec := oktaretry.WithRecorder(t.Context())
+		ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
+		defer cancel()
+		time.AfterFunc(70*time.Second, cancel)
+		base := newMemBase(memLimited(59*time.Second), memLimited(20*time.Second))
+		newOver(t, base, nil).RoundTrip(newReq(t, ctx, "GET", "/api/v1/users", nil))
+		if out := wantStop(t, rec, oktaretry.StopCanceled); out.Waited() != 70*time.Second {
+			t.Errorf("waited %s, want 60s for the second attempt and 10s for a third", out.Waited())
+		}
+	})
+}
+
 func TestARecorderServesManyGoroutines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := newOver(t, newMemBase(memOK), nil)

@@ -111,6 +111,7 @@ func TestPollWithoutABodyGoesOnAndOneWithoutAReplayDoesNot(t *testing.T) {
 		from, to time.Duration
 	}{
 		{verifyPath, []step{then(linked(resultPath)), then(bare(503)), then(ok())}, 200, interval, time.Minute},
+		{verifyPath, []step{then(linked(resultPath)), then(pending("")), then(ok())}, 200, 2 * interval, 2 * interval},
 		{"/idp/idx/challenge/poll", []step{then(pending(""))}, 202, 0, 0},
 	} {
 		virtually(t, tt.path, func(t *testing.T) {

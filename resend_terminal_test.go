@@ -5,6 +5,7 @@ package oktaretry_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -95,6 +96,7 @@ func TestWhatMayHealIsNotTerminal(t *testing.T) {
 			errors.New("anything"), io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
 			&net.OpError{Op: "dial", Err: errors.New("connection refused")},
 			&net.DNSError{Err: "timeout", IsTimeout: true}, &net.DNSError{Err: "try again", IsNotFound: true, IsTemporary: true},
+			tls.RecordHeaderError{Msg: "not a TLS record", RecordHeader: [5]byte{0, 1, 2, 3, 4}},
 		} {
 			base := newMemBase(memFail(err), memOK)
 			resp, got := newOver(t, base, nil).RoundTrip(newReq(t, t.Context(), "GET", "/api/v1/users", nil))

@@ -143,16 +143,18 @@ func TestWaitInLineThatGrowsCountsFromTheRulesFirstAnswer(t *testing.T) {
 		patient.MaxElapsed = 150 * time.Minute
 		rt, base := newScript(t, func(p *oktaretry.Policy) {
 			p.Codes = map[string]oktaretry.Rule{"E0000047": patient}
+			p.AttemptTimeout = 0
 		},
-			then(limited(set("Retry-After", "7200"))), // too long to hold the bucket: the call waits by itself
-			then(limited(dated(0), resets(0, 50*time.Minute))),
+			then(limited(set("Retry-After", "7200"))),                           // too long to hold the bucket: the call waits by itself
+			slowly(2*time.Minute, limited(dated(0), resets(0, 40*time.Minute))), // another's, while the first waits in line
+			then(limited(dated(0), resets(0, 20*time.Minute))),                  // would fit
 			then(ok()))
 		first := start(t, rt, usersURL)
 		time.Sleep(119 * time.Minute)
-		second := start(t, rt, usersURL) // closes the bucket just before the first comes to its line
-		failure[*oktaretry.RateLimitError](t, (<-first).stopped(t, oktaretry.StopMaxElapsed).took(t, 2*time.Hour, 2*time.Hour))
+		second := start(t, rt, usersURL)
+		failure[*oktaretry.RateLimitError](t, (<-first).stopped(t, oktaretry.StopMaxElapsed).took(t, 121*time.Minute, 121*time.Minute))
 		(<-second).is(t, 200)
-		base.sends(3)
+		base.sends(4)
 	})
 }
 

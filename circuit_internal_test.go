@@ -1,0 +1,92 @@
+package oktaretry
+
+// This file tests what a circuit keeps of the attempts that it let through.
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// newTestCircuit opens at its first failure, and lets two probes out.
+func newTestCircuit() *circuit {
+	return newCircuit(CircuitID{Scope: TripsHost}, &Breaker{
+		Window: 10 * time.Second, MinCalls: 1, FailureRatio: 1, OpenFor: time.Second, Probes: 2, ProbeTimeout: time.Minute,
+	})
+}
+
+func pass(t *testing.T, c *circuit) slot {
+	t.Helper()
+	s, _, ok := c.allow(time.Now())
+	if !ok {
+		t.Fatal("the circuit refuses")
+	}
+	return s
+}
+
+func TestSlotReportsOnce(t *testing.T) {
+	c := newTestCircuit()
+	s := pass(t, c)
+	s.report(healthy)
+	s.report(failed)
+	if n := c.cb.Counts(); n.TotalSuccesses != 1 || n.TotalFailures != 0 {
+		t.Errorf("%+v", n)
+	}
+}
+
+// The answer of a slow attempt counts now, and its request no longer counts
+// when it was made.
+func TestSlowAttemptIsCountedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newTestCircuit()
+		s := pass(t, c)
+		time.Sleep(5 * time.Second)
+		s.report(healthy)
+		if n := c.cb.Counts(); n.TotalSuccesses != 1 || n.Requests-n.TotalExclusions != 1 {
+			t.Errorf("%+v, want one request and its success", n)
+		}
+	})
+}
+
+// Probes that never come back would gather, one for each time that another one
+// failed.
+func TestProbesOfAnEarlierStateAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newTestCircuit()
+		s := pass(t, c)
+		s.report(failed)
+		for range 3 {
+			time.Sleep(time.Second)
+			pass(t, c) // hangs
+			probe := pass(t, c)
+			probe.report(failed)
+			if n := len(c.probes); n != 0 {
+				t.Errorf("%d probes are kept by an open circuit", n)
+			}
+		}
+	})
+}
+
+// A circuit tells how long it will refuse, by a time that it kept: it must not
+// become an hour because the clock went back by one.
+func TestOpenCircuitRefusesForNoLongerThanOpenForWhateverTheClockDoes(t *testing.T) {
+	cfg := DefaultPolicy().Breaker
+	cfg.MinCalls = 1
+	c := newCircuit(CircuitID{Scope: TripsHost, Host: "example.okta.com"}, &cfg)
+	now := time.Now()
+	s, _, ok := c.allow(now)
+	if !ok {
+		t.Fatal("a new circuit refused")
+	}
+	s.report(failed)
+	for _, shift := range []time.Duration{0, -time.Hour, time.Hour} {
+		then := now.Add(shift)
+		if until := c.refusesUntil(then); until > cfg.OpenFor {
+			t.Errorf("clock shifted by %s: refuses for %s, want %s at most", shift, until, cfg.OpenFor)
+		}
+		_, after, ok := c.allow(then)
+		if ok || after <= 0 || after > cfg.OpenFor {
+			t.Errorf("clock shifted by %s: allowed %t, retry after %s; want false, %s at most", shift, ok, after, cfg.OpenFor)
+		}
+	}
+}
