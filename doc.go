@@ -40,8 +40,8 @@
 // Each attempt, the first one included, passes these, from the outside in:
 //
 //   - pace: a place in the rate-limit bucket of this host, credential and
-//     endpoint, by what the headers of earlier answers say is left. It comes before the circuits, so that a sleeping call never
-//     holds a probe's slot.
+//     endpoint, by what the headers of earlier answers say is left. It comes
+//     before the circuits, so that a sleeping call never holds a probe's slot.
 //   - circuits: the host's and the endpoint's. They see every single attempt,
 //     so they open after a number of failures, not of failed calls.
 //   - the attempt: a clone of the request with a body of its own, its own span
