@@ -36,7 +36,7 @@ type bucket struct {
 	held     time.Time // nobody goes before
 	next     time.Time // the next call doesn't go before
 	line     line
-	why      Reason // what the first of the line waits for
+	why      Reason // what the first of the line waits for, or waited for last
 	inFlight int
 	used     time.Time // when a call last came
 	smooth   *rate.Limiter
@@ -111,8 +111,8 @@ func (b *bucket) ready(t *Ticket, now time.Time, cfg *Config) (time.Duration, Re
 		return b.estimate(now, ahead, cfg), b.why
 	}
 	wait, why := b.gate(t, now, cfg)
-	b.why = why
 	if wait > 0 {
+		b.why = why
 		b.line.push(t)
 		return wait, why
 	}
@@ -121,6 +121,9 @@ func (b *bucket) ready(t *Ticket, now time.Time, cfg *Config) (time.Duration, Re
 			b.next = later(b.next, now.Add(jitter(b.step)))
 		}
 		b.line.wakeFirst()
+	}
+	if b.line.len() == 0 {
+		b.why = NoReason
 	}
 	t.scout = b.window.enter(now)
 	t.window = b.window.id
@@ -168,6 +171,9 @@ func (b *bucket) gate(t *Ticket, now time.Time, cfg *Config) (time.Duration, Rea
 func (b *bucket) open(now time.Time) {
 	b.step = min(gap, spread/time.Duration(max(b.line.len(), 1)))
 	b.stepUntil = now.Add(2 * spread)
+	if b.why == Held || b.why == Exhausted {
+		b.why = Turn
+	}
 }
 
 // evenly returns what spreads the places that are left of a window over the
