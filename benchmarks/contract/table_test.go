@@ -18,6 +18,7 @@ import (
 
 	"github.com/oktaretry/oktaretry/benchmarks/internal/docfile"
 	"github.com/oktaretry/oktaretry/benchmarks/internal/peers"
+	"github.com/oktaretry/oktaretry/benchmarks/internal/race"
 	"github.com/oktaretry/oktaretry/contract"
 )
 
@@ -32,7 +33,7 @@ type results struct {
 }
 
 func TestPeers(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("peers that race with their caller's request would end the run; contract's own tests hold this library to it with -race")
 	}
 	log.SetOutput(io.Discard) // peers' own http.Clients complain of the bases there
