@@ -12,12 +12,13 @@ import (
 	"log"
 	"maps"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
+	"github.com/oktaretry/oktaretry/benchmarks/internal/docfile"
+	"github.com/oktaretry/oktaretry/benchmarks/internal/peers"
+	"github.com/oktaretry/oktaretry/benchmarks/internal/race"
 	"github.com/oktaretry/oktaretry/contract"
 )
 
@@ -32,7 +33,7 @@ type results struct {
 }
 
 func TestPeers(t *testing.T) {
-	if raceEnabled {
+	if race.Enabled {
 		t.Skip("peers that race with their caller's request would end the run; contract's own tests hold this library to it with -race")
 	}
 	log.SetOutput(io.Discard) // peers' own http.Clients complain of the bases there
@@ -43,7 +44,13 @@ func TestPeers(t *testing.T) {
 			t.Errorf("this library: %s: %v", c.Name, err)
 		}
 	}
-	compare(t, "../../README.md", func(old []byte) []byte { return between(t, old, r.table()) })
+	compare(t, "../../README.md", func(old []byte) []byte {
+		fresh, err := docfile.Between(string(old), "contract", r.table())
+		if err != nil {
+			t.Fatal("README.md: ", err)
+		}
+		return []byte(fresh)
+	})
 	compare(t, "RESULTS.md", func([]byte) []byte { return []byte(r.report()) })
 }
 
@@ -51,7 +58,7 @@ func measure(t *testing.T) results {
 	r := results{cases: contract.Cases()}
 	for _, c := range r.cases {
 		var row []error
-		for _, p := range peers {
+		for _, p := range compared {
 			row = append(row, c.Check(t, p.wrap))
 		}
 		r.verdicts = append(r.verdicts, row)
@@ -92,17 +99,6 @@ func difference(old, fresh []byte) string {
 	return b.String()
 }
 
-// between replaces what is between the markers of text.
-func between(t *testing.T, text []byte, table string) []byte {
-	const begin, end = "<!-- contract -->\n", "<!-- /contract -->"
-	head, rest, found := strings.Cut(string(text), begin)
-	_, tail, closed := strings.Cut(rest, end)
-	if !found || !closed {
-		t.Fatalf("README.md has no %s and %s", strings.TrimSpace(begin), end)
-	}
-	return []byte(head + begin + table + end + tail)
-}
-
 func mark(err error) string {
 	switch {
 	case err == nil:
@@ -117,15 +113,15 @@ func mark(err error) string {
 func (r results) table() string {
 	var b strings.Builder
 	b.WriteString("| |")
-	for _, p := range peers {
+	for _, p := range compared {
 		b.WriteString(" " + p.title() + " |")
 	}
-	b.WriteString("\n|---|" + strings.Repeat(":-:|", len(peers)) + "\n")
+	b.WriteString("\n|---|" + strings.Repeat(":-:|", len(compared)) + "\n")
 	list := ""
 	for i, c := range r.cases {
 		if c.List != list {
 			list = c.List
-			fmt.Fprintf(&b, "| **%s** |%s\n", list, strings.Repeat(" |", len(peers)))
+			fmt.Fprintf(&b, "| **%s** |%s\n", list, strings.Repeat(" |", len(compared)))
 		}
 		fmt.Fprintf(&b, "| %s |", c.Name+star(c))
 		for _, err := range r.verdicts[i] {
@@ -134,7 +130,7 @@ func (r results) table() string {
 		b.WriteString("\n")
 	}
 	b.WriteString("| kept, of those that apply |")
-	for i := range peers {
+	for i := range compared {
 		kept, asked := r.count(i)
 		fmt.Fprintf(&b, " %d/%d |", kept, asked)
 	}
@@ -160,43 +156,14 @@ func (r results) count(peer int) (kept, asked int) {
 	return kept, asked
 }
 
-func (p peer) title() string {
-	if v := p.version(); v != "" {
-		return p.name + " " + v
-	}
-	return p.name
-}
-
-// version is that of the module that is compiled in.
-func (p peer) version() string { return strings.TrimPrefix(versions()[p.module], "v") }
-
-// versions asks the go command: the test binary of a workspace doesn't know.
-var versions = sync.OnceValue(func() map[string]string {
-	byModule := make(map[string]string)
-	list := []string{"list", "-m", "-f", "{{.Path}} {{.Version}}"}
-	for _, p := range peers {
-		if p.module != "" {
-			list = append(list, p.module)
-		}
-	}
-	out, err := exec.Command("go", list...).Output()
-	if err != nil {
-		panic(fmt.Sprintf("go list -m: %v", err))
-	}
-	for line := range strings.Lines(string(out)) {
-		if module, version, ok := strings.Cut(strings.TrimSpace(line), " "); ok {
-			byModule[module] = version
-		}
-	}
-	return byModule
-})
+func (p peer) title() string { return peers.Title(p.name, p.module) }
 
 // report is RESULTS.md: each miss with what was measured.
 func (r results) report() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# The contract, held against peers\n\nWritten by `%s`. What each case asks, and why, is in the package\n"+
 		"[`contract`](../../contract); ★ marks what a good transport may leave out.\n", command)
-	for i, p := range peers {
+	for i, p := range compared {
 		kept, asked := r.count(i)
 		fmt.Fprintf(&b, "\n## %s: %d of %d\n\nSet-up: %s\n\n", p.title(), kept, asked, p.setup)
 		for j, c := range r.cases {

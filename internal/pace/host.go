@@ -22,6 +22,7 @@ type host struct {
 	refused  int     // one less than that many in flight were refused last
 	step     float64 // by which slots grow beyond what was refused
 	grown    time.Time
+	tides    tides
 	waiting  []*bucket // whose first call waits for a slot
 	pruneAt  int       // the length of waiting at which those that left are looked for
 	ceiling  *rate.Limiter
@@ -40,21 +41,20 @@ const (
 )
 
 // take takes a slot and a place under the ceilings for a call of b. Else it says
-// how long to wait for them; b is told when a slot comes free earlier. level is
-// how many are in flight with the call.
-func (h *host) take(now time.Time, b *bucket, cfg *Config) (level int, wait time.Duration, why Reason) {
+// how long to wait for them; b is told when a slot comes free earlier.
+func (h *host) take(now time.Time, b *bucket, cfg *Config) (wait time.Duration, why Reason) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.full(cfg.MaxInFlight) {
 		h.queue(b)
-		return 0, patience, Slot
+		return patience, Slot
 	}
 	ceilings := h.limiters(b, cfg)
 	for _, c := range ceilings {
 		wait = max(wait, untilTokens(c, now, 1))
 	}
 	if wait > 0 {
-		return 0, wait, Ceiling
+		return wait, Ceiling
 	}
 	for _, c := range ceilings {
 		if c != nil {
@@ -62,7 +62,8 @@ func (h *host) take(now time.Time, b *bucket, cfg *Config) (level int, wait time
 		}
 	}
 	h.inFlight++
-	return h.inFlight, 0, NoReason
+	h.tides.rise(now, h.inFlight)
+	return 0, NoReason
 }
 
 func (h *host) full(most int) bool {
@@ -113,21 +114,19 @@ func (h *host) turn(now time.Time, b *bucket, n int, cfg *Config) time.Duration 
 }
 
 // putBack gives a slot back.
-func (h *host) putBack(now time.Time, level int, v slotVerdict) {
+func (h *host) putBack(now time.Time, v slotVerdict) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	// Calls overtake each other on their way, so the one that is refused need
-	// not be the one that was too many.
-	level = max(level, h.inFlight)
-	h.inFlight--
+	h.tides.turn(now, h.inFlight)
 	switch {
 	case v == slotRefused:
+		level := h.tides.refuse(h.inFlight)
 		h.slots = max(min(h.slotsOr(level), shrinkTo*float64(level)), 1)
 		if h.refused == 0 || level < h.refused || now.Sub(h.grown) > growEvery {
 			h.refused = level
 		}
 		h.step, h.grown = 1, now
-	case v == slotUsed && h.slots > 0 && float64(h.inFlight+1) >= h.slots-1:
+	case v == slotUsed && h.slots > 0 && float64(h.inFlight) >= h.slots-1:
 		if h.slots < float64(h.refused-1) {
 			h.slots += regrow / h.slots
 		} else if now.Sub(h.grown) >= growEvery {
@@ -135,6 +134,7 @@ func (h *host) putBack(now time.Time, level int, v slotVerdict) {
 			h.step, h.grown = 2*h.step, now
 		}
 	}
+	h.inFlight--
 }
 
 // queue lets b stand in line for a slot.

@@ -62,7 +62,6 @@ type Ticket struct {
 	flying bool
 	scout  bool  // it counts in window.entered
 	window int64 // the window in which it went
-	level  int   // how many were in flight to the host with it
 	wake   chan struct{}
 }
 
@@ -153,14 +152,13 @@ func (b *bucket) gate(t *Ticket, now time.Time, cfg *Config) (time.Duration, Rea
 	if wait := untilTokens(even, now, 1); wait > 0 {
 		return wait, Turn
 	}
-	level, wait, why := b.host.take(now, b, cfg)
+	wait, why = b.host.take(now, b, cfg)
 	if wait > 0 {
 		return wait, why
 	}
 	if even != nil {
 		even.AllowN(now, 1)
 	}
-	t.level = level
 	if pause > 0 {
 		b.next = now.Add(pause)
 	}
@@ -258,7 +256,7 @@ func (t *Ticket) Done(now time.Time, seen Seen) {
 	case seen.Answered:
 		verdict = slotUsed
 	}
-	b.host.putBack(now, t.level, verdict)
+	b.host.putBack(now, verdict)
 	b.host.passOn(b.cfg.Load().MaxInFlight)
 	t.release()
 }
@@ -311,7 +309,7 @@ func (t *Ticket) Leave(now time.Time) {
 	b.line.wakeFirst()
 	b.mu.Unlock()
 	if flying {
-		b.host.putBack(now, t.level, slotUnused)
+		b.host.putBack(now, slotUnused)
 	}
 	b.host.passOn(b.cfg.Load().MaxInFlight)
 	t.release()
