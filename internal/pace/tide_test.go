@@ -29,6 +29,25 @@ func TestRefusalWhileOthersEndCostsFewSlots(t *testing.T) {
 	}
 }
 
+// A wave does not end all in one moment: its first calls can end in the tide
+// before the one in which the refusal arrives.
+func TestRefusalJustAfterTheTideCostsFewSlots(t *testing.T) {
+	g := pace.New(pace.Config{})
+	send(t, g, users, epoch, free)
+	tickets := flights(t, g, epoch, 76)
+	for _, ticket := range tickets[1:60] {
+		ticket.Done(after(15*time.Millisecond), free)
+	}
+	now := after(25 * time.Millisecond)
+	tickets[0].Done(now, crowded)
+	for _, ticket := range tickets[60:] {
+		ticket.Done(now, free)
+	}
+	if n := canGo(g, now); n < 70 || n > 75 {
+		t.Errorf("%d go after a refusal with 76 in flight, want about 72", n)
+	}
+}
+
 // The calls that were refused themselves are not what the server counted.
 func TestManyRefusalsTogetherShowTheLimit(t *testing.T) {
 	g := pace.New(pace.Config{})
