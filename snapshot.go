@@ -51,7 +51,7 @@ func (t *Transport) Snapshot() Snapshot {
 	t.settings.Load().endpoints.circuits(func(c *circuit) {
 		n := c.cb.Counts()
 		s.Circuits = append(s.Circuits, CircuitState{
-			CircuitID: c.id, State: c.cb.State().String(),
+			CircuitID: c.id, State: c.standing(now).String(),
 			Successes: int(n.TotalSuccesses), Failures: int(n.TotalFailures), RetryAfter: max(c.refusesUntil(now), 0),
 		})
 	})
