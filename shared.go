@@ -28,8 +28,8 @@ import (
 // concurrent use, each operation must be atomic among all processes, and
 // nothing that it keeps may outlive its use for ever.
 //
-// All operations say the whole truth about their caller rather than a change
-// of it, so one whose answer was lost does no harm when it is repeated.
+// No operation is repeated, and none relies on the one before: a request whose
+// answer was lost costs some places for a moment at most.
 type Shared interface {
 	// Lease takes note of what a process knows of a bucket and hands out places
 	// of its window.
@@ -76,7 +76,8 @@ type LeaseRequest struct {
 	Refused time.Duration // after a 429: nobody should go before
 	Back    int           // scouts that have ended since the last request, whatever they found
 
-	Unused   int // places that were leased to the holder and are neither used nor given back
+	Returned int // places of the window in Told that the holder has had and will not use
+	Unused   int // places that it has and may use
 	InFlight int // its calls that Seen may not count yet
 
 	Interactive int // calls that wait, of [PriorityInteractive]

@@ -188,7 +188,7 @@ func (c *call) learnShared(e *pace.Errand) {
 func sharedRequest(r *pace.LeaseRequest) LeaseRequest {
 	return LeaseRequest{
 		Holder: r.Holder, Seen: SharedWindow(r.Seen), Late: r.Late, Unbound: r.Unbound, Told: r.Told,
-		Refused: r.Refused, Back: r.Back, Unused: r.Unused, InFlight: r.InFlight,
+		Refused: r.Refused, Back: r.Back, Returned: r.Returned, Unused: r.Unused, InFlight: r.InFlight,
 		Interactive: r.Interactive, Background: r.Background, Ahead: r.Ahead, MaxUtilization: r.Utilization,
 	}
 }

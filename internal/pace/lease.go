@@ -28,7 +28,8 @@ type LeaseRequest struct {
 	Refused time.Duration // nobody goes before: the server refused a call
 	Back    int           // calls that went to find out and have ended, since the last request
 
-	Unused   int // places leased and not used
+	Returned int // places of the window in Told that will not be used
+	Unused   int // places leased that may be used
 	InFlight int // calls that the headers in Seen may not count yet
 
 	Interactive, Background int // calls that wait
@@ -83,10 +84,12 @@ type lease struct {
 	sharers int
 	wanted  bool
 
+	spent int64  // the ID of the window that the store was told to be used up
 	heard Window // by headers alone, not by the store; Ends is not used
 	lost  int    // calls of this window that were sent and not answered
 	back  int    // calls that found out, or could not, since the store was told
 
+	crowd   int // the most calls in flight since places were granted
 	batch   int // how many places are asked for ahead
 	granted time.Time
 }
@@ -117,8 +120,11 @@ func (b *bucket) room(t *Ticket, now time.Time, cfg *Config) (why Reason, wait, 
 		if w.bursts > 1 && kept == 0 {
 			return NoReason, 0, 0
 		}
-		if w.left <= kept { // the headers' word goes before the store's
+		if w.left <= kept && l.spent == w.id { // the headers' word goes before the store's
 			return Exhausted, w.reset.Sub(now), 0
+		}
+		if w.left <= kept && !l.asking {
+			return Ask, moment, 0 // rather tell: others may wait to hear of it
 		}
 	}
 	if l.usable(now) > 0 {
@@ -155,6 +161,7 @@ func (l *lease) usable(now time.Time) int {
 func (b *bucket) use(t *Ticket, now time.Time) {
 	if l := b.lease; l != nil && l.usable(now) > 0 {
 		l.places--
+		l.crowd = max(l.crowd, b.inFlight+1)
 		t.leased, t.finds = true, l.found
 	}
 }
@@ -188,9 +195,10 @@ func (b *bucket) ended(t *Ticket, now time.Time, s Seen) *Errand {
 	if l.asking || !l.fleet.Works() {
 		return nil
 	}
-	spare := l.wanted && l.usable(now) > 0 && b.inFlight == 0 && b.line.len() == 0
+	// One worker is idle after each of its calls, several seldom are.
+	spare := (l.wanted || l.crowd > 1) && l.usable(now) > 0 && b.inFlight == 0 && b.line.len() == 0
 	if spare {
-		l.places = 0
+		l.until = now
 	}
 	if spare || t.finds || s.Refused && !s.Slots {
 		return b.errand(now, Attempt{})
@@ -217,7 +225,8 @@ func (t *Ticket) Errand(now time.Time) *Errand {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	l := b.lease
-	if l.asking || !l.fleet.Works() || l.usable(now) > 0 || l.retry.After(now) {
+	used := b.window.id != 0 && b.window.left <= reserve(b.window.limit, b.cfg.Load().utilization()) && l.spent != b.window.id
+	if l.asking || !l.fleet.Works() || !used && (l.usable(now) > 0 || l.retry.After(now)) {
 		return nil
 	}
 	return b.errand(now, Attempt{})
@@ -272,6 +281,12 @@ func (b *bucket) errand(now time.Time, a Attempt) *Errand {
 	r.Ahead = max(min(b.inFlight, mostAhead), l.batch)
 	b.atMost(&r, now, cfg)
 	l.back = 0
+	if l.places > 0 && r.Unused == 0 { // their time is over, or nobody needs them
+		r.Returned, l.places = l.places, 0
+	}
+	if w.left <= reserve(w.limit, cfg.utilization()) {
+		l.spent = w.id
+	}
 	return &Errand{Request: r, Attempt: a, bucket: b, at: now}
 }
 
@@ -323,7 +338,7 @@ func (e *Errand) Answered(now time.Time, a Lease) {
 		// Those that were left are part of what the store knows of: they stay.
 		l.places, l.until = l.usable(now)+a.Places, e.at.Add(a.Lasts)
 		l.found = a.Window.ID == 0 || a.Window.Ends <= 0
-		l.granted, l.retry = now, time.Time{}
+		l.granted, l.retry, l.crowd = now, time.Time{}, 0
 	case e.Request.Wants() == 0:
 	default:
 		if !now.Before(l.until) {
