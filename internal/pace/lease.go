@@ -196,9 +196,10 @@ func (b *bucket) ended(t *Ticket, now time.Time, s Seen) *Errand {
 		return nil
 	}
 	// One worker is idle after each of its calls, several seldom are.
-	spare := (l.wanted || l.crowd > 1) && l.usable(now) > 0 && b.inFlight == 0 && b.line.len() == 0
+	quiet := b.inFlight == 0 && b.line.len() == 0
+	spare := quiet && (l.wanted || l.crowd > 1) && (l.usable(now) > 0 || l.wanted && l.crowd > 1)
 	if spare {
-		l.until = now
+		l.until, l.crowd = now, 0
 	}
 	if spare || t.finds || s.Refused && !s.Slots {
 		return b.errand(now, Attempt{})

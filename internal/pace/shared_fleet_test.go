@@ -22,9 +22,9 @@ func TestFleetUsesTheWholeQuotaAndIsNeverRefused(t *testing.T) {
 		skew func(int) time.Duration
 		over time.Duration
 	}{
-		{"aligned windows", func(*org) {}, nil, 800 * time.Millisecond},
-		{"clocks 10 minutes apart", func(*org) {}, apart, 800 * time.Millisecond},
-		{"windows from the middle of a second on", func(o *org) { o.offset, o.roundUp = 2500*time.Millisecond, true }, apart, 1500 * time.Millisecond},
+		{"aligned windows", func(*org) {}, nil, 1200 * time.Millisecond},
+		{"clocks 10 minutes apart", func(*org) {}, apart, 1200 * time.Millisecond},
+		{"windows from the middle of a second on", func(o *org) { o.offset, o.roundUp = 2500*time.Millisecond, true }, apart, 1600 * time.Millisecond},
 	} {
 		for seed := range uint64(4) {
 			o := limited(600, 10*time.Second, 0)
