@@ -79,7 +79,6 @@ type bucket struct {
 type holder struct {
 	out         int // places that it has, used or not, which no header counts for certain
 	interactive int // calls of its that wait
-	waiting     int // all of them
 	dry         int // questions in a row that brought no place
 	until       time.Time
 }
@@ -128,14 +127,8 @@ func (m *Memory) Lease(_ context.Context, key oktaretry.SharedBucket, r oktaretr
 	a := b.answer(now, &r, h)
 	h.out += a.Places
 	h.interactive = max(r.Interactive-a.Places, 0)
-	h.waiting = max(r.Interactive+r.Background-a.Places, 0)
 	a.Sharers = len(b.holders)
 	a.Wanted = b.scarce(&r)
-	for name, other := range b.holders {
-		if name != r.Holder && other.waiting > 0 {
-			a.Wanted = true
-		}
-	}
 	if a.Places > 0 {
 		h.until, h.dry = now.Add(a.Lasts+Grace), 0
 	} else {
