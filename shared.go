@@ -22,7 +22,7 @@ import (
 //
 // An error means that the store is lost: calls go on at once by what their
 // process knows, and the store is asked again, by one call at a time, after
-// 100 ms and then ever more seldom up to every 2 s. So does an answer that
+// 50 ms and then ever more seldom up to every 2 s. So does an answer that
 // takes longer than [SharedTimeout], makes no sense, or panics. An
 // implementation should end when its context does. It must be safe for
 // concurrent use, each operation must be atomic among all processes, and
@@ -68,6 +68,8 @@ type LeaseRequest struct {
 	// Seen is what headers said; it never stems from the store. Its ID is 0 when
 	// there is nothing to say.
 	Seen SharedWindow
+	// Age is how long ago the last of the calls was sent whose answers are in Seen.
+	Age time.Duration
 	// Late says that Okta has been seen to open the next window only up to a
 	// second after the reset that it names, so no call should go at once.
 	Late    bool
@@ -77,6 +79,7 @@ type LeaseRequest struct {
 	Back    int           // scouts that have ended since the last request, whatever they found
 
 	Returned int // places of the window in Told that the holder has had and will not use
+	Taken    int // calls of the window in Seen that went without a place, while the store was lost
 	Unused   int // places that it has and may use
 	InFlight int // its calls that Seen may not count yet
 

@@ -62,34 +62,47 @@ func (p *sharedPanic) Error() string { return fmt.Sprintf("panic: %v", p.value) 
 
 // ask puts one question to the store and waits for the answer: until the
 // timeout, or until the caller's context ends, for an answer serves others too.
-// answered runs once, with the question's error, when there is an answer or none
+// then runs once, with the question's error, when there is an answer or none
 // will be waited for; it may run when ask has returned.
-func (s *shared) ask(ctx context.Context, op string, a pace.Attempt, question func(context.Context) error, answered func(error)) {
+func (s *shared) ask(ctx context.Context, op string, a pace.Attempt, question func(context.Context) error, then func(error)) {
 	began := time.Now()
 	over := make(chan struct{})
 	var once sync.Once
 	end := func(err error) {
 		once.Do(func() {
-			answered(err)
+			then(err)
 			s.settle(ctx, op, a, time.Since(began), err)
 			close(over)
 		})
 	}
-	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
+	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout+s.timeout/2)
+	var state atomic.Int32 // of the question: asked, answered in time, or not
+	const answered, overdue = 1, 2
+	expire := func() {
+		if state.CompareAndSwap(0, overdue) {
+			s.overdue.Add(1)
+			cancel()
+			end(errSharedTimeout)
+		}
+	}
 	timer := time.AfterFunc(s.timeout, func() {
-		s.overdue.Add(1)
-		end(errSharedTimeout)
+		// That this comes late means that the process did not get to run, and the
+		// answer may lie there.
+		if late := time.Since(began) - s.timeout; late > s.timeout/10 {
+			time.AfterFunc(min(late, s.timeout/2), expire)
+			return
+		}
+		expire()
 	})
 	go func() {
 		defer cancel()
 		err := guard(within, question)
-		if !timer.Stop() {
-			// Its function runs, or has run: it counts this one as overdue.
-			<-over
+		if !state.CompareAndSwap(0, answered) {
 			s.overdue.Add(-1)
 			return
 		}
-		if err != nil && errors.Is(within.Err(), context.DeadlineExceeded) {
+		timer.Stop()
+		if err != nil && within.Err() != nil {
 			err = errSharedTimeout
 		}
 		end(err)
@@ -130,12 +143,12 @@ func (s *shared) may(now time.Time) (pace.Attempt, bool) {
 }
 
 // askForPlace asks the store in the name of the call's bucket, whose line waits
-// for it.
-func (c *call) askForPlace() {
+// for it. It reports whether there was anything to ask.
+func (c *call) askForPlace() bool {
 	credential := c.t.shared.credential(c.req)
-	if e := c.ticket.Errand(time.Now()); e != nil {
-		c.run(e, credential)
-	}
+	e := c.ticket.Errand(time.Now())
+	c.run(e, credential)
+	return e != nil
 }
 
 // visitShared sees whether a store that was lost is back. The call goes anyway.
@@ -187,8 +200,8 @@ func (c *call) learnShared(e *pace.Errand) {
 
 func sharedRequest(r *pace.LeaseRequest) LeaseRequest {
 	return LeaseRequest{
-		Holder: r.Holder, Seen: SharedWindow(r.Seen), Late: r.Late, Unbound: r.Unbound, Told: r.Told,
-		Refused: r.Refused, Back: r.Back, Returned: r.Returned, Unused: r.Unused, InFlight: r.InFlight,
+		Holder: r.Holder, Seen: SharedWindow(r.Seen), Age: r.Age, Late: r.Late, Unbound: r.Unbound, Told: r.Told,
+		Refused: r.Refused, Back: r.Back, Returned: r.Returned, Taken: r.Taken, Unused: r.Unused, InFlight: r.InFlight,
 		Interactive: r.Interactive, Background: r.Background, Ahead: r.Ahead, MaxUtilization: r.Utilization,
 	}
 }

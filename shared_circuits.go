@@ -26,8 +26,8 @@ const (
 
 // elsewhere is a circuit that the fleet knows as not closed.
 type elsewhere struct {
-	until  time.Time // no call goes before; after it one of the fleet's is a probe
-	told   bool      // that it is open was told, for here it was closed
+	until time.Time // no call goes before; after it one of the fleet's is a probe
+	told  bool      // that it is open was told, for here it was closed
 
 	confirmed atomic.Bool // the store knows of it
 	asking    atomic.Bool

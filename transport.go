@@ -255,8 +255,7 @@ func (c *call) waitTurn() StopReason {
 	var waited [WaitConcurrency + 1]time.Duration // by reason: the line can come to wait for something else
 	stop, told := StopNone, false
 	for now := began; wait > 0 && stop == StopNone; {
-		if why == pace.Ask && c.ctx.Err() == nil {
-			c.askForPlace()
+		if why == pace.Ask && c.ctx.Err() == nil && c.askForPlace() {
 			now = time.Now()
 			wait, why = c.ticket.Ready(now)
 			continue

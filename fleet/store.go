@@ -91,8 +91,8 @@ func (s *Store) Lease(ctx context.Context, b oktaretry.SharedBucket, r oktaretry
 		r.Holder, b.Host+" "+b.Bucket,
 		r.Seen.ID, r.Seen.Limit, r.Seen.Remaining, r.Seen.Ends.Microseconds(),
 		digit(r.Late), digit(r.Unbound), r.Told, r.Refused.Microseconds(),
-		r.Back, r.Returned, r.Unused, r.InFlight,
-		r.Interactive, r.Background, r.Ahead, r.MaxUtilization,
+		r.Back, r.Returned, r.Taken, r.Unused, r.InFlight,
+		r.Interactive, r.Background, r.Ahead, r.MaxUtilization, r.Age.Microseconds(),
 	).Int64Slice()
 	if err != nil {
 		return oktaretry.Lease{}, err

@@ -58,6 +58,8 @@ func TestScriptsDoWhatTheStoreInMemoryDoes(t *testing.T) {
 				Interactive: random.IntN(30) * random.IntN(2), Background: random.IntN(30) * random.IntN(2), Ahead: random.IntN(10),
 			}
 			r.Returned = (has[holder] - r.Unused) * random.IntN(2)
+			r.Age = time.Minute * time.Duration(random.IntN(2))
+			r.Taken = random.IntN(20) / 18
 			switch random.IntN(12) {
 			case 0:
 				r.Refused = time.Hour * time.Duration(random.IntN(2)) / 3600

@@ -9,8 +9,8 @@ local holder, name = ARGV[1], ARGV[2]
 local function arg(i) return tonumber(ARGV[i]) end
 local seen = { id = arg(3), limit = arg(4), remaining = arg(5), ends = arg(6) }
 local late, unbound, told, refused = arg(7) == 1, arg(8) == 1, arg(9), arg(10)
-local back, returned, unused, inflight = arg(11), arg(12), arg(13), arg(14)
-local interactive, background, ahead, utilization = arg(15), arg(16), arg(17), arg(18)
+local back, returned, taken, unused, inflight = arg(11), arg(12), arg(13), arg(14), arg(15)
+local interactive, background, ahead, utilization, age = arg(16), arg(17), arg(18), arg(19), arg(20)
 
 local LASTS, GRACE, PATIENCE = 2000000, 1000000, 1000000
 local UNBOUND, MOST, IDLE = 60000000, 3600000000, 900000
@@ -31,13 +31,28 @@ end
 -- Who has places, and who waits: out:interactive:dry:until.
 local others = { out = 0, interactive = 0, n = 0 }
 local me = { out = 0, dry = 0 }
+-- Those of whom nothing was heard for too long, and what they have: they may have
+-- died. It counts as used until a header of a later call, or another window, tells.
+local gone = {}
+local function bury(at)
+  for name, h in pairs(gone) do
+    if at >= h.till then
+      redis.call('HDEL', holders, name)
+      others.out = others.out - h.out
+      gone[name] = nil
+    end
+  end
+end
 flat = redis.call('HGETALL', holders)
 for i = 1, #flat, 2 do
   local out, inter, dry, till = string.match(flat[i + 1], '^(%-?%d+):(%d+):(%d+):(%d+)$')
-  if not till or now >= tonumber(till) then
+  if not till then
     redis.call('HDEL', holders, flat[i])
   elseif flat[i] == holder then
     me.out, me.dry = tonumber(out), tonumber(dry)
+  elseif now >= tonumber(till) then
+    gone[flat[i]] = { till = tonumber(till), out = tonumber(out) }
+    others.out = others.out + tonumber(out)
   else
     others.n = others.n + 1
     others.out = others.out + tonumber(out)
@@ -50,6 +65,7 @@ local function over() return w.late == 1 and w.ends + 1000000 or w.ends end
 -- How many places are left to those who are no part of the fleet.
 local function reserve() return w.limit - max(math.floor(w.limit * utilization + 1e-9), 1) end
 
+if now >= over() then bury(now) end
 if told == w.id and now < over() then
   w.left = w.left + min(max(returned, 0), me.out)
 end
@@ -72,6 +88,7 @@ if seen.id > 0 and seen.limit > 0 and seen.remaining >= 0 and seen.ends <= MOST 
   end
   local current = true
   if newer then
+    bury(now)
     w.id, w.limit, w.remaining, w.ends = seen.id, seen.limit, seen.remaining, ends
     w.stray, w.scouts, w.overdue = 0, 0, now
     w.left = min(seen.limit, seen.remaining - others.out - me.out)
@@ -80,13 +97,20 @@ if seen.id > 0 and seen.limit > 0 and seen.remaining >= 0 and seen.ends <= MOST 
   else
     w.stray, w.limit = 0, seen.limit
     w.remaining = min(w.remaining, seen.remaining)
-    w.left = min(w.left, seen.remaining - unused)
+    w.left = w.left - taken
+    if w.left > seen.remaining - unused then
+      -- Somebody who is no part of the fleet took places, and may go on.
+      w.left = w.remaining - others.out - me.out
+    end
     -- Who knows Okta's clock best says the earliest end. That the window goes on
     -- longer only a scout can tell, who met it after that.
     if now < w.ends and ends < w.ends or now >= w.ends and back > 0 then w.ends = ends end
   end
   -- What all that are out may use is used at most: the rest is free.
-  if current then w.left = max(w.left, w.remaining - others.out - me.out) end
+  if current then
+    bury(now - max(age, 0))
+    w.left = max(w.left, w.remaining - others.out - me.out)
+  end
 end
 
 -- The answer.

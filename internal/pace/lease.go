@@ -22,6 +22,7 @@ type Window struct {
 type LeaseRequest struct {
 	Holder  string        // who asks: this bucket of this process
 	Seen    Window        // what answers said; an ID of 0 says nothing
+	Age     time.Duration // since the last of the calls went whose answers are in Seen
 	Late    bool          // the server opens the next window up to a second after the reset that it names
 	Unbound bool          // its answers carry no limits
 	Told    int64         // the ID of the window that the store told of last
@@ -29,6 +30,7 @@ type LeaseRequest struct {
 	Back    int           // calls that went to find out and have ended, since the last request
 
 	Returned int // places of the window in Told that will not be used
+	Taken    int // calls of the window in Seen that went without a place
 	Unused   int // places leased that may be used
 	InFlight int // calls that the headers in Seen may not count yet
 
@@ -74,6 +76,7 @@ type lease struct {
 
 	places int // that may still be used
 	until  time.Time
+	given  int  // places that were given up since the store was told
 	found  bool // the places are for finding out what the window is like
 	asking bool
 
@@ -84,13 +87,16 @@ type lease struct {
 	sharers int
 	wanted  bool
 
-	spent int64  // the ID of the window that the store was told to be used up
-	heard Window // by headers alone, not by the store; Ends is not used
-	lost  int    // calls of this window that were sent and not answered
-	back  int    // calls that found out, or could not, since the store was told
+	spent   int64     // the ID of the window that the store was told to be used up
+	heard   Window    // by headers alone, not by the store; Ends is not used
+	heardOf time.Time // when the last of the calls went that told
+	lost    int       // calls of this window that were sent and not answered
+	back    int       // calls that found out, or could not, since the store was told
 
-	crowd   int // the most calls in flight since places were granted
-	batch   int // how many places are asked for ahead
+	crowd   int   // the most calls in flight since places were granted
+	taken   int   // calls that went without a place
+	takenOf int64 // the ID of their window
+	batch   int   // how many places are asked for ahead
 	granted time.Time
 }
 
@@ -112,7 +118,13 @@ const (
 func (b *bucket) room(t *Ticket, now time.Time, cfg *Config) (why Reason, wait, pause time.Duration) {
 	w, l := &b.window, b.lease
 	t.nap = 0
-	if l == nil || w.unspoken || !l.fleet.Works() {
+	if l == nil || w.unspoken {
+		return w.room(now, b.inFlight, cfg.utilization())
+	}
+	if !l.fleet.Works() {
+		if l.usable(now) > 0 {
+			return NoReason, 0, 0 // the store may be lost, these places are not
+		}
 		return w.room(now, b.inFlight, cfg.utilization())
 	}
 	if w.id != 0 && now.Before(w.reset) {
@@ -159,10 +171,20 @@ func (l *lease) usable(now time.Time) int {
 
 // use gives a place to a call that goes.
 func (b *bucket) use(t *Ticket, now time.Time) {
-	if l := b.lease; l != nil && l.usable(now) > 0 {
+	l := b.lease
+	if l == nil {
+		return
+	}
+	t.went = now
+	switch {
+	case l.usable(now) > 0:
 		l.places--
 		l.crowd = max(l.crowd, b.inFlight+1)
 		t.leased, t.finds = true, l.found
+	case abs(l.takenOf-b.window.id) > sameWindow:
+		l.taken, l.takenOf = 1, b.window.id
+	default:
+		l.taken++
 	}
 }
 
@@ -188,16 +210,24 @@ func (b *bucket) ended(t *Ticket, now time.Time, s Seen) *Errand {
 	case s.Slots || s.Limit <= 0 || s.Remaining < 0 || abs(s.Reset-w.id) > sameWindow:
 	case abs(l.heard.ID-w.id) > sameWindow:
 		l.heard = Window{ID: s.Reset, Limit: min(s.Limit, most), Remaining: min(s.Remaining, most)}
-		l.lost = 0
+		l.heardOf, l.lost = t.went, 0
 	default:
 		l.heard = Window{ID: s.Reset, Limit: min(s.Limit, most), Remaining: min(s.Remaining, l.heard.Remaining)}
+		l.heardOf = later(l.heardOf, t.went)
+	}
+	// The headers' word goes before the store's. Where they say that less is left
+	// than all hold, as far as this process can tell, somebody else took places.
+	if n := b.sharers(); w.id != 0 {
+		part := (max(w.left-reserve(w.limit, b.cfg.Load().utilization()), 0) + n - 1) / n
+		l.given += max(l.places-part, 0)
+		l.places = min(l.places, part)
 	}
 	if l.asking || !l.fleet.Works() {
 		return nil
 	}
 	// One worker is idle after each of its calls, several seldom are.
 	quiet := b.inFlight == 0 && b.line.len() == 0
-	spare := quiet && (l.wanted || l.crowd > 1) && (l.usable(now) > 0 || l.wanted && l.crowd > 1)
+	spare := quiet && !w.unspoken && (l.wanted || l.crowd > 1) && (l.usable(now) > 0 || l.wanted && l.crowd > 1)
 	if spare {
 		l.until, l.crowd = now, 0
 	}
@@ -264,7 +294,7 @@ func (b *bucket) errand(now time.Time, a Attempt) *Errand {
 		Unused: l.usable(now), InFlight: b.inFlight + l.lost, Utilization: cfg.utilization(),
 	}
 	if l.heard.ID != 0 && abs(l.heard.ID-w.id) <= sameWindow {
-		r.Seen = l.heard
+		r.Seen, r.Age = l.heard, now.Sub(l.heardOf)
 		r.Seen.Ends = w.reset.Sub(now)
 		if w.late {
 			r.Seen.Ends -= time.Second
@@ -282,9 +312,14 @@ func (b *bucket) errand(now time.Time, a Attempt) *Errand {
 	r.Ahead = max(min(b.inFlight, mostAhead), l.batch)
 	b.atMost(&r, now, cfg)
 	l.back = 0
-	if l.places > 0 && r.Unused == 0 { // their time is over, or nobody needs them
-		r.Returned, l.places = l.places, 0
+	if abs(l.takenOf-w.id) <= sameWindow {
+		r.Taken = l.taken
 	}
+	l.taken = 0
+	if l.places > 0 && r.Unused == 0 { // their time is over, or nobody needs them
+		l.given, l.places = l.given+l.places, 0
+	}
+	r.Returned, l.given = l.given, 0
 	if w.left <= reserve(w.limit, cfg.utilization()) {
 		l.spent = w.id
 	}
@@ -338,7 +373,7 @@ func (e *Errand) Answered(now time.Time, a Lease) {
 	case a.Places > 0:
 		// Those that were left are part of what the store knows of: they stay.
 		l.places, l.until = l.usable(now)+a.Places, e.at.Add(a.Lasts)
-		l.found = a.Window.ID == 0 || a.Window.Ends <= 0
+		l.found = !a.Unbound && (a.Window.ID == 0 || a.Window.Ends <= 0)
 		l.granted, l.retry, l.crowd = now, time.Time{}, 0
 	case e.Request.Wants() == 0:
 	default:

@@ -24,7 +24,7 @@ type outage struct {
 }
 
 const (
-	firstRetry   = 100 * time.Millisecond
+	firstRetry   = 50 * time.Millisecond
 	longestRetry = 2 * time.Second
 )
 

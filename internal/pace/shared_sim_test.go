@@ -227,8 +227,8 @@ func (x *crew) kill(process int) { x.dead[process] = true }
 
 func toShared(r *pace.LeaseRequest) oktaretry.LeaseRequest {
 	return oktaretry.LeaseRequest{
-		Holder: r.Holder, Seen: oktaretry.SharedWindow(r.Seen), Late: r.Late, Unbound: r.Unbound, Told: r.Told,
-		Refused: r.Refused, Back: r.Back, Returned: r.Returned, Unused: r.Unused, InFlight: r.InFlight,
+		Holder: r.Holder, Seen: oktaretry.SharedWindow(r.Seen), Age: r.Age, Late: r.Late, Unbound: r.Unbound, Told: r.Told,
+		Refused: r.Refused, Back: r.Back, Returned: r.Returned, Taken: r.Taken, Unused: r.Unused, InFlight: r.InFlight,
 		Interactive: r.Interactive, Background: r.Background, Ahead: r.Ahead, MaxUtilization: r.Utilization,
 	}
 }

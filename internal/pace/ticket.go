@@ -65,6 +65,7 @@ type Ticket struct {
 	window int64 // the window in which it went
 	wake   chan struct{}
 
+	went   time.Time     // when it went
 	leased bool          // it has a place of the store's
 	finds  bool          // it finds out for all processes what the window is like
 	nap    time.Duration // how long to sleep before asking again; 0: as long as the wait
@@ -119,7 +120,9 @@ func (b *bucket) ready(t *Ticket, now time.Time, cfg *Config) (time.Duration, Re
 	}
 	wait, why := b.gate(t, now, cfg)
 	if wait > 0 {
-		b.why = why
+		if why != Ask { // that is for t alone to do
+			b.why = why
+		}
 		b.line.push(t)
 		return wait, why
 	}

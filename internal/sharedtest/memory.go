@@ -105,16 +105,15 @@ func (m *Memory) Lease(_ context.Context, key oktaretry.SharedBucket, r oktaretr
 		b = &bucket{holders: make(map[string]*holder)}
 		m.buckets[key] = b
 	}
-	for name, h := range b.holders {
-		if !now.Before(h.until) {
-			delete(b.holders, name)
-		}
+	if !now.Before(b.over()) {
+		b.bury(now)
 	}
 	h := b.holders[r.Holder]
 	if h == nil {
 		h = new(holder)
 		b.holders[r.Holder] = h
 	}
+	h.until = now.Add(1) // it is there
 	if r.Told == b.id && now.Before(b.over()) {
 		b.left += min(max(r.Returned, 0), h.out)
 	}
@@ -127,7 +126,7 @@ func (m *Memory) Lease(_ context.Context, key oktaretry.SharedBucket, r oktaretr
 	a := b.answer(now, &r, h)
 	h.out += a.Places
 	h.interactive = max(r.Interactive-a.Places, 0)
-	a.Sharers = len(b.holders)
+	a.Sharers = b.sharers(now)
 	a.Wanted = b.scarce(&r)
 	if a.Places > 0 {
 		h.until, h.dry = now.Add(a.Lasts+Grace), 0
@@ -135,6 +134,30 @@ func (m *Memory) Lease(_ context.Context, key oktaretry.SharedBucket, r oktaretr
 		h.until = now.Add(min(a.Retry, most) + Lasts + Grace)
 	}
 	return a, nil
+}
+
+// gone reports whether nothing was heard of a holder for too long. It may have
+// died. What it had counts as used until a header of a later call, or another
+// window, tells.
+func (h *holder) gone(now time.Time) bool { return !now.Before(h.until) }
+
+// bury forgets the holders that were gone at a time.
+func (b *bucket) bury(now time.Time) {
+	for name, h := range b.holders {
+		if h.gone(now) {
+			delete(b.holders, name)
+		}
+	}
+}
+
+// sharers is how many holders are there.
+func (b *bucket) sharers(now time.Time) (n int) {
+	for _, h := range b.holders {
+		if !h.gone(now) {
+			n++
+		}
+	}
+	return n
 }
 
 // out is what all holders have.
@@ -170,6 +193,7 @@ func (b *bucket) learn(now time.Time, r *oktaretry.LeaseRequest) {
 	}
 	switch {
 	case newer:
+		b.bury(now)
 		b.id, b.limit, b.remaining, b.ends = s.ID, s.Limit, s.Remaining, ends
 		b.left, b.stray, b.scouts, b.overdue = s.Limit, 0, 0, now
 		b.left = min(b.left, s.Remaining-b.out())
@@ -179,13 +203,17 @@ func (b *bucket) learn(now time.Time, r *oktaretry.LeaseRequest) {
 		b.stray = 0
 		b.limit = s.Limit
 		b.remaining = min(b.remaining, s.Remaining)
-		b.left = min(b.left, s.Remaining-r.Unused)
+		if b.left -= r.Taken; b.left > s.Remaining-r.Unused {
+			// Somebody who is no part of the fleet took places, and may go on.
+			b.left = b.remaining - b.out()
+		}
 		// Who knows Okta's clock best says the earliest end. That the window goes
 		// on longer only a scout can tell, who met it after that.
 		if now.Before(b.ends) && ends.Before(b.ends) || !now.Before(b.ends) && r.Back > 0 {
 			b.ends = ends
 		}
 	}
+	b.bury(now.Add(-max(r.Age, 0)))
 	// What all that are out may use is used at most: the rest is free.
 	b.left = max(b.left, b.remaining-b.out())
 }
@@ -214,7 +242,7 @@ func (b *bucket) answer(now time.Time, r *oktaretry.LeaseRequest, h *holder) okt
 		a.Places, a.Retry = b.scout(now, wants, r.MaxUtilization)
 		a.Lasts = Patience
 	default:
-		a.Places = b.grant(r, h)
+		a.Places = b.grant(now, r, h)
 		a.Lasts = min(Lasts, a.Window.Ends)
 		if a.Places == 0 {
 			a.Retry = a.Window.Ends
@@ -252,32 +280,33 @@ func (b *bucket) scout(now time.Time, wants int, utilization float64) (places in
 // grant hands out places: to each its part of what is left, to calls that wait
 // before those that may come, and to background calls only what interactive
 // calls of other processes don't wait for.
-func (b *bucket) grant(r *oktaretry.LeaseRequest, h *holder) int {
+func (b *bucket) grant(now time.Time, r *oktaretry.LeaseRequest, h *holder) int {
 	free := b.left - reserve(b.limit, r.MaxUtilization)
 	if free <= 0 {
 		return 0
 	}
-	others := 0
+	others, n := 0, 1
 	for _, o := range b.holders {
-		if o != h {
+		if o != h && !o.gone(now) {
 			others += o.interactive
+			n++
 		}
 	}
-	share := (free + len(b.holders) - 1) / len(b.holders)
+	share := (free + n - 1) / n
 	least := min(max(share, b.limit/64), free) // of calls that wait: the last places are not worth many questions
-	n := min(r.Interactive, least)
-	back := min(r.Background, least-n, max(free-n-others, 0))
-	ahead := share - n - back
+	places := min(r.Interactive, least)
+	back := min(r.Background, least-places, max(free-places-others, 0))
+	ahead := share - places - back
 	if r.Background > 0 {
-		ahead = min(ahead, free-n-others-back)
+		ahead = min(ahead, free-places-others-back)
 	}
 	ahead = max(ahead, 0)
 	if b.scarce(r) { // let nobody hold what it may not need
 		ahead = min(ahead, r.InFlight)
 	}
-	n += back + min(ahead, r.Ahead)
-	b.left -= n
-	return n
+	places += back + min(ahead, r.Ahead)
+	b.left -= places
+	return places
 }
 
 // scarce reports whether the window runs out.
@@ -287,4 +316,14 @@ func (b *bucket) scarce(r *oktaretry.LeaseRequest) bool {
 
 func reserve(limit int, utilization float64) int {
 	return limit - max(int(float64(limit)*utilization+1e-9), 1)
+}
+
+// Buckets returns the buckets that the store knows of.
+func (m *Memory) Buckets() (list []oktaretry.SharedBucket) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for b := range m.buckets {
+		list = append(list, b)
+	}
+	return list
 }
