@@ -26,7 +26,8 @@ import (
 // takes longer than [SharedTimeout], makes no sense, or panics. An
 // implementation should end when its context does. It must be safe for
 // concurrent use, each operation must be atomic among all processes, and
-// nothing that it keeps may outlive its use for ever.
+// nothing that it keeps may outlive its use for ever. A store that cannot serve
+// one operation should fail the others, too: it is back when any succeeds.
 //
 // No operation is repeated, and none relies on the one before: a request whose
 // answer was lost costs some places for a moment at most.

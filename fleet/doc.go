@@ -33,7 +33,7 @@
 // For each bucket two hashes, {id}:window and {id}:holders, the id being a hash
 // of host, bucket and credential; the credential is itself a keyed hash, see
 // [oktaretry.SharedSecret]. The window's field "name" says host and bucket. For
-// each host with a circuit that is not closed a hash {host}:circuits. Every key
+// each host a hash {host}:circuits, of those that are not closed. Every key
 // expires: 15 minutes after its last use and the end of what it tells of. All
 // times are of the server's clock; those of processes don't matter.
 //

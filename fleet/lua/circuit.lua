@@ -1,5 +1,6 @@
 -- Changes a circuit, or says how it stands. A circuit is a field of its host's
--- hash, "until:overdue:successes:prober"; closed ones have none.
+-- hash, "until:overdue:successes:prober"; closed ones have none. The field "#" says
+-- when somebody asked last.
 -- Times are microseconds, by the server's clock alone.
 --
 -- KEYS: the circuits of a host.
@@ -26,6 +27,10 @@ local function state(c)
 end
 
 if what == 'list' then
+  -- A server that takes no writes is of no use to the other questions: this one
+  -- must not make it look well.
+  redis.call('HSET', key, '#', int(now))
+  if redis.call('PTTL', key) < IDLE then redis.call('PEXPIRE', key, IDLE) end
   local answer = {}
   local flat = redis.call('HGETALL', key)
   for i = 1, #flat, 2 do
