@@ -6,11 +6,14 @@ require (
 	github.com/okta/okta-sdk-golang/v2 v2.20.0
 	github.com/okta/okta-sdk-golang/v5 v5.0.2
 	github.com/oktaretry/oktaretry v0.0.0
+	github.com/redis/go-redis/v9 v9.23.0
 	go.opentelemetry.io/otel v1.47.0
 	go.opentelemetry.io/otel/sdk v1.47.0
 	go.opentelemetry.io/otel/sdk/metric v1.47.0
 	go.opentelemetry.io/otel/trace v1.47.0
 )
+
+require go.uber.org/atomic v1.12.0 // indirect
 
 require (
 	github.com/BurntSushi/toml v1.1.0 // indirect
@@ -30,6 +33,7 @@ require (
 	github.com/lestrrat-go/iter v1.0.2 // indirect
 	github.com/lestrrat-go/jwx v1.2.29 // indirect
 	github.com/lestrrat-go/option v1.0.1 // indirect
+	github.com/oktaretry/oktaretry/fleet v0.0.0
 	github.com/patrickmn/go-cache v0.0.0-20180815053127-5633e0862627 // indirect
 	github.com/pkg/errors v0.9.1 // indirect
 	github.com/sony/gobreaker/v2 v2.4.0 // indirect
@@ -47,3 +51,5 @@ require (
 )
 
 replace github.com/oktaretry/oktaretry => ../
+
+replace github.com/oktaretry/oktaretry/fleet => ../fleet
