@@ -59,7 +59,7 @@ func (s *screen) print(n int, t tally) {
 	fmt.Fprintf(s.w, "window %d  ", n+1)
 	for i, used := range t.used {
 		total += used
-		fmt.Fprintf(s.w, "%d %-*s", i+1, limit/workers/2+8, strings.Repeat("█", (used+1)/2)+fmt.Sprintf(" %d", used))
+		fmt.Fprintf(s.w, "%d %-*s", i+1, limit/workers+8, strings.Repeat("█", (used+1)/2)+fmt.Sprintf(" %d", used))
 	}
 	fmt.Fprintf(s.w, "  %d of %d used, %d × 429\n", total, limit, t.refused)
 }

@@ -65,8 +65,8 @@ func hurtRedis(r *run, t *testing.T) {
 }
 
 func TestFleet(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes half a minute")
+	if testing.Short() || raceEnabled {
+		t.Skip("takes half a minute, and means nothing with the race detector's own load")
 	}
 	z := small
 	if *full {

@@ -6,8 +6,6 @@ package pace_test
 import (
 	"testing"
 	"time"
-
-	"github.com/oktaretry/oktaretry/internal/pace"
 )
 
 // apart sets the clocks of processes up to 10 minutes apart.
@@ -50,4 +48,53 @@ func TestFleetUsesTheWholeQuotaAndIsNeverRefused(t *testing.T) {
 	}
 }
 
-var _ = pace.Interactive
+// Three of eight processes are killed in the middle of things.
+func TestFleetUsesTheQuotaOfProcessesThatDied(t *testing.T) {
+	for seed := range uint64(6) {
+		o := limited(600, 10*time.Second, 0)
+		died := 15*time.Second + time.Duration(seed)*100*time.Millisecond
+		x := simulateCrew(t, seed, o, crewConfig{processes: 8, workers: 25, calls: 5000, skew: apart, edit: func(x *crew) {
+			x.after(died, func() {
+				for p := range 3 {
+					x.kill(p)
+				}
+			})
+		}})
+		if x.refused > 0 {
+			t.Errorf("seed %d: %d refusals", seed, x.refused)
+		}
+		for w, n := range o.accepted {
+			if w.After(epoch.Add(died)) && w.Add(o.length).Before(x.finished) && n != 600 {
+				t.Errorf("seed %d: %d places used in the window at %s", seed, n, w.Sub(epoch))
+			}
+		}
+	}
+}
+
+// The store is gone from the middle of one window to the middle of another, where
+// nobody has a place any more: that it is back is found out in the next.
+func TestFleetGoesOnWithoutItsStore(t *testing.T) {
+	for seed := range uint64(6) {
+		o := limited(600, 10*time.Second, 0)
+		x := simulateCrew(t, seed, o, crewConfig{processes: 8, workers: 25, calls: 9000, skew: apart, edit: func(x *crew) {
+			x.down = func(at time.Time) bool {
+				return at.Sub(epoch) > 30200*time.Millisecond && at.Sub(epoch) < 70300*time.Millisecond
+			}
+			x.after(50*time.Second, x.store.Flush)
+		}})
+		down, back := 0, 0
+		for _, at := range x.refusedAt {
+			if in := at.Sub(epoch); in > 30*time.Second && in < 90*time.Second {
+				down++
+			} else {
+				back++
+			}
+		}
+		if back > 0 {
+			t.Errorf("seed %d: %d refusals while the store was there", seed, back)
+		}
+		if down > 6*600/50 {
+			t.Errorf("seed %d: %d of 3600 calls were refused while it was not, want 2 %% at most", seed, down)
+		}
+	}
+}

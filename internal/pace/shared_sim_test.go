@@ -128,7 +128,7 @@ func (x *crew) ask(m *member) {
 			x.errand(m, e, func() { x.ask(m) })
 			return
 		}
-		wait, why = m.ticket.Ready(x.clock(m))
+		wait, _ = m.ticket.Ready(x.clock(m))
 		m.waiting = wait > 0
 	}
 	if wait > 0 {
@@ -223,7 +223,14 @@ func (x *crew) answered(m *member, sent time.Time, seen pace.Seen, date int64) {
 }
 
 // kill ends a process without a word.
-func (x *crew) kill(process int) { x.dead[process] = true }
+func (x *crew) kill(process int) {
+	x.dead[process] = true
+	for _, m := range x.workers {
+		if m.process == process && m.waiting {
+			x.left++ // another makes its call
+		}
+	}
+}
 
 func toShared(r *pace.LeaseRequest) oktaretry.LeaseRequest {
 	return oktaretry.LeaseRequest{
