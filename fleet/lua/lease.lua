@@ -28,35 +28,39 @@ for i = 1, #flat, 2 do
   if w[flat[i]] then w[flat[i]] = tonumber(flat[i + 1]) or 0 end
 end
 
--- Who has places, and who waits: out:interactive:dry:until.
+-- Who has places, and who waits: out:interactive:dry:till:spent.
 local others = { out = 0, interactive = 0, n = 0 }
 local me = { out = 0, dry = 0 }
--- Those of whom nothing was heard for too long, and what they have: they may have
--- died. It counts as used until a header of a later call, or another window, tells.
-local gone = {}
-local function bury(at)
-  for name, h in pairs(gone) do
-    if at >= h.till then
-      redis.call('HDEL', holders, name)
+local list = {}
+-- Takes the places that were spent at a time off their holders: whatever became
+-- of them, a header of a later call counts it, or another window does not. Until
+-- then they count as used. Who was not heard of for too long is forgotten.
+local function account(at)
+  for name, h in pairs(list) do
+    if at >= h.spent then
       others.out = others.out - h.out
-      gone[name] = nil
+      h.out = 0
+    end
+    if h.out == 0 and now >= h.till then
+      redis.call('HDEL', holders, name)
+      list[name] = nil
     end
   end
 end
 flat = redis.call('HGETALL', holders)
 for i = 1, #flat, 2 do
-  local out, inter, dry, till = string.match(flat[i + 1], '^(%-?%d+):(%d+):(%d+):(%d+)$')
-  if not till then
+  local out, inter, dry, till, spent = string.match(flat[i + 1], '^(%-?%d+):(%d+):(%d+):(%d+):(%d+)$')
+  if not spent then
     redis.call('HDEL', holders, flat[i])
   elseif flat[i] == holder then
     me.out, me.dry = tonumber(out), tonumber(dry)
-  elseif now >= tonumber(till) then
-    gone[flat[i]] = { till = tonumber(till), out = tonumber(out) }
-    others.out = others.out + tonumber(out)
   else
-    others.n = others.n + 1
+    list[flat[i]] = { till = tonumber(till), spent = tonumber(spent), out = tonumber(out) }
     others.out = others.out + tonumber(out)
-    others.interactive = others.interactive + tonumber(inter)
+    if now < tonumber(till) then
+      others.n = others.n + 1
+      others.interactive = others.interactive + tonumber(inter)
+    end
   end
 end
 
@@ -65,7 +69,7 @@ local function over() return w.late == 1 and w.ends + 1000000 or w.ends end
 -- How many places are left to those who are no part of the fleet.
 local function reserve() return w.limit - max(math.floor(w.limit * utilization + 1e-9), 1) end
 
-if now >= over() then bury(now) end
+if now >= over() then account(now) end
 if told == w.id and now < over() then
   w.left = w.left + min(max(returned, 0), me.out)
 end
@@ -88,7 +92,7 @@ if seen.id > 0 and seen.limit > 0 and seen.remaining >= 0 and seen.ends <= MOST 
   end
   local current = true
   if newer then
-    bury(now)
+    account(now)
     w.id, w.limit, w.remaining, w.ends = seen.id, seen.limit, seen.remaining, ends
     w.stray, w.scouts, w.overdue = 0, 0, now
     w.left = min(seen.limit, seen.remaining - others.out - me.out)
@@ -108,7 +112,7 @@ if seen.id > 0 and seen.limit > 0 and seen.remaining >= 0 and seen.ends <= MOST 
   end
   -- What all that are out may use is used at most: the rest is free.
   if current then
-    bury(now - max(age, 0))
+    account(now - max(age, 0))
     w.left = max(w.left, w.remaining - others.out - me.out)
   end
 end
@@ -167,17 +171,19 @@ else
 end
 
 me.out = me.out + places
-local till
+local till, spent
 if places > 0 then
   till, me.dry = now + lasts + GRACE, 0
+  spent = till
 else
   till = now + min(retry, MOST) + LASTS + GRACE
+  spent = now + LASTS + GRACE -- it may have some yet
 end
 local wanted = w.left - reserve() < math.floor(w.limit / 4) and 1 or 0
 
 local function int(n) return string.format('%.0f', n) end
 redis.call('HSET', holders, holder, int(me.out) .. ':' ..
-  int(max(interactive - places, 0)) .. ':' .. int(me.dry) .. ':' .. int(till))
+  int(max(interactive - places, 0)) .. ':' .. int(me.dry) .. ':' .. int(till) .. ':' .. int(spent))
 local fields = { 'name', name }
 for k, v in pairs(w) do
   fields[#fields + 1] = k

@@ -77,9 +77,10 @@ type bucket struct {
 
 // holder is what the store knows of one.
 type holder struct {
-	out         int // places that it has, used or not, which no header counts for certain
-	interactive int // calls of its that wait
-	dry         int // questions in a row that brought no place
+	out         int       // places that it has, used or not, which no header counts for certain
+	spent       time.Time // by then they are used, or will not be
+	interactive int       // calls of its that wait
+	dry         int       // questions in a row that brought no place
 	until       time.Time
 }
 
@@ -106,14 +107,14 @@ func (m *Memory) Lease(_ context.Context, key oktaretry.SharedBucket, r oktaretr
 		m.buckets[key] = b
 	}
 	if !now.Before(b.over()) {
-		b.bury(now)
+		b.account(now, now)
 	}
 	h := b.holders[r.Holder]
 	if h == nil {
 		h = new(holder)
 		b.holders[r.Holder] = h
 	}
-	h.until = now.Add(1) // it is there
+	h.until, h.spent = now.Add(1), now.Add(1) // it is there
 	if r.Told == b.id && now.Before(b.over()) {
 		b.left += min(max(r.Returned, 0), h.out)
 	}
@@ -130,21 +131,27 @@ func (m *Memory) Lease(_ context.Context, key oktaretry.SharedBucket, r oktaretr
 	a.Wanted = b.scarce(&r)
 	if a.Places > 0 {
 		h.until, h.dry = now.Add(a.Lasts+Grace), 0
+		h.spent = h.until
 	} else {
 		h.until = now.Add(min(a.Retry, most) + Lasts + Grace)
+		h.spent = now.Add(Lasts + Grace) // it may have some yet
 	}
 	return a, nil
 }
 
 // gone reports whether nothing was heard of a holder for too long. It may have
-// died. What it had counts as used until a header of a later call, or another
-// window, tells.
+// died.
 func (h *holder) gone(now time.Time) bool { return !now.Before(h.until) }
 
-// bury forgets the holders that were gone at a time.
-func (b *bucket) bury(now time.Time) {
+// account takes the places that were spent at a time off their holders: whatever
+// became of them, a header of a later call counts it, or another window does not.
+// Until then they count as used.
+func (b *bucket) account(at, now time.Time) {
 	for name, h := range b.holders {
-		if h.gone(now) {
+		if !at.Before(h.spent) {
+			h.out = 0
+		}
+		if h.out == 0 && h.gone(now) {
 			delete(b.holders, name)
 		}
 	}
@@ -193,7 +200,7 @@ func (b *bucket) learn(now time.Time, r *oktaretry.LeaseRequest) {
 	}
 	switch {
 	case newer:
-		b.bury(now)
+		b.account(now, now)
 		b.id, b.limit, b.remaining, b.ends = s.ID, s.Limit, s.Remaining, ends
 		b.left, b.stray, b.scouts, b.overdue = s.Limit, 0, 0, now
 		b.left = min(b.left, s.Remaining-b.out())
@@ -213,7 +220,7 @@ func (b *bucket) learn(now time.Time, r *oktaretry.LeaseRequest) {
 			b.ends = ends
 		}
 	}
-	b.bury(now.Add(-max(r.Age, 0)))
+	b.account(now.Add(-max(r.Age, 0)), now)
 	// What all that are out may use is used at most: the rest is free.
 	b.left = max(b.left, b.remaining-b.out())
 }
