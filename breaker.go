@@ -55,6 +55,8 @@ type circuit struct {
 	noted     atomic.Bool  // there are changes to deliver
 	era       atomic.Int64 // the number of changes of state
 
+	failingSince time.Time // when the present row of failures began; under gobreaker's lock
+
 	mu      sync.Mutex
 	changes []circuitChange
 	probes  []*probe // let out while half-open, and not back yet
@@ -98,15 +100,31 @@ func newCircuit(id CircuitID, cfg *Breaker) *circuit {
 		Interval:     cfg.Window,
 		BucketPeriod: c.bucketPeriod(),
 		// gobreaker opens up after its timeout, not at it.
-		Timeout: max(cfg.OpenFor-1, 1),
-		ReadyToTrip: func(n gobreaker.Counts) bool {
-			judged := n.TotalSuccesses + n.TotalFailures
-			return int(judged) >= cfg.MinCalls && float64(n.TotalFailures) >= cfg.FailureRatio*float64(judged)
-		},
+		Timeout:       max(cfg.OpenFor-1, 1),
+		ReadyToTrip:   func(n gobreaker.Counts) bool { return c.trips(n, time.Now()) },
 		IsExcluded:    func(err error) bool { return err == errNeutral },
 		OnStateChange: func(_ string, from, to gobreaker.State) { c.note(from, to) },
 	})
 	return c
+}
+
+// deadAfter is how long nothing but failures make a closed circuit open, however
+// many successes its window still holds: of a server that died, a window of 30 s
+// would know after 15. What is shorter is a blip that resends get over; refusing
+// calls for OpenFor would make it longer.
+const deadAfter = 500 * time.Millisecond
+
+// trips runs under gobreaker's lock, at each failure of a closed circuit.
+func (c *circuit) trips(n gobreaker.Counts, now time.Time) bool {
+	if n.ConsecutiveFailures <= 1 {
+		c.failingSince = now
+	}
+	judged := n.TotalSuccesses + n.TotalFailures
+	if int(judged) < c.cfg.MinCalls {
+		return false
+	}
+	dead := int(n.ConsecutiveFailures) >= c.cfg.MinCalls && now.Sub(c.failingSince) >= deadAfter
+	return dead || float64(n.TotalFailures) >= c.cfg.FailureRatio*float64(judged)
 }
 
 // note runs under gobreaker's lock.

@@ -128,7 +128,8 @@ type Breaker struct {
 	// circuit can open.
 	MinCalls int
 	// FailureRatio opens the circuit when this share of them failed; above 0,
-	// at most 1.
+	// at most 1. Whatever the window holds, MinCalls failures in a row open it
+	// too, if they took half a second or longer: the server is down.
 	FailureRatio float64
 	// OpenFor is how long an open circuit refuses before it lets a probe out.
 	OpenFor time.Duration
@@ -347,8 +348,8 @@ func (p Policy) String() string {
 	if p.Breaker.Disabled {
 		b.WriteString("circuits: off\n")
 	} else {
-		fmt.Fprintf(&b, "circuits: open for %s when %g%% of at least %d answers in %s failed, then %d at a time\n",
-			p.Breaker.OpenFor, 100*p.Breaker.FailureRatio, p.Breaker.MinCalls, p.Breaker.Window, p.Breaker.Probes)
+		fmt.Fprintf(&b, "circuits: open for %s when %g%% of at least %d answers in %s failed, or all of as many in %s; then %d at a time\n",
+			p.Breaker.OpenFor, 100*p.Breaker.FailureRatio, p.Breaker.MinCalls, p.Breaker.Window, deadAfter, p.Breaker.Probes)
 	}
 	if p.Budget.Disabled {
 		b.WriteString("budget: off\n")
