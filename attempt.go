@@ -59,7 +59,7 @@ func (c *call) send() StopReason {
 	a.ctx = ctx
 	c.propagate(ctx, out)
 	ctx, a.cancel = context.WithCancelCause(ctx)
-	limit := c.settings.policy.AttemptTimeout
+	limit := c.attemptLimit()
 	if limit > 0 {
 		a.timer = time.AfterFunc(limit, func() { a.cancel(errAttemptTimeout) })
 	}
@@ -93,6 +93,17 @@ func (c *call) send() StopReason {
 		c.answer.Classification = classifyNetwork(err, a.written)
 	}
 	return StopNone
+}
+
+// attemptLimit is how long the attempt may be without headers; 0: as long as it
+// takes. A probe has less time: who asks a server that was down a minute ago
+// should not wait another for nothing.
+func (c *call) attemptLimit() time.Duration {
+	limit := c.settings.policy.AttemptTimeout
+	if c.slots[0].probe != nil || c.slots[1].probe != nil {
+		limit = min(limit, c.settings.policy.Breaker.ProbeTimeout)
+	}
+	return limit
 }
 
 // first reports whether the request goes out for the first time, as the caller

@@ -184,8 +184,11 @@ func (s *slot) report(v verdict) {
 		return
 	}
 	s.circuit = nil
-	if s.probe != nil && !c.forget(s.probe) {
-		return // overdue: its place was given to another
+	if s.probe != nil && !c.forget(s.probe) && (v == neutral || v == failed) {
+		// Its place was given to another, who speaks for what is wrong now.
+		// But a success, however late, says that the server answers again: one
+		// that takes long for every call would else be refused for ever.
+		return
 	}
 	if s.probe == nil && v != neutral && s.era == c.era.Load() && time.Since(s.since) >= c.bucketPeriod() {
 		// gobreaker counts an answer at the time of its request. That of an
@@ -204,13 +207,17 @@ func (s *slot) report(v verdict) {
 // bucketPeriod is how far the rolling window moves in a step.
 func (c *circuit) bucketPeriod() time.Duration { return max(c.cfg.Window/circuitBuckets, 1) }
 
+// probeHolds is how long a probe keeps others out: a silent one no longer than
+// one that failed, or the server would be back for longer than OpenFor unseen.
+func (c *circuit) probeHolds() time.Duration { return min(c.cfg.OpenFor, c.cfg.ProbeTimeout) }
+
 // reclaim gives the places of overdue probes back and reports whether there
 // were any. gobreaker itself would wait for them for ever.
 func (c *circuit) reclaim(now time.Time) bool {
 	var overdue []*probe
 	c.mu.Lock()
 	c.probes = slices.DeleteFunc(c.probes, func(p *probe) bool {
-		late := now.Sub(p.since) >= c.cfg.ProbeTimeout
+		late := now.Sub(p.since) >= c.probeHolds()
 		if late {
 			overdue = append(overdue, p)
 		}

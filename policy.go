@@ -136,8 +136,10 @@ type Breaker struct {
 	// Probes is how many calls a half-open circuit lets out at once, and how
 	// many successes in a row close it.
 	Probes int
-	// ProbeTimeout is how long a probe holds its place. One that has not
-	// answered by then no longer blocks others.
+	// ProbeTimeout bounds a probe's attempt as AttemptTimeout does others,
+	// where that is longer. A probe that has not answered holds its place for
+	// that long, or for OpenFor if that is shorter; then another goes, and the
+	// first answer of either that is a success counts.
 	ProbeTimeout time.Duration
 }
 
