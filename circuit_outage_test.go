@@ -3,6 +3,8 @@ package oktaretry_test
 // This file tests how soon a circuit notices that its server is down.
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"slices"
 	"testing"
@@ -111,5 +113,50 @@ func TestCircuitCountsHalfASecondFromTheLastSuccess(t *testing.T) {
 		if n := busy(t, rt, base, time.Minute, blips); n != 6000 {
 			t.Errorf("%d calls were sent, want all 6000", n)
 		}
+	})
+}
+
+// A host that fails for a part of the calls still serves the others. At half of
+// them the circuit once opened over and over: a bare client got half of its
+// answers, one behind this library a fifteenth.
+func TestCircuitStaysClosedInABrownOut(t *testing.T) {
+	for _, share := range []float64{0.3, 0.5, 0.65} {
+		virtually(t, fmt.Sprintf("%.0f %%", 100*share), func(t *testing.T) {
+			random := rand.New(rand.NewPCG(1, 2))
+			rt, base := newScript(t, nil)
+			if n := busy(t, rt, base, 5*time.Minute, func(time.Duration) answer {
+				if random.Float64() < share {
+					return bare(503)
+				}
+				return ok()
+			}); n != 30_000 {
+				t.Errorf("%d calls were sent, want all 30000", n)
+			}
+		})
+	}
+}
+
+// One endpoint that carries a part of the calls can fail for all of them, in
+// words that speak for the host.
+func TestCircuitOfTheHostStaysClosedWhileOneOfItsEndpointsFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, base := newScript(t, nil)
+		base.answers = func(req *http.Request) step {
+			if req.URL.Path == "/api/v1/apps/0oa1" {
+				return then(bare(503))
+			}
+			return then(ok())
+		}
+		for range 60 {
+			for i := range 10 {
+				if i%2 == 0 && i < 8 {
+					go get(t, rt, appsURL)
+				} else {
+					get(t, rt, usersURL).is(t, 200)
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+		}
+		time.Sleep(time.Minute)
 	})
 }

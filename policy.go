@@ -223,7 +223,9 @@ func DefaultPolicy() Policy {
 		},
 		Pace: Pace{MaxUtilization: 1, Burst: 1},
 		Breaker: Breaker{
-			Window: 30 * time.Second, MinCalls: 20, FailureRatio: 0.5,
+			// What fails less often than that is better served by resends, which
+			// Budget bounds, than by refusing what would have gone well.
+			Window: 30 * time.Second, MinCalls: 20, FailureRatio: 0.8,
 			OpenFor: 5 * time.Second, Probes: 1, ProbeTimeout: 10 * time.Second,
 		},
 		Budget:         Budget{Ratio: 0.5, Reserve: 2, TTL: 10 * time.Second},
