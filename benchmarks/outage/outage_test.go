@@ -83,7 +83,7 @@ func sweep(t *testing.T) map[string]measure {
 		var all []measure
 		for long := shortest; long <= longest; long += step {
 			s := outage(k.name, k.words, long, k.fate)
-			s.after = 20 * time.Second
+			s.before, s.after = 10*time.Second, 20*time.Second
 			m := s.play(t, 1, ours).measure()
 			t.Logf("%s of %s: first %s, recovered %s, peak %.2f", long, k.words, seconds(m.first), seconds(m.recovered), m.peak)
 			all = append(all, m)
