@@ -136,8 +136,10 @@ func ClassifyRedirect(u *url.URL) Classification {
 
 // classOf is the whole decision: by code, else by status.
 func classOf(code string, status int) Class {
-	if e, ok := lookup(code); ok {
-		return e.class
+	if code != "" {
+		if e, ok := lookup(code); ok {
+			return e.class
+		}
 	}
 	switch {
 	case status == http.StatusTooManyRequests:
@@ -200,7 +202,15 @@ func newAPIError(p wire.Error) *APIError {
 }
 
 // requestID returns X-Okta-Request-Id if it looks like one.
-func requestID(h http.Header) string { return shownID(h.Get("X-Okta-Request-Id")) }
+func requestID(h http.Header) string { return shownID(first(h["X-Okta-Request-Id"])) }
+
+// first is what Header.Get returns of a field whose name is canonical already.
+func first(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
+}
 
 // shownID returns an ID of Okta's, or "" for what doesn't look like one. IDs go
 // into error texts and telemetry, so nothing else may come in by them.
