@@ -21,6 +21,9 @@ import (
 const ErrorBody = `{"errorCode":"E0000007","errorSummary":"Not found: Resource not found: 00u1nobody (User)",` +
 	`"errorLink":"E0000007","errorId":"oaeUZEcyZz-Sg6MBchNjHwSxA","errorCauses":[{"errorSummary":"no user"}]}`
 
+const refusalBody = `{"errorCode":"E0000047","errorSummary":"API call exceeded rate limit due to too many requests.",` +
+	`"errorLink":"E0000047","errorId":"oaeQxLY2ni4Se6oQS3CSyfzqA","errorCauses":[]}`
+
 // UserBody is a user of Okta's, as short as the SDKs take them.
 const UserBody = `{"id":"00u1","status":"ACTIVE","created":"2024-01-01T00:00:00.000Z","profile":{"login":"a@example.com","email":"a@example.com"}}`
 
@@ -61,7 +64,7 @@ func (b *Base) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if b.Flaky {
 		if b.flip = !b.flip; b.flip {
-			a.text, a.resp.Header = ErrorBody, h.refusal
+			a.text, a.resp.Header = refusalBody, h.refusal
 			a.resp.StatusCode, a.resp.Status = http.StatusTooManyRequests, "429 Too Many Requests"
 		}
 	}
