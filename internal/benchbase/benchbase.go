@@ -35,6 +35,8 @@ type Base struct {
 	Limit  int    // of the bucket; 0: 600 calls a minute, of which 100 are used
 	Flaky  bool   // every other answer is a 429, beginning with the first
 
+	Unlimited bool // the answers say nothing of limits: not even a 429 tells how long to wait
+
 	flip   bool
 	header atomic.Pointer[header]
 }
@@ -120,6 +122,16 @@ func (b *Base) fields() *header {
 			"X-Rate-Limit-Limit":        {strconv.Itoa(limit)},
 			"X-Rate-Limit-Remaining":    {strconv.Itoa(remaining)},
 			"X-Rate-Limit-Reset":        {strconv.FormatInt(second-second%60+60, 10)},
+		}
+	}
+	if b.Unlimited {
+		named := field
+		field = func(n int) http.Header {
+			h := named(n)
+			delete(h, "X-Rate-Limit-Limit")
+			delete(h, "X-Rate-Limit-Remaining")
+			delete(h, "X-Rate-Limit-Reset")
+			return h
 		}
 	}
 	h := &header{second: second, answer: field(limit - limit/6), refusal: field(0)}
