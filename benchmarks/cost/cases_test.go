@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/oktaretry/oktaretry/benchmarks/internal/meter"
 	"github.com/oktaretry/oktaretry/internal/benchbase"
 	"github.com/oktaretry/oktaretry/internal/wire"
 )
@@ -35,7 +36,7 @@ type target struct {
 // costCase is a call that all contenders make.
 type costCase struct {
 	name    string // in the tables
-	benches func() []*bench
+	benches func() []*meter.Bench
 	base    string // what is subtracted
 	targets []target
 }
@@ -87,13 +88,13 @@ const (
 )
 
 // by are the benches of those contenders that can make the call.
-func (c call) by(all ...contender) func() []*bench {
-	return func() (benches []*bench) {
+func (c call) by(all ...contender) func() []*meter.Bench {
+	return func() (benches []*meter.Bench) {
 		for _, who := range all {
 			if c.refused && !who.retries && who.name != bare {
 				continue
 			}
-			benches = append(benches, &bench{name: who.name, virtual: c.refused, make: func(t *testing.T) func(int) {
+			benches = append(benches, &meter.Bench{Name: who.name, Virtual: c.refused, Make: func(t *testing.T) func(int) {
 				return c.caller(t, who)
 			}})
 		}
@@ -196,9 +197,9 @@ func (b twice) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // refusals are calls that an open circuit refuses.
-func refusals() (benches []*bench) {
+func refusals() (benches []*meter.Bench) {
 	for _, who := range open {
-		benches = append(benches, &bench{name: who.name, make: func(t *testing.T) func(int) {
+		benches = append(benches, &meter.Bench{Name: who.name, Make: func(t *testing.T) func(int) {
 			base := &benchbase.Base{Status: 503}
 			tr := who.wrap(base)
 			base.Status = 200 // whoever asks gets an answer
@@ -224,8 +225,8 @@ var oktaHeader = http.Header{
 	"X-Rate-Limit-Remaining": {"0"}, "X-Rate-Limit-Reset": {"1668516386"},
 }
 
-func parseLimits() []*bench {
-	return []*bench{{name: "wire.ParseLimits", make: func(t *testing.T) func(int) {
+func parseLimits() []*meter.Bench {
+	return []*meter.Bench{{Name: "wire.ParseLimits", Make: func(t *testing.T) func(int) {
 		return func(n int) {
 			for range n {
 				wire.ParseLimits(oktaHeader)
@@ -234,10 +235,10 @@ func parseLimits() []*bench {
 	}}}
 }
 
-func parseError() []*bench {
+func parseError() []*meter.Bench {
 	body := []byte(benchbase.ErrorBody)
-	return []*bench{
-		{name: "wire.ParseError", make: func(t *testing.T) func(int) {
+	return []*meter.Bench{
+		{Name: "wire.ParseError", Make: func(t *testing.T) func(int) {
 			return func(n int) {
 				for range n {
 					if e, ok := wire.ParseError(body); !ok || len(e.Code) != 8 {
@@ -246,7 +247,7 @@ func parseError() []*bench {
 				}
 			}
 		}},
-		{name: "encoding/json", make: func(t *testing.T) func(int) {
+		{Name: "encoding/json", Make: func(t *testing.T) func(int) {
 			return func(n int) {
 				for range n {
 					var e struct {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oktaretry/oktaretry/benchmarks/internal/meter"
 	"github.com/oktaretry/oktaretry/benchmarks/internal/race"
 )
 
@@ -48,24 +49,24 @@ func TestCost(t *testing.T) {
 		s := c.series(c.concerned)
 		var missed []string
 		for range quickTries {
-			s.run(t, quickTurns, quickLength)
-			if missed = c.misses(s, s.leastRatio); missed == nil {
+			s.Run(t, quickTurns, quickLength)
+			if missed = c.misses(s, s.LeastRatio); missed == nil {
 				break
 			}
 		}
 		for _, miss := range missed {
 			t.Errorf("%s: %s", c.name, miss)
 		}
-		t.Log(c.summary(s, s.leastRatio))
+		t.Log(c.summary(s, s.LeastRatio))
 	}
 }
 
 // series are the case's contenders that are wanted.
-func (c costCase) series(wanted func(string) bool) *series {
-	s := &series{base: c.base}
+func (c costCase) series(wanted func(string) bool) *meter.Series {
+	s := &meter.Series{Base: c.base}
 	for _, b := range c.benches() {
-		if wanted == nil || wanted(b.name) {
-			s.benches = append(s.benches, b)
+		if wanted == nil || wanted(b.Name) {
+			s.Benches = append(s.Benches, b)
 		}
 	}
 	return s
@@ -77,7 +78,7 @@ func (c costCase) concerned(name string) bool {
 }
 
 // misses are the targets that were missed.
-func (c costCase) misses(s *series, ratio func(name, peer string) float64) (misses []string) {
+func (c costCase) misses(s *meter.Series, ratio func(name, peer string) float64) (misses []string) {
 	miss := func(format string, args ...any) { misses = append(misses, fmt.Sprintf(format, args...)) }
 	for _, want := range c.targets {
 		if want.peer != "" {
@@ -85,28 +86,28 @@ func (c costCase) misses(s *series, ratio func(name, peer string) float64) (miss
 				miss("%s costs %.2f × %s, want %.2f at most", want.name, got, want.peer, want.ratio)
 			}
 		}
-		got := s.over(want.name)
-		if want.allocs >= 0 && got.allocs > want.allocs {
-			miss("%s makes %.0f allocations, want %.0f at most", want.name, got.allocs, want.allocs)
+		got := s.Over(want.name)
+		if want.allocs >= 0 && got.Allocs > want.allocs {
+			miss("%s makes %.0f allocations, want %.0f at most", want.name, got.Allocs, want.allocs)
 		}
-		if want.bytes > 0 && got.bytes > want.bytes {
-			miss("%s allocates %.0f bytes, want %.0f at most", want.name, got.bytes, want.bytes)
+		if want.bytes > 0 && got.Bytes > want.bytes {
+			miss("%s allocates %.0f bytes, want %.0f at most", want.name, got.Bytes, want.bytes)
 		}
 	}
 	return misses
 }
 
 // summary says how the targets were met.
-func (c costCase) summary(s *series, ratio func(name, peer string) float64) (text string) {
+func (c costCase) summary(s *meter.Series, ratio func(name, peer string) float64) (text string) {
 	for i, want := range c.targets {
 		if i > 0 {
 			text += "\n"
 		}
-		got := s.over(want.name)
-		text += fmt.Sprintf("%-30s %-32s %8.0f ns %4.0f allocs %6.0f B", c.name, want.name, got.ns, got.allocs, got.bytes)
+		got := s.Over(want.name)
+		text += fmt.Sprintf("%-30s %-32s %8.0f ns %4.0f allocs %6.0f B", c.name, want.name, got.NS, got.Allocs, got.Bytes)
 		if want.peer != "" {
-			peer := s.over(want.peer)
-			text += fmt.Sprintf("; %.2f × %s (%.0f ns %.0f allocs %.0f B), want %.2f", ratio(want.name, want.peer), want.peer, peer.ns, peer.allocs, peer.bytes, want.ratio)
+			peer := s.Over(want.peer)
+			text += fmt.Sprintf("; %.2f × %s (%.0f ns %.0f allocs %.0f B), want %.2f", ratio(want.name, want.peer), want.peer, peer.NS, peer.Allocs, peer.Bytes, want.ratio)
 		}
 	}
 	return text

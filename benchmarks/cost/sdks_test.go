@@ -12,6 +12,7 @@ import (
 	okta2 "github.com/okta/okta-sdk-golang/v2/okta"
 	okta5 "github.com/okta/okta-sdk-golang/v5/okta"
 
+	"github.com/oktaretry/oktaretry/benchmarks/internal/meter"
 	"github.com/oktaretry/oktaretry/benchmarks/internal/peers"
 	"github.com/oktaretry/oktaretry/internal/benchbase"
 )
@@ -28,11 +29,11 @@ const (
 // bySDK are the cases that the SDKs make: with their own retries as they come,
 // or once more with those off and this library below.
 var bySDK = []costCase{
-	{"GET a user", func() []*bench { return sdkBenches(false) }, "", nil},
-	{"GET a user, 429 first", func() []*bench { return sdkBenches(true) }, "", nil},
+	{"GET a user", func() []*meter.Bench { return sdkBenches(false) }, "", nil},
+	{"GET a user, 429 first", func() []*meter.Bench { return sdkBenches(true) }, "", nil},
 }
 
-func sdkBenches(refused bool) (benches []*bench) {
+func sdkBenches(refused bool) (benches []*meter.Bench) {
 	for _, b := range []struct {
 		name   string
 		client func(http.RoundTripper, bool) func(context.Context) error
@@ -42,7 +43,7 @@ func sdkBenches(refused bool) (benches []*bench) {
 			if under {
 				name += withOurs
 			}
-			benches = append(benches, &bench{name: name, virtual: refused, make: func(t *testing.T) func(int) {
+			benches = append(benches, &meter.Bench{Name: name, Virtual: refused, Make: func(t *testing.T) func(int) {
 				var base http.RoundTripper = &benchbase.Base{Status: 200, Body: benchbase.UserBody, Flaky: refused}
 				if under {
 					base = peers.Oktaretry(base)

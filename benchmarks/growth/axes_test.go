@@ -1,0 +1,161 @@
+package growth_test
+
+// This file holds what grows, as data, and the calls that are made then.
+
+import (
+	"fmt"
+	"net/http"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/benchmarks/internal/meter"
+	"github.com/oktaretry/oktaretry/benchmarks/internal/peers"
+	"github.com/oktaretry/oktaretry/benchmarks/internal/traffic"
+	"github.com/oktaretry/oktaretry/internal/benchbase"
+)
+
+// axis is what grows.
+type axis struct {
+	name  string // "goroutines"
+	words string // what a call is then, for the tables
+	steps []int
+	most  map[int]float64 // what a call may cost at a step, in calls at the first one
+	bench func(n int, wrap func(http.RoundTripper) http.RoundTripper) *meter.Bench
+	bare  bool // the base by itself can do it, and is subtracted
+}
+
+var axes = []axis{
+	{
+		name: "goroutines", words: "that call one endpoint, all in flight at once",
+		steps: []int{1, 10, 100, 1000, 10_000}, most: map[int]float64{10_000: 3},
+		bench: goroutines, bare: true,
+	},
+	{
+		name: "endpoints", words: "and as many buckets, called in turn, so that each is the one that was used longest ago; 16,384 buckets and 32,768 endpoints are kept",
+		steps: []int{1, 10, 100, 1000, 10_000, 100_000}, most: map[int]float64{10_000: 4, 100_000: 12},
+		bench: endpoints, bare: true,
+	},
+	{
+		name: "waiters", words: "in line in one bucket of 100 calls a minute, per call that was let go, all waking included (virtual time)",
+		steps: []int{1, 10, 100, 1000}, most: map[int]float64{1000: 4},
+		bench: waiters,
+	},
+}
+
+func benchName(n int) string { return strconv.Itoa(n) }
+func bareName(n int) string  { return "bare " + benchName(n) }
+
+func ours(base http.RoundTripper) http.RoundTripper {
+	policy := oktaretry.DefaultPolicy()
+	policy.RateLimited.MaxElapsed = 0 // the last one of 1,000 waits for ten minutes
+	return peers.OktaretryWith(base, policy)
+}
+
+// goroutines call until all calls are made. The base lets the others run before
+// it answers, so that all of them are in flight.
+func goroutines(n int, wrap func(http.RoundTripper) http.RoundTripper) *meter.Bench {
+	return &meter.Bench{Name: benchName(n), Least: 4 * n, Make: func(t *testing.T) func(int) {
+		tr := wrap(yielding{&benchbase.Base{Status: 200, Body: benchbase.UserBody, Limit: 1 << 24}})
+		traffic.Visit(tr, traffic.Requests(1), 1)
+		callers := make([][]*http.Request, n)
+		for i := range callers {
+			callers[i] = traffic.Requests(1)
+		}
+		return func(calls int) {
+			var left atomic.Int64
+			left.Store(int64(calls))
+			var all sync.WaitGroup
+			for _, requests := range callers {
+				all.Go(func() {
+					for left.Add(-1) >= 0 {
+						traffic.Visit(tr, requests, 1)
+					}
+				})
+			}
+			all.Wait()
+		}
+	}}
+}
+
+type yielding struct{ base http.RoundTripper }
+
+func (y yielding) RoundTrip(req *http.Request) (*http.Response, error) {
+	runtime.Gosched()
+	return y.base.RoundTrip(req)
+}
+
+// endpoints are called in turn: beyond what is kept, each is met anew.
+func endpoints(n int, wrap func(http.RoundTripper) http.RoundTripper) *meter.Bench {
+	return &meter.Bench{Name: benchName(n), Make: func(t *testing.T) func(int) {
+		tr := wrap(&benchbase.Base{Status: 200, Body: benchbase.UserBody})
+		requests := traffic.Requests(n)
+		traffic.Visit(tr, requests, 2*n)
+		at := 0
+		return func(calls int) {
+			for calls > 0 {
+				some := min(calls, n-at)
+				traffic.Visit(tr, requests[at:at+some], some)
+				calls -= some
+				at = (at + some) % n
+			}
+		}
+	}}
+}
+
+// waiters share a bucket of which all places are taken for most of the time.
+func waiters(n int, wrap func(http.RoundTripper) http.RoundTripper) *meter.Bench {
+	return &meter.Bench{Name: benchName(n), Virtual: true, Least: 2 * n, Make: func(t *testing.T) func(int) {
+		tr := wrap(new(windows))
+		return func(calls int) {
+			var left atomic.Int64
+			left.Store(int64(calls))
+			var all sync.WaitGroup
+			for range n {
+				all.Go(func() {
+					requests := traffic.Requests(1)
+					for left.Add(-1) >= 0 {
+						traffic.Visit(tr, requests, 1)
+					}
+				})
+			}
+			all.Wait()
+		}
+	}}
+}
+
+// windows is a base with 100 places a minute, which refuses beyond that.
+type windows struct {
+	mu   sync.Mutex
+	ends time.Time
+	left int
+}
+
+const places = 100
+
+func (w *windows) RoundTrip(req *http.Request) (*http.Response, error) {
+	time.Sleep(50 * time.Millisecond)
+	now := time.Now()
+	w.mu.Lock()
+	if !now.Before(w.ends) {
+		w.ends, w.left = now.Truncate(time.Minute).Add(time.Minute), places
+	}
+	w.left--
+	left, reset := w.left, w.ends.Unix()
+	w.mu.Unlock()
+	status := http.StatusOK
+	if left < 0 {
+		status, left = http.StatusTooManyRequests, 0
+	}
+	return &http.Response{
+		StatusCode: status, Body: http.NoBody, Request: req,
+		Header: http.Header{
+			"Date": {now.UTC().Format(http.TimeFormat)}, "X-Rate-Limit-Limit": {strconv.Itoa(places)},
+			"X-Rate-Limit-Remaining": {strconv.Itoa(left)}, "X-Rate-Limit-Reset": {fmt.Sprint(reset)},
+		},
+	}, nil
+}

@@ -1,0 +1,112 @@
+package growth_test
+
+// This file measures how cost grows, and holds it to its bounds.
+
+import (
+	"flag"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/oktaretry/oktaretry/benchmarks/internal/meter"
+	"github.com/oktaretry/oktaretry/benchmarks/internal/peers"
+	"github.com/oktaretry/oktaretry/benchmarks/internal/race"
+)
+
+var update = flag.Bool("update", false, "measure every step, and write it into docs/performance.md and growth.svg")
+
+const command = "go test ./benchmarks/growth -run TestGrowth -update -v"
+
+const (
+	turns       = 9
+	sliceLength = 100 * time.Millisecond
+	quickTurns  = 2
+	quickLength = 30 * time.Millisecond
+	quickTries  = 4
+)
+
+// TestGrowth fails where a call has become dearer with the work than it may.
+func TestGrowth(t *testing.T) {
+	if race.Enabled {
+		t.Skip("the race detector costs more than anybody else")
+	}
+	var all []measuredAxis
+	for _, a := range axes {
+		m := measuredAxis{a, new(meter.Series)}
+		for _, n := range a.steps {
+			if _, bounded := a.most[n]; *update || bounded || n == a.steps[0] {
+				m.Benches = append(m.Benches, a.bench(n, ours))
+				if a.bare {
+					b := a.bench(n, peers.Bare)
+					b.Name = bareName(n)
+					m.Benches = append(m.Benches, b)
+				}
+			}
+		}
+		var missed []string
+		for range quickTries {
+			if *update {
+				m.Run(t, turns, sliceLength)
+			} else {
+				m.Run(t, quickTurns, quickLength)
+			}
+			if missed = m.misses(); missed == nil || *update {
+				break
+			}
+		}
+		for _, miss := range missed {
+			t.Errorf("%s: %s", a.name, miss)
+		}
+		t.Log(m)
+		all = append(all, m)
+	}
+	if *update {
+		write(t, all)
+	}
+}
+
+// measuredAxis is an axis and what was measured of it.
+type measuredAxis struct {
+	axis
+	*meter.Series
+}
+
+// growth is what a call costs at n, in calls at the first step: when nothing
+// disturbed them, and without what the base costs then.
+func (m measuredAxis) growth(n int) float64 { return m.least(n) / m.least(m.steps[0]) }
+
+func (m measuredAxis) least(n int) float64 {
+	ns := m.Least(benchName(n))
+	if m.bare {
+		ns -= m.Least(bareName(n))
+	}
+	return ns
+}
+
+func (m measuredAxis) misses() (misses []string) {
+	for n, most := range m.most {
+		if got := m.growth(n); !(got <= most) {
+			misses = append(misses, fmt.Sprintf("%d of them make a call %.1f times as dear as %d, want %.1f at most", n, got, m.steps[0], most))
+		}
+	}
+	return misses
+}
+
+// measuredSteps are the steps that were measured.
+func (m measuredAxis) measuredSteps() (steps []int) {
+	for _, n := range m.steps {
+		if slices.ContainsFunc(m.Benches, func(b *meter.Bench) bool { return b.Name == benchName(n) }) {
+			steps = append(steps, n)
+		}
+	}
+	return steps
+}
+
+func (m measuredAxis) String() string {
+	s := m.name + ":"
+	for _, n := range m.measuredSteps() {
+		s += fmt.Sprintf(" %d: %.1f µs (%.2f);", n, m.least(n)/1000, m.growth(n))
+	}
+	return s
+}
