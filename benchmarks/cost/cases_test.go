@@ -39,33 +39,42 @@ type costCase struct {
 	benches func() []*meter.Bench
 	base    string // what is subtracted
 	targets []target
+	also    *alsoHeld // nil: nothing
+}
+
+// alsoHeld is a target that no ratio to a peer can say.
+type alsoHeld struct {
+	needs []string // contenders
+	miss  func(*meter.Series) string
 }
 
 var cases = []costCase{
 	{"GET 200", call{status: 200, text: benchbase.UserBody}.by(contenders...), bare, []target{
 		{name: ours, peer: failsafe, ratio: 0.5, allocs: 4, bytes: 700},
 		{name: ours + sampled, peer: assembled + sampled, ratio: 0.6, allocs: 20},
-	}},
+	}, nil},
 	{"GET 200, in parallel", call{status: 200, text: benchbase.UserBody, parallel: true}.by(contenders...), bare, []target{
 		{name: ours, peer: failsafe, ratio: 0.5, allocs: -1},
-	}},
+	}, nil},
 	{"404 with Okta's body", call{status: 404, text: benchbase.ErrorBody}.by(contenders...), bare, []target{
 		{name: ours, peer: failsafe, ratio: 0.7, allocs: 8},
-	}},
+	}, nil},
 	{"POST 2 KB, GetBody", call{method: http.MethodPost, body: withGetBody, status: 200, text: benchbase.UserBody}.by(contenders...), bare, []target{
 		{name: ours, peer: retryable, ratio: 0.3, allocs: -1},
-	}},
-	{"POST 2 KB, a stream", call{method: http.MethodPost, body: stream, status: 200, text: benchbase.UserBody}.by(contenders...), bare, nil},
-	{"429, then 200", call{status: 200, text: benchbase.UserBody, refused: true}.by(contenders...), bare, nil},
+	}, nil},
+	{"POST 2 KB, a stream", call{method: http.MethodPost, body: stream, status: 200, text: benchbase.UserBody}.by(contenders...), bare, nil, nil},
+	{"429, then 200", call{status: 200, text: benchbase.UserBody, refused: true}.by(contenders...), bare, nil, nil},
 	{"circuit open", refusals, "", []target{
 		{name: ours, allocs: -1, advised: 1000},
-	}},
+	}, nil},
 	{"limits of an answer", parseLimits, "", []target{
 		{name: "wire.ParseLimits", allocs: 0, advised: 150},
-	}},
+	}, nil},
 	{"code of an error of 200 bytes", parseError, "", []target{
 		{name: "wire.ParseError", peer: "encoding/json", ratio: 0.1, allocs: 0},
-	}},
+	}, nil},
+	cores,
+	known,
 }
 
 // call is a case of one call, or of two attempts.
@@ -94,7 +103,7 @@ func (c call) by(all ...contender) func() []*meter.Bench {
 			if c.refused && !who.retries && who.name != bare {
 				continue
 			}
-			benches = append(benches, &meter.Bench{Name: who.name, Virtual: c.refused, Make: func(t *testing.T) func(int) {
+			benches = append(benches, &meter.Bench{Name: who.name, Virtual: c.refused, Wall: c.parallel, Make: func(t *testing.T) func(int) {
 				return c.caller(t, who)
 			}})
 		}

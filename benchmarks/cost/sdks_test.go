@@ -29,8 +29,8 @@ const (
 // bySDK are the cases that the SDKs make: with their own retries as they come,
 // or once more with those off and this library below.
 var bySDK = []costCase{
-	{"GET a user", func() []*meter.Bench { return sdkBenches(false) }, "", nil},
-	{"GET a user, 429 first", func() []*meter.Bench { return sdkBenches(true) }, "", nil},
+	{"GET a user", func() []*meter.Bench { return sdkBenches(false) }, "", nil, nil},
+	{"GET a user, 429 first", func() []*meter.Bench { return sdkBenches(true) }, "", nil, nil},
 }
 
 func sdkBenches(refused bool) (benches []*meter.Bench) {

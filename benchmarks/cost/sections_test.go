@@ -23,7 +23,7 @@ import (
 // times as long.
 var loopback = costCase{"GET 200 over a socket", func() (benches []*meter.Bench) {
 	for _, who := range named(bare, ours, retryable, failsafe, rehttp, assembled, ours+sampled, assembled+sampled) {
-		benches = append(benches, &meter.Bench{Name: who.name, Make: func(t *testing.T) func(int) {
+		benches = append(benches, &meter.Bench{Name: who.name, Least: 500, Make: func(t *testing.T) func(int) {
 			srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				h := w.Header()
 				h.Set("Content-Type", "application/json")
@@ -44,14 +44,14 @@ var loopback = costCase{"GET 200 over a socket", func() (benches []*meter.Bench)
 		}})
 	}
 	return benches
-}, bare, nil}
+}, bare, nil, nil}
 
 // cores compares what one and two cores get done by the same callers of one
 // endpoint and bucket, the base included.
 var cores = costCase{"GET 200, by cores", func() (benches []*meter.Bench) {
 	for _, who := range named(bare, ours, retryable, failsafe, assembled, ours+sampled, assembled+sampled) {
 		for n := 1; n <= 2; n++ {
-			benches = append(benches, &meter.Bench{Name: onCores(who.name, n), Make: func(t *testing.T) func(int) {
+			benches = append(benches, &meter.Bench{Name: onCores(who.name, n), Wall: true, Make: func(t *testing.T) func(int) {
 				calls := call{status: 200, text: benchbase.UserBody, parallel: true}.caller(t, who)
 				return func(count int) {
 					defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(n))
@@ -61,13 +61,23 @@ var cores = costCase{"GET 200, by cores", func() (benches []*meter.Bench) {
 		}
 	}
 	return benches
-}, "", nil}
+}, "", nil, &alsoHeld{
+	needs: []string{onCores(bare, 1), onCores(bare, 2), onCores(ours, 1), onCores(ours, 2)},
+	miss: func(s *meter.Series) string {
+		got := leastScaling(s, ours)
+		if want := twoCores / 2 * min(leastScaling(s, bare), 2); got*quickSlack < want {
+			return fmt.Sprintf("two cores get %.2f times as much done as one, want %.2f", got, want)
+		}
+		return ""
+	},
+}}
 
 func onCores(name string, n int) string { return fmt.Sprint(name, " @", n) }
 
-// twoCores is what the second core should give, and how much of what it gives
-// the base alone counts as that on a machine that has other work as well.
-const twoCores, ofBare = 1.7, 0.85
+// twoCores is how much more two cores should get done than one, if they get
+// twice as much done of the base alone. A machine that has other work as well
+// gives less, to both.
+const twoCores = 1.7
 
 // scaling is how much more two cores get done than one.
 func scaling(s *meter.Series, name string) float64 {
@@ -97,8 +107,8 @@ var known = costCase{"GET 200, endpoints known", func() (benches []*meter.Bench)
 		meet   bool
 		called int
 	}{
-		{"bare base", bare, false, 1}, {"bare base, all in turn", bare, false, manyKnown},
-		{"1 known", ours, false, 1}, {"10,000 known, one called", ours, true, 1}, {"10,000 known, all in turn", ours, true, manyKnown},
+		{bare, bare, false, 1}, {bare + ", all in turn", bare, false, manyKnown},
+		{oneKnown, ours, false, 1}, {oneOfMany, ours, true, 1}, {allOfMany, ours, true, manyKnown},
 	} {
 		benches = append(benches, &meter.Bench{Name: b.name, Make: func(t *testing.T) func(int) {
 			tr := named(b.who)[0].wrap(&benchbase.Base{Status: 200, Body: benchbase.UserBody})
@@ -110,7 +120,21 @@ var known = costCase{"GET 200, endpoints known", func() (benches []*meter.Bench)
 		}})
 	}
 	return benches
-}, "", nil}
+}, "", nil, &alsoHeld{
+	needs: []string{oneKnown, oneOfMany},
+	miss: func(s *meter.Series) string {
+		if got := s.LeastRatio(oneOfMany, oneKnown); got > sameCost {
+			return fmt.Sprintf("with %d endpoints known a call costs %.2f times as much as with one, want %.2f at most", manyKnown, got, sameCost)
+		}
+		return ""
+	},
+}}
+
+const (
+	oneKnown  = "1 known"
+	oneOfMany = "10,000 known, one called"
+	allOfMany = "10,000 known, all in turn"
+)
 
 // sameCost is how much a call may cost more because others are known.
 const sameCost = 1.15

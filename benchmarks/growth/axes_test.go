@@ -23,7 +23,8 @@ import (
 // axis is what grows.
 type axis struct {
 	name  string // "goroutines"
-	words string // what a call is then, for the tables
+	words string // what they do, for the document
+	why   string // it grows at all
 	steps []int
 	bench func(n int, wrap func(http.RoundTripper) http.RoundTripper) *meter.Bench
 	bare  bool // the base by itself can do it, and is subtracted
@@ -31,17 +32,20 @@ type axis struct {
 
 var axes = []axis{
 	{
-		name: "goroutines", words: "that call one endpoint, all in flight at once",
+		name: "goroutines", words: "which call one endpoint, all of them in flight at once",
+		why:   "Each has a stack of its own, which is grown once and then out of the processor's caches most of the time.",
 		steps: []int{1, 10, 100, 1000, 10_000},
 		bench: goroutines, bare: true,
 	},
 	{
-		name: "endpoints", words: "and as many buckets, called in turn, so that each is the one that was used longest ago; 16,384 buckets and 32,768 endpoints are kept",
+		name: "endpoints", words: "and as many buckets, called in turn, so that each is the one that was used longest ago",
+		why:   "Beyond the caches a call waits for memory; beyond 16,384 buckets and 32,768 endpoints, which is all that is kept, each is met anew.",
 		steps: []int{1, 10, 100, 1000, 10_000, 100_000},
 		bench: endpoints, bare: true,
 	},
 	{
-		name: "waiters", words: "in line in one bucket of 100 calls a minute, per call that was let go, all waking included (virtual time)",
+		name: "waiters", words: "in the line of one bucket of 100 calls a minute, by call that was let go, in virtual time",
+		why:   "Who waits behind others sleeps until it is the first, so a long line wakes nobody but its front.",
 		steps: []int{1, 10, 100, 1000},
 		bench: waiters,
 	},

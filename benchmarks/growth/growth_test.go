@@ -21,7 +21,7 @@ const command = "go test ./benchmarks/growth -run TestGrowth -update -v"
 const (
 	turns       = 9
 	sliceLength = 100 * time.Millisecond
-	quickTurns  = 2
+	quickTurns  = 1
 	quickLength = 30 * time.Millisecond
 	quickTries  = 4
 	quickMost   = 10_000 // to meet 100,000 endpoints takes seconds
@@ -94,6 +94,15 @@ func (m measuredAxis) misses() (misses []string) {
 		}
 	}
 	return misses
+}
+
+// median is what a call costs at n, without what the base costs then.
+func (m measuredAxis) median(n int) float64 {
+	ns := m.Over(benchName(n)).NS
+	if m.bare {
+		ns -= m.Over(bareName(n)).NS
+	}
+	return ns
 }
 
 // measuredSteps are the steps that were measured.

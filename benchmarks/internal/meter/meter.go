@@ -17,13 +17,16 @@ type Bench struct {
 	Name    string
 	Make    func(*testing.T) (calls func(n int)) // sets up what makes n calls
 	Virtual bool                                 // its waits take no time: it runs in a bubble, made anew for each slice
+	Wall    bool                                 // the time that passes is what counts, waits for locks included
 	Least   int                                  // calls of a slice; 0 counts as 1
 
 	calls func(n int)
 	n     int // calls of a slice
 }
 
-// Sample is the cost of one call, on average of a slice.
+// Sample is the cost of one call, on average of a slice. Unless a Bench says
+// otherwise its time is the processor's, on all cores: collecting the garbage is
+// part of it, what other programs do meanwhile is not.
 type Sample struct{ NS, Allocs, Bytes float64 }
 
 // slice makes n calls and returns what one cost.
@@ -32,7 +35,7 @@ func (b *Bench) slice(t *testing.T, n int) (s Sample) {
 		synctest.Test(t, func(t *testing.T) {
 			calls := b.Make(t)
 			calls(1)
-			s = measured(realNow, calls, n)
+			s = measured(cpuTime, calls, n)
 		})
 		return s
 	}
@@ -40,39 +43,31 @@ func (b *Bench) slice(t *testing.T, n int) (s Sample) {
 		b.calls = b.Make(t)
 		b.calls(100)
 	}
-	return measured(time.Now, b.calls, n)
+	if b.Wall {
+		return measured(wallTime, b.calls, n)
+	}
+	return measured(cpuTime, b.calls, n)
 }
 
 // measured leaves out what was thrown away before, and has the garbage of the
 // slice collected within it, as far as it is more than a heap's worth.
-func measured(now func() time.Time, calls func(int), n int) Sample {
+func measured(now func() time.Duration, calls func(int), n int) Sample {
 	runtime.GC()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	start := now()
 	calls(n)
-	took := now().Sub(start)
+	took := now() - start
 	runtime.ReadMemStats(&after)
 	each := func(total uint64) float64 { return float64(total) / float64(n) }
-	return Sample{float64(took.Nanoseconds()) / float64(n), each(after.Mallocs - before.Mallocs), each(after.TotalAlloc - before.TotalAlloc)}
+	return Sample{float64(took) / float64(n), each(after.Mallocs - before.Mallocs), each(after.TotalAlloc - before.TotalAlloc)}
 }
 
-// realNow tells the time to those for whom it is virtual. Its goroutine belongs
-// to no bubble.
-func realNow() time.Time {
-	asked <- struct{}{}
-	return <-told
-}
+// wallTime is the time that has passed since the program began. It may not be
+// asked for where time is virtual.
+func wallTime() time.Duration { return time.Since(began) }
 
-var asked, told = make(chan struct{}), make(chan time.Time)
-
-func init() {
-	go func() {
-		for range asked {
-			told <- time.Now()
-		}
-	}()
-}
+var began = time.Now()
 
 // Series are the samples of a case's contenders, turn by turn.
 type Series struct {
@@ -104,7 +99,7 @@ func (b *Bench) calibrate(t *testing.T, length time.Duration) {
 	for n := max(b.Least, 1); ; n *= 4 {
 		s := b.slice(t, n)
 		if took := s.NS * float64(n); took*4 >= float64(length) {
-			b.n = max(int(float64(length)/s.NS), b.Least, 1)
+			b.n = max(int(float64(length)/max(s.NS, 1)), b.Least, 1)
 			return
 		}
 	}
