@@ -200,7 +200,15 @@ func newAPIError(p wire.Error) *APIError {
 }
 
 // requestID returns X-Okta-Request-Id if it looks like one.
-func requestID(h http.Header) string { return shownID(h.Get("X-Okta-Request-Id")) }
+func requestID(h http.Header) string { return shownID(first(h["X-Okta-Request-Id"])) }
+
+// first is what Header.Get returns of a field whose name is canonical already.
+func first(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
+}
 
 // shownID returns an ID of Okta's, or "" for what doesn't look like one. IDs go
 // into error texts and telemetry, so nothing else may come in by them.

@@ -178,6 +178,8 @@ func (c *call) changed(changes []circuitChange) {
 // propagate writes the trace context into the headers of an attempt, which are
 // the caller's own on the first one.
 func (c *call) propagate(ctx context.Context, out *http.Request) {
-	c.carrier = headerCarrier{out, c.first()}
-	c.t.telemetry.propagators.Inject(ctx, &c.carrier)
+	if p := c.t.telemetry.propagator(); p != nil {
+		c.carrier = headerCarrier{out, c.first()}
+		p.Inject(ctx, &c.carrier)
+	}
 }
