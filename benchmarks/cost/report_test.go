@@ -34,7 +34,7 @@ func measureAll(t *testing.T) {
 		s := c.series(nil)
 		s.Run(t, turns, sliceLength)
 		t.Log(c.summary(s, s.Ratio))
-		for _, miss := range c.misses(s, s.Ratio) {
+		for _, miss := range c.misses(s, s.Ratio, 1) {
 			t.Errorf("%s: %s", c.name, miss)
 		}
 		all[c.name] = measuredCase{c, s}
@@ -106,8 +106,8 @@ func targetTable(all map[string]measuredCase) string {
 		for _, want := range c.targets {
 			got := m.Over(want.name)
 			name, ratio := c.name, ""
-			if want.name != ours {
-				name += strings.TrimPrefix(want.name, ours)
+			if how, traced := strings.CutPrefix(want.name, ours); traced {
+				name += how
 			}
 			var wanted []string
 			if want.peer != "" {
