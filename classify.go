@@ -136,8 +136,10 @@ func ClassifyRedirect(u *url.URL) Classification {
 
 // classOf is the whole decision: by code, else by status.
 func classOf(code string, status int) Class {
-	if e, ok := lookup(code); ok {
-		return e.class
+	if code != "" {
+		if e, ok := lookup(code); ok {
+			return e.class
+		}
 	}
 	switch {
 	case status == http.StatusTooManyRequests:

@@ -150,7 +150,7 @@ func (c *call) check() error {
 	c.aim(c.method, c.req.URL)
 	c.origin = c.endpoint
 	o := &c.outcome
-	o.Method, o.Host, o.Template, o.Bucket, o.Start = shownMethod(c.method), c.endpoint.key.host, c.route.Template, c.route.Bucket, c.start
+	o.Method, o.Host, o.Template, o.Bucket, o.Start = c.endpoint.method, c.endpoint.key.host, c.route.Template, c.route.Bucket, c.start
 	keep := c.settings.policy.MaxCapture
 	if c.route.Token {
 		// Its assertion may be valid once only.
@@ -224,7 +224,7 @@ func (c *call) waitTurn() StopReason {
 		Host:       strings.ToLower(c.target.Host),
 		Credential: maphash.String(c.t.seed, first(c.req.Header["Authorization"])),
 		Bucket:     c.route.Bucket,
-	}, pace.Priority(c.opts.priority), c.answer.any())
+	}, pace.Priority(c.opts.priority), c.answer.any(), &c.endpoint.bucket)
 	wait, why := c.ticket.Ready(began)
 	if wait == 0 {
 		return StopNone
