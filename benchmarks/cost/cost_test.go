@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,6 +60,22 @@ func TestCost(t *testing.T) {
 			t.Errorf("%s: %s", c.name, miss)
 		}
 		t.Log(c.summary(s, s.LeastRatio))
+	}
+}
+
+// TestDocumentIsOfTheseCasesAndContenders fails when what is written down is not
+// of what is measured. It does not compare figures: no two runs are equal.
+func TestDocumentIsOfTheseCasesAndContenders(t *testing.T) {
+	written := read(t, docFile)
+	for _, c := range cases {
+		if c.also == nil && !strings.Contains(written, "| "+c.name) {
+			t.Errorf("%s says nothing of %q: run %s", docFile, c.name, command)
+		}
+	}
+	for _, who := range contenders {
+		if who.name != bare && !strings.Contains(written, "| "+strong(who.name)+" |") {
+			t.Errorf("%s says nothing of %s: run %s", docFile, title(who.name), command)
+		}
 	}
 }
 

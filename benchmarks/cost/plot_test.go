@@ -47,7 +47,8 @@ func plotted(t *testing.T, all map[string]measuredCase) string {
 			}
 			panel.Add(bar)
 			chart.Note(t, panel, o.NS/1000, float64(at), fmt.Sprintf("%s, %.0f allocs", duration(o.NS), o.Allocs))
-			names = append([]string{strings.TrimSuffix(title(name), sampled)}, names...)
+			// The space is for fonts that are wider than the one it is laid out for.
+			names = append([]string{strings.TrimSuffix(title(name), sampled) + strings.Repeat(" ", 8)}, names...)
 			longest = max(longest, o.NS/1000)
 		}
 		panel.NominalY(names...)

@@ -239,7 +239,7 @@ func sdkTable(all map[string]measuredCase) string {
 	}
 	b.WriteString(head + "\n" + line + "\n")
 	for _, bench := range all[bySDK[0].name].Benches {
-		fmt.Fprintf(&b, "| %s |", bench.Name)
+		fmt.Fprintf(&b, "| %s |", sdkTitle(bench.Name))
 		for _, c := range bySDK {
 			b.WriteString(" " + all[c.name].cell(bench.Name) + " |")
 		}

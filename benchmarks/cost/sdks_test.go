@@ -6,6 +6,7 @@ package cost_test
 import (
 	"context"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -62,6 +63,11 @@ func sdkBenches(refused bool) (benches []*meter.Bench) {
 		}
 	}
 	return benches
+}
+
+// sdkTitle is a bench's name with the version of its SDK.
+func sdkTitle(name string) string {
+	return strings.NewReplacer("SDK v2", peers.Title("okta-sdk-golang", sdk2Module), "SDK v5", peers.Title("okta-sdk-golang", sdk5Module)).Replace(name)
 }
 
 // sdk2 gets a user by okta-sdk-golang v2. Without its own retries, it has one

@@ -5,7 +5,9 @@ package growth_test
 import (
 	"flag"
 	"fmt"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -66,6 +68,20 @@ func TestGrowth(t *testing.T) {
 	}
 	if *update {
 		write(t, all)
+	}
+}
+
+// TestDocumentIsOfTheseAxes fails when what is written down is not of what is
+// measured.
+func TestDocumentIsOfTheseAxes(t *testing.T) {
+	text, err := os.ReadFile(docFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range axes {
+		if !strings.Contains(string(text), "| "+a.name+" |") || !strings.Contains(string(text), a.words) {
+			t.Errorf("%s says nothing of %s: run %s", docFile, a.name, command)
+		}
 	}
 }
 
