@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/oktaretry/oktaretry/internal/pace"
@@ -27,6 +28,7 @@ type call struct {
 	span     trace.Span      // nil until startCall
 	traced   bool            // attempts may have spans, too
 	carrier  headerCarrier
+	scratch  []attribute.KeyValue // for spans, which copy
 	start    time.Time
 	now      time.Time // the last look at the clock; good for what takes no time
 	hasBody  bool
@@ -242,10 +244,11 @@ var calls = sync.Pool{New: func() any { return new(call) }}
 
 // recycle forgets all that the call was about.
 func (c *call) recycle() {
-	attempts, tallies := c.outcome.Attempts, c.tallies
+	attempts, tallies, scratch := c.outcome.Attempts, c.tallies, c.scratch
 	clear(attempts)
 	clear(tallies)
-	*c = call{tallies: tallies[:0]}
+	clear(scratch)
+	*c = call{tallies: tallies[:0], scratch: scratch[:0]}
 	if cap(attempts) <= maxRecycled {
 		c.outcome.Attempts = attempts[:0]
 	}

@@ -221,7 +221,7 @@ func (c *call) waitTurn() StopReason {
 	}
 	began := c.now
 	c.t.governor.Enter(&c.ticket, began, pace.Key{
-		Host:       strings.ToLower(c.target.Host),
+		Host:       c.endpoint.key.host,
 		Credential: maphash.String(c.t.seed, first(c.req.Header["Authorization"])),
 		Bucket:     c.route.Bucket,
 	}, pace.Priority(c.opts.priority), c.answer.any(), &c.endpoint.bucket)
