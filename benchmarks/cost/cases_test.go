@@ -56,6 +56,7 @@ var cases = []costCase{
 	{"GET 200, in parallel", call{status: 200, text: benchbase.UserBody, parallel: true}.by(contenders...), bare, []target{
 		{name: ours, peer: failsafe, ratio: 0.5, allocs: -1},
 	}, nil},
+	{"GET 200, context unused", call{status: 200, text: benchbase.UserBody, plain: true}.by(contenders...), bare, nil, nil},
 	{"404 with Okta's body", call{status: 404, text: benchbase.ErrorBody}.by(contenders...), bare, []target{
 		{name: ours, peer: failsafe, ratio: 0.7, allocs: 8},
 	}, nil},
@@ -85,6 +86,7 @@ type call struct {
 	text     string
 	refused  bool   // a 429 first; virtual time
 	url      string // "": userURL
+	plain    bool   // the base leaves the request\'s context alone
 	parallel bool   // by two goroutines for each processor
 }
 
@@ -113,7 +115,7 @@ func (c call) by(all ...contender) func() []*meter.Bench {
 
 // caller sets a contender up over a base of its own.
 func (c call) caller(t *testing.T, who contender) func(int) {
-	tr := who.wrap(&benchbase.Base{Status: c.status, Body: c.text, Flaky: c.refused})
+	tr := who.wrap(&benchbase.Base{Status: c.status, Body: c.text, Flaky: c.refused, Plain: c.plain})
 	if c.refused && who.name == bare {
 		tr = twice{tr} // so that all make two attempts
 	}

@@ -35,6 +35,10 @@ type Base struct {
 	Limit  int    // of the bucket; 0: 600 calls a minute, of which 100 are used
 	Flaky  bool   // every other answer is a 429, beginning with the first
 
+	// Plain leaves the request's context alone, as no real base does: what a
+	// library puts off until somebody derives from its context is never done.
+	Plain bool
+
 	Unlimited bool // the answers say nothing of limits: not even a 429 tells how long to wait
 
 	flip   bool
@@ -53,8 +57,12 @@ func (b *Base) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Body != nil {
 		drain(req.Body)
 	}
-	ctx, cancel := context.WithCancelCause(req.Context())
+	ctx, cancel := req.Context(), ignore
+	if !b.Plain {
+		ctx, cancel = context.WithCancelCause(ctx)
+	}
 	if err := ctx.Err(); err != nil {
+		cancel(nil)
 		return nil, err
 	}
 	h := b.fields()
@@ -73,6 +81,8 @@ func (b *Base) RoundTrip(req *http.Request) (*http.Response, error) {
 	a.resp.ContentLength = int64(len(a.text))
 	return &a.resp, nil
 }
+
+var ignore context.CancelCauseFunc = func(error) {}
 
 var statusText = map[int]string{200: "200 OK", 404: "404 Not Found", 503: "503 Service Unavailable"}
 
