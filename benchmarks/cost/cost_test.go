@@ -32,6 +32,8 @@ const (
 	quickTurns  = 5
 	quickLength = 10 * time.Millisecond
 	quickTries  = 4
+	shortLength = 4 * time.Millisecond
+	shortTurns  = 4   // in the place of one
 	quickSlack  = 1.1 // a tenth more than a target is noise
 )
 
@@ -51,7 +53,7 @@ func TestCost(t *testing.T) {
 		s := c.series(c.concerned)
 		var missed []string
 		for range quickTries {
-			s.Run(t, quickTurns, quickLength)
+			c.run(t, s, quickTurns, quickLength)
 			if missed = c.misses(s, s.LeastRatio, quickSlack); missed == nil {
 				break
 			}
@@ -61,6 +63,14 @@ func TestCost(t *testing.T) {
 		}
 		t.Log(c.summary(s, s.LeastRatio))
 	}
+}
+
+// run adds turns.
+func (c costCase) run(t *testing.T, s *meter.Series, turns int, length time.Duration) {
+	if c.also != nil && c.also.short {
+		turns, length = shortTurns*turns, shortLength
+	}
+	s.Run(t, turns, length)
 }
 
 // TestDocumentIsOfTheseCasesAndContenders fails when what is written down is not
