@@ -26,8 +26,7 @@ type axis struct {
 	words string // what they do, for the document
 	why   string // it grows at all
 	steps []int
-	bench func(n int, wrap func(http.RoundTripper) http.RoundTripper) *meter.Bench
-	bare  bool // the base by itself can do it, and is subtracted
+	bench func(n int) *meter.Bench
 }
 
 var axes = []axis{
@@ -35,13 +34,13 @@ var axes = []axis{
 		name: "goroutines", words: "which call one endpoint, all of them in flight at once",
 		why:   "Each has a stack of its own, which is grown once and then out of the processor's caches most of the time.",
 		steps: []int{1, 10, 100, 1000, 10_000},
-		bench: goroutines, bare: true,
+		bench: goroutines,
 	},
 	{
 		name: "endpoints", words: "and as many buckets, called in turn, so that each is the one that was used longest ago",
 		why:   "Beyond the caches a call waits for memory; beyond 16,384 buckets and 32,768 endpoints, which is all that is kept, each is met anew.",
 		steps: []int{1, 10, 100, 1000, 10_000, 100_000},
-		bench: endpoints, bare: true,
+		bench: endpoints,
 	},
 	{
 		name: "waiters", words: "in the line of one bucket of 100 calls a minute, by call that was let go, in virtual time",
@@ -56,7 +55,6 @@ var axes = []axis{
 func most(n int) float64 { return 1 + math.Log2(float64(n)) }
 
 func benchName(n int) string { return strconv.Itoa(n) }
-func bareName(n int) string  { return "bare " + benchName(n) }
 
 func ours(base http.RoundTripper) http.RoundTripper {
 	policy := oktaretry.DefaultPolicy()
@@ -66,9 +64,9 @@ func ours(base http.RoundTripper) http.RoundTripper {
 
 // goroutines call until all calls are made. The base lets the others run before
 // it answers, so that all of them are in flight.
-func goroutines(n int, wrap func(http.RoundTripper) http.RoundTripper) *meter.Bench {
+func goroutines(n int) *meter.Bench {
 	return &meter.Bench{Name: benchName(n), Least: 8 * n, Make: func(t *testing.T) func(int) {
-		tr := wrap(yielding{&benchbase.Base{Status: 200, Body: benchbase.UserBody, Limit: 1 << 24}})
+		tr := ours(yielding{&benchbase.Base{Status: 200, Body: benchbase.UserBody, Limit: 1 << 24}})
 		traffic.Visit(tr, traffic.Requests(1), 1)
 		callers := make([][]*http.Request, n)
 		for i := range callers {
@@ -98,9 +96,9 @@ func (y yielding) RoundTrip(req *http.Request) (*http.Response, error) {
 }
 
 // endpoints are called in turn: beyond what is kept, each is met anew.
-func endpoints(n int, wrap func(http.RoundTripper) http.RoundTripper) *meter.Bench {
+func endpoints(n int) *meter.Bench {
 	return &meter.Bench{Name: benchName(n), Make: func(t *testing.T) func(int) {
-		tr := wrap(&benchbase.Base{Status: 200, Body: benchbase.UserBody})
+		tr := ours(&benchbase.Base{Status: 200, Body: benchbase.UserBody})
 		requests := traffic.Requests(n)
 		traffic.Visit(tr, requests, 2*n)
 		at := 0
@@ -116,9 +114,9 @@ func endpoints(n int, wrap func(http.RoundTripper) http.RoundTripper) *meter.Ben
 }
 
 // waiters share a bucket of which all places are taken for most of the time.
-func waiters(n int, wrap func(http.RoundTripper) http.RoundTripper) *meter.Bench {
+func waiters(n int) *meter.Bench {
 	return &meter.Bench{Name: benchName(n), Virtual: true, Least: 2 * n, Make: func(t *testing.T) func(int) {
-		tr := wrap(new(windows))
+		tr := ours(new(windows))
 		return func(calls int) {
 			var left atomic.Int64
 			left.Store(int64(calls))

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry/benchmarks/internal/meter"
-	"github.com/oktaretry/oktaretry/benchmarks/internal/peers"
 	"github.com/oktaretry/oktaretry/benchmarks/internal/race"
 )
 
@@ -42,12 +41,7 @@ func TestGrowth(t *testing.T) {
 			steps = []int{a.steps[0], min(a.steps[len(a.steps)-1], quickMost)}
 		}
 		for _, n := range steps {
-			m.Benches = append(m.Benches, a.bench(n, ours))
-			if a.bare {
-				b := a.bench(n, peers.Bare)
-				b.Name = bareName(n)
-				m.Benches = append(m.Benches, b)
-			}
+			m.Benches = append(m.Benches, a.bench(n))
 		}
 		var missed []string
 		for range quickTries {
@@ -91,17 +85,14 @@ type measuredAxis struct {
 	*meter.Series
 }
 
-// growth is what a call costs at n, in calls at the first step: when nothing
-// disturbed them, and without what the base costs then.
-func (m measuredAxis) growth(n int) float64 { return m.least(n) / m.least(m.steps[0]) }
-
-func (m measuredAxis) least(n int) float64 {
-	ns := m.Least(benchName(n))
-	if m.bare {
-		ns -= m.Least(bareName(n))
-	}
-	return ns
+// growth is what a call costs at n, in calls at the first step, when nothing
+// disturbed them. What the base costs is part of both: it is little, and taken
+// off it would leave the difference of two uncertain figures.
+func (m measuredAxis) growth(n int) float64 {
+	return m.LeastRatio(benchName(n), benchName(m.steps[0]))
 }
+
+func (m measuredAxis) median(n int) float64 { return m.Over(benchName(n)).NS }
 
 func (m measuredAxis) misses() (misses []string) {
 	for _, n := range m.measuredSteps() {
@@ -110,15 +101,6 @@ func (m measuredAxis) misses() (misses []string) {
 		}
 	}
 	return misses
-}
-
-// median is what a call costs at n, without what the base costs then.
-func (m measuredAxis) median(n int) float64 {
-	ns := m.Over(benchName(n)).NS
-	if m.bare {
-		ns -= m.Over(bareName(n)).NS
-	}
-	return ns
 }
 
 // measuredSteps are the steps that were measured.
@@ -134,7 +116,7 @@ func (m measuredAxis) measuredSteps() (steps []int) {
 func (m measuredAxis) String() string {
 	s := m.name + ":"
 	for _, n := range m.measuredSteps() {
-		s += fmt.Sprintf(" %d: %.1f µs (%.2f);", n, m.least(n)/1000, m.growth(n))
+		s += fmt.Sprintf(" %d: %.1f µs (%.2f);", n, m.Least(benchName(n))/1000, m.growth(n))
 	}
 	return s
 }
