@@ -254,7 +254,7 @@ func compact(all map[string]measuredCase) string {
 	plain, traced := get.Over(ours), get.Over(ours+sampled)
 	return fmt.Sprintf("- **%s and %.0f allocations** for a GET without tracing: %.2f times what failsafehttp's retry and circuit breaker cost.\n"+
 		"- **%s and %.0f allocations** with both of its spans recorded by OpenTelemetry's SDK: %.2f times otelhttp around failsafehttp, which make one.\n"+
-		"- **%.1f %%** of a whole round trip over a socket of the same machine; Okta is some hundred times as far away.\n",
+		"- **%.1f %%** of what a whole round trip over a socket of the same machine takes of the processor, server included.\n",
 		duration(plain.NS), plain.Allocs, get.Ratio(ours, failsafe), duration(traced.NS), traced.Allocs, get.Ratio(ours+sampled, assembled+sampled),
 		100*trip.Over(ours).NS/meter.Median(trip.values(bare)))
 }

@@ -19,7 +19,7 @@ import (
 
 // loopback is a whole round trip: net/http's server on this machine and a
 // Transport of its own for each contender. It shows what part the transports
-// have in what a call costs at least; a round trip to Okta takes some hundred
+// have in what a call costs at least; a round trip to Okta takes some thousand
 // times as long.
 var loopback = costCase{"GET 200 over a socket", func() (benches []*meter.Bench) {
 	for _, who := range named(bare, ours, retryable, failsafe, rehttp, assembled, ours+sampled, assembled+sampled) {
