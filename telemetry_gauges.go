@@ -132,7 +132,7 @@ func (t *Transport) observeCircuits(o metric.Observer, g gauges) {
 		if id.Method != "" {
 			id.Method = shownMethod(id.Method)
 		}
-		worst[id] = max(worst[id], stateNumber(c.cb.State()))
+		worst[id] = max(worst[id], stateNumber(c.now()))
 	})
 	for id, state := range worst {
 		o.ObserveInt64(g.circuit, state, metric.WithAttributeSet(attribute.NewSet(circuitAttributes(id, e.port(id.Host))...)))
