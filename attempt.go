@@ -21,8 +21,9 @@ import (
 // attempt is one request on its way.
 type attempt struct {
 	record   Attempt
-	body     io.Closer  // of the request; the base closes it, unless something panics
-	span     trace.Span // nil until it is sent
+	body     io.Closer       // of the request; the base closes it, unless something panics
+	ctx      context.Context // with the span
+	span     trace.Span      // nil until it is sent
 	cancel   context.CancelCauseFunc
 	timer    *time.Timer // runs cancel; nil when nothing limits the attempt
 	canceled bool
@@ -33,7 +34,7 @@ type attempt struct {
 var errAttemptTimeout = errors.New("attempt timeout")
 
 // errPanicked stands in the outcome of a call that the base's panic ended.
-var errPanicked = errors.New("oktaretry: the base transport panicked")
+var errPanicked = errors.New("oktaretry: the base transport, or a hook, panicked")
 
 // send sends one attempt and notes what it brought. It stops the call when the
 // request cannot be made again.
@@ -55,12 +56,8 @@ func (c *call) send() StopReason {
 
 	var ctx context.Context
 	ctx, a.span = c.startAttempt()
-	if len(c.t.telemetry.propagators.Fields()) > 0 {
-		if c.first() {
-			out.Header = out.Header.Clone()
-		}
-		c.t.telemetry.propagate(ctx, out.Header)
-	}
+	a.ctx = ctx
+	c.propagate(ctx, out)
 	ctx, a.cancel = context.WithCancelCause(ctx)
 	limit := c.settings.policy.AttemptTimeout
 	if limit > 0 {
@@ -184,9 +181,16 @@ func (c *call) endAttempt() {
 	if c.answer.err != nil {
 		a.record.Err = clean(c.answer.err)
 	}
-	endAttempt(a.span, &a.record, a.canceled && c.left())
+	c.tellAttempt(a)
 	c.outcome.Attempts = append(c.outcome.Attempts, a.record)
 	c.attempt = nil
+}
+
+// tellAttempt has an attempt that has ended counted and traced.
+func (c *call) tellAttempt(a *attempt) {
+	left := a.canceled && c.left()
+	c.countAttempt(a.ctx, &a.record, left)
+	c.endAttemptSpan(a, left)
 }
 
 // abandonAttempt ends an attempt whose base, or hook, panicked.
@@ -208,7 +212,7 @@ func (c *call) abandonAttempt() {
 	a.record.Classification = Classification{Class: ClassNetwork}
 	a.record.Duration = time.Since(a.record.Start)
 	a.record.Err = errPanicked
-	endAttempt(a.span, &a.record, false)
+	c.tellAttempt(a)
 	c.outcome.Attempts = append(c.outcome.Attempts, a.record)
 	c.answer.Classification, c.answer.err = a.record.Classification, errPanicked
 }

@@ -32,13 +32,22 @@ func (b *budget) deposit(now time.Time) { b.book(now, func(b *budget) float64 { 
 // withdraw takes one resend and reports whether there was one.
 func (b *budget) withdraw(now time.Time) bool {
 	return b.book(now, func(b *budget) float64 {
-		// The margin forgives what adding and taking away again rounds off.
-		if b.sum+b.cfg.Reserve*b.cfg.TTL.Seconds() < 1-1e-9 {
+		if b.balance() < 1 {
 			return 0
 		}
 		return -1
 	}) < 0
 }
+
+// left returns how many resends there are.
+func (b *budget) left(now time.Time) (n float64) {
+	b.book(now, func(b *budget) float64 { n = max(b.balance(), 0); return 0 })
+	return n
+}
+
+// balance is what may be withdrawn. The margin forgives what adding and taking
+// away again rounds off. The caller holds mu.
+func (b *budget) balance() float64 { return b.sum + b.cfg.Reserve*b.cfg.TTL.Seconds() + 1e-9 }
 
 // refund gives a resend back that was not sent after all.
 func (b *budget) refund(now time.Time) { b.book(now, func(*budget) float64 { return 1 }) }

@@ -24,6 +24,8 @@ type call struct {
 	opts     *callOptions
 	ctx      context.Context // the caller's, with the call's span
 	span     trace.Span      // nil until startCall
+	traced   bool            // attempts may have spans, too
+	carrier  headerCarrier
 	start    time.Time
 	dpop     bool
 	hasBody  bool
@@ -34,7 +36,8 @@ type call struct {
 	target     *url.URL
 	route      route.Route
 	endpoint   *endpoint
-	nextTarget *url.URL // where to ask for a pending answer's result; nil: by the same request
+	origin     *endpoint // where it went first
+	nextTarget *url.URL  // where to ask for a pending answer's result; nil: by the same request
 
 	// What the attempt in flight holds.
 	ticket  pace.Ticket
@@ -90,15 +93,15 @@ func (c *call) sleep(w Wait) bool {
 	began := time.Now()
 	c.waiting(w)
 	whole := pauseFor(c.ctx, w.Duration, nil)
-	c.waitedFor(Wait{w.Reason, time.Since(began)})
+	c.waitedFor(Wait{w.Reason, time.Since(began)}, began)
 	return whole
 }
 
 // waitedFor notes a wait that has ended.
-func (c *call) waitedFor(w Wait) {
+func (c *call) waitedFor(w Wait, began time.Time) {
 	if w.Duration > 0 {
 		c.waits = append(c.waits, w)
-		c.waited(w)
+		c.waited(w, began)
 	}
 }
 

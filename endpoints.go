@@ -4,6 +4,8 @@
 package oktaretry
 
 import (
+	"maps"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,13 +16,16 @@ type endpointKey struct{ host, method, template string }
 
 // endpoint is what is kept for an endpoint.
 type endpoint struct {
+	key     endpointKey
 	host    *host
 	circuit *circuit     // nil when circuits are off
 	used    atomic.Int64 // Unix seconds of the last call
+	told    atomic.Pointer[labels]
 }
 
 // host is what the endpoints of a host share.
 type host struct {
+	port    int
 	circuit *circuit // nil when circuits are off
 	budget  *budget  // nil when the budget is off
 }
@@ -52,13 +57,13 @@ func newEndpoints(breaker Breaker, budget Budget) *endpoints {
 	}
 }
 
-// find returns the endpoint of a key, new or known.
-func (r *endpoints) find(k endpointKey, now time.Time) *endpoint {
+// find returns the endpoint of a key, new or known; u is a URL of it.
+func (r *endpoints) find(k endpointKey, u *url.URL, now time.Time) *endpoint {
 	r.mu.RLock()
 	e := r.byKey[k]
 	r.mu.RUnlock()
 	if e == nil {
-		e = r.add(k, now)
+		e = r.add(k, u, now)
 	}
 	if s := now.Unix(); e.used.Load() != s {
 		e.used.Store(s)
@@ -66,7 +71,7 @@ func (r *endpoints) find(k endpointKey, now time.Time) *endpoint {
 	return e
 }
 
-func (r *endpoints) add(k endpointKey, now time.Time) *endpoint {
+func (r *endpoints) add(k endpointKey, u *url.URL, now time.Time) *endpoint {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if e := r.byKey[k]; e != nil {
@@ -77,13 +82,13 @@ func (r *endpoints) add(k endpointKey, now time.Time) *endpoint {
 	}
 	h := r.hosts[k.host]
 	if h == nil {
-		h = &host{budget: newBudget(r.budget)}
+		h = &host{port: serverPort(u), budget: newBudget(r.budget)}
 		if !r.breaker.Disabled {
 			h.circuit = newCircuit(CircuitID{Scope: TripsHost, Host: k.host}, &r.breaker)
 		}
 		r.hosts[k.host] = h
 	}
-	e := &endpoint{host: h}
+	e := &endpoint{key: k, host: h}
 	if !r.breaker.Disabled {
 		e.circuit = newCircuit(CircuitID{TripsEndpoint, k.host, k.method, k.template}, &r.breaker)
 	}
@@ -144,4 +149,22 @@ func (r *endpoints) circuits(f func(*circuit)) {
 			f(c)
 		}
 	}
+}
+
+// allHosts returns the hosts by name.
+func (r *endpoints) allHosts() map[string]*host {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return maps.Clone(r.hosts)
+}
+
+// port returns the port of a host; that of HTTPS when the host is not known
+// here.
+func (r *endpoints) port(name string) int {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if h := r.hosts[name]; h != nil {
+		return h.port
+	}
+	return serverPort(&url.URL{Host: name})
 }

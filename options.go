@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"time"
 
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/propagation"
@@ -35,12 +36,15 @@ type config struct {
 	meters       metric.MeterProvider
 	propagators  propagation.TextMapPropagator
 	logger       *slog.Logger
+	logWaitFrom  time.Duration
+
+	noAttemptSpans, noAttemptMetrics bool
 }
 
 // newConfig applies the options and reports everything that is wrong with
 // them at once.
 func newConfig(opts []Option) (config, error) {
-	c := config{policy: DefaultPolicy()}
+	c := config{policy: DefaultPolicy(), logWaitFrom: defaultLogWaitFrom}
 	var bad []error
 	for i, o := range opts {
 		if o == nil {
@@ -61,7 +65,8 @@ func WithPolicy(p Policy) Option {
 	})
 }
 
-// WithTracerProvider sets where spans go; the global provider without it.
+// WithTracerProvider sets where spans go; the global provider without it, also
+// one that is installed later. As long as none is, calls cost nothing for it.
 func WithTracerProvider(p trace.TracerProvider) Option {
 	return optionFunc(func(c *config) error {
 		c.tracers = p
@@ -86,8 +91,42 @@ func WithPropagators(p propagation.TextMapPropagator) Option {
 	})
 }
 
-// WithLogger logs each wait of a second and more, each call that was given up
-// and each change of a circuit. Nothing is logged without it.
+// WithAttemptSpans says whether each attempt has a CLIENT span of its own; it
+// does without it. Turn it off where the base has one for each, as otelhttp's:
+// then the call's span has an event for each attempt instead, and the trace
+// context in the headers is the call's until the base writes its own.
+func WithAttemptSpans(on bool) Option {
+	return optionFunc(func(c *config) error {
+		c.noAttemptSpans = !on
+		return nil
+	})
+}
+
+// WithAttemptMetrics says whether the duration of each attempt is recorded as
+// http.client.request.duration; it is without it. Turn it off where the base
+// records that metric, as otelhttp's.
+func WithAttemptMetrics(on bool) Option {
+	return optionFunc(func(c *config) error {
+		c.noAttemptMetrics = !on
+		return nil
+	})
+}
+
+// WithLogThreshold sets how long a wait must be to be logged: a second without
+// it, every wait with 0. It is of use with [WithLogger] only.
+func WithLogThreshold(d time.Duration) Option {
+	return optionFunc(func(c *config) error {
+		c.logWaitFrom = d
+		if d < 0 {
+			return fmt.Errorf("oktaretry: WithLogThreshold: %v is negative", d)
+		}
+		return nil
+	})
+}
+
+// WithLogger logs each wait above a threshold ([WithLogThreshold]), each call
+// that was given up and each change of a circuit, with the ids of the trace.
+// Nothing is logged without it.
 func WithLogger(l *slog.Logger) Option {
 	return optionFunc(func(c *config) error {
 		c.logger = l

@@ -49,9 +49,7 @@ func pollTarget(resp *http.Response, from *url.URL) *url.URL {
 // sameHost reports whether two URLs of one scheme lead to the same host and
 // port.
 func sameHost(a, b *url.URL) bool {
-	nameA, portA := hostPort(a)
-	nameB, portB := hostPort(b)
-	return strings.EqualFold(nameA, nameB) && portA == portB
+	return strings.EqualFold(a.Hostname(), b.Hostname()) && serverPort(a) == serverPort(b)
 }
 
 // repeatable reports whether asking again by the same request is safe: it only

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -43,6 +44,8 @@ type telRig struct {
 	reader *sdkmetric.ManualReader
 	meters *sdkmetric.MeterProvider
 	logs   bytes.Buffer // slog's handlers lock
+
+	options []oktaretry.Option
 }
 
 func (r *telRig) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -68,15 +71,22 @@ func telNew(t testing.TB, change func(*oktaretry.Policy), script ...telStep) *te
 	if change != nil {
 		change(&p)
 	}
-	var err error
-	r.Transport, err = oktaretry.NewTransport(r, oktaretry.WithPolicy(p),
-		oktaretry.WithTracerProvider(r.traces), oktaretry.WithMeterProvider(r.meters),
+	r.options = []oktaretry.Option{
+		oktaretry.WithPolicy(p), oktaretry.WithTracerProvider(r.traces), oktaretry.WithMeterProvider(r.meters),
 		oktaretry.WithPropagators(propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})),
-		oktaretry.WithLogger(slog.New(slog.NewJSONHandler(&r.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))))
-	if err != nil {
+		oktaretry.WithLogger(slog.New(slog.NewJSONHandler(&r.logs, &slog.HandlerOptions{Level: slog.LevelDebug}))),
+	}
+	r.with(t)
+	return r
+}
+
+// with gives the rig another Transport, with more options.
+func (r *telRig) with(t testing.TB, more ...oktaretry.Option) {
+	t.Helper()
+	var err error
+	if r.Transport, err = oktaretry.NewTransport(r, slices.Concat(r.options, more)...); err != nil {
 		t.Fatal(err)
 	}
-	return r
 }
 
 func (r *telRig) do(ctx context.Context, method, url string) error {
@@ -147,9 +157,18 @@ func telLabels(m metricdata.Metrics) (sets []map[string]any) {
 			sets = append(sets, telMap(p.Attributes.ToSlice()))
 		}
 	case metricdata.Sum[int64]:
-		for _, p := range d.DataPoints {
-			sets = append(sets, telMap(p.Attributes.ToSlice()))
-		}
+		sets = telPoints(d.DataPoints)
+	case metricdata.Gauge[int64]:
+		sets = telPoints(d.DataPoints)
+	case metricdata.Gauge[float64]:
+		sets = telPoints(d.DataPoints)
+	}
+	return sets
+}
+
+func telPoints[N int64 | float64](points []metricdata.DataPoint[N]) (sets []map[string]any) {
+	for _, p := range points {
+		sets = append(sets, telMap(p.Attributes.ToSlice()))
 	}
 	return sets
 }

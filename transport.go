@@ -61,6 +61,9 @@ func NewTransport(base http.RoundTripper, opts ...Option) (*Transport, error) {
 		governor: pace.New(pace.Config(cfg.policy.Pace)), seed: maphash.MakeSeed(),
 	}
 	t.settings.Store(&settings{cfg.policy, newEndpoints(cfg.policy.Breaker, cfg.policy.Budget)})
+	if err := t.observe(); err != nil {
+		return nil, fmt.Errorf("oktaretry: metrics: %w", err)
+	}
 	return t, nil
 }
 
@@ -142,6 +145,7 @@ func (c *call) check() error {
 		return &requestError{"URL has no host"}
 	}
 	c.aim(c.method, c.req.URL)
+	c.origin = c.endpoint
 	c.outcome = Outcome{
 		Method: shownMethod(c.method), Host: c.target.Host, Template: c.route.Template, Bucket: c.route.Bucket, Start: c.start,
 	}
@@ -178,7 +182,7 @@ func (c *call) aim(method string, target *url.URL) {
 		r.Bucket = name
 	}
 	c.method, c.target, c.route = method, target, r
-	c.endpoint = c.settings.endpoints.find(endpointKey{strings.ToLower(target.Host), method, c.route.Template}, time.Now())
+	c.endpoint = c.settings.endpoints.find(endpointKey{strings.ToLower(target.Host), method, c.route.Template}, target, time.Now())
 }
 
 // ownBucket returns what the user calls the bucket of a method and URL; "" when
@@ -269,7 +273,8 @@ func (c *call) waitTurn() StopReason {
 		}
 	}
 	for reason, d := range waited {
-		c.waitedFor(Wait{WaitReason(reason), d})
+		c.waitedFor(Wait{WaitReason(reason), d}, began)
+		began = began.Add(d)
 	}
 	return stop
 }
@@ -333,6 +338,9 @@ func (c *call) judge() {
 // learn tells the host's clock, the bucket and the circuits what was seen.
 func (c *call) learn() {
 	a := &c.answer
+	if a.Class == ClassRateLimited {
+		c.countRefusal()
+	}
 	seen := pace.Seen{Limit: a.limits.Limit, Remaining: a.limits.Remaining, Reset: a.limits.Reset, Answered: a.resp != nil}
 	if a.Class == ClassRateLimited && !local(a.Code) {
 		seen.Refused = true
