@@ -78,7 +78,11 @@ func run(ctx context.Context, w io.Writer, addr string, again bool) error {
 
 	s := sync{org: org, through: transport.Client()}
 	for round := 1; ; round++ {
-		if err := tell(ctx, w, tel, s.steps(), round > 1); err != nil {
+		err := tell(ctx, w, tel, s.steps(), round > 1)
+		if ctx.Err() != nil {
+			return nil // interrupted
+		}
+		if err != nil {
 			return err
 		}
 		if round == 1 {
@@ -113,5 +117,5 @@ func tell(ctx context.Context, w io.Writer, tel *telemetry, steps []step, silent
 		fmt.Fprintf(w, "\n%d. %s\n   The sync: %s\n", i+1, step.title, got)
 		spantree.Print(w, spans)
 	}
-	return ctx.Err()
+	return nil
 }

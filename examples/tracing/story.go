@@ -26,7 +26,8 @@ func startOrg() *oktatest.Server {
 		oktatest.WithUsers(40), oktatest.WithGroups(3),
 		oktatest.WithWindow(window, 0),
 		oktatest.WithLimit("GET /api/v1/users/{id}", 30),
-		oktatest.WithLimit("GET /api/v1/users", 6), // and of all below /users/{id}
+		oktatest.WithLimit("GET /api/v1/users", 6), // and of most below /users/{id}
+		oktatest.WithBucket(oktatest.Bucket{Patterns: []string{"/api/v1/users/{id}/factors/{id}/verify"}, Limit: 20}),
 		oktatest.WithLatency(40*time.Millisecond))
 }
 
@@ -37,9 +38,9 @@ func policy() oktaretry.Policy {
 	p.Pending.InitialWait, p.Pending.MaxWait = 500*time.Millisecond, 500*time.Millisecond
 	p.ServerError.InitialWait = 200 * time.Millisecond
 	p.Network.InitialWait = 200 * time.Millisecond
-	p.Breaker.Window, p.Breaker.MinCalls, p.Breaker.OpenFor = time.Second, 5, time.Second
+	p.Breaker.Window, p.Breaker.MinCalls, p.Breaker.OpenFor = 2*time.Second, 5, time.Second
 	p.Pace.MaxInFlight = 4
-	p.Pace.BucketRates = map[string]float64{"/api/v1/groups": 5}
+	p.Pace.BucketRates = map[string]float64{"/api/v1/groups": 10}
 	return p
 }
 
@@ -78,6 +79,7 @@ func (s sync) steps() []step {
 		{"Too many calls at once for Okta, then four at a time", "read each user", s.readUsers},
 		{"Six calls a window are allowed: the others stand in line", "read each user's groups", s.readMemberships},
 		{"A ceiling of the sync's own, and a connection that breaks", "list the groups", s.listGroups},
+		{"One endpoint fails: its circuit opens, and no other", "create groups", s.createGroups},
 		{"A push waits for the admin", "confirm by push", s.confirm},
 		{"A user is gone", "look somebody up", s.lookUp},
 		{"A second code within half a minute", "send a code", s.sendCode},
@@ -117,7 +119,7 @@ func (s sync) readMemberships(ctx context.Context) (string, error) {
 }
 
 func (s sync) listGroups(ctx context.Context) (string, error) {
-	s.org.Script("GET /api/v1/groups", oktatest.Pass, oktatest.Reset)
+	s.org.Script("GET /api/v1/groups", oktatest.Pass, oktatest.EOFMidHeaders)
 	client := s.client(ctx)
 	for range 3 {
 		if _, _, err := client.GroupAPI.ListGroups(ctx).Limit(1).Execute(); err != nil {
@@ -125,6 +127,24 @@ func (s sync) listGroups(ctx context.Context) (string, error) {
 		}
 	}
 	return "three pages of groups", nil
+}
+
+// createGroups meets an error that is the endpoint's own. A failed POST is not
+// sent again, and after five of them none is sent at all for a second.
+func (s sync) createGroups(ctx context.Context) (string, error) {
+	s.org.Script("POST /api/v1/groups", oktatest.Always(oktatest.Code("E0000009")))
+	defer s.org.ClearScripts()
+	client := s.client(ctx)
+	for n := range 10 {
+		recorded, recorder := oktaretry.WithRecorder(ctx)
+		client.GroupAPI.CreateGroup(recorded).Group(okta.Group{}).Execute()
+		outcome, _ := recorder.Outcome()
+		var open *oktaretry.CircuitOpenError
+		if errors.As(outcome.Err, &open) {
+			return fmt.Sprintf("error after %d failures: %v", n, open), nil
+		}
+	}
+	return "", errors.New("ten errors opened no circuit")
 }
 
 func (s sync) confirm(ctx context.Context) (string, error) {

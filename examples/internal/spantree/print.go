@@ -79,6 +79,9 @@ func nodeOf(s sdktrace.ReadOnlySpan, children map[trace.SpanID][]sdktrace.ReadOn
 	n := node{at: s.StartTime(), took: s.EndTime().Sub(s.StartTime()), timed: true, name: s.Name()}
 	if s.SpanKind() == trace.SpanKindClient {
 		n.notes = pick(s.Attributes(), ofAttempts)
+		if _, answered := find(s.Attributes(), "http.response.status_code"); !answered {
+			n.notes = append(n.notes, pick(s.Attributes(), []attribute.Key{"error.type"})...)
+		}
 	} else {
 		n.notes = pick(s.Attributes(), ofCalls)
 	}

@@ -50,6 +50,8 @@ func TestTreeHasWaitsAndChangesInTheirPlace(t *testing.T) {
 					attribute.String("oktaretry.circuit.scope", "host"), attribute.String("oktaretry.circuit.from", "half-open"),
 					attribute.String("oktaretry.circuit.to", "closed")}},
 				{Name: "something else", Time: began.Add(2101 * time.Millisecond)}}}),
+		span(6, 5, "GET "+template, trace.SpanKindClient, 3*time.Second, 3*time.Second, tracetest.SpanStub{
+			Attributes: []attribute.KeyValue{attribute.String("error.type", "timeout")}}),
 		span(5, 1, "oktaretry GET "+template, trace.SpanKindInternal, 3*time.Second, 3*time.Second+100*time.Microsecond, tracetest.SpanStub{
 			Attributes: []attribute.KeyValue{attribute.Float64("oktaretry.waited", 0)}}),
 		span(1, 0, "a job", trace.SpanKindInternal, 0, 4*time.Second, tracetest.SpanStub{}),
@@ -65,6 +67,8 @@ trace 00000000000000000000000000000007
  2.101 s           │  ├─ circuit of the host: half-open → closed
  2.101 s           │  └─ something else
  3.000 s   0.1 ms  └─ oktaretry GET …/factors/{factorId}/transactions/{transactionId}/and/whatever/else
+ 3.000 s   0.0 ms     └─ GET …/factors/{factorId}/transactions/{transactionId}/and/whatever/else
+                            error.type=timeout
 `
 	var b strings.Builder
 	spantree.Print(&b, spans.Snapshots())
