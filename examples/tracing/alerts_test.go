@@ -2,7 +2,6 @@ package main
 
 import (
 	"log/slog"
-	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -11,12 +10,18 @@ import (
 	"github.com/prometheus/prometheus/model/rulefmt"
 	"github.com/prometheus/prometheus/promql/parser"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/oktaretry/oktaretry/observability"
 )
 
 // readAlerts reads the rules as Prometheus does, its own checks included.
 func readAlerts(t *testing.T, p parser.Parser) []rulefmt.Rule {
 	t.Helper()
-	groups, bad := rulefmt.ParseFile("../../observability/alerts.yaml", false, model.UTF8Validation, p, slog.New(slog.DiscardHandler))
+	b, err := observability.Files.ReadFile("alerts.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	groups, bad := rulefmt.Parse(b, false, model.UTF8Validation, p, slog.New(slog.DiscardHandler))
 	for _, err := range bad {
 		t.Error(err)
 	}
@@ -79,7 +84,7 @@ func withoutThresholds(expr parser.Expr) parser.Expr {
 // TestEachAlertIsTested: promtool runs alerts_test.yaml (see .ci/run); here it
 // is held to have a case that fires and one that is silent for each alert.
 func TestEachAlertIsTested(t *testing.T) {
-	b, err := os.ReadFile("../../observability/alerts_test.yaml")
+	b, err := observability.Files.ReadFile("alerts_test.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

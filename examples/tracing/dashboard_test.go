@@ -3,11 +3,12 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/oktaretry/oktaretry/observability"
 )
 
 // dashboard is the part of Grafana's form that the tests look at.
@@ -43,7 +44,7 @@ type panel struct {
 
 func readDashboard(t *testing.T) dashboard {
 	t.Helper()
-	b, err := os.ReadFile("../../observability/dashboard.json")
+	b, err := observability.Files.ReadFile("dashboard.json")
 	if err != nil {
 		t.Fatal(err)
 	}
