@@ -156,8 +156,8 @@ func TestOTLPSaysTheSame(t *testing.T) {
 			}
 		}
 	}
-	if waits < 10 || changes != 3*rounds {
-		t.Errorf("%d waits and %d changes of the host's circuit, want ten at least and %d", waits, changes, 3*rounds)
+	if waits < 10 || changes < 3*rounds {
+		t.Errorf("%d waits and %d changes of the host's circuit, want ten and %d at least", waits, changes, 3*rounds)
 	}
 	for _, name := range []string{"oktaretry.call.duration", "oktaretry.bucket.utilization", "http.client.request.duration"} {
 		if !c.metrics[name] {

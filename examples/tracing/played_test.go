@@ -58,12 +58,11 @@ var play = gosync.OnceValue(func() played {
 	}
 	url := regexp.MustCompile(`metrics at (http://\S+)`).FindStringSubmatch(out.String())[1]
 	p.store = newStore()
-	scraping, stop := context.WithCancel(ctx)
-	scraped := make(chan error, 1)
-	go func() { scraped <- p.store.scrapeUntilDone(scraping, url) }()
+	done, scraped := make(chan struct{}), make(chan error, 1)
+	go func() { scraped <- p.store.scrapeUntil(ctx, done, url) }()
 
 	p.err = out.waitFor(ctx, `That was round \d`, rounds)
-	stop()
+	close(done)
 	p.err = errors.Join(p.err, <-scraped)
 	cancel()
 	p.err = errors.Join(p.err, <-ended)

@@ -23,10 +23,11 @@ import (
 )
 
 const (
-	scrapeEvery = 100 * time.Millisecond
-	// A query that looks back over four scrapes is what Grafana makes of
-	// $__rate_interval.
-	rateInterval = "1s"
+	scrapeEvery = 200 * time.Millisecond
+	// rateInterval stands for $__rate_interval: many scrapes, for on a busy
+	// machine they come late.
+	rateInterval = "10s"
+	lookback     = 5 * time.Second
 )
 
 // store keeps what was scraped of one target.
@@ -49,29 +50,29 @@ func newStore() *store {
 		series: map[uint64]*series{},
 		parser: p,
 		engine: promql.NewEngine(promql.EngineOpts{
-			MaxSamples: 10_000_000, Timeout: time.Minute, LookbackDelta: 5 * scrapeEvery, Parser: p}),
+			MaxSamples: 10_000_000, Timeout: time.Minute, LookbackDelta: lookback, Parser: p}),
 	}
 }
 
-// scrapeUntilDone scrapes url until ctx is done.
-func (s *store) scrapeUntilDone(ctx context.Context, url string) error {
+// scrapeUntil scrapes url, and once more when done is closed.
+func (s *store) scrapeUntil(ctx context.Context, done <-chan struct{}, url string) error {
 	tick := time.NewTicker(scrapeEvery)
 	defer tick.Stop()
-	for {
+	for last := false; ; {
 		body, contentType, err := get(ctx, url)
-		if ctx.Err() != nil {
-			return nil
-		}
 		if err == nil {
 			err = s.add(body, contentType, time.Now())
 		}
 		if err != nil {
 			return fmt.Errorf("scraping %s: %w", url, err)
 		}
+		if last {
+			return nil
+		}
 		select {
 		case <-tick.C:
-		case <-ctx.Done():
-			return nil
+		case <-done:
+			last = true
 		}
 	}
 }
@@ -164,9 +165,11 @@ func (s *seriesSet) At() storage.Series {
 func (s *seriesSet) Err() error                        { return nil }
 func (s *seriesSet) Warnings() annotations.Annotations { return nil }
 
-// query evaluates an expression over all the time that was scraped.
+// query evaluates an expression over all the time that was scraped, the moment
+// of the last scrape included.
 func (s *store) query(ctx context.Context, expr string) (promql.Matrix, error) {
-	q, err := s.engine.NewRangeQuery(ctx, s, nil, expr, s.began, s.last, 2*scrapeEvery)
+	steps := s.last.Sub(s.began) / scrapeEvery
+	q, err := s.engine.NewRangeQuery(ctx, s, nil, expr, s.last.Add(-steps*scrapeEvery), s.last, scrapeEvery)
 	if err != nil {
 		return nil, err
 	}

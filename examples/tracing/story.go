@@ -39,7 +39,7 @@ func policy() oktaretry.Policy {
 	p.Pending.InitialWait, p.Pending.MaxWait = 500*time.Millisecond, 500*time.Millisecond
 	p.ServerError.InitialWait = 200 * time.Millisecond
 	p.Network.InitialWait = 200 * time.Millisecond
-	p.Breaker.Window, p.Breaker.MinCalls, p.Breaker.OpenFor = 2*time.Second, 5, time.Second
+	p.Breaker.Window, p.Breaker.MinCalls, p.Breaker.OpenFor = 2*time.Second, 5, 1500*time.Millisecond
 	p.Pace.MaxInFlight = 4
 	p.Pace.BucketRates = map[string]float64{"/api/v1/groups": 10}
 	return p
@@ -131,7 +131,7 @@ func (s sync) listGroups(ctx context.Context) (string, error) {
 }
 
 // createGroups meets an error that is the endpoint's own. A failed POST is not
-// sent again, and after five of them none is sent at all for a second.
+// sent again, and after five of them none is sent at all for a while.
 func (s sync) createGroups(ctx context.Context) (string, error) {
 	s.org.Script("POST /api/v1/groups", oktatest.Always(oktatest.Code("E0000009")))
 	defer s.org.ClearScripts()
@@ -179,7 +179,7 @@ func (s sync) sendCode(ctx context.Context) (string, error) {
 }
 
 // outage has every call answered 503 until the host's circuit is open: what
-// comes then is refused without a request, and the first call after a second
+// comes then is refused without a request, and the first call after a while
 // shows that Okta is back.
 func (s sync) outage(ctx context.Context) (string, error) {
 	s.org.Script("GET /api/v1/users/{id}", oktatest.Always(oktatest.EdgePage(http.StatusServiceUnavailable)))
