@@ -117,7 +117,7 @@ func (n node) print(w io.Writer, began time.Time, branch, trunk string) {
 		took = duration(n.took)
 	}
 	name := shorten(n.name, Width-timesWidth-utf8.RuneCountInString(branch))
-	line := fmt.Sprintf("%8s %8s  %s%s", fmt.Sprintf("%.3f s", n.at.Sub(began).Seconds()), took, branch, name)
+	line := fmt.Sprintf("%8s %8s  %s%s", fmt.Sprintf("%.3f s", max(n.at.Sub(began), 0).Seconds()), took, branch, name)
 	more := "\n" + strings.Repeat(" ", timesWidth) + trunk + "   "
 	if len(n.below) > 0 {
 		more = "\n" + strings.Repeat(" ", timesWidth) + trunk + "│  "
