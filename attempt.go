@@ -37,7 +37,7 @@ func (c *call) send() StopReason {
 	a := &c.attempt
 	x := new(exchange)
 	*a = attempt{exchange: x, record: Attempt{Start: c.now, Waits: c.waits, Poll: c.polls > 0}}
-	limit := c.settings.policy.AttemptTimeout
+	limit := c.attemptLimit()
 	x.open(c.ctx, a.record.Start, limit)
 	var ctx context.Context = x
 	if !c.idempotent() {
@@ -85,6 +85,17 @@ func (c *call) send() StopReason {
 		c.answer.Classification = classifyNetwork(err, a.written)
 	}
 	return StopNone
+}
+
+// attemptLimit is how long the attempt may be without headers; 0: as long as it
+// takes. A probe has less time: who asks a server that was down a minute ago
+// should not wait another for nothing.
+func (c *call) attemptLimit() time.Duration {
+	limit := c.settings.policy.AttemptTimeout
+	if c.slots[0].probe != nil || c.slots[1].probe != nil {
+		limit = min(limit, c.settings.policy.Breaker.ProbeTimeout)
+	}
+	return limit
 }
 
 // first reports whether the request goes out for the first time, as the caller

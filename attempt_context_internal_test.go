@@ -64,6 +64,7 @@ func TestAttemptContextEnds(t *testing.T) {
 					defer stop()
 				}
 				tt.end(c, cancel)
+				synctest.Wait()
 				if err := c.Err(); !errors.Is(err, tt.want) {
 					t.Errorf("%s: Err is %v before anybody asks for Done", name, err)
 				}

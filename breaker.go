@@ -59,6 +59,8 @@ type circuit struct {
 	noted     atomic.Bool  // there are changes to deliver
 	era       atomic.Int64 // the number of changes of state
 
+	row row // the present one; under gobreaker's lock
+
 	mu      sync.Mutex
 	changes []circuitChange
 	probes  []*probe // let out while half-open, and not back yet
@@ -101,15 +103,42 @@ func newCircuit(id CircuitID, cfg *Breaker) *circuit {
 		Interval:     cfg.Window,
 		BucketPeriod: c.bucketPeriod(),
 		// gobreaker opens up after its timeout, not at it.
-		Timeout: max(cfg.OpenFor-1, 1),
-		ReadyToTrip: func(n gobreaker.Counts) bool {
-			judged := c.successes.total(time.Now()) + int(n.TotalFailures)
-			return judged >= cfg.MinCalls && float64(n.TotalFailures) >= cfg.FailureRatio*float64(judged)
-		},
+		Timeout:       max(cfg.OpenFor-1, 1),
+		ReadyToTrip:   func(n gobreaker.Counts) bool { return c.trips(int(n.TotalFailures), time.Now()) },
 		IsExcluded:    func(err error) bool { return err == errNeutral },
 		OnStateChange: func(_ string, from, to gobreaker.State) { c.note(from, to) },
 	})
 	return c
+}
+
+// deadAfter is how long nothing but failures make a closed circuit open, however
+// many successes its window still holds: of a server that died, a window of 30 s
+// would know after 15. What is shorter is a blip that resends get over; refusing
+// calls for OpenFor would make it longer.
+const deadAfter = 500 * time.Millisecond
+
+// trips runs under gobreaker's lock, at each failure of a closed circuit.
+func (c *circuit) trips(failures int, now time.Time) bool {
+	if n := c.successes.ever(); n != c.row.after {
+		c.row = row{after: n}
+	}
+	if c.row.length == 0 {
+		c.row.since = now
+	}
+	c.row.length++
+	judged := c.successes.total(now) + failures
+	if judged < c.cfg.MinCalls {
+		return false
+	}
+	dead := c.row.length >= c.cfg.MinCalls && now.Sub(c.row.since) >= deadAfter
+	return dead || float64(failures) >= c.cfg.FailureRatio*float64(judged)
+}
+
+// row is failures without a success between them.
+type row struct {
+	after  uint64 // successes
+	length int
+	since  time.Time
 }
 
 // note runs under gobreaker's lock.
@@ -120,6 +149,7 @@ func (c *circuit) note(from, to gobreaker.State) {
 	c.state.Store(int32(to))
 	c.era.Add(1)
 	c.successes.reset()
+	c.row.length = 0
 	c.mu.Lock()
 	c.changes = append(c.changes, circuitChange{c.id, from, to})
 	c.probes = nil // those of the state before count for nothing now
@@ -181,8 +211,11 @@ func (s *slot) report(v verdict, now time.Time) {
 	}
 	s.circuit = nil
 	if s.probe != nil {
-		if !c.forget(s.probe) {
-			return // overdue: its place was given to another
+		if !c.forget(s.probe) && (v == neutral || v == failed) {
+			// Its place was given to another, who speaks for what is wrong now.
+			// But a success, however late, says that the server answers again: one
+			// that takes long for every call would else be refused for ever.
+			return
 		}
 		if v == alive {
 			v = healthy
@@ -222,13 +255,17 @@ func (c *circuit) counts(now time.Time) (successes, failures int) {
 // bucketPeriod is how far the rolling window moves in a step.
 func (c *circuit) bucketPeriod() time.Duration { return max(c.cfg.Window/circuitBuckets, 1) }
 
+// probeHolds is how long a probe keeps others out: a silent one no longer than
+// one that failed, or the server would be back for longer than OpenFor unseen.
+func (c *circuit) probeHolds() time.Duration { return min(c.cfg.OpenFor, c.cfg.ProbeTimeout) }
+
 // reclaim gives the places of overdue probes back and reports whether there
 // were any. gobreaker itself would wait for them for ever.
 func (c *circuit) reclaim(now time.Time) bool {
 	var overdue []*probe
 	c.mu.Lock()
 	c.probes = slices.DeleteFunc(c.probes, func(p *probe) bool {
-		late := now.Sub(p.since) >= c.cfg.ProbeTimeout
+		late := now.Sub(p.since) >= c.probeHolds()
 		if late {
 			overdue = append(overdue, p)
 		}

@@ -18,6 +18,7 @@ type rolling struct {
 	newest int64 // the number of the step that runs
 	counts [circuitBuckets]uint32
 	sum    int
+	all    uint64 // also those that the window has left behind
 }
 
 // add counts one.
@@ -26,6 +27,7 @@ func (r *rolling) add(now time.Time) {
 	r.turn(now)
 	r.counts[r.newest%circuitBuckets]++
 	r.sum++
+	r.all++
 	r.mu.Unlock()
 }
 
@@ -37,7 +39,14 @@ func (r *rolling) total(now time.Time) int {
 	return r.sum
 }
 
-// reset forgets them all.
+// ever returns how many there have been in all.
+func (r *rolling) ever() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.all
+}
+
+// reset empties the window.
 func (r *rolling) reset() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

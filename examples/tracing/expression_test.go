@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
@@ -34,7 +35,7 @@ func (s *store) problems(expr parser.Expr) []string {
 }
 
 func (s *store) selectorProblems(n *parser.VectorSelector) []string {
-	name := labels.MustNewMatcher(labels.MatchEqual, labels.MetricName, n.Name)
+	name := labels.MustNewMatcher(labels.MatchEqual, model.MetricNameLabel, n.Name)
 	all := s.matching([]*labels.Matcher{name})
 	if len(all) == 0 {
 		return []string{"there is no metric " + n.Name}
