@@ -96,6 +96,11 @@ func run(ctx context.Context, w io.Writer, addr string, again bool) error {
 			return nil
 		}
 		fmt.Fprintf(w, "\nThat was round %d. Interrupt to end.\n", round)
+		select {
+		case <-time.After(window):
+		case <-ctx.Done():
+			return nil
+		}
 	}
 }
 

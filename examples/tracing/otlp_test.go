@@ -148,8 +148,8 @@ func TestOTLPSaysTheSame(t *testing.T) {
 		}
 		for _, e := range s.Events {
 			switch {
-			// A call begins some microseconds before its span does.
-			case e.TimeUnixNano+uint64(time.Millisecond) < s.StartTimeUnixNano || e.TimeUnixNano > s.EndTimeUnixNano:
+			// A call begins a little before its span does, on a busy machine.
+			case e.TimeUnixNano+uint64(100*time.Millisecond) < s.StartTimeUnixNano || e.TimeUnixNano > s.EndTimeUnixNano:
 				t.Errorf("event %s lies outside of its span %q", e.Name, s.Name)
 			case e.Name == "oktaretry.wait":
 				waits++

@@ -39,7 +39,8 @@ func policy() oktaretry.Policy {
 	p.Pending.InitialWait, p.Pending.MaxWait = 500*time.Millisecond, 500*time.Millisecond
 	p.ServerError.InitialWait = 200 * time.Millisecond
 	p.Network.InitialWait = 200 * time.Millisecond
-	p.Breaker.Window, p.Breaker.MinCalls, p.Breaker.OpenFor = 2*time.Second, 5, 1500*time.Millisecond
+	p.Breaker.Window, p.Breaker.MinCalls, p.Breaker.FailureRatio = 2*time.Second, 5, 0.5
+	p.Breaker.OpenFor = 1500 * time.Millisecond
 	p.Pace.MaxInFlight = 4
 	p.Pace.BucketRates = map[string]float64{"/api/v1/groups": 10}
 	return p
