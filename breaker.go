@@ -136,7 +136,7 @@ func (c *circuit) trips(failures int, now time.Time) bool {
 
 // row is failures without a success between them.
 type row struct {
-	after  uint64 // successes
+	after  uint32 // successes, see rolling.ever
 	length int
 	since  time.Time
 }
