@@ -124,9 +124,8 @@ func (c *call) countRefusal() {
 	case a.limits.Concurrency():
 		kind = "concurrency"
 	}
-	n.Add(c.ctx, 1, metric.WithAttributeSet(attribute.NewSet(
-		semconv.ServerAddress(c.target.Hostname()), semconv.ServerPort(serverPort(c.target)),
-		keyBucket.String(c.route.Bucket), keyCode.String(countedCode(c.answer.Code)), keyKind.String(kind))))
+	n.Add(c.ctx, 1, metric.WithAttributeSet(attribute.NewSet(append(serverAttributes(c.endpoint.key.host, serverPort(c.target)),
+		keyBucket.String(c.route.Bucket), keyCode.String(countedCode(c.answer.Code)), keyKind.String(kind))...)))
 }
 
 func (c *call) countPoll() {
