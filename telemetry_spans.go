@@ -94,26 +94,28 @@ func (c *call) left() bool { return errors.Is(c.ctx.Err(), context.Canceled) }
 // endAttemptSpan closes the span of one attempt. Where attempts have no spans
 // of their own, the call's span has an event for each.
 func (c *call) endAttemptSpan(a *attempt, left bool) {
-	switch {
-	case a.span.IsRecording():
-		kind := errorType(a.record.Classification, a.record.Err)
-		if left {
-			kind = ""
-		}
-		list := c.appendAnswer(make([]attribute.KeyValue, 0, 10), a, kind)
+	defer a.span.End()
+	ofItsOwn := a.span.IsRecording()
+	if !ofItsOwn && (c.t.telemetry.attemptSpans || !c.span.IsRecording()) {
+		return
+	}
+	kind := ""
+	if !left {
+		kind = errorType(a.record.Classification, a.record.Err)
+	}
+	list := c.appendAnswer(make([]attribute.KeyValue, 0, 12), a, kind)
+	if ofItsOwn {
 		a.span.SetAttributes(list...)
 		if kind != "" {
 			a.span.SetStatus(codes.Error, "")
 		}
-	case !c.t.telemetry.attemptSpans && c.span.IsRecording():
-		kind := errorType(a.record.Classification, a.record.Err)
-		list := append(c.appendAnswer(nil, a, kind), keyDuration.Float64(a.record.Duration.Seconds()))
-		if a.record.Poll {
-			list = append(list, keyPoll.Bool(true))
-		}
-		c.span.AddEvent("oktaretry.attempt", trace.WithTimestamp(a.record.Start), trace.WithAttributes(list...))
+		return
 	}
-	a.span.End()
+	list = append(list, keyDuration.Float64(a.record.Duration.Seconds()))
+	if a.record.Poll {
+		list = append(list, keyPoll.Bool(true))
+	}
+	c.span.AddEvent("oktaretry.attempt", trace.WithTimestamp(a.record.Start), trace.WithAttributes(list...))
 }
 
 // appendAnswer appends what an attempt brought.
