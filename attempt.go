@@ -46,6 +46,9 @@ func (c *call) send() StopReason {
 		c.attempt = nil
 		return stop
 	}
+	if out.Body != nil {
+		a.body = out.Body // ours to close, should a sampler or a propagator panic
+	}
 	c.waits = nil
 	c.withdrawn = false
 	if len(c.outcome.Attempts) == 0 {
@@ -68,9 +71,6 @@ func (c *call) send() StopReason {
 		ctx = a.written.watch(ctx)
 	}
 
-	if out.Body != nil {
-		a.body = out.Body
-	}
 	resp, err := c.t.base.RoundTrip(out.WithContext(ctx))
 
 	c.answer.arrived = time.Now()
