@@ -295,12 +295,12 @@ func (c *call) passCircuits() StopReason {
 	now := time.Now()
 	for i, circuit := range [...]*circuit{c.endpoint.host.circuit, c.endpoint.circuit} {
 		s, retryAfter, ok := circuit.allow(now)
+		c.slots[i] = s // before a log handler may panic, or a probe's place is lost
 		c.tellChanges(circuit)
 		if !ok {
 			c.refusedBy, c.needed = circuit, retryAfter
 			return StopCircuitOpen
 		}
-		c.slots[i] = s
 	}
 	return StopNone
 }
