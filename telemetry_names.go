@@ -89,6 +89,9 @@ func errorType(c Classification, err error) string {
 
 // failureType is the error.type of a call or an attempt without a bad status.
 func failureType(c Classification, err error) string {
+	if err == nil {
+		return ""
+	}
 	var (
 		timeout interface{ Timeout() bool }
 		limited *RateLimitError
@@ -96,8 +99,6 @@ func failureType(c Classification, err error) string {
 		pending *PendingError
 	)
 	switch {
-	case err == nil:
-		return ""
 	case errors.As(err, &limited):
 		return "rate_limited"
 	case errors.As(err, &open):

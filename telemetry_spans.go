@@ -42,17 +42,14 @@ func (c *call) startCall() {
 // endCall closes the span of the call, and has it counted and logged.
 func (c *call) endCall() {
 	o := &c.outcome
-	kind := errorType(o.Classification, o.Err)
-	if o.Stop == StopCanceled && c.left() {
-		kind = ""
-	}
+	failed := (o.Status >= 400 || o.Err != nil) && !(o.Stop == StopCanceled && c.left())
 	if c.span.IsRecording() {
 		list := make([]attribute.KeyValue, 0, 8)
 		list = append(list, keyBucket.String(o.Bucket), keyStop.String(o.Stop.String()),
 			keyAttempts.Int(len(o.Attempts)), keyWaited.Float64(o.Waited().Seconds()))
 		list = appendResult(list, o.Classification)
-		if kind != "" {
-			list = append(list, semconv.ErrorTypeKey.String(kind))
+		if failed {
+			list = append(list, semconv.ErrorTypeKey.String(errorType(o.Classification, o.Err)))
 			c.span.SetStatus(codes.Error, o.Stop.String())
 		}
 		c.span.SetAttributes(list...)
@@ -60,7 +57,7 @@ func (c *call) endCall() {
 	c.countCall()
 	c.span.End()
 	// An answer that is the caller's own business is not the log's.
-	if kind != "" && (o.Err != nil || o.Class != ClassClientError) {
+	if failed && (o.Err != nil || o.Class != ClassClientError) {
 		c.logGivenUp()
 	}
 }
