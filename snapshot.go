@@ -49,9 +49,12 @@ func (t *Transport) Snapshot() Snapshot {
 		})
 	}
 	t.settings.Load().endpoints.circuits(func(c *circuit) {
-		n := c.cb.Counts()
+		n, id := c.cb.Counts(), c.id
+		if id.Method != "" {
+			id.Method = shownMethod(id.Method) // a health page is no place for any text
+		}
 		s.Circuits = append(s.Circuits, CircuitState{
-			CircuitID: c.id, State: c.cb.State().String(),
+			CircuitID: id, State: c.cb.State().String(),
 			Successes: int(n.TotalSuccesses), Failures: int(n.TotalFailures), RetryAfter: max(c.refusesUntil(now), 0),
 		})
 	})
