@@ -6,6 +6,7 @@ package oktaretry
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -88,7 +89,7 @@ func (c *call) countAttempt(ctx context.Context, a *Attempt, left bool) {
 	}
 	l := c.endpoint.labels(c.target)
 	h.Record(ctx, a.Duration.Seconds(), l.attempts.of(end, func() []attribute.KeyValue {
-		list := l.where[:len(l.where):len(l.where)]
+		list := slices.Clone(l.where) // NewSet sorts what it gets, and there may be nothing to append
 		if end.status != 0 {
 			list = append(list, semconv.HTTPResponseStatusCode(end.status))
 		}
@@ -131,7 +132,8 @@ func (c *call) countRefusal() {
 func (c *call) countPoll() {
 	n := c.t.telemetry.metrics.polls
 	if n.Enabled(c.ctx) {
-		n.Add(c.ctx, 1, metric.WithAttributeSet(attribute.NewSet(c.endpoint.labels(c.target).where...)))
+		where := slices.Clone(c.endpoint.labels(c.target).where) // NewSet sorts it in place
+		n.Add(c.ctx, 1, metric.WithAttributeSet(attribute.NewSet(where...)))
 	}
 }
 

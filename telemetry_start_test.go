@@ -5,10 +5,13 @@ package oktaretry_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -88,6 +91,55 @@ func TestTheSchemeOfEachCallCounts(t *testing.T) {
 	for i, want := range []string{"https://a.b/api/v1/users 443", "http://a.b/api/v1/users 80", "https://a.b/api/v1/users 443", "other://a.b/api/v1/users 443"} {
 		got := telMap(attempts[i].Attributes())
 		telEqual(t, "where", fmt.Sprint(got["url.full"], " ", got["server.port"]), want)
+	}
+}
+
+// A set of attributes sorts its list in place. That of an endpoint's polls, and
+// of attempts that their caller cancelled, was the one that the endpoint's
+// spans start with, in other calls at the same time.
+func TestTheLabelsOfAnEndpointStayAsTheyAre(t *testing.T) {
+	const transaction = telURL + "/factors/f1/transactions/t1"
+	for name, meddle := range map[string]func(context.Context, *telRig){
+		"a poll": func(ctx context.Context, r *telRig) { r.do(ctx, "GET", telURL) },
+		"a cancellation": func(ctx context.Context, r *telRig) {
+			ctx, cancel := context.WithCancel(ctx)
+			time.AfterFunc(time.Second, cancel)
+			r.do(ctx, "GET", transaction+"?hang")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var mu sync.Mutex
+				seen := map[string]bool{}
+				r := telSampled(t, &telSampler{keep: func(p sdktrace.SamplingParameters) bool {
+					mu.Lock()
+					defer mu.Unlock()
+					if strings.HasSuffix(p.Name, "{transactionId}") && p.Kind == trace.SpanKindInternal {
+						seen[fmt.Sprint(p.Attributes)] = true
+					}
+					return true
+				}}, func(req *http.Request) (*http.Response, error) {
+					switch {
+					case req.URL.RawQuery == "hang":
+						return telHang(req)
+					case strings.HasSuffix(req.URL.Path, "00u1"):
+						return telPending(req)
+					}
+					return telOK(req)
+				})
+				for range 3 {
+					var calls sync.WaitGroup
+					for range 5 {
+						calls.Go(func() { r.do(t.Context(), "GET", transaction) })
+						calls.Go(func() { meddle(t.Context(), r) })
+					}
+					calls.Wait()
+				}
+				if len(seen) != 1 {
+					t.Errorf("the spans of one endpoint start with %d lists of attributes: %v", len(seen), seen)
+				}
+			})
+		})
 	}
 }
 
