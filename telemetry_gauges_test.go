@@ -127,10 +127,15 @@ func TestABucketWithoutHeadersHasLoadAndNoLimit(t *testing.T) {
 
 // Okta has counted more than it allows at times, and a header can say anything.
 func TestUtilizationStaysBetweenNothingAndAll(t *testing.T) {
-	for _, tt := range []struct{ remaining, used float64 }{{600, 0}, {700, 0}, {0, 1}} {
+	for _, tt := range []struct {
+		limit, remaining int
+		used             float64
+	}{{600, 600, 0}, {600, 700, 0}, {600, 0, 1}, {100, 400, 0}} {
 		synctest.Test(t, func(t *testing.T) {
-			r := telNew(t, nil, telWindow(600, int(tt.remaining), 30*time.Second))
-			r.do(t.Context(), "GET", telURL)
+			r := telNew(t, nil, telWindow(600, 600, 30*time.Second), telWindow(tt.limit, tt.remaining, 30*time.Second))
+			for range 2 {
+				r.do(t.Context(), "GET", telURL)
+			}
 			r.wantGauge(t, "oktaretry.bucket.utilization", map[string]float64{telBucket: tt.used})
 		})
 	}
