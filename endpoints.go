@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/oktaretry/oktaretry/internal/pace"
 )
 
 // endpointKey is a host, method and path template.
@@ -17,10 +19,12 @@ type endpointKey struct{ host, method, template string }
 // endpoint is what is kept for an endpoint.
 type endpoint struct {
 	key     endpointKey
+	method  string // as it may be shown
 	host    *host
 	circuit *circuit     // nil when circuits are off
 	used    atomic.Int64 // Unix seconds of the last call
 	told    atomic.Pointer[labels]
+	bucket  pace.Hint
 }
 
 // host is what the endpoints of a host share.
@@ -88,7 +92,7 @@ func (r *endpoints) add(k endpointKey, u *url.URL, now time.Time) *endpoint {
 		}
 		r.hosts[k.host] = h
 	}
-	e := &endpoint{key: k, host: h}
+	e := &endpoint{key: k, method: shownMethod(k.method), host: h}
 	if !r.breaker.Disabled {
 		e.circuit = newCircuit(CircuitID{TripsEndpoint, k.host, k.method, k.template}, &r.breaker)
 	}

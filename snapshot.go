@@ -49,13 +49,14 @@ func (t *Transport) Snapshot() Snapshot {
 		})
 	}
 	t.settings.Load().endpoints.circuits(func(c *circuit) {
-		n, id := c.cb.Counts(), c.id
+		successes, failures := c.counts(now)
+		id := c.id
 		if id.Method != "" {
 			id.Method = shownMethod(id.Method) // a health page is no place for any text
 		}
 		s.Circuits = append(s.Circuits, CircuitState{
 			CircuitID: id, State: c.cb.State().String(),
-			Successes: int(n.TotalSuccesses), Failures: int(n.TotalFailures), RetryAfter: max(c.refusesUntil(now), 0),
+			Successes: successes, Failures: failures, RetryAfter: max(c.refusesUntil(now), 0),
 		})
 	})
 	slices.SortFunc(s.Buckets, func(a, b BucketState) int {

@@ -101,7 +101,8 @@ func TestEveryRequestForAPendingAnswersResultIsAPoll(t *testing.T) {
 
 func TestCircuitChangesAreCountedByScopeAndDirection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := telNew(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 1 }, telDown, telDown, telOK, telAnswer(502, ""), telOK)
+		r := telNew(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls, p.Breaker.FailureRatio = 1, 0.5 },
+			telDown, telDown, telOK, telAnswer(502, ""), telOK)
 		ctx := oktaretry.WithNoRetry(t.Context())
 		for range 5 {
 			r.do(ctx, "GET", telURL)

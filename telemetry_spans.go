@@ -44,8 +44,7 @@ func (c *call) endCall() {
 	o := &c.outcome
 	failed := (o.Status >= 400 || o.Err != nil) && !(o.Stop == StopCanceled && c.left())
 	if c.span.IsRecording() {
-		list := make([]attribute.KeyValue, 0, 8)
-		list = append(list, keyBucket.String(o.Bucket), keyStop.String(o.Stop.String()),
+		list := append(c.scratch[:0], keyBucket.String(o.Bucket), keyStop.String(o.Stop.String()),
 			keyAttempts.Int(len(o.Attempts)), keyWaited.Float64(o.Waited().Seconds()))
 		list = appendResult(list, o.Classification)
 		if failed {
@@ -53,6 +52,7 @@ func (c *call) endCall() {
 			c.span.SetStatus(codes.Error, o.Stop.String())
 		}
 		c.span.SetAttributes(list...)
+		c.scratch = list
 	}
 	c.countCall()
 	c.span.End()
@@ -100,15 +100,16 @@ func (c *call) endAttemptSpan(a *attempt, left bool) {
 	if !left {
 		kind = errorType(a.record.Classification, a.record.Err)
 	}
-	list := c.appendAnswer(make([]attribute.KeyValue, 0, 12), a, kind)
 	if ofItsOwn {
+		list := c.appendAnswer(c.scratch[:0], a, kind)
 		a.span.SetAttributes(list...)
+		c.scratch = list
 		if kind != "" {
 			a.span.SetStatus(codes.Error, "")
 		}
 		return
 	}
-	list = append(list, keyDuration.Float64(a.record.Duration.Seconds()))
+	list := append(c.appendAnswer(nil, a, kind), keyDuration.Float64(a.record.Duration.Seconds()))
 	if a.record.Poll {
 		list = append(list, keyPoll.Bool(true))
 	}
@@ -177,6 +178,8 @@ func (c *call) changed(changes []circuitChange) {
 // propagate writes the trace context into the headers of an attempt, which are
 // the caller's own on the first one.
 func (c *call) propagate(ctx context.Context, out *http.Request) {
-	c.carrier = headerCarrier{out, c.first()}
-	c.t.telemetry.propagators.Inject(ctx, &c.carrier)
+	if p := c.t.telemetry.propagator(); p != nil {
+		c.carrier = headerCarrier{out, c.first()}
+		p.Inject(ctx, &c.carrier)
+	}
 }

@@ -64,7 +64,8 @@ func FailsafeRetry() retrypolicy.Builder[*http.Response] {
 }
 
 // FailsafeWith is failsafehttp's RoundTripper with a retry policy around a
-// circuit breaker with this library's thresholds.
+// circuit breaker that opens as breakers usually do, at half of the answers, and
+// counts and waits as this library's does.
 func FailsafeWith(base http.RoundTripper, retry retrypolicy.RetryPolicy[*http.Response]) http.RoundTripper {
 	breaker := circuitbreaker.NewBuilder[*http.Response]().
 		HandleIf(func(resp *http.Response, err error) bool { return err != nil || resp != nil && resp.StatusCode >= 500 }).
