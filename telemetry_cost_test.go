@@ -123,6 +123,8 @@ func TestTelemetryThatNobodyListensToAllocatesNothing(t *testing.T) {
 		{"no provider, no spans of attempts", false, []oktaretry.Option{oktaretry.WithAttemptSpans(false), oktaretry.WithAttemptMetrics(false)}},
 		{"noop providers", false, []oktaretry.Option{
 			oktaretry.WithTracerProvider(tracenoop.NewTracerProvider()), oktaretry.WithMeterProvider(metricnoop.NewMeterProvider())}},
+		{"a log that hears nothing", false, []oktaretry.Option{
+			oktaretry.WithLogger(slog.New(slog.DiscardHandler)), oktaretry.WithLogThreshold(0)}},
 		// What an SDK that samples nothing allocates is its own.
 		{"no samples", true, []oktaretry.Option{oktaretry.WithTracerProvider(never)}},
 		{"no samples, propagated", true, []oktaretry.Option{

@@ -204,6 +204,19 @@ func TestAnAttemptThatTheCallerCancelledHasNeitherStatusNorError(t *testing.T) {
 	}
 }
 
+// The labels of an attempt that was given up are remembered apart from those of
+// one that failed in the same way.
+func TestACancelledAttemptIsNotTakenForAFailedOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := telNew(t, nil, telHang, telFailure(errors.New("reset")))
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		r.do(ctx, "GET", telURL)
+		r.do(oktaretry.WithNoRetry(t.Context()), "GET", telURL)
+		telEqual(t, "points", r.telCounts(t, "http.client.request.duration", "server.", "url.template"), map[string]uint64{"GET": 1, "_OTHER GET": 1})
+	})
+}
+
 func TestCallsAreCountedByHowTheyEndedAndHowOftenTheyWereSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := telNew(t, nil, telDown, telRateLimited, telOK, telCode(404, "E0000007"), telOK)

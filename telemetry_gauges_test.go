@@ -341,3 +341,17 @@ func TestOneServerUnderTwoNamesIsOneSeries(t *testing.T) {
 		calls.Wait()
 	})
 }
+
+func TestOneServerUnderTwoNamesShowsTheSmallerBudget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := telNew(t, func(p *oktaretry.Policy) {
+			p.Budget = oktaretry.Budget{Ratio: 0.5, Reserve: 1, TTL: 10 * time.Second}
+		}, telDown, telDown, telDown, telOK)
+		for _, host := range []string{"acme.okta.com", "acme.okta.com:443"} {
+			r.do(t.Context(), "GET", "https://"+host+"/api/v1/users/00u1")
+		}
+		for range 20 {
+			r.wantGauge(t, "oktaretry.retry_budget.remaining", map[string]float64{"acme.okta.com 443": 7}) // the other has 10
+		}
+	})
+}
