@@ -48,6 +48,9 @@ func (c *call) send() StopReason {
 		a.exchange = nil
 		return stop
 	}
+	if x.request.Body != nil {
+		a.reqBody = x.request.Body // ours to close, should a sampler or a propagator panic
+	}
 	c.waits = nil
 	c.withdrawn = false
 	if len(c.outcome.Attempts) == 0 {
@@ -59,9 +62,6 @@ func (c *call) send() StopReason {
 	a.ctx, a.span = c.startAttempt()
 	x.Context = a.ctx
 	c.propagate(a.ctx, &x.request)
-	if x.request.Body != nil {
-		a.reqBody = x.request.Body
-	}
 	resp, err := c.t.base.RoundTrip(&x.request)
 
 	c.now = time.Now()

@@ -59,6 +59,7 @@ type call struct {
 	refusedBy *circuit
 	failure   error // of what had to be done before a resend
 	done      bool
+	telling   bool // of its end; for good, if that panicked
 	outcome   Outcome
 }
 
@@ -207,15 +208,21 @@ func (c *call) conclude(stop StopReason, err error) {
 	c.outcome.Stop, c.outcome.Needed = stop, c.needed
 	c.outcome.Elapsed = c.now.Sub(c.start)
 	c.outcome.Waits, c.outcome.Err = c.waits, err
-	c.endCall()
 	if c.opts.recorder != nil {
 		c.opts.recorder.add(c.outcome.clone())
 	}
+	c.telling = true
+	c.endCall()
+	c.telling = false
 }
 
 // cleanUp runs when RoundTrip leaves. After a panic of the base, or of a hook,
 // it is what keeps circuits, counters and spans right.
 func (c *call) cleanUp() {
+	if c.telling {
+		closeResponse(c.answer.resp) // nobody will get it
+		return
+	}
 	if c.done {
 		c.recycle()
 		return

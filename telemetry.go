@@ -79,9 +79,20 @@ func (t *telemetry) tracing() bool {
 
 // heard takes note of a span that came of the global provider.
 func (t *telemetry) heard(p trace.TracerProvider, span trace.Span, parent trace.SpanContext) {
-	if !span.IsRecording() && span.SpanContext().Equal(parent) && reflect.TypeOf(p).Kind() == reflect.Pointer {
+	if !span.IsRecording() && span.SpanContext().Equal(parent) && standsForNone(p) {
 		t.silent.Store(&p)
 	}
+}
+
+// standsForNone reports whether p is what is there when no provider is:
+// OpenTelemetry's own stand-in, or its noop. Another one that makes no span of
+// a call may make one of the next.
+func standsForNone(p trace.TracerProvider) bool {
+	if _, ok := p.(noop.TracerProvider); ok {
+		return true
+	}
+	t := reflect.TypeOf(p)
+	return t.Kind() == reflect.Pointer && t.Elem().PkgPath() == "go.opentelemetry.io/otel/internal/global"
 }
 
 // propagator returns what writes the trace context; nil when nothing does.

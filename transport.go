@@ -288,12 +288,12 @@ func waitReason(r pace.Reason) WaitReason {
 func (c *call) passCircuits() StopReason {
 	for i, circuit := range [...]*circuit{c.endpoint.host.circuit, c.endpoint.circuit} {
 		s, retryAfter, ok := circuit.allow(c.now)
+		c.slots[i] = s // before a log handler may panic, or a probe's place is lost
 		c.tellChanges(circuit)
 		if !ok {
 			c.refusedBy, c.needed = circuit, retryAfter
 			return StopCircuitOpen
 		}
-		c.slots[i] = s
 	}
 	return StopNone
 }
