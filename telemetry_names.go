@@ -30,6 +30,7 @@ const (
 	keyAttempts   = attribute.Key("oktaretry.attempts")
 	keyStop       = attribute.Key("oktaretry.stop")
 	keyWaited     = attribute.Key("oktaretry.waited") // seconds
+	keyNeeded     = attribute.Key("oktaretry.needed") // seconds
 	keyWait       = attribute.Key("oktaretry.wait")   // seconds
 	keyWaitReason = attribute.Key("oktaretry.wait.reason")
 	keyPoll       = attribute.Key("oktaretry.poll") // true on the attempts that poll

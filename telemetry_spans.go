@@ -34,6 +34,9 @@ func (c *call) startCall() {
 	parent := trace.SpanContextFromContext(c.ctx)
 	c.ctx, c.span = t.tracer.Start(c.ctx, l.callName, l.callStart...)
 	c.traced = true
+	if c.span.IsRecording() {
+		c.now = time.Now() // no wait begins before the span
+	}
 	if t.global {
 		t.heard(provider, c.span, parent)
 	}
@@ -47,6 +50,12 @@ func (c *call) endCall() {
 		list := append(c.scratch[:0], keyBucket.String(o.Bucket), keyStop.String(o.Stop.String()),
 			keyAttempts.Int(len(o.Attempts)), keyWaited.Float64(o.Waited().Seconds()))
 		list = appendResult(list, o.Classification)
+		if o.Needed > 0 {
+			list = append(list, keyNeeded.Float64(o.Needed.Seconds()))
+		}
+		if o.Stop == StopCircuitOpen {
+			list = append(list, keyScope.String(c.refusedBy.id.Scope.String()))
+		}
 		if failed {
 			list = append(list, semconv.ErrorTypeKey.String(errorType(o.Classification, o.Err)))
 			c.span.SetStatus(codes.Error, o.Stop.String())
