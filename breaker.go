@@ -46,11 +46,12 @@ const circuitBuckets = 10
 type circuit struct {
 	id  CircuitID
 	cfg *Breaker
-	cb  *gobreaker.TwoStepCircuitBreaker[struct{}]
 
 	// While it is closed, successes are counted here and gobreaker gets to know
-	// of failures only: those are few, and its ratio asks here for the rest.
+	// of failures only: those are few, and its ratio asks here for the rest. So
+	// it is there from the first failure on: most endpoints never have one.
 	successes rolling
+	cb        atomic.Pointer[gobreaker.TwoStepCircuitBreaker[struct{}]]
 
 	// gobreaker calls back under its own lock. The callback only takes notes
 	// here; who caused the change delivers them after the lock is gone.
@@ -98,17 +99,25 @@ type slot struct {
 func newCircuit(id CircuitID, cfg *Breaker) *circuit {
 	c := &circuit{id: id, cfg: cfg}
 	c.successes.step, c.successes.born = c.bucketPeriod(), time.Now()
-	c.cb = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
-		MaxRequests:  uint32(cfg.Probes),
-		Interval:     cfg.Window,
+	return c
+}
+
+// breaker returns gobreaker's part of the circuit.
+func (c *circuit) breaker() *gobreaker.TwoStepCircuitBreaker[struct{}] {
+	if cb := c.cb.Load(); cb != nil {
+		return cb
+	}
+	c.cb.CompareAndSwap(nil, gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
+		MaxRequests:  uint32(c.cfg.Probes),
+		Interval:     c.cfg.Window,
 		BucketPeriod: c.bucketPeriod(),
 		// gobreaker opens up after its timeout, not at it.
-		Timeout:       max(cfg.OpenFor-1, 1),
+		Timeout:       max(c.cfg.OpenFor-1, 1),
 		ReadyToTrip:   func(n gobreaker.Counts) bool { return c.trips(int(n.TotalFailures), time.Now()) },
 		IsExcluded:    func(err error) bool { return err == errNeutral },
 		OnStateChange: func(_ string, from, to gobreaker.State) { c.note(from, to) },
-	})
-	return c
+	}))
+	return c.cb.Load()
 }
 
 // deadAfter is how long nothing but failures make a closed circuit open, however
@@ -136,7 +145,7 @@ func (c *circuit) trips(failures int, now time.Time) bool {
 
 // row is failures without a success between them.
 type row struct {
-	after  uint64 // successes
+	after  uint32 // successes, see rolling.ever
 	length int
 	since  time.Time
 }
@@ -182,9 +191,9 @@ func (c *circuit) allow(now time.Time) (slot, time.Duration, bool) {
 	if s := (slot{circuit: c, era: c.era.Load()}); c.closed() {
 		return s, 0, true
 	}
-	done, err := c.cb.Allow()
+	done, err := c.breaker().Allow()
 	if errors.Is(err, gobreaker.ErrTooManyRequests) && c.reclaim(now) {
-		done, err = c.cb.Allow()
+		done, err = c.breaker().Allow()
 	}
 	if err != nil {
 		return slot{}, c.retryAfter(now), false
@@ -236,7 +245,7 @@ func (s *slot) report(v verdict, now time.Time) {
 
 // fail counts a failure of an attempt that a closed circuit let through in era.
 func (c *circuit) fail(era int64) {
-	done, err := c.cb.Allow()
+	done, err := c.breaker().Allow()
 	switch {
 	case err != nil: // it opened meanwhile
 	case era != c.era.Load():
@@ -248,8 +257,19 @@ func (c *circuit) fail(era int64) {
 
 // counts returns what the window that ends now holds.
 func (c *circuit) counts(now time.Time) (successes, failures int) {
-	n := c.cb.Counts()
+	var n gobreaker.Counts
+	if cb := c.cb.Load(); cb != nil {
+		n = cb.Counts()
+	}
 	return c.successes.total(now) + int(n.TotalSuccesses), int(n.TotalFailures)
+}
+
+// now returns the state. An open circuit whose time has come is half-open.
+func (c *circuit) now() gobreaker.State {
+	if cb := c.cb.Load(); cb != nil {
+		return cb.State()
+	}
+	return gobreaker.StateClosed
 }
 
 // bucketPeriod is how far the rolling window moves in a step.

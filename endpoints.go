@@ -13,13 +13,13 @@ import (
 	"github.com/oktaretry/oktaretry/internal/pace"
 )
 
-// endpointKey is a host, method and path template.
+// endpointKey is a host, method and path template. Methods that nobody knows
+// are one, by what stands for them where they are shown.
 type endpointKey struct{ host, method, template string }
 
 // endpoint is what is kept for an endpoint.
 type endpoint struct {
 	key     endpointKey
-	method  string // as it may be shown
 	host    *host
 	circuit *circuit     // nil when circuits are off
 	used    atomic.Int64 // Unix seconds of the last call
@@ -92,7 +92,7 @@ func (r *endpoints) add(k endpointKey, u *url.URL, now time.Time) *endpoint {
 		}
 		r.hosts[k.host] = h
 	}
-	e := &endpoint{key: k, method: shownMethod(k.method), host: h}
+	e := &endpoint{key: k, host: h}
 	if !r.breaker.Disabled {
 		e.circuit = newCircuit(CircuitID{TripsEndpoint, k.host, k.method, k.template}, &r.breaker)
 	}

@@ -126,7 +126,7 @@ func (x *exchange) outcome() Outcome {
 	s := &x.summary
 	o := Outcome{
 		Classification: Classification{Class: s.class, Code: s.code, Status: int(s.status), RequestID: s.id, Error: s.error},
-		Method:         s.origin.method, Host: s.origin.key.host, Template: s.origin.key.template, Bucket: s.bucket,
+		Method:         s.origin.key.method, Host: s.origin.key.host, Template: s.origin.key.template, Bucket: s.bucket,
 		Stop: s.stop, Start: s.start, Elapsed: s.elapsed,
 	}
 	if s.more != nil {

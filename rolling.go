@@ -5,65 +5,61 @@ package oktaretry
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // rolling counts what happened within a window, in steps of a part of it. It is
-// safe for concurrent use.
+// safe for concurrent use. Counting within a step is one addition, for every
+// core counts here.
 type rolling struct {
 	step time.Duration // the length of one
 	born time.Time     // the clock may be set, and times measured from here don't see it
 
-	mu     sync.Mutex
-	newest int64 // the number of the step that runs
-	counts [circuitBuckets]uint32
-	sum    int
-	all    uint64 // also those that the window has left behind
+	all    atomic.Uint32 // ever; it may wrap, for only differences matter
+	newest atomic.Int64  // the number of the step that runs
+
+	mu    sync.Mutex
+	start [circuitBuckets]uint32 // of the last steps: all, as it was when they began
 }
 
 // add counts one.
 func (r *rolling) add(now time.Time) {
-	r.mu.Lock()
-	r.turn(now)
-	r.counts[r.newest%circuitBuckets]++
-	r.sum++
-	r.all++
-	r.mu.Unlock()
+	if n := r.number(now); n > r.newest.Load() {
+		r.mu.Lock()
+		r.turn(n)
+		r.mu.Unlock()
+	}
+	r.all.Add(1)
 }
 
 // total returns how many there are in the window that ends now.
 func (r *rolling) total(now time.Time) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.turn(now)
-	return r.sum
+	r.turn(r.number(now))
+	return int(r.all.Load() - r.start[(r.newest.Load()+1)%circuitBuckets])
 }
 
-// ever returns how many there have been in all.
-func (r *rolling) ever() uint64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.all
-}
+// ever returns how many there have been in all, more or less 2^32.
+func (r *rolling) ever() uint32 { return r.all.Load() }
 
 // reset empties the window.
 func (r *rolling) reset() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	clear(r.counts[:])
-	r.sum = 0
+	for i := range r.start {
+		r.start[i] = r.all.Load()
+	}
 }
 
-// turn forgets the steps that the window has left behind. The caller holds mu.
-func (r *rolling) turn(now time.Time) {
-	n := int64(now.Sub(r.born) / r.step)
-	if n-r.newest >= circuitBuckets {
-		clear(r.counts[:])
-		r.sum, r.newest = 0, n
+func (r *rolling) number(now time.Time) int64 { return int64(now.Sub(r.born) / r.step) }
+
+// turn begins the steps up to n. The caller holds mu.
+func (r *rolling) turn(n int64) {
+	newest := r.newest.Load()
+	for i := max(newest, n-circuitBuckets) + 1; i <= n; i++ {
+		r.start[i%circuitBuckets] = r.all.Load()
 	}
-	for ; r.newest < n; r.newest++ {
-		left := &r.counts[(r.newest+1)%circuitBuckets]
-		r.sum -= int(*left)
-		*left = 0
-	}
+	r.newest.Store(max(newest, n))
 }

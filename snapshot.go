@@ -50,12 +50,8 @@ func (t *Transport) Snapshot() Snapshot {
 	}
 	t.settings.Load().endpoints.circuits(func(c *circuit) {
 		successes, failures := c.counts(now)
-		id := c.id
-		if id.Method != "" {
-			id.Method = shownMethod(id.Method) // a health page is no place for any text
-		}
 		s.Circuits = append(s.Circuits, CircuitState{
-			CircuitID: id, State: c.cb.State().String(),
+			CircuitID: c.id, State: c.now().String(),
 			Successes: successes, Failures: failures, RetryAfter: max(c.refusesUntil(now), 0),
 		})
 	})

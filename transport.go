@@ -150,7 +150,7 @@ func (c *call) check() error {
 	c.aim(c.method, c.req.URL)
 	c.origin = c.endpoint
 	o := &c.outcome
-	o.Method, o.Host, o.Template, o.Bucket, o.Start = c.endpoint.method, c.endpoint.key.host, c.route.Template, c.route.Bucket, c.start
+	o.Method, o.Host, o.Template, o.Bucket, o.Start = c.endpoint.key.method, c.endpoint.key.host, c.route.Template, c.route.Bucket, c.start
 	keep := c.settings.policy.MaxCapture
 	if c.route.Token {
 		// Its assertion may be valid once only.
@@ -172,7 +172,7 @@ func (c *call) aim(method string, target *url.URL) {
 		r.Bucket = name
 	}
 	c.method, c.target, c.route = method, target, r
-	c.endpoint = c.settings.endpoints.find(endpointKey{strings.ToLower(target.Host), method, c.route.Template}, target, c.now)
+	c.endpoint = c.settings.endpoints.find(endpointKey{strings.ToLower(target.Host), shownMethod(method), c.route.Template}, target, c.now)
 }
 
 // ownBucket returns what the user calls the bucket of a method and URL; "" when
