@@ -115,6 +115,20 @@ func TestBucketGaugesShowTheWindowWhileItRuns(t *testing.T) {
 	})
 }
 
+func TestAttemptSpansHaveWhatTheAnswerSaidOfItsBucket(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := telNew(t, nil, telWindow(600, 150, 30*time.Second), telOK)
+		for range 2 {
+			r.do(t.Context(), "GET", telURL)
+		}
+		_, attempts := r.split(t)
+		for i, want := range [][3]any{{int64(600), int64(150), time.Now().Unix() + 30}, {}} {
+			got := telMap(attempts[i].Attributes())
+			telEqual(t, "limit, remaining and reset", [3]any{got["oktaretry.limit"], got["oktaretry.remaining"], got["oktaretry.reset"]}, want)
+		}
+	})
+}
+
 // A bucket of which Okta said nothing has no limit; its calls count all the same.
 func TestABucketWithoutHeadersHasLoadAndNoLimit(t *testing.T) {
 	r := telNew(t, nil, telOK)
