@@ -10,7 +10,6 @@ import (
 	"io"
 	"net/http"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -18,20 +17,16 @@ import (
 	"github.com/oktaretry/oktaretry/internal/wire"
 )
 
-// attempt is one request on its way.
+// attempt is what is known of the request on its way.
 type attempt struct {
-	record   Attempt
-	body     io.Closer       // of the request; the base closes it, unless something panics
-	ctx      context.Context // with the span
-	span     trace.Span      // nil until it is sent
-	cancel   context.CancelCauseFunc
-	timer    *time.Timer // runs cancel; nil when nothing limits the attempt
-	canceled bool
-	written  *written // nil unless it matters what was written
+	*exchange // nil when none is on its way
+	record    Attempt
+	reqBody   io.Closer       // the base closes it, unless something panics
+	ctx       context.Context // with the span
+	span      trace.Span      // nil until it is sent
+	canceled  bool
+	written   *written // nil unless it matters what was written
 }
-
-// errAttemptTimeout is the cause of an attempt's end by its own limit.
-var errAttemptTimeout = errors.New("attempt timeout")
 
 // errPanicked stands in the outcome of a call that the base's panic ended.
 var errPanicked = errors.New("oktaretry: the base transport, or a hook, panicked")
@@ -39,12 +34,22 @@ var errPanicked = errors.New("oktaretry: the base transport, or a hook, panicked
 // send sends one attempt and notes what it brought. It stops the call when the
 // request cannot be made again.
 func (c *call) send() StopReason {
-	a := &attempt{record: Attempt{Start: time.Now(), Waits: c.waits, Poll: c.polls > 0}}
-	c.attempt = a
-	out, stop := c.nextRequest()
-	if stop != StopNone {
-		c.attempt = nil
+	a := &c.attempt
+	x := new(exchange)
+	*a = attempt{exchange: x, record: Attempt{Start: c.now, Waits: c.waits, Poll: c.polls > 0}}
+	limit := c.attemptLimit()
+	x.open(c.ctx, a.record.Start, limit)
+	var ctx context.Context = x
+	if !c.idempotent() {
+		a.written = new(written)
+		ctx = a.written.watch(ctx)
+	}
+	if stop := c.nextRequest(&x.request, ctx); stop != StopNone {
+		a.exchange = nil
 		return stop
+	}
+	if x.request.Body != nil {
+		a.reqBody = x.request.Body // ours to close, should a sampler or a propagator panic
 	}
 	c.waits = nil
 	c.withdrawn = false
@@ -52,41 +57,28 @@ func (c *call) send() StopReason {
 		c.endpoint.host.budget.deposit(a.record.Start)
 	}
 	closeResponse(c.answer.resp) // a better one is on its way
-	c.answer = answer{sent: a.record.Start, limits: wire.Limits{Limit: -1, Remaining: -1}}
+	c.answer = answer{exchange: x, sent: a.record.Start, limits: wire.Limits{Limit: -1, Remaining: -1}}
 
-	var ctx context.Context
-	ctx, a.span = c.startAttempt()
-	a.ctx = ctx
-	c.propagate(ctx, out)
-	ctx, a.cancel = context.WithCancelCause(ctx)
-	limit := c.settings.policy.AttemptTimeout
-	if limit > 0 {
-		a.timer = time.AfterFunc(limit, func() { a.cancel(errAttemptTimeout) })
-	}
-	if !c.idempotent() {
-		a.written = new(written)
-		ctx = a.written.watch(ctx)
-	}
+	a.ctx, a.span = c.startAttempt()
+	x.Context = a.ctx
+	c.propagate(a.ctx, &x.request)
+	resp, err := c.t.base.RoundTrip(&x.request)
 
-	if out.Body != nil {
-		a.body = out.Body
-	}
-	resp, err := c.t.base.RoundTrip(out.WithContext(ctx))
-
-	c.answer.arrived = time.Now()
-	timedOut := a.timer != nil && !a.timer.Stop() // it cancels the attempt, if it has not yet
+	c.now = time.Now()
+	c.answer.arrived = c.now
+	late := x.settle(c.now)
 	resp, err = checkAnswer(resp, err)
 	switch {
-	case timedOut && c.ctx.Err() == nil:
+	case late && c.ctx.Err() == nil:
 		closeResponse(resp)
 		resp, err = nil, &attemptTimeoutError{limit, c.target.Host + c.route.Template}
 	case err != nil:
 		a.canceled = c.ctx.Err() != nil
 	}
 	if resp != nil {
-		resp.Body = releaseAtEnd(resp.Body, a.cancel)
+		resp.Body = x.wrap(resp.Body)
 	} else {
-		a.cancel(nil)
+		x.release()
 	}
 	c.answer.resp, c.answer.err, c.answer.canceled = resp, err, a.canceled
 	if err != nil {
@@ -95,15 +87,25 @@ func (c *call) send() StopReason {
 	return StopNone
 }
 
+// attemptLimit is how long the attempt may be without headers; 0: as long as it
+// takes. A probe has less time: who asks a server that was down a minute ago
+// should not wait another for nothing.
+func (c *call) attemptLimit() time.Duration {
+	limit := c.settings.policy.AttemptTimeout
+	if c.slots[0].probe != nil || c.slots[1].probe != nil {
+		limit = min(limit, c.settings.policy.Breaker.ProbeTimeout)
+	}
+	return limit
+}
+
 // first reports whether the request goes out for the first time, as the caller
 // made it.
 func (c *call) first() bool { return c.resends == 0 && c.polls == 0 }
 
-// nextRequest makes the request of the next attempt: the caller's, the
+// nextRequest makes out the request of the next attempt: the caller's, the
 // caller's again, or a poll. The caller's own is never changed.
-func (c *call) nextRequest() (*http.Request, StopReason) {
-	out := new(http.Request)
-	*out = *c.req
+func (c *call) nextRequest(out *http.Request, ctx context.Context) StopReason {
+	*out = *c.req.WithContext(ctx)
 	if c.first() {
 		out.Body, _ = c.body.Next(c.ctx) // the first one cannot fail
 		if c.route.Token && c.hasBody {
@@ -111,7 +113,7 @@ func (c *call) nextRequest() (*http.Request, StopReason) {
 			// replaces Body on its DPoP path and leaves the GetBody of the old one.
 			out.GetBody = nil
 		}
-		return out, StopNone
+		return StopNone
 	}
 	if c.nextTarget != nil {
 		out.Method, out.URL, out.Header = http.MethodGet, c.target, pollHeader(c.req.Header)
@@ -123,7 +125,7 @@ func (c *call) nextRequest() (*http.Request, StopReason) {
 			if c.answer.resp == nil {
 				c.failure = clean(err)
 			}
-			return nil, StopNotReplayable
+			return StopNotReplayable
 		}
 		out.Body, out.Header = body, c.req.Header.Clone()
 	}
@@ -135,21 +137,28 @@ func (c *call) nextRequest() (*http.Request, StopReason) {
 			out.Header.Set("X-Okta-Retry-For", id)
 		}
 	}
-	if hook := c.t.prepareRetry; hook != nil {
-		out = out.Clone(c.ctx) // the hook may change the URL too, which is the caller's
-		if out.Body != nil {
-			c.attempt.body = out.Body
-		}
-		if err := hook(out); err != nil {
-			if out.Body != nil {
-				out.Body.Close()
-			}
-			c.failure = fmt.Errorf("oktaretry: preparing to resend %s %s%s after %s: %w",
-				shownMethod(c.method), c.target.Host, c.route.Template, c.answer.describe(), clean(err))
-			return nil, StopPrepareFailed
-		}
+	if c.t.prepareRetry != nil {
+		return c.prepare(out)
 	}
-	return out, StopNone
+	return StopNone
+}
+
+// prepare has the user's hook sign a request anew.
+func (c *call) prepare(out *http.Request) StopReason {
+	own := out.Clone(out.Context()) // the hook may change the URL too, which is the caller's
+	if own.Body != nil {
+		c.attempt.reqBody = own.Body
+	}
+	if err := c.t.prepareRetry(own); err != nil {
+		if own.Body != nil {
+			own.Body.Close()
+		}
+		c.failure = fmt.Errorf("oktaretry: preparing to resend %s %s%s after %s: %w",
+			shownMethod(c.method), c.target.Host, c.route.Template, c.answer.describe(), clean(err))
+		return StopPrepareFailed
+	}
+	*out = *own
+	return StopNone
 }
 
 // checkAnswer makes an error of what no RoundTripper may return.
@@ -175,101 +184,42 @@ func (e *brokenBaseError) Error() string {
 
 // endAttempt writes the attempt down, once it is classified.
 func (c *call) endAttempt() {
-	a := c.attempt
+	a := &c.attempt
 	a.record.Classification = c.answer.Classification
 	a.record.Duration = c.answer.arrived.Sub(a.record.Start)
 	if c.answer.err != nil {
 		a.record.Err = clean(c.answer.err)
 	}
-	c.tellAttempt(a)
-	c.outcome.Attempts = append(c.outcome.Attempts, a.record)
-	c.attempt = nil
+	c.tellAttempt()
+	a.exchange = nil
 }
 
-// tellAttempt has an attempt that has ended counted and traced.
-func (c *call) tellAttempt(a *attempt) {
+// tellAttempt has an attempt that has ended recorded, counted and traced.
+func (c *call) tellAttempt() {
+	a := &c.attempt
 	left := a.canceled && c.left()
 	c.countAttempt(a.ctx, &a.record, left)
 	c.endAttemptSpan(a, left)
+	c.outcome.Attempts = append(c.outcome.Attempts, a.record)
 }
 
 // abandonAttempt ends an attempt whose base, or hook, panicked.
 func (c *call) abandonAttempt() {
-	a := c.attempt
-	c.attempt = nil
-	if a.timer != nil {
-		a.timer.Stop()
+	a := &c.attempt
+	if a.reqBody != nil {
+		defer a.reqBody.Close()
 	}
-	if a.cancel != nil {
-		a.cancel(errPanicked)
+	if a.span == nil { // nothing was sent
+		a.exchange = nil
+		return
 	}
-	if a.body != nil {
-		a.body.Close()
-	}
-	if a.span == nil {
-		return // nothing was sent
-	}
+	a.release()
 	a.record.Classification = Classification{Class: ClassNetwork}
 	a.record.Duration = time.Since(a.record.Start)
 	a.record.Err = errPanicked
-	c.tellAttempt(a)
-	c.outcome.Attempts = append(c.outcome.Attempts, a.record)
 	c.answer.Classification, c.answer.err = a.record.Classification, errPanicked
-}
-
-// releaseAtEnd returns body, which also releases an attempt's context when it
-// has been read to its end or closed. It hides nothing of a body that can be
-// written to, as that of a 101.
-func releaseAtEnd(body io.ReadCloser, cancel context.CancelCauseFunc) io.ReadCloser {
-	if body == http.NoBody {
-		cancel(nil)
-		return body
-	}
-	b := &attemptBody{ReadCloser: body, cancel: cancel}
-	if w, ok := body.(io.Writer); ok {
-		return &upgradedBody{b, w}
-	}
-	return b
-}
-
-// upgradedBody can be written to, and half closed if what is below can.
-type upgradedBody struct {
-	*attemptBody
-	io.Writer
-}
-
-func (b *upgradedBody) CloseWrite() error {
-	if w, ok := b.Writer.(interface{ CloseWrite() error }); ok {
-		return w.CloseWrite()
-	}
-	return fmt.Errorf("CloseWrite: %w", http.ErrNotSupported)
-}
-
-type attemptBody struct {
-	io.ReadCloser
-	cancel context.CancelCauseFunc
-	over   atomic.Bool
-}
-
-func (b *attemptBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if err != nil {
-		b.end()
-	}
-	return n, err
-}
-
-// Close ends the attempt's context first: a Close of net/http's may wait for
-// what only that ends, a Read of a gzip header or an upload over HTTP/2.
-func (b *attemptBody) Close() error {
-	b.end()
-	return b.ReadCloser.Close()
-}
-
-func (b *attemptBody) end() {
-	if !b.over.Swap(true) {
-		b.cancel(nil)
-	}
+	c.tellAttempt()
+	a.exchange = nil
 }
 
 // free lets go of the connection of a response that is kept in hand while the

@@ -46,7 +46,12 @@ const circuitBuckets = 10
 type circuit struct {
 	id  CircuitID
 	cfg *Breaker
-	cb  *gobreaker.TwoStepCircuitBreaker[struct{}]
+
+	// While it is closed, successes are counted here and gobreaker gets to know
+	// of failures only: those are few, and its ratio asks here for the rest. So
+	// it is there from the first failure on: most endpoints never have one.
+	successes rolling
+	cb        atomic.Pointer[gobreaker.TwoStepCircuitBreaker[struct{}]]
 
 	// gobreaker calls back under its own lock. The callback only takes notes
 	// here; who caused the change delivers them after the lock is gone.
@@ -56,6 +61,7 @@ type circuit struct {
 	era       atomic.Int64 // the number of changes of state
 
 	elsewhere atomic.Pointer[elsewhere] // what the fleet knows; nil: closed
+	row       row                       // the present one; under gobreaker's lock
 
 	mu      sync.Mutex
 	changes []circuitChange
@@ -87,29 +93,63 @@ type probe struct {
 // slot is of no circuit.
 type slot struct {
 	circuit *circuit
-	done    func(error)
-	probe   *probe
-	since   time.Time
+	probe   *probe // nil when the circuit was closed
 	era     int64
 	claim   string // on the fleet's probe; "": it is none
 }
 
 func newCircuit(id CircuitID, cfg *Breaker) *circuit {
 	c := &circuit{id: id, cfg: cfg}
-	c.cb = gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
-		MaxRequests:  uint32(cfg.Probes),
-		Interval:     cfg.Window,
+	c.successes.step, c.successes.born = c.bucketPeriod(), time.Now()
+	return c
+}
+
+// breaker returns gobreaker's part of the circuit.
+func (c *circuit) breaker() *gobreaker.TwoStepCircuitBreaker[struct{}] {
+	if cb := c.cb.Load(); cb != nil {
+		return cb
+	}
+	c.cb.CompareAndSwap(nil, gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
+		MaxRequests:  uint32(c.cfg.Probes),
+		Interval:     c.cfg.Window,
 		BucketPeriod: c.bucketPeriod(),
 		// gobreaker opens up after its timeout, not at it.
-		Timeout: max(cfg.OpenFor-1, 1),
-		ReadyToTrip: func(n gobreaker.Counts) bool {
-			judged := n.TotalSuccesses + n.TotalFailures
-			return int(judged) >= cfg.MinCalls && float64(n.TotalFailures) >= cfg.FailureRatio*float64(judged)
-		},
+		Timeout:       max(c.cfg.OpenFor-1, 1),
+		ReadyToTrip:   func(n gobreaker.Counts) bool { return c.trips(int(n.TotalFailures), time.Now()) },
 		IsExcluded:    func(err error) bool { return err == errNeutral },
 		OnStateChange: func(_ string, from, to gobreaker.State) { c.note(from, to) },
-	})
-	return c
+	}))
+	return c.cb.Load()
+}
+
+// deadAfter is how long nothing but failures make a closed circuit open, however
+// many successes its window still holds: of a server that died, a window of 30 s
+// would know after 15. What is shorter is a blip that resends get over; refusing
+// calls for OpenFor would make it longer.
+const deadAfter = 500 * time.Millisecond
+
+// trips runs under gobreaker's lock, at each failure of a closed circuit.
+func (c *circuit) trips(failures int, now time.Time) bool {
+	if n := c.successes.ever(); n != c.row.after {
+		c.row = row{after: n}
+	}
+	if c.row.length == 0 {
+		c.row.since = now
+	}
+	c.row.length++
+	judged := c.successes.total(now) + failures
+	if judged < c.cfg.MinCalls {
+		return false
+	}
+	dead := c.row.length >= c.cfg.MinCalls && now.Sub(c.row.since) >= deadAfter
+	return dead || float64(failures) >= c.cfg.FailureRatio*float64(judged)
+}
+
+// row is failures without a success between them.
+type row struct {
+	after  uint32 // successes, see rolling.ever
+	length int
+	since  time.Time
 }
 
 // note runs under gobreaker's lock.
@@ -119,6 +159,8 @@ func (c *circuit) note(from, to gobreaker.State) {
 	}
 	c.state.Store(int32(to))
 	c.era.Add(1)
+	c.successes.reset()
+	c.row.length = 0
 	c.mu.Lock()
 	c.changes = append(c.changes, circuitChange{c.id, from, to})
 	c.probes = nil // those of the state before count for nothing now
@@ -139,55 +181,105 @@ func (c *circuit) takeChanges() []circuitChange {
 }
 
 // allow asks for a slot. When it is refused it says when to come back.
+//
+// A closed circuit refuses nobody, so gobreaker is not asked: it gets to know of
+// the attempt when its answer is judged. That is also right for an attempt that
+// takes longer than the window: gobreaker counts an answer at the time of its
+// request.
 func (c *circuit) allow(now time.Time) (slot, time.Duration, bool) {
 	if c == nil {
 		return slot{}, 0, true
 	}
-	era := c.era.Load()
-	done, err := c.cb.Allow()
+	if s := (slot{circuit: c, era: c.era.Load()}); c.closed() {
+		return s, 0, true
+	}
+	done, err := c.breaker().Allow()
 	if errors.Is(err, gobreaker.ErrTooManyRequests) && c.reclaim(now) {
-		done, err = c.cb.Allow()
+		done, err = c.breaker().Allow()
 	}
 	if err != nil {
 		return slot{}, c.retryAfter(now), false
 	}
-	s := slot{circuit: c, done: done, since: now, era: era}
-	if gobreaker.State(c.state.Load()) == gobreaker.StateHalfOpen {
-		s.probe = &probe{since: now, done: done}
-		c.mu.Lock()
-		c.probes = append(c.probes, s.probe)
-		c.mu.Unlock()
+	s := slot{circuit: c, era: c.era.Load()}
+	if c.closed() { // by a probe that came back just now
+		done(errNeutral)
+		return s, 0, true
 	}
+	s.probe = &probe{since: now, done: done}
+	c.mu.Lock()
+	c.probes = append(c.probes, s.probe)
+	c.mu.Unlock()
 	return s, 0, true
 }
 
-// report tells the circuit what came of the attempt. A slot reports once;
-// later reports do nothing.
-func (s *slot) report(v verdict) {
+// report tells the circuit what came of the attempt, which ended now. A slot
+// reports once; later reports do nothing, and neither does one of before a
+// change of state.
+func (s *slot) report(v verdict, now time.Time) {
 	c := s.circuit
 	if c == nil {
 		return
 	}
 	s.circuit = nil
-	if s.probe != nil && !c.forget(s.probe) {
-		return // overdue: its place was given to another
-	}
-	if s.probe == nil && v != neutral && s.era == c.era.Load() && time.Since(s.since) >= c.bucketPeriod() {
-		// gobreaker counts an answer at the time of its request. That of an
-		// attempt which hung for longer than the window would count for nothing.
-		if done, err := c.cb.Allow(); err == nil {
-			s.done(errNeutral)
-			s.done = done
+	if s.probe != nil {
+		if !c.forget(s.probe) && (v == neutral || v == failed) {
+			// Its place was given to another, who speaks for what is wrong now.
+			// But a success, however late, says that the server answers again: one
+			// that takes long for every call would else be refused for ever.
+			return
 		}
+		if v == alive {
+			v = healthy
+		}
+		s.probe.done(v.err())
+		return
 	}
-	if v == alive && s.probe != nil {
-		v = healthy
+	if s.era != c.era.Load() {
+		return
 	}
-	s.done(v.err())
+	switch v {
+	case healthy:
+		c.successes.add(now)
+	case failed:
+		c.fail(s.era)
+	}
+}
+
+// fail counts a failure of an attempt that a closed circuit let through in era.
+func (c *circuit) fail(era int64) {
+	done, err := c.breaker().Allow()
+	switch {
+	case err != nil: // it opened meanwhile
+	case era != c.era.Load():
+		done(errNeutral)
+	default:
+		done(errFailed)
+	}
+}
+
+// counts returns what the window that ends now holds.
+func (c *circuit) counts(now time.Time) (successes, failures int) {
+	var n gobreaker.Counts
+	if cb := c.cb.Load(); cb != nil {
+		n = cb.Counts()
+	}
+	return c.successes.total(now) + int(n.TotalSuccesses), int(n.TotalFailures)
+}
+
+// now returns the state. An open circuit whose time has come is half-open.
+func (c *circuit) now() gobreaker.State {
+	if cb := c.cb.Load(); cb != nil {
+		return cb.State()
+	}
+	return gobreaker.StateClosed
 }
 
 // bucketPeriod is how far the rolling window moves in a step.
 func (c *circuit) bucketPeriod() time.Duration { return max(c.cfg.Window/circuitBuckets, 1) }
+
+// probeHolds is how long a probe keeps others out: a silent one no longer than
+// one that failed, or the server would be back for longer than OpenFor unseen.
+func (c *circuit) probeHolds() time.Duration { return min(c.cfg.OpenFor, c.cfg.ProbeTimeout) }
 
 // reclaim gives the places of overdue probes back and reports whether there
 // were any. gobreaker itself would wait for them for ever.
@@ -195,7 +287,7 @@ func (c *circuit) reclaim(now time.Time) bool {
 	var overdue []*probe
 	c.mu.Lock()
 	c.probes = slices.DeleteFunc(c.probes, func(p *probe) bool {
-		late := now.Sub(p.since) >= c.cfg.ProbeTimeout
+		late := now.Sub(p.since) >= c.probeHolds()
 		if late {
 			overdue = append(overdue, p)
 		}
@@ -240,7 +332,7 @@ func (c *circuit) closed() bool {
 func (c *circuit) standing(now time.Time) gobreaker.State {
 	switch e := c.elsewhere.Load(); {
 	case e == nil:
-		return c.cb.State()
+		return c.now()
 	case now.Before(e.until):
 		return gobreaker.StateOpen
 	}

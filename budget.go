@@ -5,13 +5,20 @@ package oktaretry
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // budget counts deposits and withdrawals by the second, over the last TTL.
 // Both expire: neither a quiet hour nor a bad minute is remembered for longer.
+//
+// Every call of a host deposits, from every core, so deposits of a second are
+// counted first and booked when the second is over or somebody withdraws.
 type budget struct {
 	cfg Budget
+
+	deposits atomic.Int64
+	current  atomic.Int64 // second, for who has no lock
 
 	mu     sync.Mutex
 	ring   []float64 // deposits less withdrawals of each second
@@ -27,7 +34,15 @@ func newBudget(cfg Budget) *budget {
 }
 
 // deposit is made once by each call.
-func (b *budget) deposit(now time.Time) { b.book(now, func(b *budget) float64 { return b.cfg.Ratio }) }
+func (b *budget) deposit(now time.Time) {
+	if b == nil {
+		return
+	}
+	if now.Unix() != b.current.Load() {
+		b.book(now, func(*budget) float64 { return 0 })
+	}
+	b.deposits.Add(1)
+}
 
 // withdraw takes one resend and reports whether there was one.
 func (b *budget) withdraw(now time.Time) bool {
@@ -59,6 +74,7 @@ func (b *budget) book(now time.Time, amount func(*budget) float64) float64 {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.add(b.cfg.Ratio * float64(b.deposits.Swap(0)))
 	n := int64(len(b.ring))
 	if s := now.Unix(); s-b.second >= n || b.second-s >= n {
 		clear(b.ring)
@@ -72,8 +88,14 @@ func (b *budget) book(now time.Time, amount func(*budget) float64) float64 {
 			b.ring[i] = 0
 		}
 	}
+	b.current.Store(b.second)
 	x := amount(b)
-	b.ring[b.second%n] += x
-	b.sum += x
+	b.add(x)
 	return x
+}
+
+// add books x into the newest second. The caller holds mu.
+func (b *budget) add(x float64) {
+	b.ring[b.second%int64(len(b.ring))] += x
+	b.sum += x
 }

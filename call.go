@@ -6,8 +6,10 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/oktaretry/oktaretry/internal/pace"
@@ -26,8 +28,9 @@ type call struct {
 	span     trace.Span      // nil until startCall
 	traced   bool            // attempts may have spans, too
 	carrier  headerCarrier
+	scratch  []attribute.KeyValue // for spans, which copy
 	start    time.Time
-	dpop     bool
+	now      time.Time // the last look at the clock; good for what takes no time
 	hasBody  bool
 	body     replay.Body
 
@@ -42,7 +45,7 @@ type call struct {
 	// What the attempt in flight holds.
 	ticket  pace.Ticket
 	slots   [2]slot // the host's and the endpoint's
-	attempt *attempt
+	attempt attempt
 
 	answer    answer // the last one, until another takes its place
 	tallies   []*tally
@@ -56,6 +59,7 @@ type call struct {
 	refusedBy *circuit
 	failure   error // of what had to be done before a resend
 	done      bool
+	telling   bool // of its end; for good, if that panicked
 	outcome   Outcome
 }
 
@@ -63,6 +67,7 @@ type call struct {
 type answer struct {
 	Classification
 	resp     *http.Response
+	exchange *exchange // that brought it
 	err      error
 	canceled bool // the caller's context ended it
 	sent     time.Time
@@ -93,7 +98,8 @@ func (c *call) sleep(w Wait) bool {
 	began := time.Now()
 	c.waiting(w)
 	whole := pauseFor(c.ctx, w.Duration, nil)
-	c.waitedFor(Wait{w.Reason, time.Since(began)}, began)
+	c.now = time.Now()
+	c.waitedFor(Wait{w.Reason, c.now.Sub(began)}, began)
 	return whole
 }
 
@@ -142,7 +148,9 @@ func (c *call) finish(stop StopReason) (*http.Response, error) {
 	}
 	c.conclude(stop, err)
 	if resp != nil {
-		resp.Request = c.responseRequest()
+		x := c.answer.exchange
+		x.conclude(&c.outcome, c.origin)
+		resp.Request = &x.request
 	}
 	return resp, err
 }
@@ -172,12 +180,12 @@ func (c *call) verdict(stop StopReason) (*http.Response, error) {
 
 // keepsRateLimited reports whether a final 429 is handed back as a response.
 func (c *call) keepsRateLimited() bool {
-	return c.settings.policy.ReturnRateLimited || c.dpop && c.t.prepareRetry == nil
+	return c.settings.policy.ReturnRateLimited || c.signed()
 }
 
 // release gives back what the call holds. It does no harm twice.
 func (c *call) release() {
-	c.ticket.Leave(time.Now())
+	c.ticket.Leave(c.now)
 	c.reportCircuits(TripsNothing, neutral)
 	if c.withdrawn {
 		c.withdrawn = false
@@ -198,32 +206,29 @@ func (c *call) conclude(stop StopReason, err error) {
 		}
 	}
 	c.outcome.Stop, c.outcome.Needed = stop, c.needed
-	c.outcome.Elapsed = time.Since(c.start)
+	c.outcome.Elapsed = c.now.Sub(c.start)
 	c.outcome.Waits, c.outcome.Err = c.waits, err
-	c.endCall()
 	if c.opts.recorder != nil {
-		c.opts.recorder.add(c.outcome)
+		c.opts.recorder.add(c.outcome.clone())
 	}
-}
-
-// responseRequest is the Request of the response: the caller's, or the poll
-// that brought it, with the outcome in its context.
-func (c *call) responseRequest() *http.Request {
-	ctx := context.WithValue(c.req.Context(), outcomeKey{}, &c.outcome)
-	r := c.req.WithContext(ctx)
-	if c.nextTarget != nil {
-		r.Method, r.URL, r.Body, r.GetBody, r.ContentLength = c.method, c.target, nil, nil, 0
-	}
-	return r
+	c.telling = true
+	c.endCall()
+	c.telling = false
 }
 
 // cleanUp runs when RoundTrip leaves. After a panic of the base, or of a hook,
 // it is what keeps circuits, counters and spans right.
 func (c *call) cleanUp() {
-	if c.done {
+	if c.telling {
+		closeResponse(c.answer.resp) // nobody will get it
 		return
 	}
-	if c.attempt != nil {
+	if c.done {
+		c.recycle()
+		return
+	}
+	c.now = time.Now()
+	if c.attempt.exchange != nil {
 		c.abandonAttempt()
 	}
 	if c.target == nil { // it never got past its check
@@ -238,3 +243,24 @@ func (c *call) cleanUp() {
 		c.conclude(StopNone, errPanicked)
 	}
 }
+
+// calls are those that have ended, for others to come. Nobody refers to a call
+// but its RoundTrip, so it can be used again once that has left; after a panic
+// it is left alone.
+var calls = sync.Pool{New: func() any { return new(call) }}
+
+// recycle forgets all that the call was about.
+func (c *call) recycle() {
+	attempts, tallies, scratch := c.outcome.Attempts, c.tallies, c.scratch
+	clear(attempts)
+	clear(tallies)
+	clear(scratch)
+	*c = call{tallies: tallies[:0], scratch: scratch[:0]}
+	if cap(attempts) <= maxRecycled {
+		c.outcome.Attempts = attempts[:0]
+	}
+	calls.Put(c)
+}
+
+// maxRecycled bounds what one long call leaves to others.
+const maxRecycled = 8

@@ -27,10 +27,10 @@ func pass(t *testing.T, c *circuit) slot {
 func TestSlotReportsOnce(t *testing.T) {
 	c := newTestCircuit()
 	s := pass(t, c)
-	s.report(healthy)
-	s.report(failed)
-	if n := c.cb.Counts(); n.TotalSuccesses != 1 || n.TotalFailures != 0 {
-		t.Errorf("%+v", n)
+	s.report(healthy, time.Now())
+	s.report(failed, time.Now())
+	if successes, failures := c.counts(time.Now()); successes != 1 || failures != 0 {
+		t.Errorf("%d successes, %d failures", successes, failures)
 	}
 }
 
@@ -41,9 +41,9 @@ func TestSlowAttemptIsCountedOnce(t *testing.T) {
 		c := newTestCircuit()
 		s := pass(t, c)
 		time.Sleep(5 * time.Second)
-		s.report(healthy)
-		if n := c.cb.Counts(); n.TotalSuccesses != 1 || n.Requests-n.TotalExclusions != 1 {
-			t.Errorf("%+v, want one request and its success", n)
+		s.report(healthy, time.Now())
+		if successes, failures := c.counts(time.Now()); successes != 1 || failures != 0 {
+			t.Errorf("%d successes, %d failures, want one success", successes, failures)
 		}
 	})
 }
@@ -54,12 +54,12 @@ func TestProbesOfAnEarlierStateAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newTestCircuit()
 		s := pass(t, c)
-		s.report(failed)
+		s.report(failed, time.Now())
 		for range 3 {
 			time.Sleep(time.Second)
 			pass(t, c) // hangs
 			probe := pass(t, c)
-			probe.report(failed)
+			probe.report(failed, time.Now())
 			if n := len(c.probes); n != 0 {
 				t.Errorf("%d probes are kept by an open circuit", n)
 			}
@@ -78,7 +78,7 @@ func TestOpenCircuitRefusesForNoLongerThanOpenForWhateverTheClockDoes(t *testing
 	if !ok {
 		t.Fatal("a new circuit refused")
 	}
-	s.report(failed)
+	s.report(failed, time.Now())
 	for _, shift := range []time.Duration{0, -time.Hour, time.Hour} {
 		then := now.Add(shift)
 		if until := c.refusesUntil(then); until > cfg.OpenFor {

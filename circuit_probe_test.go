@@ -206,29 +206,69 @@ func TestProbeThatSaysNothingGivesItsPlaceBack(t *testing.T) {
 	})
 }
 
-func TestProbeThatHangsGivesItsPlaceBackAfterProbeTimeout(t *testing.T) {
-	for _, late := range []answer{bare(503), ok()} {
-		virtually(t, fmt.Sprint("and answers ", late.status, " later"), func(t *testing.T) {
+// A place is held for OpenFor, 5 s. The late answer of the first probe comes
+// while another is out: what went wrong with it is old, but that it went well
+// shows that the server answers. It once counted for nothing, so a server that
+// took longer for each answer was refused for ever.
+func TestProbeThatHangsGivesItsPlaceBackAndItsLateSuccessCounts(t *testing.T) {
+	for _, tt := range []struct {
+		late  answer
+		state string
+	}{{bare(503), "half-open"}, {ok(), "closed"}} {
+		virtually(t, fmt.Sprint("and answers ", tt.late.status, " later"), func(t *testing.T) {
 			rt, base := halfOpen(t, nil)
-			base.answers = func(*http.Request) step { return slowly(30*time.Second, late) }
+			base.answers = func(*http.Request) step { return slowly(30*time.Second, tt.late) }
 			hung := make(chan call, 1)
 			go func() { hung <- once(t, rt, usersURL) }()
 			synctest.Wait()
-			time.Sleep(10*time.Second - 1)
+			time.Sleep(5*time.Second - 1)
 			failure[*oktaretry.CircuitOpenError](t, get(t, rt, usersURL))
 			time.Sleep(time.Nanosecond)
 
 			// Another has its place now, and is out when the late answer comes.
-			base.answers = func(*http.Request) step { return slowly(25*time.Second, ok()) }
+			base.answers = func(*http.Request) step { return slowly(30*time.Second, ok()) }
 			second := start(t, rt, usersURL)
-			(<-hung).is(t, late.status)
-			if got := circuits(rt, "half-open"); len(got) != 1 {
-				t.Errorf("half-open are %q, want the host's: the late answer counted", got)
+			(<-hung).is(t, tt.late.status)
+			if got := circuits(rt, tt.state); len(got) == 0 || got[0] != hostCircuit {
+				t.Errorf("%s are %q, want the host's too", tt.state, got)
 			}
 			(<-second).is(t, 200)
 			if got := circuits(rt, "closed"); len(got) == 0 || got[0] != hostCircuit {
 				t.Errorf("closed are %q, want the host's too", got)
 			}
+		})
+	}
+}
+
+func TestProbesPlaceIsHeldForProbeTimeoutWhereThatIsShorter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, base := halfOpen(t, func(p *oktaretry.Policy) { p.Breaker.ProbeTimeout = 2 * time.Second })
+		base.answers = func(*http.Request) step { return slowly(30*time.Second, ok()) }
+		hung := start(t, rt, usersURL)
+		time.Sleep(2*time.Second - 1)
+		failure[*oktaretry.CircuitOpenError](t, get(t, rt, usersURL))
+		time.Sleep(time.Nanosecond)
+		base.answers = func(*http.Request) step { return then(ok()) }
+		get(t, rt, usersURL).is(t, 200)
+		(<-hung).is(t, 200)
+	})
+}
+
+// Each caller whose call is a probe of a server that hangs would else wait for
+// the minute of AttemptTimeout, and a dozen of them at a time.
+func TestProbesAttemptIsBoundedByProbeTimeout(t *testing.T) {
+	for _, tt := range []struct {
+		attempt, probe, want time.Duration
+	}{
+		{time.Minute, 8 * time.Second, 8 * time.Second},
+		{3 * time.Second, 8 * time.Second, 3 * time.Second},
+		{0, 8 * time.Second, time.Minute}, // no bound at all: the caller leaves
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			rt, base := halfOpen(t, func(p *oktaretry.Policy) { p.AttemptTimeout, p.Breaker.ProbeTimeout = tt.attempt, tt.probe })
+			base.answers = func(*http.Request) step { return then(hangs()) }
+			ctx := oktaretry.WithNoRetry(cancelAfter(t, time.Minute, nil))
+			do(ctx, rt, http.MethodGet, usersURL, "").took(t, tt.want, tt.want)
 		})
 	}
 }

@@ -21,7 +21,7 @@ import (
 // touchy is a breaker that opens after four answers, half of them failed, for
 // five seconds.
 func touchy(p *oktaretry.Policy) {
-	p.Breaker.MinCalls = 4
+	p.Breaker.MinCalls, p.Breaker.FailureRatio = 4, 0.5
 	p.AttemptTimeout = 3 * time.Second
 }
 

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 
@@ -59,27 +58,6 @@ type Classification struct {
 	// NotSent marks a network error of a request of which nothing was
 	// written, so that sending it again is safe whatever its method.
 	NotSent bool
-}
-
-// APIError is the content of an error body. Summary, Description and Causes
-// quote what users typed (logins, names): treat them as personal data. This
-// library puts none of them into an error text, span, metric or log.
-type APIError struct {
-	Code        string   // errorCode, or OAuth's error
-	ID          string   // errorId: identifies this one error for Okta Support
-	Link        string   // errorLink
-	Summary     string   // errorSummary
-	Causes      []string // errorCauses[].errorSummary
-	Description string   // OAuth's error_description
-}
-
-// Error returns the code and the error's ID, never the summary.
-func (e *APIError) Error() string {
-	text := "okta: " + shownCode(e.Code)
-	if id := shownID(e.ID); id != "" {
-		text += " (error id " + id + ")"
-	}
-	return text
 }
 
 // Bounds of what is read of a body to classify it. An error body of Okta's
@@ -136,8 +114,10 @@ func ClassifyRedirect(u *url.URL) Classification {
 
 // classOf is the whole decision: by code, else by status.
 func classOf(code string, status int) Class {
-	if e, ok := lookup(code); ok {
-		return e.class
+	if code != "" {
+		if e, ok := lookup(code); ok {
+			return e.class
+		}
 	}
 	switch {
 	case status == http.StatusTooManyRequests:
@@ -177,30 +157,16 @@ func readError(resp *http.Response) (string, *APIError) {
 	return code, &APIError{Code: code, Description: description}
 }
 
-// newAPIError copies the views that wire returns, or returns nil when neither
-// member holds something that looks like an error code: any text could stand
-// there, and the code goes into telemetry.
-func newAPIError(p wire.Error) *APIError {
-	e := &APIError{
-		ID:          wire.Unescape(p.ID),
-		Link:        wire.Unescape(p.Link),
-		Summary:     wire.Unescape(p.Summary),
-		Causes:      slices.Collect(wire.Causes(p.Causes)),
-		Description: wire.Unescape(p.Description),
-	}
-	switch {
-	case isOktaCode(p.Code):
-		e.Code = string(p.Code)
-	case isOAuthCode(p.OAuth):
-		e.Code = string(p.OAuth)
-	default:
-		return nil
-	}
-	return e
-}
-
 // requestID returns X-Okta-Request-Id if it looks like one.
-func requestID(h http.Header) string { return shownID(h.Get("X-Okta-Request-Id")) }
+func requestID(h http.Header) string { return shownID(first(h["X-Okta-Request-Id"])) }
+
+// first is what Header.Get returns of a field whose name is canonical already.
+func first(values []string) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return values[0]
+}
 
 // shownID returns an ID of Okta's, or "" for what doesn't look like one. IDs go
 // into error texts and telemetry, so nothing else may come in by them.

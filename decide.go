@@ -5,6 +5,7 @@ package oktaretry
 
 import (
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -62,7 +63,7 @@ func (c *call) refusedUntil(now time.Time) (time.Duration, *circuit) {
 
 // mayResend says why the request must not be sent again, if it must not.
 func (c *call) mayResend() StopReason {
-	if c.dpop && c.t.prepareRetry == nil || c.route.Token && c.hasBody {
+	if c.signed() || c.route.Token && c.hasBody {
 		return StopNotReplayable
 	}
 	if !c.answer.rule.AnyMethod && !c.answer.NotSent && !c.idempotent() {
@@ -84,10 +85,25 @@ func (c *call) idempotent() bool {
 	return c.opts.idempotent || c.route.Poll || len(h["Idempotency-Key"]) > 0 || len(h["X-Idempotency-Key"]) > 0
 }
 
+// signed reports whether the request holds a DPoP proof, which is good for once,
+// and nobody signs it anew.
+func (c *call) signed() bool { return c.t.prepareRetry == nil && hasDPoP(c.req.Header) }
+
+// hasDPoP looks past the canonical form of the name: some write it into the map
+// as its RFC does.
+func hasDPoP(h http.Header) bool {
+	for name := range h {
+		if len(name) == len("DPoP") && strings.EqualFold(name, "DPoP") {
+			return true
+		}
+	}
+	return false
+}
+
 // aimPoll points the call at where its pending answer's result can be asked
 // for.
 func (c *call) aimPoll() StopReason {
-	if c.dpop && c.t.prepareRetry == nil {
+	if c.signed() {
 		return StopNotReplayable
 	}
 	if target := pollTarget(c.answer.resp, c.target); target != nil {

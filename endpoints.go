@@ -9,9 +9,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/oktaretry/oktaretry/internal/pace"
 )
 
-// endpointKey is a host, method and path template.
+// endpointKey is a host, method and path template. Methods that nobody knows
+// are one, by what stands for them where they are shown.
 type endpointKey struct{ host, method, template string }
 
 // endpoint is what is kept for an endpoint.
@@ -21,6 +24,7 @@ type endpoint struct {
 	circuit *circuit     // nil when circuits are off
 	used    atomic.Int64 // Unix seconds of the last call
 	told    atomic.Pointer[labels]
+	bucket  pace.Hint
 }
 
 // host is what the endpoints of a host share.

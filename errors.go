@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/url"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -191,9 +192,10 @@ func shownText(text string) string {
 
 // quoting are the words of net/http and net/textproto that the bytes which
 // they could not make sense of come after: of a body, where an answer was
-// longer than it said.
+// longer than it said; of a token, where it stood for a header's name.
 var quoting = []string{
 	"malformed HTTP response", "malformed HTTP version", "malformed HTTP status code", "malformed MIME header", "invalid method",
+	"invalid header field name", "invalid trailer field name", "unsupported protocol scheme",
 }
 
 var urlInText = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://)(?:[^\s/?#"'<>@]*@)?([^\s/?#"'<>]*)[^\s"'<>]*`)
@@ -205,6 +207,7 @@ type discreetError struct {
 }
 
 func (e *discreetError) Error() string        { return e.text }
+func (e *discreetError) GoString() string     { return strconv.Quote(e.text) } // %#v would print err
 func (e *discreetError) Is(target error) bool { return errors.Is(e.err, target) }
 func (e *discreetError) As(target any) bool   { return errors.As(e.err, target) }
 func (e *discreetError) Timeout() bool {

@@ -189,11 +189,11 @@ func OutcomeOf(resp *http.Response) (Outcome, bool) {
 	if resp == nil || resp.Request == nil {
 		return Outcome{}, false
 	}
-	o, ok := resp.Request.Context().Value(outcomeKey{}).(*Outcome)
+	x, ok := resp.Request.Context().Value(outcomeKey{}).(*exchange)
 	if !ok {
 		return Outcome{}, false
 	}
-	return o.clone(), true
+	return x.outcome(), true
 }
 
 // clone returns an outcome that shares no slice with o.

@@ -183,12 +183,12 @@ func TestTheOutcomeOutlivesTheClientAndTheBody(t *testing.T) {
 	}
 }
 
-func TestTheResponsesRequestIsTheCallersOrThePollThatBroughtIt(t *testing.T) {
+func TestTheResponsesRequestIsTheOneThatBroughtIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		req := newReq(t, t.Context(), "POST", "/api/v1/users?q=1", strings.NewReader("x"))
 		resp, err := newOver(t, newMemBase(memLimited(time.Second), memOK), nil).RoundTrip(req)
 		mustOK(t, resp, err)
-		if r := resp.Request; r.Method != "POST" || r.URL != req.URL || r.Header.Get("X-Okta-Retry-Count") != "" {
+		if r := resp.Request; r.Method != "POST" || r.URL != req.URL || r.Header.Get("X-Okta-Retry-Count") != "1" {
 			t.Errorf("resp.Request is %s %s %v", r.Method, r.URL, r.Header)
 		}
 		req = newReq(t, t.Context(), "POST", "/api/v1/users?q=1", strings.NewReader("x"))

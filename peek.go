@@ -6,6 +6,7 @@ package oktaretry
 import (
 	"io"
 	"net/http"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,17 +23,26 @@ func peek(resp *http.Response) []byte {
 		return nil
 	}
 	p := &peekedBody{src: resp.Body, done: make(chan struct{})}
-	if n := resp.ContentLength; n > 0 && n < peekLimit {
-		p.buf = make([]byte, 0, n+1) // one more, so that the end is seen in the same read
+	// One byte more than there is, so that the end is seen in the same read.
+	if n := resp.ContentLength; n >= int64(len(p.short)) && n < peekLimit {
+		p.buf = make([]byte, 0, n+1)
+	} else {
+		p.buf = p.short[:0]
 	}
 	resp.Body = p
 	// Only another goroutine can stop waiting for a Read. It ends with that
 	// Read: when bytes come, or when the body is closed.
 	go p.fill()
-	timer := time.NewTimer(peekTimeout)
+	runtime.Gosched() // most bodies came with their headers, and are read in no time
 	select {
 	case <-p.done:
-		timer.Stop()
+		return p.buf
+	default:
+	}
+	timer := time.NewTimer(peekTimeout)
+	defer timer.Stop()
+	select {
+	case <-p.done:
 	case <-timer.C:
 	}
 	return p.snapshot()
@@ -50,7 +60,8 @@ type peekedBody struct {
 	err   error // what reading ended with; nil when src has more to say
 	panic any   // what src.Read panicked with
 
-	off    int // how much of buf the reader has had
+	short  [512]byte // where buf begins, unless it is known to be longer
+	off    int       // how much of buf the reader has had
 	closed atomic.Bool
 	freed  sync.Once
 }

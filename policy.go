@@ -128,15 +128,18 @@ type Breaker struct {
 	// circuit can open.
 	MinCalls int
 	// FailureRatio opens the circuit when this share of them failed; above 0,
-	// at most 1.
+	// at most 1. Whatever the window holds, MinCalls failures in a row open it
+	// too, if they took half a second or longer: the server is down.
 	FailureRatio float64
 	// OpenFor is how long an open circuit refuses before it lets a probe out.
 	OpenFor time.Duration
 	// Probes is how many calls a half-open circuit lets out at once, and how
 	// many successes in a row close it.
 	Probes int
-	// ProbeTimeout is how long a probe holds its place. One that has not
-	// answered by then no longer blocks others.
+	// ProbeTimeout bounds a probe's attempt as AttemptTimeout does others,
+	// where that is longer. A probe that has not answered holds its place for
+	// that long, or for OpenFor if that is shorter; then another goes, and the
+	// first answer of either that is a success counts.
 	ProbeTimeout time.Duration
 }
 
@@ -220,7 +223,9 @@ func DefaultPolicy() Policy {
 		},
 		Pace: Pace{MaxUtilization: 1, Burst: 1},
 		Breaker: Breaker{
-			Window: 30 * time.Second, MinCalls: 20, FailureRatio: 0.5,
+			// What fails less often than that is better served by resends, which
+			// Budget bounds, than by refusing what would have gone well.
+			Window: 30 * time.Second, MinCalls: 20, FailureRatio: 0.8,
 			OpenFor: 5 * time.Second, Probes: 1, ProbeTimeout: 10 * time.Second,
 		},
 		Budget:         Budget{Ratio: 0.5, Reserve: 2, TTL: 10 * time.Second},
@@ -347,8 +352,8 @@ func (p Policy) String() string {
 	if p.Breaker.Disabled {
 		b.WriteString("circuits: off\n")
 	} else {
-		fmt.Fprintf(&b, "circuits: open for %s when %g%% of at least %d answers in %s failed, then %d at a time\n",
-			p.Breaker.OpenFor, 100*p.Breaker.FailureRatio, p.Breaker.MinCalls, p.Breaker.Window, p.Breaker.Probes)
+		fmt.Fprintf(&b, "circuits: open for %s when %g%% of at least %d answers in %s failed, or all of as many in %s; then %d at a time\n",
+			p.Breaker.OpenFor, 100*p.Breaker.FailureRatio, p.Breaker.MinCalls, p.Breaker.Window, deadAfter, p.Breaker.Probes)
 	}
 	if p.Budget.Disabled {
 		b.WriteString("budget: off\n")

@@ -18,9 +18,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/baggage"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/oktaretry/oktaretry"
 )
@@ -155,76 +153,6 @@ func (s redactSecrets) errors() []error {
 	}
 }
 
-// redactTexts returns everything that a rig told, by where it told it.
-func redactTexts(t testing.TB, r *telRig, outcomes []oktaretry.Outcome, err error) map[string]string {
-	texts := map[string]string{"log": r.logs.String()}
-	attributes := func(where string, list []attribute.KeyValue) {
-		for _, kv := range list {
-			texts[where+" "+string(kv.Key)] = kv.Value.String()
-		}
-	}
-	for i, span := range r.spans.Started() {
-		where := fmt.Sprintf("span %d", i)
-		texts[where] = span.Name() + span.Status().Description + span.SpanContext().TraceState().String()
-		attributes(where, span.Attributes())
-		for _, e := range span.Events() {
-			texts[where+" event"] += e.Name
-			attributes(where+" "+e.Name, e.Attributes)
-		}
-		for _, l := range span.Links() {
-			attributes(where+" link", l.Attributes)
-		}
-	}
-	var rm metricdata.ResourceMetrics
-	if err := r.reader.Collect(context.Background(), &rm); err != nil {
-		t.Fatal(err)
-	}
-	for _, scope := range rm.ScopeMetrics {
-		text, err := json.Marshal(scope)
-		if err != nil {
-			t.Fatal(err)
-		}
-		texts["metrics"] += string(text)
-	}
-	redactChain(texts, "error", err)
-	for _, o := range outcomes {
-		texts["outcome"] += fmt.Sprintln(o.Method, o.Host, o.Template, o.Bucket, o.Stop, o.RequestID, o.Waits)
-		redactChain(texts, "outcome's error", o.Err)
-		for _, a := range o.Attempts {
-			redactChain(texts, "attempt's error", a.Err)
-			if a.Error != nil {
-				texts["API error"] += a.Error.Error()
-			}
-		}
-	}
-	return texts
-}
-
-// redactChain adds the texts of an error and of all that it wraps.
-func redactChain(texts map[string]string, where string, err error) {
-	if err == nil {
-		return
-	}
-	texts[where] += fmt.Sprintf("%v|%+v|%q\n", err, err, err)
-	switch w := err.(type) {
-	case interface{ Unwrap() error }:
-		redactChain(texts, where, w.Unwrap())
-	case interface{ Unwrap() []error }:
-		for _, err := range w.Unwrap() {
-			redactChain(texts, where, err)
-		}
-	}
-}
-
-func redactCheck(t testing.TB, s redactSecrets, texts map[string]string) {
-	t.Helper()
-	for where, text := range texts {
-		if places := s.find(text); len(places) > 0 {
-			t.Errorf("%s holds the secret of %s: %s", where, places, text)
-		}
-	}
-}
-
 func TestSearchForSecretsFindsThemInEveryEncoding(t *testing.T) {
 	s := redactSecrets{}
 	u := s.url(true)
@@ -306,29 +234,39 @@ func redactCases() []redactCase {
 func TestNothingThatIsToldHoldsASecret(t *testing.T) {
 	for _, tt := range redactCases() {
 		t.Run(tt.name, func(t *testing.T) {
-			for i, method := range []string{"GET", "POST", "hostile", "hostile token"} {
-				for _, known := range []bool{true, false} {
-					for _, dpop := range []bool{false, true} {
-						synctest.Test(t, func(t *testing.T) {
-							s := redactSecrets{}
-							switch i {
-							case 2:
-								method = s.mark("method")
-							case 3:
-								method = "GET /" + s.mark("method") + " HTTP/1.1\r\nHost: x\r\n"
-							}
-							plain := method == "GET" && known && !dpop
-							redactRun(t, s, tt, method, known, dpop, plain)
-						})
+			for i := range 32 {
+				synctest.Test(t, func(t *testing.T) {
+					v := redactVariant{
+						method: []string{"GET", "POST", "hostile", "hostile token"}[i%4],
+						known:  i&4 == 0, dpop: i&8 != 0, spans: i&16 == 0,
 					}
-				}
+					redactRun(t, tt, v)
+				})
 			}
 		})
 	}
 }
 
-func redactRun(t *testing.T, s redactSecrets, tt redactCase, method string, known, dpop, plain bool) {
+// redactVariant is how a call is made.
+type redactVariant struct {
+	method string
+	known  bool // the path is one of Okta's
+	dpop   bool
+	spans  bool // attempts have spans of their own
+}
+
+func redactRun(t *testing.T, tt redactCase, v redactVariant) {
+	s, method, known, dpop := redactSecrets{}, v.method, v.known, v.dpop
+	plain := method == "GET" && known && !dpop
+	hostile := strings.HasPrefix(method, "hostile")
+	switch method {
+	case "hostile":
+		method = s.mark("method")
+	case "hostile token":
+		method = "GET /" + s.mark("method") + " HTTP/1.1\r\nHost: x\r\n"
+	}
 	r := telNew(t, tt.policy, tt.script(s)...)
+	r.with(t, oktaretry.WithAttemptSpans(v.spans), oktaretry.WithLogThreshold(0))
 	ctx, rec := oktaretry.WithRecorder(oktaretry.WithIdempotent(t.Context()))
 	ctx, cancel := context.WithCancel(ctx)
 	if tt.limit > 0 {
@@ -340,6 +278,9 @@ func redactRun(t *testing.T, s redactSecrets, tt redactCase, method string, know
 	var all []error
 	for range max(tt.calls, 1) {
 		req := s.request(ctx, method, known, dpop)
+		if hostile {
+			req.URL.Scheme = s.mark("scheme")
+		}
 		if tt.spoil != nil {
 			tt.spoil(s, req)
 		}
@@ -405,13 +346,23 @@ func TestErrorsOfNetHTTPLoseWhatTheyQuote(t *testing.T) {
 		{"header", "GET", "HTTP/1.1 200 OK\r\nsid " + s.mark("header") + "\r\n\r\n", "malformed MIME header"},
 		{"method", "G " + s.mark("method"), "", "invalid method"},
 		{"header value", "GET", "", "invalid header field value"},
+		{"header name", "GET", "", "invalid header field name"},
+		{"trailer", "POST", "", "invalid trailer field name"},
+		{"scheme", "GET", "", "unsupported protocol scheme"},
 	} {
 		r := telNew(t, nil, base.RoundTrip)
 		raw = tt.answer
 		req := s.request(ctx, tt.method, true, false)
 		req.URL.Scheme, req.URL.Host = "http", server.Listener.Addr().String()
-		if tt.name == "header value" {
+		switch tt.name {
+		case "header value":
 			req.Header["Authorization"] = []string{"SSWS " + s.mark("Authorization") + "\n"}
+		case "header name":
+			req.Header["X-"+s.mark("name of a header")+": "] = []string{"1"}
+		case "trailer":
+			req.Trailer = http.Header{s.mark("name of a trailer") + ": ": {"1"}}
+		case "scheme":
+			req.URL.Scheme = s.mark("scheme")
 		}
 		_, err := r.Transport.RoundTrip(req)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {

@@ -189,6 +189,7 @@ func (c *call) run(e *pace.Errand, credential string) {
 			e.Answered(time.Now(), lease)
 		}
 	})
+	c.now = time.Now()
 }
 
 // learnShared tells the store at once what cannot wait.

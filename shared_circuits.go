@@ -71,7 +71,7 @@ func (c *call) allow(own *circuit, now time.Time) (slot, time.Duration, bool) {
 	var mu sync.Mutex // the answer may come when the call has gone
 	left := false
 	s.ask(c.ctx, opProbe, a, func(ctx context.Context) error {
-		answer, err := s.store.Probe(ctx, own.id, claim, own.cfg.ProbeTimeout)
+		answer, err := s.store.Probe(ctx, own.id, claim, own.probeHolds())
 		if err != nil {
 			return err
 		}
@@ -90,7 +90,8 @@ func (c *call) allow(own *circuit, now time.Time) (slot, time.Duration, bool) {
 	left = answer == nil
 	mu.Unlock()
 
-	now = time.Now()
+	c.now = time.Now()
+	now = c.now
 	switch {
 	case answer == nil:
 		return own.allow(now)
@@ -169,6 +170,7 @@ func (c *call) askReport(own *circuit, r CircuitReport) {
 			e.confirmed.Store(true)
 		}
 	})
+	c.now = time.Now()
 	c.tellChanges(own)
 }
 
@@ -217,6 +219,7 @@ func (c *call) refreshCircuits(now time.Time) {
 			s.takeOver(c.settings.endpoints, h, name, list, time.Now())
 		}
 	})
+	c.now = time.Now()
 	c.tellChanges(h.circuit)
 	c.tellChanges(c.endpoint.circuit)
 }
@@ -297,7 +300,7 @@ func (s *shared) close(own *circuit) {
 		if !e.confirmed.Load() || own.closed() {
 			break
 		}
-		done, err := own.cb.Allow()
+		done, err := own.breaker().Allow()
 		if err != nil {
 			break // it is open for its own reasons, or a probe of its own is out
 		}

@@ -49,10 +49,10 @@ func (t *Transport) Snapshot() Snapshot {
 		})
 	}
 	t.settings.Load().endpoints.circuits(func(c *circuit) {
-		n := c.cb.Counts()
+		successes, failures := c.counts(now)
 		s.Circuits = append(s.Circuits, CircuitState{
 			CircuitID: c.id, State: c.standing(now).String(),
-			Successes: int(n.TotalSuccesses), Failures: int(n.TotalFailures), RetryAfter: max(c.refusesUntil(now), 0),
+			Successes: successes, Failures: failures, RetryAfter: max(c.refusesUntil(now), 0),
 		})
 	})
 	slices.SortFunc(s.Buckets, func(a, b BucketState) int {

@@ -33,7 +33,8 @@ type telemetry struct {
 	silent       atomic.Pointer[trace.TracerProvider]
 	attemptSpans bool
 
-	propagators propagation.TextMapPropagator
+	propagators propagation.TextMapPropagator // nil: the global ones
+	mute        propagation.TextMapPropagator // global ones that write nothing
 	metrics     metrics
 
 	log         *slog.Logger // nil: nothing is logged
@@ -56,8 +57,8 @@ func newTelemetry(c config) (*telemetry, error) {
 	if c.meters == nil {
 		c.meters = otel.GetMeterProvider()
 	}
-	if t.propagators == nil {
-		t.propagators = otel.GetTextMapPropagator()
+	if p := otel.GetTextMapPropagator(); t.propagators == nil && reflect.TypeOf(p).Kind() == reflect.Pointer && len(p.Fields()) == 0 {
+		t.mute = p
 	}
 	t.tracer = c.tracers.Tracer(scopeName, trace.WithSchemaURL(semconv.SchemaURL))
 	var err error
@@ -78,9 +79,32 @@ func (t *telemetry) tracing() bool {
 
 // heard takes note of a span that came of the global provider.
 func (t *telemetry) heard(p trace.TracerProvider, span trace.Span, parent trace.SpanContext) {
-	if !span.IsRecording() && span.SpanContext().Equal(parent) && reflect.TypeOf(p).Kind() == reflect.Pointer {
+	if !span.IsRecording() && span.SpanContext().Equal(parent) && standsForNone(p) {
 		t.silent.Store(&p)
 	}
+}
+
+// standsForNone reports whether p is what is there when no provider is:
+// OpenTelemetry's own stand-in, or its noop. Another one that makes no span of
+// a call may make one of the next.
+func standsForNone(p trace.TracerProvider) bool {
+	if _, ok := p.(noop.TracerProvider); ok {
+		return true
+	}
+	t := reflect.TypeOf(p)
+	return t.Kind() == reflect.Pointer && t.Elem().PkgPath() == "go.opentelemetry.io/otel/internal/global"
+}
+
+// propagator returns what writes the trace context; nil when nothing does.
+func (t *telemetry) propagator() propagation.TextMapPropagator {
+	if t.propagators != nil {
+		return t.propagators
+	}
+	p := otel.GetTextMapPropagator()
+	if t.mute != nil && p == t.mute { // until others are in its place
+		return nil
+	}
+	return p
 }
 
 // headerCarrier takes what is to be propagated, into a copy of the headers that

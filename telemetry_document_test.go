@@ -83,6 +83,7 @@ func telEverything(t *testing.T, r *telRig) {
 	step("GET", telPending, telOK)                                                                                            // a poll
 	step("POST", telRefused, telAnswer(400, `{"error":"ann"}`))
 	step("GET", telCode(500, "E0000009")) // the endpoint's circuit opens; later it closes
+	step("GET", telOK)                    // refused
 	time.Sleep(time.Minute)
 	step("GET", telOK)
 	step("GET", telAnswer(502, "")) // the host's does

@@ -71,26 +71,27 @@ func (t *Transport) observe() error {
 	return err
 }
 
-// observeBuckets reports the buckets by host and name. Of credentials that have
-// a share each, the tightest one counts: they have no names.
+// observeBuckets reports the buckets by server and name. Of credentials that have
+// a share each, the tightest one counts: they have no names. So it is with a
+// server that goes by two names, with its port and without.
 func (t *Transport) observeBuckets(o metric.Observer, g gauges) {
-	type key struct{ host, bucket string }
 	type load struct {
 		inFlight, waiting int
 		limit, remaining  int
 		utilization       float64
 	}
-	now := time.Now()
-	all := make(map[key]load)
+	now, e := time.Now(), t.settings.Load().endpoints
+	all := make(map[attribute.Set]load)
 	for _, s := range t.governor.States(now) {
-		k := key{s.Host, s.Bucket}
+		k := attribute.NewSet(append(serverAttributes(s.Host, e.port(s.Host)), keyBucket.String(s.Bucket))...)
 		b, seen := all[k]
 		if !seen {
 			b = load{limit: -1, remaining: -1, utilization: -1}
 		}
 		b.inFlight += s.InFlight
 		b.waiting += s.Waiting
-		if u := utilization(s, now); s.Limit > 0 && (b.limit < 0 || u > b.utilization) {
+		u := utilization(s, now)
+		if s.Limit > 0 && (b.limit < 0 || u > b.utilization || u == b.utilization && s.Limit < b.limit) {
 			b.limit, b.utilization, b.remaining = s.Limit, u, -1
 			if u >= 0 {
 				b.remaining = s.Remaining
@@ -98,9 +99,8 @@ func (t *Transport) observeBuckets(o metric.Observer, g gauges) {
 		}
 		all[k] = b
 	}
-	e := t.settings.Load().endpoints
 	for k, b := range all {
-		labels := metric.WithAttributeSet(attribute.NewSet(append(serverAttributes(k.host, e.port(k.host)), keyBucket.String(k.bucket))...))
+		labels := metric.WithAttributeSet(k)
 		o.ObserveInt64(g.inFlight, int64(b.inFlight), labels)
 		o.ObserveInt64(g.waiting, int64(b.waiting), labels)
 		if b.limit >= 0 {
@@ -123,25 +123,31 @@ func utilization(s pace.State, now time.Time) float64 {
 }
 
 // observeCircuits reports the circuits, and the retry budgets beside them. Of
-// methods that share the name for unknown ones, the worst counts.
+// those that share their labels, as methods that nobody knows do, the worst one
+// counts.
 func (t *Transport) observeCircuits(o metric.Observer, g gauges) {
 	e := t.settings.Load().endpoints
-	worst := make(map[CircuitID]int64)
+	states := make(map[attribute.Set]int64)
 	e.circuits(func(c *circuit) {
-		id := c.id
-		if id.Method != "" {
-			id.Method = shownMethod(id.Method)
-		}
-		worst[id] = max(worst[id], stateNumber(c.standing(time.Now())))
+		k := attribute.NewSet(circuitAttributes(c.id, e.port(c.id.Host))...)
+		states[k] = max(states[k], stateNumber(c.standing(time.Now())))
 	})
-	for id, state := range worst {
-		o.ObserveInt64(g.circuit, state, metric.WithAttributeSet(attribute.NewSet(circuitAttributes(id, e.port(id.Host))...)))
+	for k, state := range states {
+		o.ObserveInt64(g.circuit, state, metric.WithAttributeSet(k))
 	}
 	now := time.Now()
+	budgets := make(map[attribute.Set]int64)
 	for name, h := range e.allHosts() {
-		if h.budget != nil {
-			o.ObserveInt64(g.budget, int64(h.budget.left(now)), metric.WithAttributeSet(attribute.NewSet(serverAttributes(name, h.port)...)))
+		if h.budget == nil {
+			continue
 		}
+		k, left := attribute.NewSet(serverAttributes(name, h.port)...), int64(h.budget.left(now))
+		if least, seen := budgets[k]; !seen || left < least {
+			budgets[k] = left
+		}
+	}
+	for k, left := range budgets {
+		o.ObserveInt64(g.budget, left, metric.WithAttributeSet(k))
 	}
 }
 

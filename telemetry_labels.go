@@ -46,15 +46,10 @@ func newLabels(k endpointKey, u *url.URL) *labels {
 	name := shownMethod(k.method) + " " + k.template
 	l := &labels{
 		scheme: u.Scheme, callName: "oktaretry " + name, attemptName: name,
-		where: []attribute.KeyValue{
-			methodAttribute(k.method),
-			semconv.URLTemplate(k.template),
-			semconv.ServerAddress(u.Hostname()),
-			semconv.ServerPort(serverPort(u)),
-		},
+		where: append(serverAttributes(k.host, serverPort(u)), methodAttribute(k.method), semconv.URLTemplate(k.template)),
 	}
 	where := l.where[:len(l.where):len(l.where)]
-	full := semconv.URLFull(shownScheme(u.Scheme) + "://" + u.Host + k.template)
+	full := semconv.URLFull(shownScheme(u.Scheme) + "://" + k.host + k.template)
 	l.callStart = []trace.SpanStartOption{
 		trace.WithSpanKind(trace.SpanKindInternal), trace.WithAttributes(where...),
 	}

@@ -6,6 +6,7 @@ package oktaretry
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -88,7 +89,7 @@ func (c *call) countAttempt(ctx context.Context, a *Attempt, left bool) {
 	}
 	l := c.endpoint.labels(c.target)
 	h.Record(ctx, a.Duration.Seconds(), l.attempts.of(end, func() []attribute.KeyValue {
-		list := l.where[:len(l.where):len(l.where)]
+		list := slices.Clone(l.where) // NewSet sorts what it gets, and there may be nothing to append
 		if end.status != 0 {
 			list = append(list, semconv.HTTPResponseStatusCode(end.status))
 		}
@@ -124,15 +125,15 @@ func (c *call) countRefusal() {
 	case a.limits.Concurrency():
 		kind = "concurrency"
 	}
-	n.Add(c.ctx, 1, metric.WithAttributeSet(attribute.NewSet(
-		semconv.ServerAddress(c.target.Hostname()), semconv.ServerPort(serverPort(c.target)),
-		keyBucket.String(c.route.Bucket), keyCode.String(countedCode(c.answer.Code)), keyKind.String(kind))))
+	n.Add(c.ctx, 1, metric.WithAttributeSet(attribute.NewSet(append(serverAttributes(c.endpoint.key.host, serverPort(c.target)),
+		keyBucket.String(c.route.Bucket), keyCode.String(countedCode(c.answer.Code)), keyKind.String(kind))...)))
 }
 
 func (c *call) countPoll() {
 	n := c.t.telemetry.metrics.polls
 	if n.Enabled(c.ctx) {
-		n.Add(c.ctx, 1, metric.WithAttributeSet(attribute.NewSet(c.endpoint.labels(c.target).where...)))
+		where := slices.Clone(c.endpoint.labels(c.target).where) // NewSet sorts it in place
+		n.Add(c.ctx, 1, metric.WithAttributeSet(attribute.NewSet(where...)))
 	}
 }
 

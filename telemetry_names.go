@@ -30,6 +30,7 @@ const (
 	keyAttempts   = attribute.Key("oktaretry.attempts")
 	keyStop       = attribute.Key("oktaretry.stop")
 	keyWaited     = attribute.Key("oktaretry.waited") // seconds
+	keyNeeded     = attribute.Key("oktaretry.needed") // seconds
 	keyWait       = attribute.Key("oktaretry.wait")   // seconds
 	keyWaitReason = attribute.Key("oktaretry.wait.reason")
 	keyPoll       = attribute.Key("oktaretry.poll") // true on the attempts that poll
@@ -89,6 +90,9 @@ func errorType(c Classification, err error) string {
 
 // failureType is the error.type of a call or an attempt without a bad status.
 func failureType(c Classification, err error) string {
+	if err == nil {
+		return ""
+	}
 	var (
 		timeout interface{ Timeout() bool }
 		limited *RateLimitError
@@ -96,8 +100,6 @@ func failureType(c Classification, err error) string {
 		pending *PendingError
 	)
 	switch {
-	case err == nil:
-		return ""
 	case errors.As(err, &limited):
 		return "rate_limited"
 	case errors.As(err, &open):

@@ -34,6 +34,9 @@ func (c *call) startCall() {
 	parent := trace.SpanContextFromContext(c.ctx)
 	c.ctx, c.span = t.tracer.Start(c.ctx, l.callName, l.callStart...)
 	c.traced = true
+	if c.span.IsRecording() {
+		c.now = time.Now() // no wait begins before the span
+	}
 	if t.global {
 		t.heard(provider, c.span, parent)
 	}
@@ -42,25 +45,28 @@ func (c *call) startCall() {
 // endCall closes the span of the call, and has it counted and logged.
 func (c *call) endCall() {
 	o := &c.outcome
-	kind := errorType(o.Classification, o.Err)
-	if o.Stop == StopCanceled && c.left() {
-		kind = ""
-	}
+	failed := (o.Status >= 400 || o.Err != nil) && !(o.Stop == StopCanceled && c.left())
 	if c.span.IsRecording() {
-		list := make([]attribute.KeyValue, 0, 8)
-		list = append(list, keyBucket.String(o.Bucket), keyStop.String(o.Stop.String()),
+		list := append(c.scratch[:0], keyBucket.String(o.Bucket), keyStop.String(o.Stop.String()),
 			keyAttempts.Int(len(o.Attempts)), keyWaited.Float64(o.Waited().Seconds()))
 		list = appendResult(list, o.Classification)
-		if kind != "" {
-			list = append(list, semconv.ErrorTypeKey.String(kind))
+		if o.Needed > 0 {
+			list = append(list, keyNeeded.Float64(o.Needed.Seconds()))
+		}
+		if o.Stop == StopCircuitOpen {
+			list = append(list, keyScope.String(c.refusedBy.id.Scope.String()))
+		}
+		if failed {
+			list = append(list, semconv.ErrorTypeKey.String(errorType(o.Classification, o.Err)))
 			c.span.SetStatus(codes.Error, o.Stop.String())
 		}
 		c.span.SetAttributes(list...)
+		c.scratch = list
 	}
 	c.countCall()
 	c.span.End()
 	// An answer that is the caller's own business is not the log's.
-	if kind != "" && (o.Err != nil || o.Class != ClassClientError) {
+	if failed && (o.Err != nil || o.Class != ClassClientError) {
 		c.logGivenUp()
 	}
 }
@@ -94,26 +100,29 @@ func (c *call) left() bool { return errors.Is(c.ctx.Err(), context.Canceled) }
 // endAttemptSpan closes the span of one attempt. Where attempts have no spans
 // of their own, the call's span has an event for each.
 func (c *call) endAttemptSpan(a *attempt, left bool) {
-	switch {
-	case a.span.IsRecording():
-		kind := errorType(a.record.Classification, a.record.Err)
-		if left {
-			kind = ""
-		}
-		list := c.appendAnswer(make([]attribute.KeyValue, 0, 10), a, kind)
+	defer a.span.End()
+	ofItsOwn := a.span.IsRecording()
+	if !ofItsOwn && (c.t.telemetry.attemptSpans || !c.span.IsRecording()) {
+		return
+	}
+	kind := ""
+	if !left {
+		kind = errorType(a.record.Classification, a.record.Err)
+	}
+	if ofItsOwn {
+		list := c.appendAnswer(c.scratch[:0], a, kind)
 		a.span.SetAttributes(list...)
+		c.scratch = list
 		if kind != "" {
 			a.span.SetStatus(codes.Error, "")
 		}
-	case !c.t.telemetry.attemptSpans && c.span.IsRecording():
-		kind := errorType(a.record.Classification, a.record.Err)
-		list := append(c.appendAnswer(nil, a, kind), keyDuration.Float64(a.record.Duration.Seconds()))
-		if a.record.Poll {
-			list = append(list, keyPoll.Bool(true))
-		}
-		c.span.AddEvent("oktaretry.attempt", trace.WithTimestamp(a.record.Start), trace.WithAttributes(list...))
+		return
 	}
-	a.span.End()
+	list := append(c.appendAnswer(nil, a, kind), keyDuration.Float64(a.record.Duration.Seconds()))
+	if a.record.Poll {
+		list = append(list, keyPoll.Bool(true))
+	}
+	c.span.AddEvent("oktaretry.attempt", trace.WithTimestamp(a.record.Start), trace.WithAttributes(list...))
 }
 
 // appendAnswer appends what an attempt brought.
@@ -178,6 +187,8 @@ func (c *call) changed(changes []circuitChange) {
 // propagate writes the trace context into the headers of an attempt, which are
 // the caller's own on the first one.
 func (c *call) propagate(ctx context.Context, out *http.Request) {
-	c.carrier = headerCarrier{out, c.first()}
-	c.t.telemetry.propagators.Inject(ctx, &c.carrier)
+	if p := c.t.telemetry.propagator(); p != nil {
+		c.carrier = headerCarrier{out, c.first()}
+		p.Inject(ctx, &c.carrier)
+	}
 }

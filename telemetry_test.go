@@ -154,6 +154,11 @@ func TestSpanStatusFollowsTheClientRules(t *testing.T) {
 					kind, _ := telMap(s.Attributes())["error.type"].(string)
 					telEqual(t, what+"'s error.type", kind, want)
 					telEqual(t, what+"'s status", s.Status().Code == codes.Error, want != "")
+					if why := s.Status().Description; what == "call" && want != "" {
+						telEqual(t, "why", why, tt.want.stop)
+					} else {
+						telEqual(t, "why", why, "")
+					}
 				}
 				got := telMap(calls[0].Attributes())
 				telEqual(t, "class", got["oktaretry.class"], tt.want.class)

@@ -131,7 +131,10 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // newCall returns a call that has done nothing yet.
 func (t *Transport) newCall(req *http.Request) *call {
-	c := &call{t: t, settings: t.settings.Load(), req: req, ctx: req.Context(), start: time.Now(), method: req.Method}
+	c := calls.Get().(*call)
+	c.t, c.settings, c.req, c.ctx, c.method = t, t.settings.Load(), req, req.Context(), req.Method
+	c.start = time.Now()
+	c.now = c.start
 	c.opts = callOptionsOf(c.ctx)
 	if c.method == "" {
 		c.method = http.MethodGet
@@ -153,10 +156,8 @@ func (c *call) check() error {
 	}
 	c.aim(c.method, c.req.URL)
 	c.origin = c.endpoint
-	c.outcome = Outcome{
-		Method: shownMethod(c.method), Host: c.target.Host, Template: c.route.Template, Bucket: c.route.Bucket, Start: c.start,
-	}
-	c.dpop = hasDPoP(c.req.Header)
+	o := &c.outcome
+	o.Method, o.Host, o.Template, o.Bucket, o.Start = c.endpoint.key.method, c.endpoint.key.host, c.route.Template, c.route.Bucket, c.start
 	keep := c.settings.policy.MaxCapture
 	if c.route.Token {
 		// Its assertion may be valid once only.
@@ -165,17 +166,6 @@ func (c *call) check() error {
 	c.body = replay.New(c.req, keep)
 	c.hasBody = c.req.Body != nil && c.req.Body != http.NoBody
 	return nil
-}
-
-// hasDPoP looks past the canonical form of the name: some write it into the map
-// as its RFC does.
-func hasDPoP(h http.Header) bool {
-	for name := range h {
-		if len(name) == len("DPoP") && strings.EqualFold(name, "DPoP") {
-			return true
-		}
-	}
-	return false
 }
 
 // aim points the next attempts at a method and URL.
@@ -189,7 +179,7 @@ func (c *call) aim(method string, target *url.URL) {
 		r.Bucket = name
 	}
 	c.method, c.target, c.route = method, target, r
-	c.endpoint = c.settings.endpoints.find(endpointKey{strings.ToLower(target.Host), method, c.route.Template}, target, time.Now())
+	c.endpoint = c.settings.endpoints.find(endpointKey{strings.ToLower(target.Host), shownMethod(method), c.route.Template}, target, c.now)
 }
 
 // ownBucket returns what the user calls the bucket of a method and URL; "" when
@@ -233,12 +223,15 @@ func (c *call) waitTurn() StopReason {
 	if c.ctx.Err() != nil {
 		return StopCanceled
 	}
-	began := time.Now()
+	if !c.first() {
+		c.now = time.Now()
+	}
+	began := c.now
 	c.t.governor.Enter(&c.ticket, began, pace.Key{
-		Host:       strings.ToLower(c.target.Host),
-		Credential: maphash.String(c.t.seed, c.req.Header.Get("Authorization")),
+		Host:       c.endpoint.key.host,
+		Credential: maphash.String(c.t.seed, first(c.req.Header["Authorization"])),
 		Bucket:     c.route.Bucket,
-	}, pace.Priority(c.opts.priority), c.answer.any())
+	}, pace.Priority(c.opts.priority), c.answer.any(), &c.endpoint.bucket)
 	wait, why := c.ticket.Ready(began)
 	if wait == 0 {
 		if c.t.shared != nil {
@@ -282,6 +275,7 @@ func (c *call) waitTurn() StopReason {
 		}
 		before := now
 		now = time.Now()
+		c.now = now
 		waited[reason] += now.Sub(before)
 		if stop == StopNone {
 			wait, why = c.ticket.Ready(now)
@@ -307,15 +301,14 @@ func waitReason(r pace.Reason) WaitReason {
 // passCircuits asks the host's circuit and the endpoint's. If the second
 // refuses, the call's end gives back what the first gave.
 func (c *call) passCircuits() StopReason {
-	now := time.Now()
 	for i, circuit := range [...]*circuit{c.endpoint.host.circuit, c.endpoint.circuit} {
-		s, retryAfter, ok := c.allow(circuit, now)
+		s, retryAfter, ok := c.allow(circuit, c.now)
+		c.slots[i] = s // before a log handler may panic, or a probe's place is lost
 		c.tellChanges(circuit)
 		if !ok {
 			c.refusedBy, c.needed = circuit, retryAfter
 			return StopCircuitOpen
 		}
-		c.slots[i] = s
 	}
 	return StopNone
 }
@@ -325,7 +318,9 @@ func (c *call) passCircuits() StopReason {
 func (c *call) judge() {
 	a, p := &c.answer, &c.settings.policy
 	if a.resp != nil {
-		a.Classification = Classify(a.resp)
+		if a.Classification = Classify(a.resp); peekable(a.resp) {
+			c.now = time.Now()
+		}
 		a.limits = wire.ParseLimits(a.resp.Header)
 		c.ticket.Observe(a.sent, a.arrived, a.limits.Date)
 		if p.PollFactors && a.Class == ClassSuccess && (c.route.Factor || c.polls > 0) && factorWaiting(a.resp) {
@@ -338,11 +333,11 @@ func (c *call) judge() {
 	}
 	var name string
 	a.rule, name = p.ruleFor(a.Classification, c.opts.rules)
+	if a.rule.Action == FailFast && a.Class != ClassRateLimited {
+		return // nothing follows, so nothing need be counted
+	}
 	a.tally = c.tally(name, a.arrived)
 	a.tally.count++
-	if a.rule.Action == FailFast && a.Class != ClassRateLimited {
-		return
-	}
 	var named time.Duration
 	if a.resp != nil {
 		named = serverWait(a.Class, a.resp.Header, a.limits, &c.ticket, a.arrived)
@@ -396,9 +391,9 @@ func (c *call) reportCircuits(scope Scope, v verdict) {
 			continue
 		}
 		if v == failed && circuit.id.Scope != scope {
-			s.report(neutral)
+			s.report(neutral, c.now)
 		} else {
-			s.report(v)
+			s.report(v, c.now)
 		}
 		c.reportShared(circuit, s, v, scope)
 	}

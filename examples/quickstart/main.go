@@ -21,6 +21,7 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/examples/internal/spantree"
 	"github.com/oktaretry/oktaretry/oktatest"
 )
 
@@ -34,7 +35,7 @@ func run(ctx context.Context, w io.Writer) error {
 	org := oktatest.StartServer(oktatest.WithUsers(3))
 	defer org.Close()
 
-	spans := new(collector)
+	spans := new(spantree.Collector)
 	tracers := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))
 	defer tracers.Shutdown(ctx)
 
@@ -80,7 +81,7 @@ func run(ctx context.Context, w io.Writer) error {
 
 	fmt.Fprintf(w, "\nThat took %s. The same calls as OpenTelemetry spans, with some of their attributes\n"+
 		"(oktaretry., http.request. and http.response. left out of their names):\n", seconds(time.Since(began)))
-	spans.print(w)
+	spantree.Print(w, spans.Take())
 	return nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry/examples/internal/sdktest"
+	"github.com/oktaretry/oktaretry/examples/internal/spantree"
 )
 
 func TestMain(m *testing.M) { os.Exit(sdktest.Main(m)) }
@@ -74,22 +75,24 @@ func TestQuickstart(t *testing.T) {
 	}
 
 	for want, n := range map[string]int{
-		"\noktaretry ":          7,
-		"INTERNAL ":             7,
-		"CLIENT ":               11,
-		"event oktaretry.wait ": 4,
-		"resend_count=1":        2,
-		"code=E0000070":         2,
-		"stop=not-idempotent":   1,
-		"stop=deadline":         1,
+		`(?m)^trace [0-9a-f]{32}$`:      7,
+		`(?m)^ +0\.000 s .* oktaretry `: 7, // a call, and below it
+		`─ (GET|POST) `:                 11,
+		`─ wait: `:                      4,
+		`resend_count=1`:                2,
+		`code=E0000070`:                 2,
+		`stop=not-idempotent`:           1,
+		`stop=deadline`:                 1,
 	} {
-		if got := strings.Count(spans, want); got != n {
+		if got := len(regexp.MustCompile(want).FindAllString(spans, -1)); got != n {
 			t.Errorf("%q stands %d times in the spans, want %d:\n%s", want, got, n, spans)
 		}
 	}
-	for line := range strings.Lines(b.String()) {
-		if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > width {
-			t.Errorf("a line of %d columns: %s", n, line)
+	for text, most := range map[string]int{story: width, spans: spantree.Width} {
+		for line := range strings.Lines(text) {
+			if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > most {
+				t.Errorf("a line of %d columns: %s", n, line)
+			}
 		}
 	}
 }

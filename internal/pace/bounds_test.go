@@ -78,7 +78,7 @@ func TestGovernorServesManyGoroutines(t *testing.T) {
 			for i := range 500 {
 				now := after(time.Duration(i) * time.Millisecond)
 				ticket := new(pace.Ticket)
-				g.Enter(ticket, now, pace.Key{Host: "h", Bucket: strconv.Itoa(i % 7)}, pace.Priority(worker%2), i%3 == 0)
+				g.Enter(ticket, now, pace.Key{Host: "h", Bucket: strconv.Itoa(i % 7)}, pace.Priority(worker%2), i%3 == 0, new(pace.Hint))
 				wait, _ := ticket.Ready(now)
 				switch {
 				case wait > 0 || rand.N(10) == 0:

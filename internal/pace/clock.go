@@ -4,7 +4,7 @@ package pace
 
 import (
 	"math"
-	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -12,10 +12,12 @@ import (
 // second, bounds how far the server is ahead; several answers together bound it
 // far better than one. The zero Clock knows nothing. It is safe for concurrent
 // use.
-type Clock struct {
-	mu     sync.Mutex
+type Clock struct{ known atomic.Pointer[bounds] }
+
+// bounds are what is known of a clock; they never change.
+type bounds struct {
 	lo, hi time.Duration // the server is ahead by more than lo and less than hi
-	at     time.Time     // when that was learned; zero: nothing is known
+	at     time.Time     // when that was learned
 }
 
 const (
@@ -30,6 +32,9 @@ const (
 	drift = 0.0005
 	// Within this the server's clock counts as known.
 	sharp = 300 * time.Millisecond
+	// Bounds that an answer does not narrow by a grain are good for so long.
+	fresh = time.Second
+	grain = 10 * time.Millisecond
 )
 
 // Observe takes note of the Date, in Unix seconds, of an answer to a request
@@ -43,15 +48,22 @@ func (c *Clock) Observe(sent, arrived time.Time, date int64) {
 	if hi < lo {
 		return // the local clock was set meanwhile
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.at.IsZero() {
-		widen := time.Duration(float64(max(arrived.Sub(c.at), 0)) * drift)
-		if l, h := max(lo, c.lo-widen), min(hi, c.hi+widen); l <= h {
-			lo, hi = l, h
-		} // else a clock was set: only the newest answer counts
+	for {
+		known, l, h := c.known.Load(), lo, hi
+		if known != nil {
+			age := arrived.Sub(known.at)
+			if lo <= known.lo+grain && hi >= known.hi-grain && age >= 0 && age < fresh {
+				return
+			}
+			widen := time.Duration(float64(max(age, 0)) * drift)
+			if l, h = max(lo, known.lo-widen), min(hi, known.hi+widen); l > h {
+				l, h = lo, hi // a clock was set: only the newest answer counts
+			}
+		}
+		if c.known.CompareAndSwap(known, &bounds{l, h, arrived}) {
+			return
+		}
 	}
-	c.lo, c.hi, c.at = lo, hi, arrived
 }
 
 // Until returns how long after now the server's clock will have passed reset
@@ -62,16 +74,14 @@ func (c *Clock) Until(reset int64, now time.Time) (wait time.Duration, isSharp, 
 	if reset <= 0 || reset > math.MaxInt32*16 {
 		return 0, false, false
 	}
-	c.mu.Lock()
-	lo, hi, known := c.lo, c.hi, !c.at.IsZero()
-	c.mu.Unlock()
-	from, to := -farthest, farthest
-	if !known {
-		lo, from, to = 0, 0, farthestByOwnTime
+	lo, from, to := time.Duration(0), time.Duration(0), farthestByOwnTime
+	known := c.known.Load()
+	if known != nil {
+		lo, from, to = known.lo, -farthest, farthest
 	}
 	wait = time.Unix(reset, 0).Sub(now.Add(lo))
 	if wait < from || wait > to {
 		return 0, false, false
 	}
-	return wait, known && hi-lo <= sharp, true
+	return wait, known != nil && known.hi-known.lo <= sharp, true
 }

@@ -35,7 +35,7 @@ func FuzzGovernor(f *testing.F) {
 			case 0:
 				if !c.in {
 					c.in, c.out, c.key = true, false, keys[arg/8%len(keys)]
-					g.Enter(&c.Ticket, now, c.key, pace.Priority(arg>>7), arg&64 != 0)
+					g.Enter(&c.Ticket, now, c.key, pace.Priority(arg>>7), arg&64 != 0, new(pace.Hint))
 				}
 			case 1:
 				if !c.in || c.out {

@@ -73,6 +73,9 @@ func (h *host) full(most int) bool {
 // limiters returns the user's ceilings for the calls of b; nil where there is
 // none. They are made anew when the user has changed them.
 func (h *host) limiters(b *bucket, cfg *Config) [2]*rate.Limiter {
+	if !(cfg.MaxRate > 0) && len(cfg.BucketRates) == 0 && h.ceiling == nil && len(h.ceilings) == 0 {
+		return [2]*rate.Limiter{}
+	}
 	name := b.key.Bucket
 	h.ceiling = ceiling(h.ceiling, cfg.MaxRate, cfg.Burst)
 	own := ceiling(h.ceilings[name], cfg.BucketRates[name], cfg.Burst)
@@ -144,7 +147,7 @@ func (h *host) queue(b *bucket) {
 	}
 	if len(h.waiting) >= max(h.pruneAt, minPrune) {
 		h.waiting = slices.DeleteFunc(h.waiting, func(b *bucket) bool {
-			gone := b.refs.Load() == 0
+			gone := b.refs.Load() <= 0
 			if gone {
 				b.wantsSlot = false
 			}

@@ -92,19 +92,27 @@ func (c *Config) utilization() float64 {
 // Enter puts a call into the line of its bucket. returning marks a call that
 // has been sent before: it goes before the others of its priority, for it came
 // before them. The ticket must be zero or done with.
-func (g *Governor) Enter(t *Ticket, now time.Time, k Key, p Priority, returning bool) {
-	*t = Ticket{bucket: g.bucket(k, now), lane: laneOf(p, returning)}
+func (g *Governor) Enter(t *Ticket, now time.Time, k Key, p Priority, returning bool, hint *Hint) {
+	b := hint.bucket.Load()
+	if b == nil || b.key != k || !b.hold() {
+		b = g.bucket(k, now)
+		hint.bucket.Store(b)
+	}
+	*t = Ticket{bucket: b, lane: laneOf(p, returning)}
 }
+
+// Hint remembers the bucket of the calls that came last from one place, and so
+// saves looking for it. The zero Hint is ready for use, by any number of
+// goroutines at once, with one Governor.
+type Hint struct{ bucket atomic.Pointer[bucket] }
 
 // bucket finds or makes a bucket and counts one reference to it.
 func (g *Governor) bucket(k Key, now time.Time) *bucket {
 	g.mu.RLock()
 	b := g.buckets[k]
-	if b != nil {
-		b.refs.Add(1) // under mu, so that sweep sees it
-	}
+	held := b != nil && b.hold()
 	g.mu.RUnlock()
-	if b != nil {
+	if held {
 		return b
 	}
 	g.mu.Lock()
@@ -124,7 +132,7 @@ func (g *Governor) bucket(k Key, now time.Time) *bucket {
 		}
 		g.buckets[k] = b
 	}
-	b.refs.Add(1)
+	b.hold() // it is in the register, and only who has mu drops it
 	return b
 }
 
@@ -179,7 +187,7 @@ func (g *Governor) sweep(now time.Time) {
 			b.mu.Lock()
 			unused := now.Sub(b.used) >= drop.after && (drop.held || !b.held.After(now))
 			b.mu.Unlock()
-			if unused && b.refs.Load() == 0 {
+			if unused && b.drop() {
 				delete(g.buckets, k)
 			}
 		}

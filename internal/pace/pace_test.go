@@ -40,7 +40,7 @@ var crowded = pace.Seen{Refused: true, Slots: true, Answered: true}
 
 func enter(g *pace.Governor, now time.Time, k pace.Key) *pace.Ticket {
 	t := new(pace.Ticket)
-	g.Enter(t, now, k, pace.Interactive, false)
+	g.Enter(t, now, k, pace.Interactive, false, new(pace.Hint))
 	return t
 }
 
@@ -254,7 +254,7 @@ func TestLinesOrderIsByPriorityThenByReturn(t *testing.T) {
 		{pace.Background, false}, {pace.Interactive, false}, {pace.Background, true}, {pace.Interactive, true},
 	} {
 		ticket := new(pace.Ticket)
-		g.Enter(ticket, epoch, users, who.priority, who.returning)
+		g.Enter(ticket, epoch, users, who.priority, who.returning, new(pace.Hint))
 		ticket.Ready(epoch)
 		tickets = append(tickets, ticket)
 	}
@@ -390,7 +390,7 @@ func TestTicketCanBeUsedAgain(t *testing.T) {
 	g := pace.New(pace.Config{})
 	var ticket pace.Ticket
 	for range 3 {
-		g.Enter(&ticket, epoch, users, pace.Interactive, false)
+		g.Enter(&ticket, epoch, users, pace.Interactive, false, new(pace.Hint))
 		goes(t, &ticket, epoch)
 		ticket.Done(epoch, free)
 	}

@@ -110,7 +110,7 @@ func (x *crew) begin(m *member) {
 		x.left--
 		m.since = x.now
 	}
-	x.governors[m.process].Enter(&m.ticket, x.clock(m), x.key, m.priority, m.returning)
+	x.governors[m.process].Enter(&m.ticket, x.clock(m), x.key, m.priority, m.returning, new(pace.Hint))
 	x.ask(m)
 }
 

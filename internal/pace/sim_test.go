@@ -93,6 +93,7 @@ type fleet struct {
 type worker struct {
 	g         *pace.Governor
 	ticket    pace.Ticket
+	hint      pace.Hint
 	returning bool
 	asks      int // the number of the question that is due; older events are void
 }
@@ -200,7 +201,7 @@ func (f *fleet) begin(w *worker) {
 		}
 		f.left--
 	}
-	w.g.Enter(&w.ticket, f.now, f.key, pace.Interactive, w.returning)
+	w.g.Enter(&w.ticket, f.now, f.key, pace.Interactive, w.returning, &w.hint)
 	f.ask(w)
 }
 

@@ -27,7 +27,7 @@ type bucket struct {
 	cfg  *atomic.Pointer[Config]
 	key  Key
 	host *host
-	refs atomic.Int64 // tickets that hold this bucket; it isn't dropped meanwhile
+	refs atomic.Int64 // tickets that hold this bucket; negative once it was dropped
 
 	wantsSlot bool // it stands in host.waiting; guarded by host.mu
 
@@ -46,6 +46,21 @@ type bucket struct {
 	step      time.Duration
 	stepUntil time.Time
 }
+
+// hold counts a ticket and reports whether the bucket can have it: not once it
+// was dropped.
+func (b *bucket) hold() bool {
+	if b.refs.Add(1) > 0 {
+		return true
+	}
+	b.refs.Add(-1)
+	return false
+}
+
+// drop takes the bucket out of use, and reports whether nobody held it.
+func (b *bucket) drop() bool { return b.refs.CompareAndSwap(0, dropped) }
+
+const dropped = -1 << 62
 
 // A line that waited for the same moment goes in random steps, at most gap
 // apart and within about spread in all.

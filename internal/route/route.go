@@ -47,6 +47,9 @@ func Match(method, path string) Route {
 	}
 	rest := strings.TrimPrefix(path, "/")
 	s := &states[0]
+	if below, ok := strings.CutPrefix(path, api); ok && below != "" { // as nearly all are
+		rest, s = below, apiState
+	}
 	for more := rest != ""; more; {
 		var segment string
 		segment, rest, more = strings.Cut(rest, "/")
@@ -71,6 +74,11 @@ func Match(method, path string) Route {
 		Poll:     endsInPoll(path),
 	}
 }
+
+// api is what nearly all paths begin with, and apiState what is behind it.
+const api = "/api/v1/"
+
+var apiState = &states[states[states[0].next("api")].next("v1")]
 
 func endsInPoll(path string) bool {
 	return strings.HasSuffix(strings.TrimSuffix(path, "/"), "/poll")

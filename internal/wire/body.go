@@ -61,11 +61,10 @@ func ParseError(body []byte) (Error, bool) {
 		e.Causes != nil || e.OAuth != nil || e.Description != nil
 }
 
-// Causes yields the errorSummary of each of the first 32 causes in Error.Causes,
-// unescaped. Causes without one are left out. Each summary is allocated as it is
-// yielded.
-func Causes(raw []byte) iter.Seq[string] {
-	return func(yield func(string) bool) {
+// Causes yields the errorSummary of each of the first 32 causes in Error.Causes, as
+// a view as in Error. Causes without one are left out.
+func Causes(raw []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
 		s := open(raw, '[')
 		for range maxElements {
 			cause, ok := s.element()
@@ -73,7 +72,7 @@ func Causes(raw []byte) iter.Seq[string] {
 				return
 			}
 			summary := text(lookup(cause, "errorSummary"))
-			if summary != nil && !yield(Unescape(summary)) {
+			if summary != nil && !yield(summary) {
 				return
 			}
 		}

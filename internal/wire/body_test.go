@@ -164,13 +164,13 @@ func TestCauses(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if got := slices.Collect(wire.Causes([]byte(test.raw))); !slices.Equal(got, test.want) {
+			if got := causesOf([]byte(test.raw)); !slices.Equal(got, test.want) {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
 	}
 	for first := range wire.Causes(e.Causes) {
-		if !strings.HasPrefix(first, "login") {
+		if !strings.HasPrefix(string(first), "login") {
 			t.Errorf("first cause is %q", first)
 		}
 		break
@@ -248,4 +248,12 @@ func TestParseFactor(t *testing.T) {
 			}
 		})
 	}
+}
+
+// causesOf returns the causes unescaped.
+func causesOf(raw []byte) (causes []string) {
+	for summary := range wire.Causes(raw) {
+		causes = append(causes, wire.Unescape(summary))
+	}
+	return causes
 }

@@ -11,6 +11,11 @@ import (
 
 // firstDate is the first valid date after 1970 among values, in Unix seconds, or 0.
 func firstDate(values []string) int64 {
+	if len(values) == 1 { // as net/http's servers, and Okta, send it
+		if t, ok := parseFixdate(values[0]); ok && t > 0 {
+			return t
+		}
+	}
 	for _, v := range headerValues(values) {
 		if len(v) > maxHeaderLen {
 			continue

@@ -196,7 +196,7 @@ func FuzzParseError(f *testing.F) {
 		if ok != found {
 			t.Errorf("reports %t, has members: %t", ok, found)
 		}
-		causes := slices.Collect(wire.Causes(e.Causes))
+		causes := causesOf(e.Causes)
 		for range wire.Causes(body) {
 		}
 

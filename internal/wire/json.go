@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/bits"
-	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -219,18 +218,28 @@ func lookup(object []byte, name string) (found []byte) {
 // UTF-8, becomes U+FFFD. It allocates the result and, if nothing needs to be
 // replaced, copies raw just once.
 func Unescape(raw []byte) string {
-	if bytes.IndexByte(raw, '\\') < 0 && utf8.Valid(raw) {
+	if plain(raw) {
 		return string(raw)
 	}
-	var out strings.Builder
-	out.Grow(len(raw))
+	return string(AppendUnescaped(make([]byte, 0, len(raw)), raw))
+}
+
+// AppendUnescaped appends to dst what Unescape returns. It allocates only where
+// dst has no room.
+func AppendUnescaped(dst, raw []byte) []byte {
+	if plain(raw) {
+		return append(dst, raw...)
+	}
 	for len(raw) > 0 {
 		r, n := nextRune(raw)
-		out.WriteRune(r)
+		dst = utf8.AppendRune(dst, r)
 		raw = raw[n:]
 	}
-	return out.String()
+	return dst
 }
+
+// plain reports whether a JSON string stands for itself.
+func plain(raw []byte) bool { return bytes.IndexByte(raw, '\\') < 0 && utf8.Valid(raw) }
 
 // nextRune decodes what raw, the content of a JSON string and not empty, begins with,
 // and returns how many bytes that took. Of a broken escape it takes the backslash

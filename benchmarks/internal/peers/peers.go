@@ -64,14 +64,19 @@ func FailsafeRetry() retrypolicy.Builder[*http.Response] {
 }
 
 // FailsafeWith is failsafehttp's RoundTripper with a retry policy around a
-// circuit breaker with this library's thresholds.
+// circuit breaker that opens as breakers usually do, at half of the answers, and
+// counts and waits as this library's does.
 func FailsafeWith(base http.RoundTripper, retry retrypolicy.RetryPolicy[*http.Response]) http.RoundTripper {
-	breaker := circuitbreaker.NewBuilder[*http.Response]().
+	return failsafehttp.NewRoundTripper(base, retry, FailsafeBreaker().Build())
+}
+
+// FailsafeBreaker is failsafe-go's circuit breaker with this library's
+// thresholds.
+func FailsafeBreaker() circuitbreaker.Builder[*http.Response] {
+	return circuitbreaker.NewBuilder[*http.Response]().
 		HandleIf(func(resp *http.Response, err error) bool { return err != nil || resp != nil && resp.StatusCode >= 500 }).
 		WithFailureRateThreshold(0.5, 20, 30*time.Second).
-		WithDelay(5 * time.Second).
-		Build()
-	return failsafehttp.NewRoundTripper(base, retry, breaker)
+		WithDelay(5 * time.Second)
 }
 
 // Failsafe is failsafehttp.

@@ -1,0 +1,167 @@
+package oktaretry
+
+// This file tests the context of an attempt against the rules of contexts.
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+type callerKey struct{}
+
+func newAttemptContext(parent context.Context, limit time.Duration) *attemptContext {
+	return &attemptContext{Context: parent, began: time.Now(), limit: limit}
+}
+
+// wantEnd fails unless the context has ended, or not, in every way to see it.
+func wantEnd(t *testing.T, c *attemptContext, want error) {
+	t.Helper()
+	synctest.Wait()
+	select {
+	case <-c.Done():
+		if want == nil {
+			t.Error("Done is closed")
+		}
+	default:
+		if want != nil {
+			t.Error("Done is open")
+		}
+	}
+	if err := c.Err(); !errors.Is(err, want) {
+		t.Errorf("Err is %v, want %v", err, want)
+	}
+}
+
+// However it ends, it does so for one who asked for Done before, one who asks
+// later, one who never does, and for the contexts that are derived from it.
+func TestAttemptContextEnds(t *testing.T) {
+	for name, tt := range map[string]struct {
+		end  func(c *attemptContext, cancel context.CancelCauseFunc)
+		want error
+	}{
+		"with its parent": {func(_ *attemptContext, cancel context.CancelCauseFunc) { cancel(errors.New("enough")) }, context.Canceled},
+		"by its limit":    {func(*attemptContext, context.CancelCauseFunc) { time.Sleep(time.Minute) }, context.Canceled},
+		"by its release":  {func(c *attemptContext, _ context.CancelCauseFunc) { c.release() }, context.Canceled},
+		"not yet":         {func(*attemptContext, context.CancelCauseFunc) { time.Sleep(time.Minute - 1) }, nil},
+		"not once settled": {func(c *attemptContext, _ context.CancelCauseFunc) {
+			c.settle(time.Now())
+			time.Sleep(time.Hour)
+		}, nil},
+	} {
+		for _, asked := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				parent, cancel := context.WithCancelCause(t.Context())
+				defer cancel(nil)
+				c := newAttemptContext(parent, time.Minute)
+				child := context.Context(c)
+				if asked {
+					var stop context.CancelFunc
+					child, stop = context.WithCancel(c)
+					defer stop()
+				}
+				tt.end(c, cancel)
+				synctest.Wait()
+				if err := c.Err(); !errors.Is(err, tt.want) {
+					t.Errorf("%s: Err is %v before anybody asks for Done", name, err)
+				}
+				wantEnd(t, c, tt.want)
+				if !errors.Is(child.Err(), tt.want) {
+					t.Errorf("%s: a derived context has %v", name, child.Err())
+				}
+			})
+		}
+	}
+}
+
+func TestAttemptContextTellsItsCause(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		parent, cancel := context.WithCancelCause(t.Context())
+		enough := errors.New("enough")
+		c, late := newAttemptContext(parent, 0), newAttemptContext(t.Context(), time.Minute)
+		c.Done()
+		late.Done()
+		cancel(enough)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := context.Cause(c); got != enough {
+			t.Errorf("the cause is %v, want the parent's", got)
+		}
+		if got := context.Cause(late); got != errAttemptTimeout {
+			t.Errorf("the cause is %v, want the limit", got)
+		}
+	})
+}
+
+// A context of a type that package context doesn't know costs a goroutine for
+// each that is derived from it, unless it lets it see what is behind it.
+func TestDerivingFromAnAttemptContextStartsNoGoroutine(t *testing.T) {
+	parent, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	before := runtime.NumGoroutine()
+	for range 100 {
+		child, stop := context.WithCancel(newAttemptContext(parent, time.Hour))
+		defer stop()
+		context.AfterFunc(child, func() {})
+	}
+	if n := runtime.NumGoroutine() - before; n > 10 {
+		t.Errorf("%d goroutines for 100 contexts", n)
+	}
+}
+
+// The parent must not keep the attempts of a long sync.
+func TestAReleasedAttemptContextLeavesItsParent(t *testing.T) {
+	parent, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var heap runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&heap)
+	before := heap.HeapObjects
+	for range 10_000 {
+		c := newAttemptContext(parent, time.Hour)
+		c.Done()
+		c.settle(time.Now())
+		c.release()
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&heap)
+	if n := int64(heap.HeapObjects) - int64(before); n > 1000 {
+		t.Errorf("%d objects are left of 10,000 attempts", n)
+	}
+}
+
+func TestAttemptContextSettlesLateAnswers(t *testing.T) {
+	for _, asked := range []bool{false, true} {
+		for after, want := range map[time.Duration]bool{time.Minute - 1: false, time.Minute: true, time.Hour: true} {
+			synctest.Test(t, func(t *testing.T) {
+				c := newAttemptContext(t.Context(), time.Minute)
+				if asked {
+					c.Done()
+				}
+				time.Sleep(after)
+				if late := c.settle(time.Now()); late != want {
+					t.Errorf("an answer after %s is late: %t", after, late)
+				}
+			})
+		}
+	}
+}
+
+func TestAttemptContextHasItsParentsValuesAndDeadline(t *testing.T) {
+	parent, cancel := context.WithTimeout(context.WithValue(t.Context(), callerKey{}, "caller"), time.Hour)
+	defer cancel()
+	c := newAttemptContext(parent, time.Minute)
+	for range 2 {
+		if v := c.Value(callerKey{}); v != "caller" {
+			t.Errorf("Value is %v", v)
+		}
+		want, _ := parent.Deadline()
+		if d, ok := c.Deadline(); !ok || !d.Equal(want) {
+			t.Errorf("Deadline is %v, %t", d, ok)
+		}
+		c.Done()
+	}
+}

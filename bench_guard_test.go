@@ -1,0 +1,207 @@
+package oktaretry_test
+
+// This file holds what a call may allocate, and what is kept between calls.
+// Both are the same on every machine. How long a call may take beside its peers
+// is held in benchmarks/cost.
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/benchbase"
+)
+
+// ceilings are what calls may allocate above their base, by case and provider.
+// A plain base leaves the request's context alone; the others derive one, as
+// net/http does, which takes a channel, a map and a timer more.
+var ceilings = []struct {
+	name, provider string
+	plain          bool
+	allocs         float64
+	bytes          float64 // 0: any number
+}{
+	{"GET200", "none", true, 1, 600},
+	{"GET200", "none", false, 8, 1200},
+	{"GET200", "noop", false, 8, 1200},
+	{"GET200", "sampled=none", false, 14, 0}, // four of them OpenTelemetry's own: two spans, two contexts
+	{"GET200", "sampled=all", true, 20, 0},
+	{"GET200", "sampled=all", false, 27, 0},
+	{"GET404", "none", true, 8, 0},
+	{"GET404", "none", false, 14, 0},
+	{"POST2KB/GetBody", "none", false, 14, 0},
+	{"POST2KB/captured", "none", false, 17, 0},
+	{"CircuitOpen", "none", false, 5, 0},
+	{"LimitedThenOK", "none", false, 45, 0},
+}
+
+// TestCallsAllocateNoMoreThanTheyMay fails when a call has become dearer.
+func TestCallsAllocateNoMoreThanTheyMay(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates, too")
+	}
+	for _, most := range ceilings {
+		t.Run(fmt.Sprintf("%s/provider=%s/plain=%t", most.name, most.provider, most.plain), func(t *testing.T) {
+			c, bare := caseNamed(t, most.name), get200
+			if most.plain {
+				c.base, bare.base = plainly(c.base), plainly(bare.base)
+			}
+			var allocs, size float64
+			measure := func(t *testing.T) {
+				tr, _ := c.over(t, providerNamed(t, most.provider))
+				allocs, size = allocated(c.newCaller(t, tr))
+				if c.err {
+					return // the base has no part in it
+				}
+				base, baseBytes := allocated(bare.newCaller(t, bare.base()))
+				allocs -= base * float64(1+c.resends)
+				size -= baseBytes * float64(1+c.resends)
+			}
+			if c.resends > 0 {
+				synctest.Test(t, measure) // what it waits takes no time
+			} else {
+				measure(t)
+			}
+			t.Logf("%.0f allocations, %.0f bytes", allocs, size)
+			if allocs > most.allocs {
+				t.Errorf("a call makes %.0f allocations, want %.0f at most", allocs, most.allocs)
+			}
+			if most.bytes > 0 && size > most.bytes {
+				t.Errorf("a call allocates %.0f bytes, want %.0f at most", size, most.bytes)
+			}
+		})
+	}
+}
+
+// plainly has a base leave contexts alone.
+func plainly(base func() *benchbase.Base) func() *benchbase.Base {
+	return func() *benchbase.Base {
+		b := base()
+		b.Plain = true
+		return b
+	}
+}
+
+// allocated returns what one call allocates, on average.
+func allocated(call func()) (allocs, size float64) {
+	const runs = 200
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	for range 10 {
+		call()
+	}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range runs {
+		call()
+	}
+	runtime.ReadMemStats(&after)
+	// What the runtime does for itself meanwhile is less than one a call.
+	return float64((after.Mallocs - before.Mallocs) / runs), float64((after.TotalAlloc - before.TotalAlloc) / runs)
+}
+
+func caseNamed(t *testing.T, name string) costCase {
+	for _, c := range append(costCases, limitedThenOK) {
+		if c.name == name {
+			return c
+		}
+	}
+	t.Fatalf("there is no case %s", name)
+	return costCase{}
+}
+
+func providerNamed(t *testing.T, name string) []oktaretry.Option {
+	for _, p := range providers {
+		if p.name == name {
+			return p.opts()
+		}
+	}
+	t.Fatalf("there is no provider %s", name)
+	return nil
+}
+
+// TestOpenCircuitsSendNothing holds what the benchmark of open circuits is
+// about.
+func TestOpenCircuitsSendNothing(t *testing.T) {
+	c := caseNamed(t, "CircuitOpen")
+	base := newMemBase(memReply(503, ""))
+	tr := newOver(t, base, c.policy)
+	c.prime(t, tr, new(benchbase.Base))
+	sent := len(base.all())
+	for range 100 {
+		c.newCaller(t, tr)()
+	}
+	base.wantSent(t, sent)
+}
+
+// TestKnownEndpointsAndBucketsTakeLittleMemory measures what a Transport keeps
+// of each endpoint, and of each bucket, that it has met.
+func TestKnownEndpointsAndBucketsTakeLittleMemory(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector keeps memory of its own")
+	}
+	const n, most = 10_000, 1024
+	paths := [...]string{"users", "groups", "apps", "logs", "policies", "zones", "idps", "authorizationServers", "domains", "features"}
+	methods := [...]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY"}
+	for name, header := range map[string]func(i int) (method, host, path, token string){
+		// A hundred orgs with a hundred endpoints each.
+		"endpoint": func(i int) (string, string, string, string) {
+			return methods[i/100%10], fmt.Sprintf("org%d", i%100), paths[i/1000], "one"
+		},
+		"bucket": func(i int) (string, string, string, string) { return http.MethodGet, "org", "users", fmt.Sprint(i) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			tr := newOver(t, &benchbase.Base{Status: 200}, nil)
+			meet := func(i int) {
+				method, host, path, token := header(i)
+				req := newReq(t, context.Background(), method, "https://"+host+".okta.com/api/v1/"+path, nil)
+				req.Header.Set("Authorization", "SSWS "+token)
+				resp, err := tr.RoundTrip(req)
+				mustOK(t, resp, err)
+			}
+			for i := range 100 { // every host
+				meet(i)
+			}
+			before := heap()
+			for i := 100; i < n; i++ {
+				meet(i)
+			}
+			each := float64(heap()-before) / (n - 100)
+			t.Logf("%.0f bytes for each", each)
+			if each > most {
+				t.Errorf("each %s takes %.0f bytes, want %d at most", name, each, most)
+			}
+			snapshot := tr.Snapshot()
+			if got := len(snapshot.Circuits) + len(snapshot.Buckets); got < n {
+				t.Errorf("%d circuits and buckets are known, so nothing was measured", got)
+			}
+		})
+	}
+}
+
+// heap is what is in use once the garbage is gone.
+func heap() int64 {
+	var m runtime.MemStats
+	for range 3 {
+		runtime.GC()
+	}
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// TestCeilingsAreOfEveryCase fails when a case is added that nothing holds.
+func TestCeilingsAreOfEveryCase(t *testing.T) {
+	var held strings.Builder
+	for _, most := range ceilings {
+		held.WriteString(most.name + "\n")
+	}
+	for _, c := range append(costCases, limitedThenOK) {
+		if !strings.Contains(held.String(), c.name+"\n") {
+			t.Errorf("nothing says what %s may allocate", c.name)
+		}
+	}
+}

@@ -1,0 +1,136 @@
+package cost_test
+
+// This file has Okta's own SDKs make the call: with their own retries, and with
+// this library below them.
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	okta2 "github.com/okta/okta-sdk-golang/v2/okta"
+	okta5 "github.com/okta/okta-sdk-golang/v5/okta"
+
+	"github.com/oktaretry/oktaretry/benchmarks/internal/meter"
+	"github.com/oktaretry/oktaretry/benchmarks/internal/peers"
+	"github.com/oktaretry/oktaretry/internal/benchbase"
+)
+
+const (
+	sdk2Module = "github.com/okta/okta-sdk-golang/v2"
+	sdk5Module = "github.com/okta/okta-sdk-golang/v5"
+
+	withOurs = " + oktaretry"
+	orgURL   = "https://acme.okta.com"
+	token    = "00abcdefghijklmnopqrstuvwxyz0123456789ABCD"
+)
+
+// bySDK are the cases that the SDKs make: with their own retries as they come,
+// or once more with those off and this library below.
+var bySDK = []costCase{
+	{"GET a user", func() []*meter.Bench { return sdkBenches(false) }, "", nil, nil},
+	{"GET a user, 429 first", func() []*meter.Bench { return sdkBenches(true) }, "", nil, nil},
+}
+
+func sdkBenches(refused bool) (benches []*meter.Bench) {
+	for _, b := range []struct {
+		name   string
+		client func(http.RoundTripper, bool) func(context.Context) error
+	}{{"SDK v2", sdk2}, {"SDK v5", sdk5}} {
+		for _, under := range []bool{false, true} {
+			name := b.name
+			if under {
+				name += withOurs
+			}
+			benches = append(benches, &meter.Bench{Name: name, Virtual: refused, Make: func(t *testing.T) func(int) {
+				var base http.RoundTripper = &benchbase.Base{Status: 200, Body: benchbase.UserBody, Flaky: refused}
+				if under {
+					base = peers.Oktaretry(base)
+				}
+				get := b.client(base, !under)
+				ctx, cancel := context.WithCancel(context.Background())
+				t.Cleanup(cancel)
+				return func(n int) {
+					for range n {
+						if err := get(ctx); err != nil {
+							panic(name + ": " + err.Error())
+						}
+					}
+				}
+			}})
+		}
+	}
+	return benches
+}
+
+// sdkTitle is a bench's name with the version of its SDK.
+func sdkTitle(name string) string {
+	return strings.NewReplacer("SDK v2", peers.Title("okta-sdk-golang", sdk2Module), "SDK v5", peers.Title("okta-sdk-golang", sdk5Module)).Replace(name)
+}
+
+// sdk2 gets a user by okta-sdk-golang v2. Without its own retries, it has one
+// attempt.
+func sdk2(base http.RoundTripper, retries bool) func(context.Context) error {
+	set := []okta2.ConfigSetter{
+		okta2.WithOrgUrl(orgURL), okta2.WithToken(token), okta2.WithCache(false), okta2.WithHttpClientPtr(&http.Client{Transport: base}),
+	}
+	if !retries {
+		set = append(set, okta2.WithRateLimitMaxRetries(0))
+	}
+	var client *okta2.Client
+	outside(func() (err error) {
+		_, client, err = okta2.NewClient(context.Background(), set...)
+		return err
+	})
+	return func(ctx context.Context) error {
+		_, _, err := client.User.GetUser(ctx, "00u1")
+		return err
+	}
+}
+
+// sdk5 gets a user by okta-sdk-golang v5, which has no retries unless told.
+func sdk5(base http.RoundTripper, retries bool) func(context.Context) error {
+	set := []okta5.ConfigSetter{
+		okta5.WithOrgUrl(orgURL), okta5.WithToken(token), okta5.WithHttpClientPtr(&http.Client{Transport: base}),
+	}
+	if retries {
+		set = append(set, okta5.WithRateLimitMaxRetries(2), okta5.WithRateLimitMaxBackOff(int64(time.Minute/time.Second)))
+	}
+	var client *okta5.APIClient
+	outside(func() error {
+		cfg, err := okta5.NewConfiguration(set...)
+		if err == nil {
+			client = okta5.NewAPIClient(cfg)
+		}
+		return err
+	})
+	return func(ctx context.Context) error {
+		_, _, err := client.UserAPI.GetUser(ctx, "00u1").Execute()
+		return err
+	}
+}
+
+// outside runs f in a goroutine that belongs to no bubble of synctest, and
+// panics with its error: the SDKs' clients start goroutines that live until the
+// garbage collector finds the client.
+func outside(f func() error) {
+	jobs <- f
+	if err := <-jobErrors; err != nil {
+		panic(err)
+	}
+}
+
+var (
+	jobs      = make(chan func() error)
+	jobErrors = make(chan error)
+)
+
+func init() {
+	go func() {
+		for f := range jobs {
+			jobErrors <- f()
+		}
+	}()
+}

@@ -1,0 +1,122 @@
+package growth_test
+
+// This file measures how cost grows, and holds it to its bounds.
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/oktaretry/oktaretry/benchmarks/internal/meter"
+	"github.com/oktaretry/oktaretry/benchmarks/internal/race"
+)
+
+var update = flag.Bool("update", false, "measure every step, and write it into docs/performance.md and growth.svg")
+
+const command = "go test ./benchmarks/growth -run TestGrowth -update -v"
+
+const (
+	turns       = 9
+	sliceLength = 100 * time.Millisecond
+	quickTurns  = 1
+	quickLength = 30 * time.Millisecond
+	quickTries  = 4
+	quickMost   = 10_000 // to meet 100,000 endpoints takes seconds
+)
+
+// TestGrowth fails where a call has become dearer with the work than it may.
+func TestGrowth(t *testing.T) {
+	if race.Enabled {
+		t.Skip("the race detector costs more than anybody else")
+	}
+	var all []measuredAxis
+	for _, a := range axes {
+		m := measuredAxis{a, new(meter.Series)}
+		steps := a.steps
+		if !*update { // the ends of the line tell
+			steps = []int{a.steps[0], min(a.steps[len(a.steps)-1], quickMost)}
+		}
+		for _, n := range steps {
+			m.Benches = append(m.Benches, a.bench(n))
+		}
+		var missed []string
+		for range quickTries {
+			if *update {
+				m.Run(t, turns, sliceLength)
+			} else {
+				m.Run(t, quickTurns, quickLength)
+			}
+			if missed = m.misses(); missed == nil || *update {
+				break
+			}
+		}
+		for _, miss := range missed {
+			t.Errorf("%s: %s", a.name, miss)
+		}
+		t.Log(m)
+		all = append(all, m)
+	}
+	if *update {
+		write(t, all)
+	}
+}
+
+// TestDocumentIsOfTheseAxes fails when what is written down is not of what is
+// measured.
+func TestDocumentIsOfTheseAxes(t *testing.T) {
+	text, err := os.ReadFile(docFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range axes {
+		if !strings.Contains(string(text), "| "+a.name+" |") || !strings.Contains(string(text), a.words) {
+			t.Errorf("%s says nothing of %s: run %s", docFile, a.name, command)
+		}
+	}
+}
+
+// measuredAxis is an axis and what was measured of it.
+type measuredAxis struct {
+	axis
+	*meter.Series
+}
+
+// growth is what a call costs at n, in calls at the first step, when nothing
+// disturbed them. What the base costs is part of both: it is little, and taken
+// off it would leave the difference of two uncertain figures.
+func (m measuredAxis) growth(n int) float64 {
+	return m.LeastRatio(benchName(n), benchName(m.steps[0]))
+}
+
+func (m measuredAxis) median(n int) float64 { return m.Over(benchName(n)).NS }
+
+func (m measuredAxis) misses() (misses []string) {
+	for _, n := range m.measuredSteps() {
+		if got := m.growth(n); !(got <= most(n)) {
+			misses = append(misses, fmt.Sprintf("%d of them make a call %.1f times as dear as %d, want %.1f at most", n, got, m.steps[0], most(n)))
+		}
+	}
+	return misses
+}
+
+// measuredSteps are the steps that were measured.
+func (m measuredAxis) measuredSteps() (steps []int) {
+	for _, n := range m.steps {
+		if slices.ContainsFunc(m.Benches, func(b *meter.Bench) bool { return b.Name == benchName(n) }) {
+			steps = append(steps, n)
+		}
+	}
+	return steps
+}
+
+func (m measuredAxis) String() string {
+	s := m.name + ":"
+	for _, n := range m.measuredSteps() {
+		s += fmt.Sprintf(" %d: %.1f µs (%.2f);", n, m.Least(benchName(n))/1000, m.growth(n))
+	}
+	return s
+}

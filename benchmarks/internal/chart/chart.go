@@ -1,0 +1,67 @@
+// Package chart draws the plots of the documents, alike.
+package chart
+
+import (
+	"bytes"
+	"image/color"
+	"strings"
+	"testing"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/font"
+	"gonum.org/v1/plot/plotter"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+	"gonum.org/v1/plot/vg/vgsvg"
+)
+
+// Colours are told apart by the colour-blind as well (Okabe and Ito).
+var Colours = []color.Color{
+	color.RGBA{0x00, 0x72, 0xb2, 255}, color.RGBA{0xe6, 0x9f, 0x00, 255}, color.RGBA{0x00, 0x9e, 0x73, 255},
+}
+
+// New returns an empty panel.
+func New(title string) *plot.Plot {
+	p := plot.New()
+	p.Title.Text = title
+	p.Title.Padding = vg.Points(4)
+	for _, f := range []*font.Font{&p.Title.TextStyle.Font, &p.X.Label.TextStyle.Font, &p.Y.Label.TextStyle.Font, &p.X.Tick.Label.Font, &p.Y.Tick.Label.Font, &p.Legend.TextStyle.Font} {
+		f.Typeface, f.Variant = "Liberation", "Sans"
+		f.Size = vg.Points(10)
+	}
+	p.Title.TextStyle.Font.Size = vg.Points(12)
+	return p
+}
+
+// Note writes beside a point.
+func Note(t *testing.T, p *plot.Plot, x, y float64, text string) {
+	labels, err := plotter.NewLabels(plotter.XYLabels{XYs: plotter.XYs{{X: x, Y: y}}, Labels: []string{text}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	labels.TextStyle[0].Font = p.X.Tick.Label.Font
+	labels.Offset = vg.Point{X: vg.Points(4), Y: vg.Points(-4)}
+	p.Add(labels)
+}
+
+// SVG puts panels above each other.
+func SVG(width, height vg.Length, panels ...*plot.Plot) string {
+	var rows [][]*plot.Plot
+	for _, p := range panels {
+		rows = append(rows, []*plot.Plot{p})
+	}
+	canvas := vgsvg.New(width, height)
+	dc := draw.New(canvas)
+	dc.SetColor(color.White) // readable on a dark page, too
+	dc.Fill(dc.Rectangle.Path())
+	tiles := draw.Tiles{Rows: len(rows), Cols: 1, PadX: vg.Points(8), PadY: vg.Points(12), PadTop: vg.Points(8), PadBottom: vg.Points(8), PadLeft: vg.Points(8), PadRight: vg.Points(16)}
+	for i, row := range plot.Align(rows, tiles, dc) {
+		rows[i][0].Draw(row[0])
+	}
+	var b bytes.Buffer
+	if _, err := canvas.WriteTo(&b); err != nil {
+		panic(err)
+	}
+	// Not everybody has the font, and a browser's own choice has serifs.
+	return strings.ReplaceAll(b.String(), "font-family:Liberation Sans", "font-family:Liberation Sans,Arial,Helvetica,sans-serif")
+}

@@ -1,0 +1,162 @@
+package outage_test
+
+// This file runs the scenarios, holds this library to its targets and, with
+// -update, writes down how its peers do.
+
+import (
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/oktaretry/oktaretry/benchmarks/internal/race"
+)
+
+var (
+	full   = flag.Bool("full", false, "run all: three seeds, the scenarios without targets, the peers in what they are compared in")
+	update = flag.Bool("update", false, "do as -full, and write what was measured into RESULTS.md and outage.svg")
+)
+
+const command = "go test ./benchmarks/outage -run TestScenarios -update"
+
+const plotted = "503-120"
+
+// shown are the outages that the peers are compared in.
+var shown = []string{plotted, "refused-120", "hung-120"}
+
+// TestScenarios fails where this library misses a target.
+func TestScenarios(t *testing.T) {
+	everything, seeds := *full || *update, 1
+	scenarios := targeted()
+	if everything {
+		seeds = 3
+		scenarios = append(scenarios, hostile()...)
+	}
+	var all []result
+	for _, s := range scenarios {
+		if race.Enabled && s.name != plotted || testing.Short() && !slices.Contains(shown, s.name) {
+			continue
+		}
+		r := s.measure(t, ours, seeds)
+		all = append(all, r)
+		for _, miss := range r.misses(s.target) {
+			t.Errorf("%s: %s", s.words, miss)
+		}
+		if !everything {
+			continue
+		}
+		for _, c := range compared[1:] {
+			if c.name == bare.name || s.comparesPeers() {
+				all = append(all, s.measure(t, c, 1))
+			}
+		}
+	}
+	if *update {
+		write(t, all, sweep(t))
+	}
+}
+
+// TestRecoveryWhateverTheLength has outages end at all moments between two
+// probes.
+func TestRecoveryWhateverTheLength(t *testing.T) {
+	if race.Enabled || testing.Short() {
+		t.Skip("takes long")
+	}
+	for _, m := range sweep(t) {
+		for _, miss := range m.misses(recovery) {
+			t.Error(miss)
+		}
+	}
+}
+
+// sweep has outages of each kind whose lengths differ by a second, or half of
+// one where all is run; longer than AttemptTimeout.
+func sweep(t *testing.T) map[string]measure {
+	step := time.Second
+	if *full || *update {
+		step /= 2
+	}
+	byKind := make(map[string]measure)
+	for _, k := range kinds {
+		var all []measure
+		for long := shortest; long <= longest; long += step {
+			s := outage(k.name, k.words, long, k.fate)
+			s.before, s.after = 10*time.Second, 20*time.Second
+			m := s.play(t, 1, ours).measure()
+			t.Logf("%s of %s: first %s, recovered %s, peak %.2f", long, k.words, seconds(m.first), seconds(m.recovered), m.peak)
+			all = append(all, m)
+		}
+		byKind[k.words] = worst(all)
+	}
+	return byKind
+}
+
+const shortest, longest = 66 * time.Second, 72 * time.Second
+
+func (s scenario) comparesPeers() bool { return slices.Contains(shown, s.name) || s.target.gets > 0 }
+
+// TestPeersMeetTheOutage holds the peers' set-up to be what it says.
+func TestPeersMeetTheOutage(t *testing.T) {
+	if race.Enabled {
+		t.Skip("some peers race with their caller's request")
+	}
+	for _, s := range outages() {
+		if s.name != plotted {
+			continue
+		}
+		for _, c := range compared[1:] {
+			m := s.measure(t, c, 1).measure
+			normal := int(s.normal() * s.trouble.Seconds())
+			switch {
+			case m.first == never:
+				t.Errorf("%s: no call ended well after the outage", c.title())
+			case c.form == atItsBest && m.twice > 0:
+				t.Errorf("%s: %d POSTs were read twice", c.title(), m.twice)
+			case c.form == "" && m.hits != normal:
+				t.Errorf("%s: %d requests, want %d: it doesn't retry 503s", c.title(), m.hits, normal)
+			}
+		}
+	}
+}
+
+// TestResultsAreOfTheseScenariosAndPeers fails when what is written down is not
+// of what is measured. It does not compare figures: no two runs are equal.
+func TestResultsAreOfTheseScenariosAndPeers(t *testing.T) {
+	written := read(t, resultsFile)
+	for _, s := range append(targeted(), hostile()...) {
+		if !strings.Contains(written, s.words) {
+			t.Errorf("%s says nothing of %q: run %s", resultsFile, s.words, command)
+		}
+	}
+	for _, c := range compared {
+		if !strings.Contains(written, "| "+c.title()+" |") || !strings.Contains(written, c.setup) {
+			t.Errorf("%s says nothing of %s and its set-up: run %s", resultsFile, c.title(), command)
+		}
+	}
+}
+
+// result is what came of a scenario with one client.
+type result struct {
+	scenario  scenario
+	contender contender
+	measure       // the worst figures of all runs
+	run       run // the first
+}
+
+func (s scenario) measure(t *testing.T, c contender, seeds int) result {
+	r := result{scenario: s, contender: c}
+	var all []measure
+	for seed := range seeds {
+		played := s.play(t, uint64(seed), c)
+		if seed == 0 {
+			r.run = played
+		}
+		m := played.measure()
+		t.Log(fmt.Sprintf("%-15s %s: ", s.name, c.title()), m)
+		all = append(all, m)
+	}
+	r.measure = worst(all)
+	return r
+}

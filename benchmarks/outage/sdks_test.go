@@ -1,0 +1,98 @@
+package outage_test
+
+// This file drives the two SDKs of Okta's.
+
+import (
+	"context"
+	"net/http"
+
+	okta2 "github.com/okta/okta-sdk-golang/v2/okta"
+	"github.com/okta/okta-sdk-golang/v2/okta/query"
+	okta5 "github.com/okta/okta-sdk-golang/v5/okta"
+)
+
+const (
+	sdk2Module = "github.com/okta/okta-sdk-golang/v2"
+	sdk5Module = "github.com/okta/okta-sdk-golang/v5"
+)
+
+func sdk2(base http.RoundTripper) client {
+	var c *okta2.Client
+	outside(func() (err error) {
+		_, c, err = okta2.NewClient(context.Background(), okta2.WithOrgUrl(org), okta2.WithToken("token"), okta2.WithCache(false),
+			okta2.WithHttpClientPtr(&http.Client{Transport: base}))
+		return err
+	})
+	return func(ctx context.Context, endpoint string) (err error) {
+		switch endpoint {
+		case getUser:
+			_, _, err = c.User.GetUser(ctx, "00a1")
+		case listUsers:
+			_, _, err = c.User.ListUsers(ctx, query.NewQueryParams(query.WithLimit(1)))
+		case getGroup:
+			_, _, err = c.Group.GetGroup(ctx, "00a1")
+		case createUser:
+			profile := okta2.UserProfile{"login": "a@example.com", "email": "a@example.com"}
+			_, _, err = c.User.CreateUser(ctx, okta2.CreateUserRequest{Profile: &profile}, nil)
+		case createGroup:
+			_, _, err = c.Group.CreateGroup(ctx, okta2.Group{Profile: &okta2.GroupProfile{Name: "g"}})
+		}
+		return err
+	}
+}
+
+func sdk5(base http.RoundTripper) client {
+	var c *okta5.APIClient
+	outside(func() error {
+		cfg, err := okta5.NewConfiguration(okta5.WithOrgUrl(org), okta5.WithToken("token"), okta5.WithCache(false),
+			okta5.WithHttpClientPtr(&http.Client{Transport: base}))
+		if err == nil {
+			c = okta5.NewAPIClient(cfg)
+		}
+		return err
+	})
+	return func(ctx context.Context, endpoint string) (err error) {
+		switch endpoint {
+		case getUser:
+			_, _, err = c.UserAPI.GetUser(ctx, "00a1").Execute()
+		case listUsers:
+			_, _, err = c.UserAPI.ListUsers(ctx).Limit(1).Execute()
+		case getGroup:
+			_, _, err = c.GroupAPI.GetGroup(ctx, "00a1").Execute()
+		case createUser:
+			profile := okta5.NewUserProfile()
+			profile.SetLogin("a@example.com")
+			_, _, err = c.UserAPI.CreateUser(ctx).Body(*okta5.NewCreateUserRequest(*profile)).Execute()
+		case createGroup:
+			profile := okta5.NewGroupProfile()
+			profile.SetName("g")
+			g := okta5.NewGroup()
+			g.SetProfile(*profile)
+			_, _, err = c.GroupAPI.CreateGroup(ctx).Group(*g).Execute()
+		}
+		return err
+	}
+}
+
+// outside runs f in a goroutine that belongs to no bubble of synctest, and
+// panics with its error. The clients of Okta's SDKs start a goroutine for a
+// cache of tokens, which lives until the garbage collector finds the client.
+func outside(f func() error) {
+	jobs <- f
+	if err := <-jobErrors; err != nil {
+		panic(err)
+	}
+}
+
+var (
+	jobs      = make(chan func() error)
+	jobErrors = make(chan error)
+)
+
+func init() {
+	go func() {
+		for f := range jobs {
+			jobErrors <- f()
+		}
+	}()
+}

@@ -1,0 +1,126 @@
+// Command tracing shows what one sees of a program that calls Okta through
+// oktaretry: a directory sync on okta-sdk-golang/v5 meets rate limits, an
+// outage and a waiting push of a fake Okta on this machine, and prints its
+// traces as trees, the lines of its log and the most telling of its metrics:
+//
+//	go run ./examples/tracing          # ends by itself, in a quarter of a minute
+//	go run ./examples/tracing -serve   # goes on, for a Prometheus to scrape it
+//
+// Traces and metrics also go out by OTLP when OTEL_EXPORTER_OTLP_ENDPOINT
+// names a collector (http://localhost:4318).
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/examples/internal/spantree"
+)
+
+func main() {
+	serve := flag.Bool("serve", false, "live the story again and again, until interrupted")
+	addr := flag.String("addr", "127.0.0.1:9464", "where -serve serves /metrics")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if !*serve {
+		*addr = "127.0.0.1:0"
+	}
+	if err := run(ctx, os.Stdout, *addr, *serve); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, w io.Writer, addr string, again bool) error {
+	org := startOrg()
+	defer org.Close()
+
+	tel, err := newTelemetry(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		// What is still in a batch goes out, also after an interrupt.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		tel.shutdown(ctx)
+	}()
+
+	transport, err := oktaretry.NewTransport(nil,
+		oktaretry.WithPolicy(policy()),
+		oktaretry.WithTracerProvider(tel.tracers),
+		oktaretry.WithMeterProvider(tel.meters),
+		oktaretry.WithLogger(tel.logger))
+	if err != nil {
+		return err
+	}
+
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return err
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", tel.handler)
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	go server.Serve(listener)
+	defer server.Close()
+	metrics := "http://" + listener.Addr().String() + "/metrics"
+	fmt.Fprintf(w, "okta-sdk-golang/v5 → oktaretry → a fake Okta at %s; metrics at %s\n", org.URL, metrics)
+
+	s := sync{org: org, through: transport.Client()}
+	for round := 1; ; round++ {
+		err := tell(ctx, w, tel, s.steps(), round > 1)
+		if ctx.Err() != nil {
+			return nil // interrupted
+		}
+		if err != nil {
+			return err
+		}
+		if round == 1 {
+			fmt.Fprintf(w, "\nWhat the log says. A line's trace_id is that of a trace above:\n\n%s", tel.log.String())
+			fmt.Fprintf(w, "\nSome of what %s says, without server_address, server_port and otel_scope_…:\n\n", metrics)
+			if err := printMetrics(ctx, w, metrics); err != nil {
+				return err
+			}
+		}
+		if !again {
+			return nil
+		}
+		fmt.Fprintf(w, "\nThat was round %d. Interrupt to end.\n", round)
+		select {
+		case <-time.After(window):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// tell lives the steps, each in a trace of its own, and prints the trace
+// unless it is told to be silent.
+func tell(ctx context.Context, w io.Writer, tel *telemetry, steps []step, silent bool) error {
+	tracer := tel.tracers.Tracer("directory-sync")
+	for i, step := range steps {
+		ctx, span := tracer.Start(ctx, step.name)
+		got, err := step.do(ctx)
+		span.End()
+		if err != nil {
+			return fmt.Errorf("%s: %w", step.name, err)
+		}
+		spans := tel.spans.Take()
+		if silent {
+			continue
+		}
+		fmt.Fprintf(w, "\n%d. %s\n   The sync: %s\n", i+1, step.title, got)
+		spantree.Print(w, spans)
+	}
+	return nil
+}

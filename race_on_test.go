@@ -1,0 +1,5 @@
+//go:build race
+
+package oktaretry_test
+
+const raceEnabled = true

@@ -1,0 +1,65 @@
+// This file counts successes over a rolling window. There is one for nearly
+// every call, so it must cost next to nothing.
+
+package oktaretry
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// rolling counts what happened within a window, in steps of a part of it. It is
+// safe for concurrent use. Counting within a step is one addition, for every
+// core counts here.
+type rolling struct {
+	step time.Duration // the length of one
+	born time.Time     // the clock may be set, and times measured from here don't see it
+
+	all    atomic.Uint32 // ever; it may wrap, for only differences matter
+	newest atomic.Int64  // the number of the step that runs
+
+	mu    sync.Mutex
+	start [circuitBuckets]uint32 // of the last steps: all, as it was when they began
+}
+
+// add counts one.
+func (r *rolling) add(now time.Time) {
+	if n := r.number(now); n > r.newest.Load() {
+		r.mu.Lock()
+		r.turn(n)
+		r.mu.Unlock()
+	}
+	r.all.Add(1)
+}
+
+// total returns how many there are in the window that ends now.
+func (r *rolling) total(now time.Time) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.turn(r.number(now))
+	return int(r.all.Load() - r.start[(r.newest.Load()+1)%circuitBuckets])
+}
+
+// ever returns how many there have been in all, more or less 2^32.
+func (r *rolling) ever() uint32 { return r.all.Load() }
+
+// reset empties the window.
+func (r *rolling) reset() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range r.start {
+		r.start[i] = r.all.Load()
+	}
+}
+
+func (r *rolling) number(now time.Time) int64 { return int64(now.Sub(r.born) / r.step) }
+
+// turn begins the steps up to n. The caller holds mu.
+func (r *rolling) turn(n int64) {
+	newest := r.newest.Load()
+	for i := max(newest, n-circuitBuckets) + 1; i <= n; i++ {
+		r.start[i%circuitBuckets] = r.all.Load()
+	}
+	r.newest.Store(max(newest, n))
+}

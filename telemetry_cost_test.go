@@ -1,0 +1,275 @@
+package oktaretry_test
+
+// What nobody listens to costs nothing.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/propagation"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/oktaretry/oktaretry"
+)
+
+// telUnderRace reports whether the race detector is on, which allocates, too.
+func telUnderRace() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
+}
+
+// telAllocated returns how many objects f allocated, by the line of the
+// library's telemetry that asked for them; direct leaves out what is allocated
+// for them elsewhere, as in an SDK.
+func telAllocated(f func(), direct bool) map[string]int64 {
+	count := func() map[string]int64 {
+		runtime.GC() // twice: a profile is a cycle behind
+		runtime.GC()
+		records := make([]runtime.MemProfileRecord, 1<<16)
+		n, ok := runtime.MemProfile(records, true)
+		if !ok {
+			panic("more records than fit")
+		}
+		at := map[string]int64{}
+		for _, r := range records[:n] {
+			frames := runtime.CallersFrames(r.Stack())
+			for more := true; more; {
+				var frame runtime.Frame
+				frame, more = frames.Next()
+				name := filepath.Base(frame.File)
+				if strings.HasPrefix(name, "telemetry") && !strings.HasSuffix(name, "_test.go") {
+					at[fmt.Sprint(name, ":", frame.Line)] += r.AllocObjects
+					break
+				}
+				if direct && !strings.HasPrefix(frame.Function, "runtime.") {
+					break
+				}
+			}
+		}
+		return at
+	}
+	before := count()
+	f()
+	after := count()
+	for line, n := range before {
+		if after[line] -= n; after[line] == 0 {
+			delete(after, line)
+		}
+	}
+	return after
+}
+
+// telCalls sends calls that meet all there is to tell of.
+func telCalls(t *testing.T, tr *oktaretry.Transport, n int) {
+	for range n {
+		req, _ := http.NewRequestWithContext(t.Context(), "GET", telURL, nil)
+		if resp, err := tr.RoundTrip(req); err == nil {
+			resp.Body.Close()
+		} else if !errors.Is(err, http.ErrNotSupported) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// telStumbling answers errors, rate limits and, in the end, what a caller can
+// do something with.
+
+func telStumbling() http.RoundTripper {
+	n := 0
+	return roundTrip(func(req *http.Request) (*http.Response, error) {
+		n++
+		return []telStep{
+			telDown, telRefused, telCode(429, "E0000109"), telWindow(600, 500, time.Minute), telCode(404, "E0000007"),
+			telFailure(http.ErrNotSupported),
+		}[n%6](req)
+	})
+}
+
+// This is the whole claim, and no comparison: with every allocation of a
+// process on record, none was asked for by a line of the telemetry.
+func TestTelemetryThatNobodyListensToAllocatesNothing(t *testing.T) {
+	if telUnderRace() {
+		t.Skip("the race detector allocates")
+	}
+	if !telAlone(t) {
+		return
+	}
+	runtime.MemProfileRate = 1
+	never := sdktrace.NewTracerProvider(sdktrace.WithSampler(sdktrace.NeverSample()))
+	for _, tt := range []struct {
+		name   string
+		direct bool
+		opts   []oktaretry.Option
+	}{
+		{"no provider", false, nil},
+		{"no provider, no spans of attempts", false, []oktaretry.Option{oktaretry.WithAttemptSpans(false), oktaretry.WithAttemptMetrics(false)}},
+		{"noop providers", false, []oktaretry.Option{
+			oktaretry.WithTracerProvider(tracenoop.NewTracerProvider()), oktaretry.WithMeterProvider(metricnoop.NewMeterProvider())}},
+		{"a log that hears nothing", false, []oktaretry.Option{
+			oktaretry.WithLogger(slog.New(slog.DiscardHandler)), oktaretry.WithLogThreshold(0)}},
+		// What an SDK that samples nothing allocates is its own.
+		{"no samples", true, []oktaretry.Option{oktaretry.WithTracerProvider(never)}},
+		{"no samples, propagated", true, []oktaretry.Option{
+			oktaretry.WithTracerProvider(never), oktaretry.WithPropagators(propagation.TraceContext{})}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			tr := newOver(t, telStumbling(), quickly, tt.opts...)
+			telCalls(t, tr, 20) // what is made once is made
+			if got := telAllocated(func() { telCalls(t, tr, 100) }, tt.direct); len(got) != 0 {
+				t.Errorf("%s: objects allocated in 100 calls, by line: %v", tt.name, got)
+			}
+		})
+	}
+
+	// The measure measures: an SDK that samples has its attributes built.
+	always := sdktrace.NewTracerProvider()
+	synctest.Test(t, func(t *testing.T) {
+		tr := newOver(t, telStumbling(), quickly, oktaretry.WithTracerProvider(always))
+		telCalls(t, tr, 20)
+		if got := telAllocated(func() { telCalls(t, tr, 100) }, true); len(got) == 0 {
+			t.Error("a traced call allocated nothing: the profile was not looked at")
+		}
+	})
+}
+
+func TestNoProviderCostsWhatNoopProvidersCost(t *testing.T) {
+	if telUnderRace() {
+		t.Skip("the race detector allocates")
+	}
+	if !telAlone(t) {
+		return
+	}
+	allocs := func(opts ...oktaretry.Option) float64 {
+		tr := newOver(t, roundTrip(func(req *http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: 200, Body: http.NoBody, Request: req}, nil
+		}), nil, opts...)
+		req, _ := http.NewRequestWithContext(t.Context(), "GET", telURL, nil)
+		return testing.AllocsPerRun(500, func() {
+			if _, err := tr.RoundTrip(req); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+	off := []oktaretry.Option{
+		oktaretry.WithTracerProvider(tracenoop.NewTracerProvider()), oktaretry.WithMeterProvider(metricnoop.NewMeterProvider()),
+		oktaretry.WithPropagators(propagation.NewCompositeTextMapPropagator()),
+	}
+	noop, none := allocs(off...), allocs()
+	telEqual(t, "allocations without a provider", none, noop)
+	telEqual(t, "allocations with a log that hears of nothing", allocs(append(off, oktaretry.WithLogger(slog.New(slog.DiscardHandler)))...), noop)
+	telEqual(t, "allocations without spans of attempts", allocs(append(off, oktaretry.WithAttemptSpans(false))...), noop)
+	otel.SetTracerProvider(tracenoop.NewTracerProvider())
+	otel.SetMeterProvider(metricnoop.NewMeterProvider())
+	telEqual(t, "allocations with noop's providers installed for all", allocs(), noop)
+	if traced := allocs(oktaretry.WithTracerProvider(sdktrace.NewTracerProvider())); traced <= noop {
+		t.Errorf("%v allocations with spans, %v without: the measure measures nothing", traced, noop)
+	}
+}
+
+// telUnsampled makes spans that somebody decided not to record. None of what
+// would be recorded may be made.
+type telUnsampled struct {
+	trace.TracerProvider
+	t *testing.T
+}
+
+type telUnsampledTracer struct {
+	trace.Tracer
+	t *testing.T
+}
+
+type telUnsampledSpan struct {
+	trace.Span
+	t *testing.T
+}
+
+func (p telUnsampled) Tracer(string, ...trace.TracerOption) trace.Tracer {
+	return telUnsampledTracer{tracenoop.NewTracerProvider().Tracer(""), p.t}
+}
+
+func (p telUnsampledTracer) Start(ctx context.Context, _ string, _ ...trace.SpanStartOption) (context.Context, trace.Span) {
+	id := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}})
+	s := telUnsampledSpan{trace.SpanFromContext(trace.ContextWithSpanContext(ctx, id)), p.t}
+	return trace.ContextWithSpan(ctx, s), s
+}
+
+func (s telUnsampledSpan) SetAttributes(...attribute.KeyValue)          { s.t.Error("SetAttributes") }
+func (s telUnsampledSpan) AddEvent(name string, _ ...trace.EventOption) { s.t.Error("AddEvent", name) }
+func (s telUnsampledSpan) SetStatus(codes.Code, string)                 { s.t.Error("SetStatus") }
+func (s telUnsampledSpan) RecordError(error, ...trace.EventOption)      { s.t.Error("RecordError") }
+func (s telUnsampledSpan) SetName(string)                               { s.t.Error("SetName") }
+
+// telDeaf is a meter whose instruments are off, as those of an SDK whose views
+// drop them.
+type telDeaf struct {
+	metric.MeterProvider
+	t *testing.T
+}
+
+type telDeafMeter struct {
+	metric.Meter
+	t *testing.T
+}
+
+type (
+	telDeafFloats struct {
+		metric.Float64Histogram
+		t *testing.T
+	}
+	telDeafInts struct {
+		metric.Int64Histogram
+		t *testing.T
+	}
+	telDeafCounter struct {
+		metric.Int64Counter
+		t *testing.T
+	}
+)
+
+func (p telDeaf) Meter(string, ...metric.MeterOption) metric.Meter {
+	return telDeafMeter{metricnoop.NewMeterProvider().Meter(""), p.t}
+}
+func (m telDeafMeter) Float64Histogram(string, ...metric.Float64HistogramOption) (metric.Float64Histogram, error) {
+	return telDeafFloats{metricnoop.Float64Histogram{}, m.t}, nil
+}
+func (m telDeafMeter) Int64Histogram(string, ...metric.Int64HistogramOption) (metric.Int64Histogram, error) {
+	return telDeafInts{metricnoop.Int64Histogram{}, m.t}, nil
+}
+func (m telDeafMeter) Int64Counter(string, ...metric.Int64CounterOption) (metric.Int64Counter, error) {
+	return telDeafCounter{metricnoop.Int64Counter{}, m.t}, nil
+}
+func (h telDeafFloats) Record(context.Context, float64, ...metric.RecordOption) { h.t.Error("Record") }
+func (h telDeafInts) Record(context.Context, int64, ...metric.RecordOption)     { h.t.Error("Record") }
+func (c telDeafCounter) Add(context.Context, int64, ...metric.AddOption)        { c.t.Error("Add") }
+
+func TestNothingIsBuiltForASpanOrAMetricThatIsNotRecorded(t *testing.T) {
+	for _, spans := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			r := telNew(t, func(p *oktaretry.Policy) { p.Pace.MaxRate, p.Pace.Burst, p.Breaker.MinCalls = 20, 1, 4 }, telOK)
+			r.with(t, oktaretry.WithTracerProvider(telUnsampled{tracenoop.NewTracerProvider(), t}),
+				oktaretry.WithMeterProvider(telDeaf{metricnoop.NewMeterProvider(), t}), oktaretry.WithAttemptSpans(spans))
+			telEverything(t, r)
+			if r.sent[0].Header.Get("Traceparent") == "" {
+				t.Error("the trace was not carried on")
+			}
+		})
+	}
+}

@@ -1,0 +1,182 @@
+package oktaretry_test
+
+// What is told runs code of others: samplers, propagators, log handlers, the
+// function that names buckets. A panic of theirs goes on up like one of the
+// base, and leaves nothing open behind it.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.opentelemetry.io/otel/propagation"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
+	"github.com/oktaretry/oktaretry"
+)
+
+// telFuse panics when it is asked for the nth time of what matches.
+type telFuse struct {
+	word string
+	left atomic.Int64
+}
+
+func telFuseAt(n int64, word string) *telFuse {
+	f := &telFuse{word: word}
+	f.left.Store(n)
+	return f
+}
+
+func (f *telFuse) burn(word string) {
+	if strings.Contains(word, f.word) && f.left.Add(-1) == 0 {
+		panic("boom")
+	}
+}
+
+type telFusePropagator struct {
+	propagation.TraceContext
+	*telFuse
+}
+
+func (p telFusePropagator) Inject(ctx context.Context, c propagation.TextMapCarrier) {
+	p.burn("inject")
+	p.TraceContext.Inject(ctx, c)
+}
+
+type telFuseHandler struct {
+	slog.Handler
+	*telFuse
+}
+
+func (h telFuseHandler) Handle(_ context.Context, r slog.Record) error { h.burn(r.Message); return nil }
+func (h telFuseHandler) Enabled(context.Context, slog.Level) bool      { return true }
+
+// telPanic is a place for a panic. Its fuse burns once.
+type telPanic struct {
+	name    string
+	steps   []memStep
+	options func(*telFuse) []oktaretry.Option
+	at      int64 // which time of those that match
+	word    string
+	began   int  // spans
+	unknown bool // the call had not begun, so it has no outcome
+}
+
+func telPanics() []telPanic {
+	propagator := func(f *telFuse) []oktaretry.Option {
+		return []oktaretry.Option{oktaretry.WithPropagators(telFusePropagator{telFuse: f})}
+	}
+	handler := func(f *telFuse) []oktaretry.Option {
+		return []oktaretry.Option{oktaretry.WithLogThreshold(0), oktaretry.WithLogger(slog.New(telFuseHandler{slog.DiscardHandler, f}))}
+	}
+	buckets := func(f *telFuse) []oktaretry.Option {
+		return []oktaretry.Option{oktaretry.WithBuckets(func(*http.Request) string { f.burn("bucket"); return "" })}
+	}
+	ok, down, long := []memStep{memOK}, []memStep{memReply(503, "x")}, []memStep{memReply(503, strings.Repeat("x", 70<<10))}
+	limited, pending := []memStep{memLimited(time.Second)}, []memStep{memCode(202, "E0000070", "Location", "/poll")}
+	return []telPanic{
+		{name: "the first request's propagator", steps: ok, options: propagator, at: 1, word: "inject", began: 2},
+		{name: "a resend's propagator", steps: long, options: propagator, at: 2, word: "inject", began: 3},
+		{name: "a poll's propagator", steps: pending, options: propagator, at: 2, word: "inject", began: 3},
+		{name: "the call's sampler", steps: ok, at: 1, word: "PUT", began: 0},
+		{name: "an attempt's sampler", steps: ok, at: 2, word: "PUT", began: 1},
+		{name: "a resend's sampler", steps: limited, at: 3, word: "PUT", began: 2},
+		{name: "the bucket's name", steps: ok, options: buckets, at: 1, word: "bucket", began: 0, unknown: true},
+		{name: "the bucket's name of a poll", steps: pending, options: buckets, at: 2, word: "bucket", began: 2},
+		{name: "the line of a wait", steps: down, options: handler, at: 1, word: "waiting", began: 2},
+		{name: "the line of a wait in line", steps: limited, options: handler, at: 1, word: "waiting", began: 2},
+		{name: "the line of the end", steps: down, options: handler, at: 1, word: "given up", began: 5},
+		{name: "the line of an end without an answer", steps: []memStep{memReset}, options: handler, at: 1, word: "given up", began: 5},
+	}
+}
+
+func TestAPanicOfWhatTelemetryCallsLeavesAllConsistent(t *testing.T) {
+	for _, tt := range telPanics() {
+		for _, kind := range []string{"stream", "GetBody"} {
+			t.Run(tt.name+", "+kind, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { telPanicRun(t, tt, kind) })
+			})
+		}
+	}
+}
+
+func telPanicRun(t *testing.T, tt telPanic, kind string) {
+	spans := tracetest.NewSpanRecorder()
+	base := newMemBase(tt.steps...)
+	fuse := telFuseAt(tt.at, tt.word)
+	sampler := &telSampler{keep: func(p sdktrace.SamplingParameters) bool { fuse.burn(p.Name); return true }}
+	var options []oktaretry.Option
+	if tt.options != nil {
+		options = tt.options(fuse)
+	}
+	tr := newOver(t, base, nil, append(options, oktaretry.WithTracerProvider(
+		sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans), sdktrace.WithSampler(sampler))))...)
+	ctx, rec := oktaretry.WithRecorder(t.Context())
+	body := watch("content")
+	req := newReq(t, ctx, "PUT", "/api/v1/users/1", body)
+	var again, closed atomic.Int64
+	if kind == "GetBody" {
+		req.GetBody = func() (io.ReadCloser, error) {
+			again.Add(1)
+			return &closeCounter{strings.NewReader("content"), &closed}, nil
+		}
+	}
+	if v := panics(func() { tr.RoundTrip(req) }); v != "boom" {
+		t.Fatalf("panicked with %v", v)
+	}
+	wantIdle(t, tr)
+	telEqual(t, "spans begun", len(spans.Started()), tt.began)
+	telEqual(t, "spans ended", len(spans.Ended()), tt.began)
+	base.wantClosed(t)
+	if n := body.closes.Load(); n != 1 || again.Load() != closed.Load() {
+		t.Errorf("the body was closed %d times, want once; %d of GetBody's %d", n, closed.Load(), again.Load())
+	}
+	for i, s := range base.all() {
+		if s.ctx.Err() == nil {
+			t.Errorf("the context of attempt %d was never released", i+1)
+		}
+	}
+	if _, ok := rec.Outcome(); ok == tt.unknown {
+		t.Errorf("the call has an outcome: %v", ok)
+	}
+}
+
+// The slot of a probe whose call panicked is given back, also when what
+// panicked was told of the circuit's change.
+func TestAPanicOverACircuitsLineGivesTheProbesPlaceBack(t *testing.T) {
+	for _, word := range []string{"circuit half-open", "circuit closed"} {
+		synctest.Test(t, func(t *testing.T) {
+			handler := telFuseHandler{slog.DiscardHandler, telFuseAt(1, word)}
+			tr := newOver(t, newMemBase(memReply(503, ""), memOK), func(p *oktaretry.Policy) {
+				p.Breaker.MinCalls, p.Breaker.ProbeTimeout, p.Breaker.Probes = 1, time.Hour, 1
+			}, oktaretry.WithLogger(slog.New(handler)))
+			call := func() (*http.Response, error) {
+				return tr.RoundTrip(newReq(t, oktaretry.WithNoRetry(t.Context()), "GET", "/api/v1/users/1", nil))
+			}
+			resp, err := call()
+			mustOK(t, resp, err)
+			var open *oktaretry.CircuitOpenError
+			if _, err := call(); !errors.As(err, &open) {
+				t.Fatalf("got %v, want an open circuit", err)
+			}
+			time.Sleep(open.RetryAfter)
+			if v := panics(func() { call() }); v != "boom" {
+				t.Fatalf("%s: panicked with %v", word, v)
+			}
+			wantIdle(t, tr)
+			if resp, err = call(); err != nil {
+				t.Fatal(fmt.Errorf("after a panic over %q: %w", word, err))
+			}
+			resp.Body.Close()
+		})
+	}
+}

@@ -1,0 +1,238 @@
+package oktaretry_test
+
+// What samplers see, which is what a span starts with.
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/exemplar"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/oktaretry/oktaretry"
+)
+
+// telSampler takes down what it is asked, and samples what keep says.
+type telSampler struct {
+	keep func(sdktrace.SamplingParameters) bool
+	mu   sync.Mutex
+	seen []string
+}
+
+func (s *telSampler) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingResult {
+	words := []string{p.Kind.String(), p.Name}
+	list := slices.Clone(p.Attributes)
+	slices.SortFunc(list, func(a, b attribute.KeyValue) int { return len(a.Key) - len(b.Key) })
+	for _, kv := range list {
+		words = append(words, string(kv.Key)+"="+kv.Value.String())
+	}
+	s.mu.Lock()
+	s.seen = append(s.seen, fmt.Sprint(words))
+	s.mu.Unlock()
+	decision := sdktrace.Drop
+	if s.keep == nil || s.keep(p) {
+		decision = sdktrace.RecordAndSample
+	}
+	return sdktrace.SamplingResult{Decision: decision, Tracestate: trace.SpanContextFromContext(p.ParentContext).TraceState()}
+}
+
+func (s *telSampler) Description() string { return "telSampler" }
+
+// telSampled returns a rig whose spans are sampled by s.
+func telSampled(t testing.TB, s sdktrace.Sampler, script ...telStep) *telRig {
+	r := telNew(t, nil, script...)
+	r.traces = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(r.spans), sdktrace.WithSampler(s))
+	r.with(t, oktaretry.WithTracerProvider(r.traces))
+	return r
+}
+
+func TestSamplersSeeWhereASpanGoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &telSampler{}
+		r := telSampled(t, s, telDown, telPending, telOK)
+		if err := r.do(t.Context(), "GET", "http://acme.okta.com:8080/api/v1/users/ann@b.c?x=1"); err != nil {
+			t.Fatal(err)
+		}
+		const user = "/api/v1/users/{userId}"
+		const poll = user + "/factors/{factorId}/transactions/{transactionId}"
+		at := func(template string) string {
+			return " server.port=8080 url.template=" + template + " server.address=acme.okta.com http.request.method=GET"
+		}
+		attempt := func(template string) string {
+			return "[client GET " + template + " url.full=http://acme.okta.com:8080" + template + at(template) + "]"
+		}
+		telEqual(t, "the sampler saw", s.seen, []string{
+			"[internal oktaretry GET " + user + at(user) + "]",
+			attempt(user), attempt(user), attempt(poll),
+		})
+	})
+}
+
+// The labels of an endpoint are made once for its scheme. A port that another
+// scheme means was that of the first.
+func TestTheSchemeOfEachCallCounts(t *testing.T) {
+	r := telNew(t, nil, telOK)
+	for _, scheme := range []string{"https", "http", "https", "gopher"} {
+		r.do(t.Context(), "GET", scheme+"://a.b/api/v1/users")
+	}
+	_, attempts := r.split(t)
+	for i, want := range []string{"https://a.b/api/v1/users 443", "http://a.b/api/v1/users 80", "https://a.b/api/v1/users 443", "other://a.b/api/v1/users 443"} {
+		got := telMap(attempts[i].Attributes())
+		telEqual(t, "where", fmt.Sprint(got["url.full"], " ", got["server.port"]), want)
+	}
+}
+
+// A set of attributes sorts its list in place. That of an endpoint's polls, and
+// of attempts that their caller cancelled, was the one that the endpoint's
+// spans start with, in other calls at the same time.
+func TestTheLabelsOfAnEndpointStayAsTheyAre(t *testing.T) {
+	const transaction = telURL + "/factors/f1/transactions/t1"
+	for name, meddle := range map[string]func(context.Context, *telRig){
+		"a poll": func(ctx context.Context, r *telRig) { r.do(ctx, "GET", telURL) },
+		"a cancellation": func(ctx context.Context, r *telRig) {
+			ctx, cancel := context.WithCancel(ctx)
+			time.AfterFunc(time.Second, cancel)
+			r.do(ctx, "GET", transaction+"?hang")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var mu sync.Mutex
+				seen := map[string]bool{}
+				r := telSampled(t, &telSampler{keep: func(p sdktrace.SamplingParameters) bool {
+					mu.Lock()
+					defer mu.Unlock()
+					if strings.HasSuffix(p.Name, "{transactionId}") && p.Kind == trace.SpanKindInternal {
+						seen[fmt.Sprint(p.Attributes)] = true
+					}
+					return true
+				}}, func(req *http.Request) (*http.Response, error) {
+					switch {
+					case req.URL.RawQuery == "hang":
+						return telHang(req)
+					case strings.HasSuffix(req.URL.Path, "00u1"):
+						return telPending(req)
+					}
+					return telOK(req)
+				})
+				for range 3 {
+					var calls sync.WaitGroup
+					for range 5 {
+						calls.Go(func() { r.do(t.Context(), "GET", transaction) })
+						calls.Go(func() { meddle(t.Context(), r) })
+					}
+					calls.Wait()
+				}
+				if len(seen) != 1 {
+					t.Errorf("the spans of one endpoint start with %d lists of attributes: %v", len(seen), seen)
+				}
+			})
+		})
+	}
+}
+
+// A sampler may drop the call and keep an attempt, or the other way round.
+func TestEachSpanIsSampledByItself(t *testing.T) {
+	for _, kind := range []trace.SpanKind{trace.SpanKindInternal, trace.SpanKindClient} {
+		synctest.Test(t, func(t *testing.T) {
+			r := telSampled(t, &telSampler{keep: func(p sdktrace.SamplingParameters) bool { return p.Kind == kind }}, telDown, telOK)
+			if err := r.do(t.Context(), "GET", telURL); err != nil {
+				t.Fatal(err)
+			}
+			calls, attempts := r.split(t)
+			if kind == trace.SpanKindInternal {
+				telEqual(t, "spans", [2]int{len(calls), len(attempts)}, [2]int{1, 0})
+				telEqual(t, "events of attempts", len(telEvents(calls[0], "oktaretry.attempt")), 0) // their spans were somebody's choice
+				telEqual(t, "waits", len(telEvents(calls[0], "oktaretry.wait")), 1)
+			} else {
+				telEqual(t, "spans", [2]int{len(calls), len(attempts)}, [2]int{0, 2})
+			}
+			for _, sent := range r.sent {
+				flags := sent.Header.Get("Traceparent")[53:]
+				telEqual(t, "sampled, as Okta is told", flags, map[trace.SpanKind]string{trace.SpanKindInternal: "00", trace.SpanKindClient: "01"}[kind])
+			}
+		})
+	}
+}
+
+// Exemplars are how one gets from a bar of a histogram to a trace.
+func TestExemplarsLinkToTheSpansThatTheyAreOf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := telNew(t, nil, telDown, telRateLimited, telOK)
+		reader := sdkmetric.NewManualReader()
+		r.with(t, oktaretry.WithMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader),
+			sdkmetric.WithExemplarFilter(exemplar.TraceBasedFilter))))
+		r.reader = reader
+		if err := r.do(t.Context(), "GET", telURL); err != nil {
+			t.Fatal(err)
+		}
+		calls, attempts := r.split(t)
+		ids := func(spans ...sdktrace.ReadOnlySpan) (list []string) {
+			for _, s := range spans {
+				list = append(list, s.SpanContext().TraceID().String()+" "+s.SpanContext().SpanID().String())
+			}
+			slices.Sort(list)
+			return slices.Compact(list)
+		}
+		for name, want := range map[string][]string{
+			"oktaretry.call.duration": ids(calls...), "oktaretry.call.attempts": ids(calls...), "oktaretry.wait.duration": ids(calls...),
+			"oktaretry.rate_limit.refusals": ids(calls...), "http.client.request.duration": ids(attempts...),
+		} {
+			telEqual(t, name, telExemplars(r.metrics(t)[name]), want)
+		}
+	})
+}
+
+// telExemplars returns the traces and spans of a metric's exemplars, each once.
+func telExemplars(m metricdata.Metrics) (ids []string) {
+	switch d := m.Data.(type) {
+	case metricdata.Histogram[float64]:
+		for _, p := range d.DataPoints {
+			ids = append(ids, telExemplarIDs(p.Exemplars)...)
+		}
+	case metricdata.Histogram[int64]:
+		for _, p := range d.DataPoints {
+			ids = append(ids, telExemplarIDs(p.Exemplars)...)
+		}
+	case metricdata.Sum[int64]:
+		for _, p := range d.DataPoints {
+			ids = append(ids, telExemplarIDs(p.Exemplars)...)
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+func telExemplarIDs[N int64 | float64](list []metricdata.Exemplar[N]) (ids []string) {
+	for _, e := range list {
+		ids = append(ids, fmt.Sprintf("%x %x", e.TraceID, e.SpanID))
+	}
+	return ids
+}
+
+// A span of the caller's is the exemplar's where this library makes none.
+func TestExemplarsOfAnUntracedTransportAreTheCallers(t *testing.T) {
+	r := telNew(t, nil, telOK)
+	r.with(t, oktaretry.WithTracerProvider(tracenoop.NewTracerProvider()))
+	ctx, span := r.traces.Tracer("caller").Start(context.Background(), "sync")
+	if err := r.do(ctx, "GET", telURL); err != nil {
+		t.Fatal(err)
+	}
+	span.End()
+	want := []string{span.SpanContext().TraceID().String() + " " + span.SpanContext().SpanID().String()}
+	for _, name := range []string{"oktaretry.call.duration", "http.client.request.duration"} {
+		telEqual(t, name, telExemplars(r.metrics(t)[name]), want)
+	}
+}

@@ -1,0 +1,186 @@
+package oktaretry_test
+
+// "Why did this call take 41 seconds?": the trace has to add up.
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/oktaretry/oktaretry"
+)
+
+// telSlow answers after a while.
+func telSlow(d time.Duration, step telStep) telStep {
+	return func(req *http.Request) (*http.Response, error) { time.Sleep(d); return step(req) }
+}
+
+// telPart is a part of a call's time, as its trace tells it.
+type telPart struct {
+	name       string
+	begin, end time.Time
+}
+
+// telParts returns the waits and attempts of a call in the order of time.
+func telParts(call sdktrace.ReadOnlySpan, attempts []sdktrace.ReadOnlySpan) (parts []telPart) {
+	for _, e := range call.Events() {
+		m := telMap(e.Attributes)
+		switch e.Name {
+		case "oktaretry.wait":
+			d := time.Duration(m["oktaretry.wait"].(float64) * float64(time.Second))
+			parts = append(parts, telPart{"wait " + m["oktaretry.wait.reason"].(string), e.Time, e.Time.Add(d)})
+		case "oktaretry.attempt":
+			d := time.Duration(m["oktaretry.duration"].(float64) * float64(time.Second))
+			parts = append(parts, telPart{"attempt", e.Time, e.Time.Add(d)})
+		}
+	}
+	for _, a := range attempts {
+		if a.Parent().SpanID() == call.SpanContext().SpanID() {
+			parts = append(parts, telPart{"attempt", a.StartTime(), a.EndTime()})
+		}
+	}
+	for i := range parts { // a few
+		for j := i; j > 0 && parts[j].begin.Before(parts[j-1].begin); j-- {
+			parts[j], parts[j-1] = parts[j-1], parts[j]
+		}
+	}
+	return parts
+}
+
+// wantStory checks that the parts of a call follow one another without a gap
+// from its beginning to its end.
+func wantStory(t *testing.T, call sdktrace.ReadOnlySpan, attempts []sdktrace.ReadOnlySpan, want ...string) {
+	t.Helper()
+	const rounding = time.Microsecond // of seconds as floating-point numbers
+	at := call.StartTime()
+	var got []string
+	for _, p := range telParts(call, attempts) {
+		if gap := p.begin.Sub(at); gap.Abs() > rounding {
+			t.Errorf("%v of the call are not told of, before %s", gap, p.name)
+		}
+		at = p.end
+		got = append(got, fmt.Sprint(p.name, " ", p.end.Sub(p.begin).Round(50*time.Millisecond).Seconds()))
+	}
+	if gap := call.EndTime().Sub(at); gap.Abs() > rounding {
+		t.Errorf("%v of the call are not told of, at its end", gap)
+	}
+	telEqual(t, "the story", strings.Join(got, ", "), strings.Join(want, ", "))
+}
+
+func TestATraceSaysWhyACallTook41Seconds(t *testing.T) {
+	for _, spans := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			r := telNew(t, nil,
+				telSlow(2*time.Second, telCode(429, "E0000047", "Retry-After", "20")), telSlow(300*time.Millisecond, telDown),
+				telSlow(time.Second, telRefused), telSlow(100*time.Millisecond, telPending),
+				telSlow(600*time.Millisecond, telPending), telSlow(8*time.Second, telOK))
+			r.with(t, oktaretry.WithAttemptSpans(spans))
+			begun := time.Now()
+			if err := r.do(t.Context(), "GET", telURL); err != nil {
+				t.Fatal(err)
+			}
+			took := time.Since(begun)
+			calls, attempts := r.split(t)
+			wantStory(t, calls[0], attempts, "attempt 2", "wait rate-limit 20", "attempt 0.3", "wait backoff 0.5", "attempt 1",
+				"wait backoff 0.5", "attempt 0.1", "wait poll 4", "attempt 0.6", "wait poll 4", "attempt 8")
+			if took.Round(time.Second) != 41*time.Second {
+				t.Errorf("took %v", took)
+			}
+			telEqual(t, "the call's span", calls[0].EndTime().Sub(calls[0].StartTime()), took)
+			waited := telMap(calls[0].Attributes())["oktaretry.waited"].(float64)
+			for _, p := range telParts(calls[0], attempts) {
+				if strings.HasPrefix(p.name, "wait") {
+					waited -= p.end.Sub(p.begin).Seconds()
+				}
+			}
+			if waited > 1e-6 || waited < -1e-6 {
+				t.Errorf("oktaretry.waited has %v s that no event tells of", waited)
+			}
+		})
+	}
+}
+
+// The wait for another call's 429 is no attempt's of this one.
+func TestATraceTellsOfTheWaitForACallsTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := telNew(t, nil, telCode(429, "E0000047", "Retry-After", "10"), telOK)
+		var calls sync.WaitGroup
+		calls.Go(func() { r.do(t.Context(), "GET", telURL) })
+		time.Sleep(4 * time.Second)
+		ctx, caller := r.traces.Tracer("caller").Start(t.Context(), "sync")
+		calls.Go(func() { r.do(ctx, "GET", telURL) })
+		calls.Wait()
+		caller.End()
+		spans, attempts := r.split(t)
+		for _, s := range spans {
+			if s.Parent().SpanID() == caller.SpanContext().SpanID() {
+				parts := telParts(s, attempts)
+				telEqual(t, "parts", len(parts), 2)
+				telEqual(t, "first", parts[0].name, "wait rate-limit")
+				telEqual(t, "it begins with the call", parts[0].begin, s.StartTime())
+				if d := parts[0].end.Sub(parts[0].begin); d < 6*time.Second || d > 7*time.Second {
+					t.Errorf("waited %v, want 6 s and a little more", d)
+				}
+			}
+		}
+	})
+}
+
+// A wait that is cut short, and one that is not begun, end the story.
+func TestATraceAddsUpHoweverTheCallEnds(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		script []telStep
+		limit  time.Duration // negative: cancel by hand after that time
+		want   []string
+	}{
+		{"cut short", []telStep{telSlow(time.Second, telRateLimited)}, -4 * time.Second, []string{"attempt 1", "wait rate-limit 3"}},
+		{"not begun", []telStep{telSlow(time.Second, telRateLimited)}, 4 * time.Second, []string{"attempt 1"}},
+		{"given up", []telStep{telSlow(time.Second, telDown)}, 0, []string{
+			"attempt 1", "wait backoff 0.5", "attempt 1", "wait backoff 1", "attempt 1", "wait backoff 2", "attempt 1"}},
+		{"canceled", []telStep{telHang}, -3 * time.Second, []string{"attempt 3"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := telNew(t, nil, tt.script...)
+				ctx, cancel := context.WithCancel(t.Context())
+				if tt.limit > 0 {
+					ctx, cancel = context.WithTimeout(ctx, tt.limit)
+				} else if tt.limit < 0 {
+					time.AfterFunc(-tt.limit, cancel)
+				}
+				defer cancel()
+				r.do(ctx, "GET", telURL)
+				calls, attempts := r.split(t)
+				wantStory(t, calls[0], attempts, tt.want...)
+			})
+		})
+	}
+}
+
+// A circuit's change stands at its moment, between the attempts around it.
+func TestCircuitChangesStandAtTheirMoment(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := telNew(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 1 }, telSlow(time.Second, telDown), telSlow(time.Second, telOK))
+		begun := time.Now()
+		ctx := oktaretry.WithNoRetry(t.Context())
+		r.do(ctx, "GET", telURL)
+		time.Sleep(9 * time.Second)
+		r.do(ctx, "GET", telURL)
+		calls, _ := r.split(t)
+		var got []string
+		for _, c := range calls {
+			for _, e := range c.Events() {
+				got = append(got, fmt.Sprint(e.Time.Sub(begun), " ", telMap(e.Attributes)["oktaretry.circuit.to"]))
+			}
+		}
+		telEqual(t, "changes", got, []string{"1s open", "10s half-open", "11s closed"})
+	})
+}
