@@ -103,7 +103,7 @@ type Lease struct {
 	Unbound bool // the bucket has no limits
 	Held    bool // a 429 stops the bucket until Retry is over
 	Sharers int  // how many holders use the bucket
-	Wanted  bool // others wait for places: give back what is not needed
+	Wanted  bool // the window runs out: give back what is not needed
 }
 
 // SharedCircuit is how a circuit stands for all processes.
