@@ -250,5 +250,11 @@ func TestAnEmptiedStoreClosesNoCircuit(t *testing.T) {
 			t.Error("the circuit is closed")
 		}
 		b.base.sends(4)
+		time.Sleep(5 * time.Second)
+		b.each(t) // a probe of its own, which fails
+		if n := refusedCalls(b.each(t)); n != 1 {
+			t.Error("the circuit is closed after its time, without a probe")
+		}
+		b.base.sends(5)
 	})
 }

@@ -225,6 +225,27 @@ func TestLostPlacesComeBackWithTheNextWindowAtTheLatest(t *testing.T) {
 	}
 }
 
+func TestAShareOfTheWindowIsNeverLeased(t *testing.T) {
+	s, _ := newStore(t)
+	b := oktaretry.SharedBucket{Host: "h", Bucket: "b"}
+	places, has := 0, map[string]int{}
+	for i := range 20 {
+		holder := string(rune('a' + i%4))
+		l, err := s.Lease(t.Context(), b, oktaretry.LeaseRequest{
+			Holder: holder, Interactive: 50, MaxUtilization: 0.7, Told: 1000, InFlight: has[holder],
+			Seen: oktaretry.SharedWindow{ID: 1000, Limit: 100, Remaining: 100, Ends: time.Minute},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		places += l.Places
+		has[holder] += l.Places
+	}
+	if places != 70 {
+		t.Errorf("%d places of 100 were leased, want 70", places)
+	}
+}
+
 func TestOptionsAreCheckedAtOnce(t *testing.T) {
 	_, err := fleet.New(nil, nil, fleet.WithPrefix("a{b}"))
 	for _, want := range []string{"client is nil", "option 1 is nil", "WithPrefix"} {
