@@ -21,26 +21,14 @@ func document(z size, results []result) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `# A fleet, measured
 
-%d processes with %d workers each make %d calls to one bucket of %d calls per %s: real processes and sockets, a real redis-server,
+%d processes with %d workers each make %d calls together, to one bucket of %d calls per %s: real processes and sockets, a real redis-server,
 an oktatest server with 50 ms latency, %s on %s/%s with %d cores. The optimum is a client who knows everything beforehand: the first
 window from the start on, then all places of each window at its beginning.
 
 Made by `+"`go test ./fleet/measure -v -full -timeout 40m -update`"+`; without -update the same command holds the library to its targets.
 
-| | over the optimum | 429s in the first window | 429s later | calls failed | Redis commands a call | slowest call that had a place |
-|---|--:|--:|--:|--:|--:|--:|
 `, z.processes, z.workers, z.calls, z.limit, z.window, runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
-	for _, r := range results {
-		over := fmt.Sprintf("%.1f %%", 100*(float64(r.took)/float64(r.optimum)-1))
-		if len(r.afterKill) > 0 {
-			over = "n/a"
-		}
-		commands := "n/a"
-		if r.store && !r.trouble { // a restart loses the count
-			commands = fmt.Sprintf("%.3f", r.commands)
-		}
-		fmt.Fprintf(&b, "| %s | %s | %d | %d | %d | %s | %d ms |\n", r.name, over, r.refused, r.refusedLater, r.failed, commands, r.slowest.Milliseconds())
-	}
+	b.WriteString(table(results))
 	for _, r := range results {
 		switch {
 		case r.trouble:
@@ -54,6 +42,26 @@ Made by `+"`go test ./fleet/measure -v -full -timeout 40m -update`"+`; without -
 			fmt.Fprintf(&b, "\nClocks: the workers' time.Now is off by -10, 0 and +10 minutes, built in by an overlay of package time; at the end they were\n%s apart.\n",
 				r.clocks.Round(time.Second))
 		}
+	}
+	return b.String()
+}
+
+// table is the results side by side.
+func table(results []result) string {
+	var b strings.Builder
+	b.WriteString(`| | over the optimum | 429s in the first window | 429s later | calls failed | Redis commands a call | slowest call that had a place |
+|---|--:|--:|--:|--:|--:|--:|
+`)
+	for _, r := range results {
+		over := fmt.Sprintf("%.1f %%", 100*(float64(r.took)/float64(r.optimum)-1))
+		if len(r.afterKill) > 0 {
+			over = "n/a"
+		}
+		commands := "n/a"
+		if r.store && !r.trouble { // a restart loses the count
+			commands = fmt.Sprintf("%.3f", r.commands)
+		}
+		fmt.Fprintf(&b, "| %s | %s | %d | %d | %d | %s | %d ms |\n", r.name, over, r.refused, r.refusedLater, r.failed, commands, r.slowest.Milliseconds())
 	}
 	return b.String()
 }
