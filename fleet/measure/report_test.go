@@ -33,8 +33,8 @@ Made by `+"`go test ./fleet/measure -v -full -timeout 40m -update`"+`; without -
 		switch {
 		case r.trouble:
 			fmt.Fprintf(&b, "\nWhile redis-server was killed for a fifth of the time, restarted empty, and later paused (SIGSTOP) for 15 %% of it, and in the three\n"+
-				"seconds after each: %d of %d answers were 429s (%.1f %%). %d log lines said that the store is lost, %d that it is back.\n",
-				r.during, r.answersDuring, 100*float64(r.during)/float64(max(r.answersDuring, 1)), r.lost, r.back)
+				"seconds after each: %d of %d answers were 429s (%.1f %%); %d came later, before every process had found that it is back. %d log lines said that the store is lost, %d that it is back.\n",
+				r.during, r.answersDuring, 100*float64(r.during)/float64(max(r.answersDuring, 1)), r.refusedLater-r.during, r.lost, r.back)
 		case len(r.afterKill) > 0:
 			fmt.Fprintf(&b, "\nAfter %d of %d processes were killed (SIGKILL), the others used these many places of the whole windows that followed: %s.\n",
 				z.processes*3/8, z.processes, strings.Trim(fmt.Sprint(r.afterKill), "[]"))
