@@ -70,6 +70,7 @@ func (c *call) send() StopReason {
 	resp, err = checkAnswer(resp, err)
 	switch {
 	case late && c.ctx.Err() == nil:
+		x.release() // first, for a Close may wait for it
 		closeResponse(resp)
 		resp, err = nil, &attemptTimeoutError{limit, c.target.Host + c.route.Template}
 	case err != nil:
