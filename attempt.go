@@ -48,6 +48,9 @@ func (c *call) send() StopReason {
 		a.exchange = nil
 		return stop
 	}
+	if !c.first() {
+		x.began = time.Now() // making out a resend can take long, with a hook that signs it
+	}
 	if x.request.Body != nil {
 		a.reqBody = x.request.Body // ours to close, should a sampler or a propagator panic
 	}
@@ -146,7 +149,9 @@ func (c *call) nextRequest(out *http.Request, ctx context.Context) StopReason {
 
 // prepare has the user's hook sign a request anew.
 func (c *call) prepare(out *http.Request) StopReason {
-	own := out.Clone(out.Context()) // the hook may change the URL too, which is the caller's
+	// The hook may change the URL too, which is the caller's. The attempt's
+	// context is not for it: that begins when the request is sent.
+	own := out.Clone(c.ctx)
 	if own.Body != nil {
 		c.attempt.reqBody = own.Body
 	}
@@ -158,7 +163,7 @@ func (c *call) prepare(out *http.Request) StopReason {
 			shownMethod(c.method), c.target.Host, c.route.Template, c.answer.describe(), clean(err))
 		return StopPrepareFailed
 	}
-	*out = *own
+	*out = *own.WithContext(out.Context())
 	return StopNone
 }
 
