@@ -72,12 +72,12 @@ func (c *call) send() StopReason {
 	late := x.settle(c.now)
 	resp, err = checkAnswer(resp, err)
 	switch {
-	case late && c.ctx.Err() == nil:
+	case late && c.ended() == nil:
 		x.release() // first, for a Close may wait for it
 		closeResponse(resp)
 		resp, err = nil, &attemptTimeoutError{limit, c.target.Host + c.route.Template}
 	case err != nil:
-		a.canceled = c.ctx.Err() != nil
+		a.canceled = c.ended() != nil
 	}
 	if resp != nil {
 		resp.Body = x.wrap(resp.Body)
