@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 )
@@ -115,8 +116,8 @@ func (x *exchange) conclude(o *Outcome, origin *endpoint) {
 		origin: origin, bucket: o.Bucket, start: o.Start, elapsed: o.Elapsed, took: o.Attempts[0].Duration,
 	}
 	if len(o.Attempts) > 1 || len(o.Attempts[0].Waits) > 0 || len(o.Waits) > 0 || o.Needed > 0 || !o.Attempts[0].Start.Equal(x.began) {
-		c := o.clone()
-		x.summary.more = &history{c.Attempts, c.Waits, c.Needed}
+		// The call's list of attempts is used again, and nothing else of it.
+		x.summary.more = &history{slices.Clone(o.Attempts), o.Waits, o.Needed}
 	}
 	x.concluded.Store(true)
 }

@@ -244,6 +244,26 @@ func TestAnOutcomeIsItsCallersOwn(t *testing.T) {
 	})
 }
 
+// The waits of each attempt were shared by all who had asked.
+func TestTheWaitsOfAnOutcomeAreItsCallersOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, rec := oktaretry.WithRecorder(t.Context())
+		base := newMemBase(memReply(503, ""), memOK)
+		resp, err := newOver(t, base, nil).RoundTrip(newReq(t, ctx, "GET", "/api/v1/users", nil))
+		mustOK(t, resp, err)
+		for name, ask := range map[string]func() oktaretry.Outcome{
+			"Recorder.Outcome":  func() oktaretry.Outcome { out, _ := rec.Outcome(); return out },
+			"Recorder.Outcomes": func() oktaretry.Outcome { return rec.Outcomes()[0] },
+			"OutcomeOf":         func() oktaretry.Outcome { out, _ := oktaretry.OutcomeOf(resp); return out },
+		} {
+			ask().Attempts[1].Waits[0].Reason = oktaretry.WaitNone
+			if w := ask().Attempts[1].Waits[0]; w.Reason != oktaretry.WaitBackoff {
+				t.Errorf("%s now tells of a wait for %s", name, w.Reason)
+			}
+		}
+	})
+}
+
 func TestWaitedCountsAWaitThatNoAttemptFollowed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, rec := oktaretry.WithRecorder(t.Context())
