@@ -148,9 +148,7 @@ func (c *call) finish(stop StopReason) (*http.Response, error) {
 	}
 	c.conclude(stop, err)
 	if resp != nil {
-		x := c.answer.exchange
-		x.conclude(&c.outcome, c.origin)
-		resp.Request = &x.request
+		resp.Request = c.answer.exchange.conclude(&c.outcome, c.origin, c.req)
 	}
 	return resp, err
 }

@@ -200,6 +200,23 @@ func TestTheResponsesRequestIsTheOneThatBroughtIt(t *testing.T) {
 	})
 }
 
+// Programs ask for the next page in the context of the last one's request. With
+// net/http that is their own; here it had been canceled when the body was read.
+func TestTheResponsesRequestCanBeFollowedByAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newOver(t, newMemBase(memOK), nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		resp, err := tr.RoundTrip(newReq(t, ctx, "GET", "/api/v1/users", nil))
+		mustOK(t, resp, err)
+		next, err := tr.RoundTrip(newReq(t, resp.Request.Context(), "GET", "/api/v1/users?after=1", nil))
+		mustOK(t, next, err)
+		cancel()
+		if err := next.Request.Context().Err(); !errors.Is(err, context.Canceled) {
+			t.Errorf("the context of the response's request has %v, its caller's was canceled", err)
+		}
+	})
+}
+
 func TestARecorderKeepsTheLastThousandCallsInOrder(t *testing.T) {
 	tr := newOver(t, newMemBase(memOK), nil)
 	for _, calls := range []int{0, 1, 999, 1000, 1001, 1999, 2000, 2001, 3456} {
