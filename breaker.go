@@ -60,7 +60,8 @@ type circuit struct {
 	noted     atomic.Bool  // there are changes to deliver
 	era       atomic.Int64 // the number of changes of state
 
-	row row // the present one; under gobreaker's lock
+	elsewhere atomic.Pointer[elsewhere] // what the fleet knows; nil: closed
+	row       row                       // the present one; under gobreaker's lock
 
 	mu      sync.Mutex
 	changes []circuitChange
@@ -94,6 +95,7 @@ type slot struct {
 	circuit *circuit
 	probe   *probe // nil when the circuit was closed
 	era     int64
+	claim   string // on the fleet's probe; "": it is none
 }
 
 func newCircuit(id CircuitID, cfg *Breaker) *circuit {
@@ -326,12 +328,28 @@ func (c *circuit) closed() bool {
 	return c == nil || gobreaker.State(c.state.Load()) == gobreaker.StateClosed
 }
 
+// standing is the state as calls meet it: where processes share circuits, the
+// fleet's.
+func (c *circuit) standing(now time.Time) gobreaker.State {
+	switch e := c.elsewhere.Load(); {
+	case e == nil:
+		return c.now()
+	case now.Before(e.until):
+		return gobreaker.StateOpen
+	}
+	return gobreaker.StateHalfOpen
+}
+
 // refusesUntil returns how long from now the circuit certainly refuses calls.
 func (c *circuit) refusesUntil(now time.Time) time.Duration {
-	if c == nil || gobreaker.State(c.state.Load()) != gobreaker.StateOpen {
+	if c == nil {
 		return 0
 	}
-	return c.untilProbe(now)
+	wait := c.refusesElsewhere(now)
+	if gobreaker.State(c.state.Load()) == gobreaker.StateOpen {
+		wait = max(wait, c.untilProbe(now))
+	}
+	return wait
 }
 
 // untilProbe is how long an open circuit goes on refusing. gobreaker counts by

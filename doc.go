@@ -52,6 +52,13 @@
 // retry waits for its place like any other attempt, and a circuit that opens
 // meanwhile ends it.
 //
+// # Many processes
+//
+// Each process learns by itself what the headers say of a bucket. Where many
+// share one, [WithShared] has them share what they know as well: the places of
+// each window, and the circuits. Module fleet holds a store on Redis. A store that
+// is lost never fails a call.
+//
 // # Seeing what happened
 //
 // [OutcomeOf] tells what happened to the call that brought a response. A

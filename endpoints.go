@@ -32,6 +32,7 @@ type host struct {
 	port    int
 	circuit *circuit // nil when circuits are off
 	budget  *budget  // nil when the budget is off
+	shared  sharedHost
 }
 
 // endpoints is the register of both, for one setting of breaker and budget. A

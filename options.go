@@ -36,6 +36,7 @@ type config struct {
 	meters       metric.MeterProvider
 	propagators  propagation.TextMapPropagator
 	logger       *slog.Logger
+	shared       *sharedConfig
 	logWaitFrom  time.Duration
 
 	noAttemptSpans, noAttemptMetrics bool

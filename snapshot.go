@@ -51,7 +51,7 @@ func (t *Transport) Snapshot() Snapshot {
 	t.settings.Load().endpoints.circuits(func(c *circuit) {
 		successes, failures := c.counts(now)
 		s.Circuits = append(s.Circuits, CircuitState{
-			CircuitID: c.id, State: c.now().String(),
+			CircuitID: c.id, State: c.standing(now).String(),
 			Successes: successes, Failures: failures, RetryAfter: max(c.refusesUntil(now), 0),
 		})
 	})

@@ -130,7 +130,7 @@ func (t *Transport) observeCircuits(o metric.Observer, g gauges) {
 	states := make(map[attribute.Set]int64)
 	e.circuits(func(c *circuit) {
 		k := attribute.NewSet(circuitAttributes(c.id, e.port(c.id.Host))...)
-		states[k] = max(states[k], stateNumber(c.now()))
+		states[k] = max(states[k], stateNumber(c.standing(time.Now())))
 	})
 	for k, state := range states {
 		o.ObserveInt64(g.circuit, state, metric.WithAttributeSet(k))

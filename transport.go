@@ -30,6 +30,7 @@ type Transport struct {
 	buckets      func(*http.Request) string // nil: only the built-in ones
 	telemetry    *telemetry
 	governor     *pace.Governor
+	shared       *shared      // nil: without WithShared
 	seed         maphash.Seed // keys the hash by which credentials are told apart
 	mu           sync.Mutex   // serialises SetPolicy
 	settings     atomic.Pointer[settings]
@@ -59,6 +60,12 @@ func NewTransport(base http.RoundTripper, opts ...Option) (*Transport, error) {
 	t := &Transport{
 		base: base, prepareRetry: cfg.prepareRetry, buckets: cfg.buckets, telemetry: tel,
 		governor: pace.New(pace.Config(cfg.policy.Pace)), seed: maphash.MakeSeed(),
+	}
+	if t.shared, err = newShared(cfg); err != nil {
+		return nil, fmt.Errorf("oktaretry: metrics: %w", err)
+	}
+	if t.shared != nil {
+		t.governor.Share(t.shared.fleet, t.shared.holder)
 	}
 	t.settings.Store(&settings{cfg.policy, newEndpoints(cfg.policy.Breaker, cfg.policy.Budget)})
 	if err := t.observe(); err != nil {
@@ -227,6 +234,9 @@ func (c *call) waitTurn() StopReason {
 	}, pace.Priority(c.opts.priority), c.answer.any(), &c.endpoint.bucket)
 	wait, why := c.ticket.Ready(began)
 	if wait == 0 {
+		if c.t.shared != nil {
+			c.visitShared(began)
+		}
 		return StopNone
 	}
 
@@ -238,6 +248,11 @@ func (c *call) waitTurn() StopReason {
 	var waited [WaitConcurrency + 1]time.Duration // by reason: the line can come to wait for something else
 	stop, told := StopNone, false
 	for now := began; wait > 0 && stop == StopNone; {
+		if why == pace.Ask && c.ctx.Err() == nil && c.askForPlace() {
+			now = time.Now()
+			wait, why = c.ticket.Ready(now)
+			continue
+		}
 		reason := waitReason(why)
 		if rule.Action == FailFast && (why == pace.Held || why == pace.Exhausted) {
 			stop, c.needed = StopFailFast, wait
@@ -287,7 +302,7 @@ func waitReason(r pace.Reason) WaitReason {
 // refuses, the call's end gives back what the first gave.
 func (c *call) passCircuits() StopReason {
 	for i, circuit := range [...]*circuit{c.endpoint.host.circuit, c.endpoint.circuit} {
-		s, retryAfter, ok := circuit.allow(c.now)
+		s, retryAfter, ok := c.allow(circuit, c.now)
 		c.slots[i] = s // before a log handler may panic, or a probe's place is lost
 		c.tellChanges(circuit)
 		if !ok {
@@ -345,7 +360,7 @@ func (c *call) learn() {
 			a.held = a.wait <= longestHold
 		}
 	}
-	c.ticket.Done(a.arrived, seen)
+	c.learnShared(c.ticket.Done(a.arrived, seen))
 
 	switch {
 	case a.Class == ClassSuccess, a.Class == ClassPending:
@@ -380,7 +395,7 @@ func (c *call) reportCircuits(scope Scope, v verdict) {
 		} else {
 			s.report(v, c.now)
 		}
-		c.tellChanges(circuit)
+		c.reportShared(circuit, s, v, scope)
 	}
 }
 

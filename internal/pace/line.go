@@ -21,6 +21,7 @@ const (
 	Turn             // others go first
 	Slot             // too many calls are in flight
 	Ceiling          // the user's own limit
+	Ask              // the store that processes share must be asked, by the call itself
 )
 
 // Each priority has two lanes: calls that were refused and come back go before

@@ -45,7 +45,10 @@ func (c *Config) equal(o *Config) bool {
 
 // Governor holds what is known of every bucket. It is safe for concurrent use.
 type Governor struct {
-	cfg atomic.Pointer[Config]
+	cfg     atomic.Pointer[Config]
+	fleet   *Fleet // nil: no store is shared with other processes
+	holder  string
+	holders atomic.Uint64
 
 	mu      sync.RWMutex
 	buckets map[Key]*bucket
@@ -59,6 +62,10 @@ func New(cfg Config) *Governor {
 	g.cfg.Store(&cfg)
 	return g
 }
+
+// Share has all buckets lease their places from a store that processes share.
+// holder names this process. It must be called before anything else.
+func (g *Governor) Share(f *Fleet, holder string) { g.fleet, g.holder = f, holder }
 
 // Configure changes the settings for all calls, those that wait included.
 func (g *Governor) Configure(cfg Config) {
@@ -120,6 +127,9 @@ func (g *Governor) bucket(k Key, now time.Time) *bucket {
 			g.hosts[k.Host] = h
 		}
 		b = &bucket{cfg: &g.cfg, key: k, host: h, window: window{limit: -1, left: -1, unspoken: k.Bucket == ""}, used: now}
+		if g.fleet != nil {
+			b.lease = g.newLease()
+		}
 		g.buckets[k] = b
 	}
 	b.hold() // it is in the register, and only who has mu drops it

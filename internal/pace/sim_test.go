@@ -135,11 +135,7 @@ func limited(limit int, length, offset time.Duration) *org {
 // simulate makes calls by so many workers of each process until all have succeeded.
 func simulate(t *testing.T, seed uint64, o *org, cfg pace.Config, processes, workers, calls int, edit func(*fleet)) *fleet {
 	t.Helper()
-	f := &fleet{
-		t: t, random: rand.New(rand.NewPCG(seed, 1)), org: o, key: users, left: calls,
-		now: epoch, waiting: map[*worker]bool{},
-	}
-	o.accepted = map[time.Time]int{}
+	f := newFleet(t, seed, o, calls)
 	for range processes {
 		f.governors = append(f.governors, pace.New(cfg))
 	}
@@ -153,22 +149,36 @@ func simulate(t *testing.T, seed uint64, o *org, cfg pace.Config, processes, wor
 			f.after(0, func() { f.begin(w) })
 		}
 	}
+	f.run(calls, f.wake)
+	return f
+}
+
+func newFleet(t *testing.T, seed uint64, o *org, calls int) *fleet {
+	o.accepted = map[time.Time]int{}
+	return &fleet{
+		t: t, random: rand.New(rand.NewPCG(seed, 1)), org: o, key: users, left: calls,
+		now: epoch, waiting: map[*worker]bool{},
+	}
+}
+
+// run lets happen what will, until all calls are done.
+func (f *fleet) run(calls int, wake func()) {
+	f.t.Helper()
 	for f.events.Len() > 0 && f.done < calls {
 		e := heap.Pop(&f.events).(event)
 		if e.at.After(f.now) {
 			f.now = e.at
 		}
 		if f.now.Sub(epoch) > 2*time.Hour {
-			t.Fatalf("%d of %d calls are done after two hours", f.done, calls)
+			f.t.Fatalf("%d of %d calls are done after two hours", f.done, calls)
 		}
 		e.run()
-		f.wake()
+		wake()
 	}
 	if f.done < calls {
-		t.Fatalf("%d of %d calls are done and nothing will happen any more", f.done, calls)
+		f.t.Fatalf("%d of %d calls are done and nothing will happen any more", f.done, calls)
 	}
 	f.finished = f.now
-	return f
 }
 
 // wake lets those ask who were told to.

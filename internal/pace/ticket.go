@@ -40,6 +40,7 @@ type bucket struct {
 	inFlight int
 	used     time.Time // when a call last came
 	smooth   *rate.Limiter
+	lease    *lease // nil: no store is shared with other processes
 
 	// After a wait of all, those in line go one by one, step apart.
 	step      time.Duration
@@ -78,6 +79,11 @@ type Ticket struct {
 	scout  bool  // it counts in window.entered
 	window int64 // the window in which it went
 	wake   chan struct{}
+
+	went   time.Time     // when it went
+	leased bool          // it has a place of the store's
+	finds  bool          // it finds out for all processes what the window is like
+	nap    time.Duration // how long to sleep before asking again; 0: as long as the wait
 }
 
 // Wake yields a value when Ready should be asked again. It is nil, which
@@ -108,8 +114,11 @@ func (t *Ticket) Ready(now time.Time) (time.Duration, Reason) {
 // returned wait. Those behind others are woken when they come to be the first,
 // and ask on their own only to see whether a longer wait still fits.
 func (t *Ticket) Nap(wait time.Duration) time.Duration {
-	if t.behind {
+	switch {
+	case t.behind:
 		return max(wait, patience)
+	case t.nap > 0:
+		return t.nap
 	}
 	return wait
 }
@@ -126,7 +135,9 @@ func (b *bucket) ready(t *Ticket, now time.Time, cfg *Config) (time.Duration, Re
 	}
 	wait, why := b.gate(t, now, cfg)
 	if wait > 0 {
-		b.why = why
+		if why != Ask { // that is for t alone to do
+			b.why = why
+		}
 		b.line.push(t)
 		return wait, why
 	}
@@ -141,6 +152,7 @@ func (b *bucket) ready(t *Ticket, now time.Time, cfg *Config) (time.Duration, Re
 	}
 	t.scout = b.window.enter(now)
 	t.window = b.window.id
+	b.use(t, now)
 	b.inFlight++
 	t.flying = true
 	return 0, NoReason
@@ -159,7 +171,7 @@ func (b *bucket) gate(t *Ticket, now time.Time, cfg *Config) (time.Duration, Rea
 	if wait := b.next.Sub(now); wait > 0 {
 		return wait, Turn
 	}
-	why, wait, pause := b.window.room(now, b.inFlight, cfg.utilization())
+	why, wait, pause := b.room(t, now, cfg)
 	if why != NoReason {
 		return max(wait, time.Millisecond), why
 	}
@@ -196,7 +208,7 @@ func (b *bucket) evenly(now time.Time, cfg *Config) *rate.Limiter {
 	if !cfg.Smooth || w.unspoken || w.id == 0 || !now.Before(w.reset) {
 		return nil
 	}
-	free := max(w.left-b.inFlight-reserve(w.limit, cfg.utilization()), 1)
+	free := max((w.left-b.inFlight-reserve(w.limit, cfg.utilization()))/b.sharers(), 1)
 	each := rate.Limit(float64(free) / w.reset.Sub(now).Seconds())
 	if b.smooth == nil {
 		b.smooth = rate.NewLimiter(each, 1)
@@ -228,8 +240,12 @@ func (b *bucket) estimate(now time.Time, ahead int, cfg *Config) time.Duration {
 	wait := max(b.held.Sub(now), 0)
 	w := &b.window
 	kept := reserve(w.limit, cfg.utilization())
+	left := w.left
+	if b.lease != nil && now.Before(b.lease.full) {
+		left, wait = kept, max(wait, b.lease.full.Sub(now))
+	}
 	if now.Before(w.reset) && !w.unspoken && w.bursts <= 1 {
-		if beyond := ahead - max(w.left-kept, 0); beyond >= 0 {
+		if beyond := ahead - max(left-kept, 0); beyond >= 0 {
 			windows := min(time.Duration(beyond/(w.limit-kept)), longest/max(w.length(), 1))
 			wait = max(wait, w.reset.Sub(now)+w.length()*windows)
 		}
@@ -239,10 +255,11 @@ func (b *bucket) estimate(now time.Time, ahead int, cfg *Config) time.Duration {
 }
 
 // Done ends a call that was sent, with what its answer said. It does nothing
-// for a ticket that is not in flight.
-func (t *Ticket) Done(now time.Time, seen Seen) {
+// for a ticket that is not in flight. What it returns, if anything, is to be
+// asked of the shared store now.
+func (t *Ticket) Done(now time.Time, seen Seen) *Errand {
 	if !t.flying {
-		return
+		return nil
 	}
 	b := t.bucket
 	b.mu.Lock()
@@ -263,6 +280,10 @@ func (t *Ticket) Done(now time.Time, seen Seen) {
 	} else {
 		b.line.wakeFirst()
 	}
+	var errand *Errand
+	if b.lease != nil {
+		errand = b.ended(t, now, seen)
+	}
 	b.mu.Unlock()
 	verdict := slotUnused
 	switch {
@@ -274,6 +295,7 @@ func (t *Ticket) Done(now time.Time, seen Seen) {
 	b.host.putBack(now, verdict)
 	b.host.passOn(b.cfg.Load().MaxInFlight)
 	t.release()
+	return errand
 }
 
 // Until returns how long to wait after now for the window to end whose reset a
@@ -319,6 +341,7 @@ func (t *Ticket) Leave(now time.Time) {
 	if flying {
 		b.inFlight--
 		b.window.leave(t)
+		b.giveBack(t)
 	}
 	b.line.remove(t)
 	b.line.wakeFirst()

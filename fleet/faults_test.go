@@ -1,0 +1,289 @@
+package fleet_test
+
+// This file tests what calls notice of a real redis-server that is killed,
+// paused, emptied, full, read-only, locked or replaced by something else.
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/fleet"
+	"github.com/oktaretry/oktaretry/fleet/internal/redistest"
+	"github.com/oktaretry/oktaretry/oktatest"
+)
+
+// process is one Transport over a fake Okta in memory, with a real store.
+type process struct {
+	*oktaretry.Transport
+	okta   *oktatest.Okta
+	target string
+	log    lockedBuffer
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func newProcess(t *testing.T, client redis.UniversalClient) *process {
+	t.Helper()
+	store, err := fleet.New(client)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{okta: oktatest.New(oktatest.WithUsers(1), oktatest.WithLatency(5*time.Millisecond),
+		oktatest.WithLimit("GET /api/v1/users/{id}", 100_000))}
+	p.target = "https://acme.okta.com/api/v1/users/" + p.okta.UserIDs()[0]
+	p.Transport, err = oktaretry.NewTransport(p.okta.Transport(), oktaretry.WithShared(store),
+		oktaretry.WithLogger(slog.New(slog.NewTextHandler(&p.log, nil))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// bound is what a call may take: Okta's 5 ms, the store's 50 ms, twice, and what
+// a busy machine adds.
+const bound = 600 * time.Millisecond
+
+// calls makes calls for a time, and checks that each succeeds within the bound.
+func (p *process) calls(t *testing.T, d time.Duration) {
+	t.Helper()
+	var wg sync.WaitGroup
+	until := time.Now().Add(d)
+	for range 4 {
+		wg.Go(func() {
+			for time.Now().Before(until) {
+				began := time.Now()
+				resp, err := p.Client().Get(p.target)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				io.Copy(io.Discard, resp.Body)
+				resp.Body.Close()
+				if took := time.Since(began); resp.StatusCode != http.StatusOK || took > bound {
+					t.Errorf("status %d after %s", resp.StatusCode, took)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// says checks how often the log says that the store is lost, and back.
+func (p *process) says(t *testing.T, lost, back int) {
+	t.Helper()
+	text := p.log.String()
+	if l, b := strings.Count(text, "shared store lost"), strings.Count(text, "shared store back"); l != lost || b != back {
+		t.Errorf("the log says %d times that the store is lost and %d times that it is back, want %d and %d:\n%s", l, b, lost, back, text)
+	}
+}
+
+func TestRedisDiesAndComesBack(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		ill      func(*redistest.Server)
+		recovers func(*testing.T, *redistest.Server)
+	}{
+		{"killed, and restarted empty", (*redistest.Server).Kill, func(t *testing.T, s *redistest.Server) {
+			if err := s.Restart(); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"paused", (*redistest.Server).Pause, func(_ *testing.T, s *redistest.Server) { s.Resume() }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			server := redistest.New(t)
+			client := redistest.Client(server.Addr)
+			defer client.Close()
+			client.Ping(t.Context())
+			p := newProcess(t, client)
+			p.calls(t, 200*time.Millisecond)
+			tt.ill(server)
+			p.calls(t, time.Second)
+			p.says(t, 1, 0)
+			tt.recovers(t, server)
+			time.Sleep(2500 * time.Millisecond)
+			p.calls(t, 200*time.Millisecond)
+			p.says(t, 1, 1)
+			if n, _ := client.DBSize(t.Context()).Result(); n == 0 {
+				t.Error("the server is not used")
+			}
+		})
+	}
+}
+
+func TestRedisThatAnswersErrors(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		args []string
+		edit func(*redis.Options)
+		ill  func(*testing.T, *redis.Client)
+		well func(*testing.T, *redis.Client)
+		word string
+	}{
+		{name: "wrong credentials", args: []string{"--requirepass", "right"}, edit: func(o *redis.Options) { o.Password = "wrong" }, word: "WRONGPASS"},
+		{name: "no credentials", args: []string{"--requirepass", "right"}, word: "unauthenticated"},
+		{name: "full", args: []string{"--maxmemory", "3mb", "--maxmemory-policy", "noeviction"}, ill: func(t *testing.T, c *redis.Client) {
+			for i := range 10_000 {
+				if c.Set(t.Context(), "filler"+strconv.Itoa(i), strings.Repeat("x", 10_000), 0).Err() != nil {
+					return
+				}
+			}
+			t.Fatal("it never got full")
+		}, well: func(t *testing.T, c *redis.Client) { c.FlushAll(t.Context()) }, word: "OOM"},
+		{name: "a replica of a dead master", ill: func(t *testing.T, c *redis.Client) {
+			c.Do(t.Context(), "REPLICAOF", "127.0.0.1", "1")
+		}, well: func(t *testing.T, c *redis.Client) { c.Do(t.Context(), "REPLICAOF", "NO", "ONE") }, word: "READONLY"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			server := redistest.New(t, tt.args...)
+			var edits []func(*redis.Options)
+			if tt.edit != nil {
+				edits = append(edits, tt.edit)
+			}
+			client := redistest.Client(server.Addr, edits...)
+			defer client.Close()
+			if tt.ill != nil {
+				tt.ill(t, client)
+			}
+			p := newProcess(t, client)
+			p.calls(t, 300*time.Millisecond)
+			p.says(t, 1, 0)
+			if !strings.Contains(p.log.String(), tt.word) {
+				t.Errorf("no %s in the log:\n%s", tt.word, p.log.String())
+			}
+			if tt.well != nil {
+				tt.well(t, client)
+				time.Sleep(2500 * time.Millisecond)
+				p.calls(t, 200*time.Millisecond)
+				p.says(t, 1, 1)
+			}
+		})
+	}
+}
+
+// What listens there is no Redis, or is one that talks nonsense.
+func TestServerThatTalksNonsense(t *testing.T) {
+	for name, answer := range map[string]string{
+		"HTTP":               "HTTP/1.1 400 Bad Request\r\n\r\n",
+		"garbage":            "\x00\xff\x17garbage\r\n\r\n",
+		"answers all OK":     "+OK\r\n",
+		"answers all with 7": ":7\r\n",
+		"huge lengths":       "*2147483647\r\n$2147483647\r\n",
+		"closes":             "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			go func() {
+				for {
+					c, err := l.Accept()
+					if err != nil {
+						return
+					}
+					go func() {
+						defer c.Close()
+						buffer := make([]byte, 4096)
+						for answer != "" {
+							if _, err := c.Read(buffer); err != nil {
+								return
+							}
+							if _, err := io.WriteString(c, answer); err != nil {
+								return
+							}
+						}
+					}()
+				}
+			}()
+			client := redistest.Client(l.Addr().String())
+			defer client.Close()
+			p := newProcess(t, client)
+			p.calls(t, 300*time.Millisecond)
+			p.says(t, 1, 0)
+		})
+	}
+}
+
+// A failover, as far as one machine shows it: the old master becomes a replica
+// and the client is led to the new one.
+func TestFailover(t *testing.T) {
+	master, replica := redistest.New(t), redistest.New(t)
+	ctx := t.Context()
+	admin := redistest.Client(replica.Addr)
+	defer admin.Close()
+	if err := admin.Do(ctx, "REPLICAOF", "127.0.0.1", strconv.Itoa(master.Port())).Err(); err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	addr := master.Addr
+	client := redistest.Client(master.Addr, func(o *redis.Options) {
+		o.Dialer = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			return (&net.Dialer{}).DialContext(ctx, network, addr)
+		}
+	})
+	defer client.Close()
+	client.Ping(ctx)
+	p := newProcess(t, client)
+	p.calls(t, 200*time.Millisecond)
+	master.Kill()
+	p.calls(t, 500*time.Millisecond)
+	if err := admin.Do(ctx, "REPLICAOF", "NO", "ONE").Err(); err != nil {
+		t.Fatal(err)
+	}
+	mu.Lock()
+	addr = replica.Addr
+	mu.Unlock()
+	time.Sleep(2500 * time.Millisecond)
+	p.calls(t, 200*time.Millisecond)
+	p.says(t, 1, 1)
+}
+
+func TestScriptsAreFlushedWhileCallsGo(t *testing.T) {
+	server := redistest.New(t)
+	client := redistest.Client(server.Addr)
+	defer client.Close()
+	client.Ping(t.Context())
+	p := newProcess(t, client)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 50 {
+			client.ScriptFlush(t.Context())
+			time.Sleep(10 * time.Millisecond)
+		}
+	}()
+	p.calls(t, 600*time.Millisecond)
+	<-done
+	p.says(t, 0, 0)
+}

@@ -1,0 +1,212 @@
+// This file holds the store: what it asks Redis, and what it makes of the
+// answers. The rules are in the scripts.
+
+package fleet
+
+import (
+	"context"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/oktaretry/oktaretry"
+)
+
+var (
+	//go:embed lua/lease.lua
+	leaseText string
+	//go:embed lua/circuit.lua
+	circuitText string
+
+	leaseScript   = redis.NewScript(leaseText)
+	circuitScript = redis.NewScript(circuitText)
+)
+
+// Store is an [oktaretry.Shared] on Redis. It is safe for concurrent use, holds
+// nothing but the client, and needs no closing; the client is the user's.
+type Store struct {
+	client redis.UniversalClient
+	prefix string
+}
+
+var _ oktaretry.Shared = (*Store)(nil)
+
+// Option configures a [Store].
+type Option interface{ apply(*Store) error }
+
+type optionFunc func(*Store) error
+
+func (f optionFunc) apply(s *Store) error { return f(s) }
+
+// defaultPrefix is what keys begin with.
+const defaultPrefix = "oktaretry:"
+
+// WithPrefix sets what all keys begin with; "oktaretry:" without it. Fleets that
+// call one org share a prefix. It must not hold braces, which say by what a
+// Redis Cluster spreads keys.
+func WithPrefix(prefix string) Option {
+	return optionFunc(func(s *Store) error {
+		s.prefix = prefix
+		if strings.ContainsAny(prefix, "{}") || len(prefix) > 128 {
+			return fmt.Errorf("fleet: WithPrefix: %q: must hold no braces and 128 bytes at most", prefix)
+		}
+		return nil
+	})
+}
+
+// New returns a Store that asks through client, which may be of a single server,
+// of a Redis Cluster or of Sentinels. It does not ask the server yet: a server
+// that is down must not keep a program from starting. It reports everything that
+// is wrong with the options at once.
+func New(client redis.UniversalClient, opts ...Option) (*Store, error) {
+	s := &Store{client: client, prefix: defaultPrefix}
+	var bad []error
+	if client == nil {
+		bad = append(bad, errors.New("fleet: the client is nil"))
+	}
+	for i, o := range opts {
+		if o == nil {
+			bad = append(bad, fmt.Errorf("fleet: option %d is nil", i+1))
+			continue
+		}
+		bad = append(bad, o.apply(s))
+	}
+	if err := errors.Join(bad...); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Lease implements [oktaretry.Shared].
+func (s *Store) Lease(ctx context.Context, b oktaretry.SharedBucket, r oktaretry.LeaseRequest) (oktaretry.Lease, error) {
+	sum := sha256.Sum256([]byte(b.Host + "\x00" + b.Bucket + "\x00" + b.Credential))
+	key := s.prefix + "{" + hex.EncodeToString(sum[:12]) + "}:"
+	answer, err := leaseScript.Run(ctx, s.client, []string{key + "window", key + "holders"},
+		r.Holder, b.Host+" "+b.Bucket,
+		r.Seen.ID, r.Seen.Limit, r.Seen.Remaining, r.Seen.Ends.Microseconds(),
+		digit(r.Late), digit(r.Unbound), r.Told, r.Refused.Microseconds(),
+		r.Back, r.Returned, r.Taken, r.Unused, r.InFlight,
+		r.Interactive, r.Background, r.Ahead, r.MaxUtilization, r.Age.Microseconds(),
+	).Int64Slice()
+	if err != nil {
+		return oktaretry.Lease{}, err
+	}
+	if len(answer) != 11 {
+		return oktaretry.Lease{}, fmt.Errorf("fleet: an answer of %d parts, want 11", len(answer))
+	}
+	l := oktaretry.Lease{
+		Places: int(answer[0]), Lasts: micros(answer[1]), Retry: micros(answer[2]),
+		Unbound: answer[7] == 1, Held: answer[8] == 1, Sharers: int(answer[9]), Wanted: answer[10] == 1,
+	}
+	if answer[3] != 0 {
+		l.Window = oktaretry.SharedWindow{
+			ID: answer[3], Limit: int(answer[4]), Remaining: int(answer[5]), Ends: micros(answer[6]),
+		}
+	}
+	return l, nil
+}
+
+// Circuits implements [oktaretry.Shared].
+func (s *Store) Circuits(ctx context.Context, host string) ([]oktaretry.SharedCircuit, error) {
+	answer, err := circuitScript.Run(ctx, s.client, s.circuits(host), "list", "").Slice()
+	if err != nil {
+		return nil, err
+	}
+	list := make([]oktaretry.SharedCircuit, 0, len(answer))
+	for _, item := range answer {
+		parts, ok := item.([]any)
+		if !ok || len(parts) != 3 {
+			return nil, errMalformed
+		}
+		field, ok1 := parts[0].(string)
+		state, ok2 := parts[1].(int64)
+		wait, ok3 := parts[2].(int64)
+		if !ok1 || !ok2 || !ok3 {
+			return nil, errMalformed
+		}
+		list = append(list, oktaretry.SharedCircuit{CircuitID: circuitID(host, field), State: stateOf(state), Wait: micros(wait)})
+	}
+	return list, nil
+}
+
+// Probe implements [oktaretry.Shared].
+func (s *Store) Probe(ctx context.Context, id oktaretry.CircuitID, holder string, ttl time.Duration) (oktaretry.SharedCircuit, error) {
+	return s.circuit(ctx, id, "probe", holder, ttl.Microseconds(), 0)
+}
+
+// Report implements [oktaretry.Shared].
+func (s *Store) Report(ctx context.Context, id oktaretry.CircuitID, r oktaretry.CircuitReport) (oktaretry.SharedCircuit, error) {
+	what := "over"
+	switch r.Event {
+	case oktaretry.CircuitOpened:
+		what = "opened"
+	case oktaretry.ProbeSucceeded:
+		what = "succeeded"
+	}
+	return s.circuit(ctx, id, what, r.Holder, r.OpenFor.Microseconds(), r.Needed)
+}
+
+func (s *Store) circuit(ctx context.Context, id oktaretry.CircuitID, what, holder string, d int64, needed int) (oktaretry.SharedCircuit, error) {
+	answer, err := circuitScript.Run(ctx, s.client, s.circuits(id.Host), what, circuitField(id), holder, d, needed).Int64Slice()
+	if err != nil {
+		return oktaretry.SharedCircuit{}, err
+	}
+	if len(answer) != 3 {
+		return oktaretry.SharedCircuit{}, errMalformed
+	}
+	return oktaretry.SharedCircuit{CircuitID: id, State: stateOf(answer[0]), Wait: micros(answer[1]), Yours: answer[2] == 1}, nil
+}
+
+var errMalformed = errors.New("fleet: a malformed answer")
+
+// circuits is the key of a host's circuits.
+func (s *Store) circuits(host string) []string {
+	return []string{s.prefix + "{" + strings.NewReplacer("{", "_", "}", "_").Replace(host) + "}:circuits"}
+}
+
+// circuitField names a circuit within its host; the host's own is "".
+func circuitField(id oktaretry.CircuitID) string {
+	if id.Scope == oktaretry.TripsHost {
+		return ""
+	}
+	return id.Method + " " + id.Template
+}
+
+func circuitID(host, field string) oktaretry.CircuitID {
+	if field == "" {
+		return oktaretry.CircuitID{Scope: oktaretry.TripsHost, Host: host}
+	}
+	method, template, _ := strings.Cut(field, " ")
+	return oktaretry.CircuitID{Scope: oktaretry.TripsEndpoint, Host: host, Method: method, Template: template}
+}
+
+// stateOf is the state of a number that a script answers. One that it never
+// answers stays one that is none.
+func stateOf(n int64) oktaretry.SharedState {
+	if n < 0 || n > int64(oktaretry.SharedHalfOpen) {
+		return oktaretry.SharedHalfOpen + 1
+	}
+	return oktaretry.SharedState(n)
+}
+
+// micros is a duration in microseconds. What overflows stays what is absurd.
+func micros(n int64) time.Duration {
+	const most = int64(1<<63-1) / int64(time.Microsecond)
+	if n > most || n < -most {
+		return -1
+	}
+	return time.Duration(n) * time.Microsecond
+}
+
+func digit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,277 @@
+package fleet_test
+
+// This file tests the scripts: that they do what the store in memory does, to
+// which the simulations of internal/pace hold, and what Redis asks of them.
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/fleet"
+	"github.com/oktaretry/oktaretry/fleet/internal/redistest"
+	"github.com/oktaretry/oktaretry/internal/sharedtest"
+)
+
+// newStore returns a store on a server of its own.
+func newStore(t *testing.T, opts ...fleet.Option) (*fleet.Store, *redis.Client) {
+	t.Helper()
+	client := redistest.Client(redistest.New(t).Addr)
+	t.Cleanup(func() { client.Close() })
+	s, err := fleet.New(client, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, client
+}
+
+// Random courses of events, in which nothing depends on milliseconds: both
+// stores must hand out the same places and tell of the same window.
+func TestScriptsDoWhatTheStoreInMemoryDoes(t *testing.T) {
+	s, client := newStore(t)
+	for seed := range uint64(60) {
+		client.FlushAll(t.Context())
+		m := sharedtest.NewMemory()
+		random := rand.New(rand.NewPCG(seed, 3))
+		b := oktaretry.SharedBucket{Host: "acme.okta.com", Bucket: "GET /api/v1/users/{id}", Credential: "c"}
+		limit := []int{5, 40, 600, 3000}[random.IntN(4)]
+		id, remaining := int64(1_700_000_000), limit
+		told := map[string]int64{}
+		has := map[string]int{}
+		utilization := []float64{1, 0.7, 0.001}[random.IntN(3)]
+		for step := range 120 {
+			holder := string(rune('a' + random.IntN(6)))
+			if random.IntN(40) == 0 {
+				id += 60
+				remaining = limit
+			}
+			remaining = max(remaining-random.IntN(10), 0)
+			r := oktaretry.LeaseRequest{
+				Holder: holder, Told: told[holder], MaxUtilization: utilization,
+				Unused: random.IntN(has[holder] + 1), InFlight: random.IntN(5), Back: random.IntN(3) / 2,
+				Interactive: random.IntN(30) * random.IntN(2), Background: random.IntN(30) * random.IntN(2), Ahead: random.IntN(10),
+			}
+			r.Returned = (has[holder] - r.Unused) * random.IntN(2)
+			r.Age = time.Minute * time.Duration(random.IntN(2))
+			r.Taken = random.IntN(20) / 18
+			switch random.IntN(12) {
+			case 0:
+				r.Refused = time.Hour * time.Duration(random.IntN(2)) / 3600
+			case 1:
+				r.Late = true
+			case 2:
+				r.Unbound = random.IntN(10) == 0
+			}
+			if random.IntN(4) > 0 {
+				seen := id - int64(random.IntN(2)) - 60*int64(random.IntN(8)/7)
+				r.Seen = oktaretry.SharedWindow{ID: seen, Limit: limit, Remaining: min(remaining+random.IntN(4), limit),
+					Ends: []time.Duration{-time.Second, 50 * time.Second, 50 * time.Second}[random.IntN(3)]}
+			}
+			want, err1 := m.Lease(t.Context(), b, r)
+			got, err2 := s.Lease(t.Context(), b, r)
+			if err1 != nil || err2 != nil {
+				t.Fatal(err1, err2)
+			}
+			told[holder] = want.Window.ID
+			has[holder] = r.Unused + want.Places
+			near(t, &got.Retry, want.Retry)
+			near(t, &got.Lasts, want.Lasts)
+			near(t, &got.Window.Ends, want.Window.Ends)
+			if got != want {
+				t.Fatalf("seed %d, step %d: to %+v\nRedis  says %+v\nmemory says %+v", seed, step, r, got, want)
+			}
+		}
+	}
+}
+
+// near makes d equal to a duration from which it differs by no more than what
+// lies between two questions.
+func near(t *testing.T, d *time.Duration, want time.Duration) {
+	t.Helper()
+	if diff := *d - want; diff < 300*time.Millisecond && diff > -300*time.Millisecond {
+		*d = want
+	}
+}
+
+func TestCircuitScriptsDoWhatTheStoreInMemoryDoes(t *testing.T) {
+	s, client := newStore(t)
+	for seed := range uint64(40) {
+		client.FlushAll(t.Context())
+		m := sharedtest.NewMemory()
+		random := rand.New(rand.NewPCG(seed, 4))
+		ids := []oktaretry.CircuitID{
+			{Scope: oktaretry.TripsHost, Host: "acme.okta.com:8443"},
+			{Scope: oktaretry.TripsEndpoint, Host: "acme.okta.com:8443", Method: "GET", Template: "/api/v1/users/{userId}"},
+		}
+		for step := range 60 {
+			id := ids[random.IntN(2)]
+			holder := fmt.Sprintf("p%d.x", random.IntN(3))
+			var want, got oktaretry.SharedCircuit
+			var err1, err2 error
+			what := random.IntN(5)
+			if what < 2 {
+				ttl := time.Minute * time.Duration(random.IntN(4)) / 3 // 0: overdue at once
+				want, err1 = m.Probe(t.Context(), id, holder, ttl)
+				got, err2 = s.Probe(t.Context(), id, holder, ttl)
+			} else {
+				r := oktaretry.CircuitReport{Holder: holder, Event: oktaretry.CircuitEvent(random.IntN(3)), Needed: 1 + random.IntN(2)}
+				if random.IntN(3) == 0 {
+					r.OpenFor = time.Minute
+				}
+				want, err1 = m.Report(t.Context(), id, r)
+				got, err2 = s.Report(t.Context(), id, r)
+			}
+			if err1 != nil || err2 != nil {
+				t.Fatal(err1, err2)
+			}
+			near(t, &got.Wait, want.Wait)
+			if got != want {
+				t.Fatalf("seed %d, step %d: Redis says %+v, memory %+v", seed, step, got, want)
+			}
+			a, _ := m.Circuits(t.Context(), ids[0].Host)
+			b, err := s.Circuits(t.Context(), ids[0].Host)
+			if err != nil || len(a) != len(b) {
+				t.Fatalf("seed %d, step %d: Redis lists %+v, memory %+v: %v", seed, step, b, a, err)
+			}
+			for _, c := range b {
+				for _, d := range a {
+					if near(t, &c.Wait, d.Wait); c.CircuitID == d.CircuitID && c != d {
+						t.Fatalf("Redis lists %+v, memory %+v", c, d)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestEveryKeyExpiresAndHasTheHashTagOfItsScript(t *testing.T) {
+	s, client := newStore(t, fleet.WithPrefix("acme:"))
+	ctx := t.Context()
+	b := oktaretry.SharedBucket{Host: "acme.okta.com", Bucket: "GET /api/v1/users/{id}", Credential: "0123456789abcdef"}
+	s.Lease(ctx, b, oktaretry.LeaseRequest{Holder: "a", Interactive: 1, MaxUtilization: 1})
+	id := oktaretry.CircuitID{Scope: oktaretry.TripsHost, Host: "acme.okta.com"}
+	s.Report(ctx, id, oktaretry.CircuitReport{OpenFor: time.Minute})
+	s.Probe(ctx, id, "a", time.Minute)
+	keys := client.Keys(ctx, "*").Val()
+	if len(keys) != 3 {
+		t.Errorf("keys %q, want 3", keys)
+	}
+	tags := map[string]int{}
+	for _, k := range keys {
+		if ttl := client.TTL(ctx, k).Val(); ttl < 14*time.Minute || ttl > 17*time.Minute {
+			t.Errorf("%s expires in %s", k, ttl)
+		}
+		rest, found := strings.CutPrefix(k, "acme:{")
+		tag, _, closed := strings.Cut(rest, "}:")
+		if !found || !closed || tag == "" || strings.Contains(tag, b.Credential) {
+			t.Errorf("key %s", k)
+		}
+		tags[tag]++
+		for _, value := range client.HGetAll(ctx, k).Val() {
+			if strings.Contains(value, b.Credential) {
+				t.Errorf("%s holds the credential's hash", k)
+			}
+		}
+	}
+	if len(tags) != 2 || tags["acme.okta.com"] != 1 {
+		t.Errorf("hash tags %v, want one for the bucket's two keys and one for the host", tags)
+	}
+}
+
+func TestScriptsSurviveAFlushOfScripts(t *testing.T) {
+	s, client := newStore(t)
+	b := oktaretry.SharedBucket{Host: "h", Bucket: "b"}
+	for range 3 {
+		if _, err := s.Lease(t.Context(), b, oktaretry.LeaseRequest{Holder: "a", Interactive: 1, MaxUtilization: 1}); err != nil {
+			t.Fatal(err)
+		}
+		if err := client.ScriptFlush(t.Context()).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestLostPlacesComeBackWithTheNextWindowAtTheLatest(t *testing.T) {
+	s, _ := newStore(t)
+	b := oktaretry.SharedBucket{Host: "h", Bucket: "b"}
+	ask := func(holder string, id int64, remaining, wants int) oktaretry.Lease {
+		l, err := s.Lease(t.Context(), b, oktaretry.LeaseRequest{
+			Holder: holder, Interactive: wants, MaxUtilization: 1, Told: id,
+			Seen: oktaretry.SharedWindow{ID: id, Limit: 10, Remaining: remaining, Ends: time.Minute},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	if l := ask("dies", 1000, 10, 10); l.Places != 10 {
+		t.Fatalf("%d places, want 10", l.Places)
+	}
+	if l := ask("lives", 1000, 10, 10); l.Places != 0 || l.Retry > time.Second {
+		t.Errorf("%d places, retry in %s; want none yet, and to ask again soon", l.Places, l.Retry)
+	}
+	if l := ask("lives", 1060, 10, 10); l.Places != 0 {
+		t.Errorf("%d places at once, though ten calls may be under way into this window", l.Places)
+	}
+	time.Sleep(sharedtest.Lasts + sharedtest.Grace + 50*time.Millisecond)
+	if l := ask("lives", 1060, 10, 10); l.Places != 10 {
+		t.Errorf("%d places of the next window, want all 10", l.Places)
+	}
+}
+
+func TestAShareOfTheWindowIsNeverLeased(t *testing.T) {
+	s, _ := newStore(t)
+	b := oktaretry.SharedBucket{Host: "h", Bucket: "b"}
+	places, has := 0, map[string]int{}
+	for i := range 20 {
+		holder := string(rune('a' + i%4))
+		l, err := s.Lease(t.Context(), b, oktaretry.LeaseRequest{
+			Holder: holder, Interactive: 50, MaxUtilization: 0.7, Told: 1000, InFlight: has[holder],
+			Seen: oktaretry.SharedWindow{ID: 1000, Limit: 100, Remaining: 100, Ends: time.Minute},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		places += l.Places
+		has[holder] += l.Places
+	}
+	if places != 70 {
+		t.Errorf("%d places of 100 were leased, want 70", places)
+	}
+}
+
+func TestOptionsAreCheckedAtOnce(t *testing.T) {
+	_, err := fleet.New(nil, nil, fleet.WithPrefix("a{b}"))
+	for _, want := range []string{"client is nil", "option 1 is nil", "WithPrefix"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want one with %q", err, want)
+		}
+	}
+}
+
+// A server of its own for each test; this only says that the helper works.
+func TestServerIsEmptyAfterARestart(t *testing.T) {
+	server := redistest.New(t)
+	client := redistest.Client(server.Addr)
+	defer client.Close()
+	ctx := context.Background()
+	if err := client.Set(ctx, "a", "b", 0).Err(); err != nil {
+		t.Fatal(err)
+	}
+	server.Kill()
+	if err := client.Get(ctx, "a").Err(); err == nil || err == redis.Nil {
+		t.Errorf("a killed server answers: %v", err)
+	}
+	if err := server.Restart(); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Get(ctx, "a").Err(); err != redis.Nil {
+		t.Errorf("after the restart: %v, want nothing", err)
+	}
+}

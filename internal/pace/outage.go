@@ -1,0 +1,75 @@
+// This file holds whether a store that processes share can be asked: how its
+// loss is noticed, and how it is found to be back.
+
+package pace
+
+import (
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+)
+
+// Fleet says whether the shared store can be asked. One is for all buckets of a
+// Governor. It is safe for concurrent use.
+type Fleet struct {
+	out atomic.Pointer[outage] // nil: the store works, as far as is known
+}
+
+// outage is a time in which the store is not asked but by one call now and
+// then, so that no other pays for its loss.
+type outage struct {
+	next  time.Time
+	wait  time.Duration
+	tried atomic.Bool // somebody asks now; his answer begins a new outage or ends it
+}
+
+const (
+	firstRetry   = 50 * time.Millisecond
+	longestRetry = 2 * time.Second
+)
+
+// Attempt is the permission to ask the store.
+type Attempt struct{ of *outage } // nil: the store works
+
+// Works reports whether the store rules.
+func (f *Fleet) Works() bool { return f.out.Load() == nil }
+
+// Due reports whether the store is lost and it is time to see whether it is back.
+func (f *Fleet) Due(now time.Time) bool {
+	o := f.out.Load()
+	return o != nil && !now.Before(o.next) && !o.tried.Load()
+}
+
+// Try asks for permission to ask the store. While it works everybody may; while
+// it is lost one at a time, after a pause that doubles up to two seconds. Whoever
+// may must say how it went with [Fleet.Failed] or [Fleet.Succeeded].
+func (f *Fleet) Try(now time.Time) (Attempt, bool) {
+	o := f.out.Load()
+	if o == nil {
+		return Attempt{}, true
+	}
+	if now.Before(o.next) || o.tried.Swap(true) {
+		return Attempt{}, false
+	}
+	return Attempt{o}, true
+}
+
+// Failed takes note of a failure and reports whether the store is lost by it.
+func (f *Fleet) Failed(a Attempt, now time.Time) (lost bool) {
+	if a.of == nil {
+		return f.out.CompareAndSwap(nil, newOutage(now, firstRetry))
+	}
+	f.out.CompareAndSwap(a.of, newOutage(now, min(2*a.of.wait, longestRetry)))
+	return false
+}
+
+// Succeeded takes note of an answer and reports whether the store is back by
+// it. The answer to a question from before the loss proves nothing.
+func (f *Fleet) Succeeded(a Attempt) (back bool) {
+	return a.of != nil && f.out.CompareAndSwap(a.of, nil)
+}
+
+func newOutage(now time.Time, wait time.Duration) *outage {
+	// Processes that lost the store together don't come back together.
+	return &outage{next: now.Add(time.Duration(float64(wait) * (0.75 + rand.Float64()/2))), wait: wait}
+}

@@ -1,0 +1,134 @@
+package pace_test
+
+// This file tests what a bucket tells the store, in explicit time.
+
+import (
+	"testing"
+	"time"
+
+	"github.com/oktaretry/oktaretry/internal/pace"
+)
+
+// sharing returns a governor with a store.
+func sharing() (*pace.Governor, *pace.Fleet) {
+	g, f := pace.New(pace.Config{}), new(pace.Fleet)
+	g.Share(f, "p.")
+	return g, f
+}
+
+// asks lets a ticket come to the point where it asks the store.
+func asks(t *testing.T, ticket *pace.Ticket, now time.Time) *pace.Errand {
+	t.Helper()
+	if _, why := ticket.Ready(now); why != pace.Ask {
+		t.Fatalf("it waits for reason %d, want to ask", why)
+	}
+	e := ticket.Errand(now)
+	if e == nil {
+		t.Fatal("nothing to ask")
+	}
+	return e
+}
+
+// lease lets calls of a known window go with a place each.
+func lease(t *testing.T, g *pace.Governor, now time.Time, places int, s pace.Seen) {
+	t.Helper()
+	ticket := enter(g, now, users)
+	e := asks(t, ticket, now)
+	e.Answered(now, pace.Lease{
+		Places: places, Lasts: time.Second, Sharers: 1,
+		Window: pace.Window{ID: s.Reset, Limit: s.Limit, Remaining: s.Remaining, Ends: time.Minute},
+	})
+	goes(t, ticket, now)
+	ticket.Done(now, s)
+}
+
+func TestCallsWithoutAPlaceAreTold(t *testing.T) {
+	g, f := sharing()
+	lease(t, g, epoch, 1, says(600, 599, time.Minute))
+	lost := enter(g, after(2*time.Second), users)
+	e := asks(t, lost, after(2*time.Second))
+	e.Failed()
+	if !f.Failed(e.Attempt, after(2*time.Second)) {
+		t.Error("that the store is lost is no news")
+	}
+	goes(t, lost, after(2*time.Second))
+	lost.Done(after(2*time.Second), says(600, 598, time.Minute))
+	for i := range 3 {
+		send(t, g, users, after(2*time.Second+time.Millisecond), says(600, 597-i, time.Minute))
+	}
+	for i, want := range []int{5, 6} { // the first visit fails
+		now := after(time.Duration(3+i) * time.Second)
+		visitor := enter(g, now, users)
+		goes(t, visitor, now)
+		e := visitor.Visit(now)
+		if e == nil {
+			t.Fatal("nobody sees whether the store is back")
+		}
+		if e.Request.Taken != want {
+			t.Errorf("visit %d tells of %d calls without a place, want %d", i+1, e.Request.Taken, want)
+		}
+		e.Failed()
+		f.Failed(e.Attempt, now)
+		visitor.Done(now, says(600, 590-i, time.Minute))
+	}
+}
+
+func TestPlacesWhoseTimeIsOverAreReturned(t *testing.T) {
+	g, _ := sharing()
+	lease(t, g, epoch, 10, says(600, 599, time.Minute))
+	ticket := enter(g, after(2*time.Second), users)
+	e := asks(t, ticket, after(2*time.Second))
+	if r := e.Request; r.Returned != 9 || r.Unused != 0 || r.Interactive != 1 {
+		t.Errorf("it returns %d and keeps %d for %d calls, want 9 and 0 for 1", r.Returned, r.Unused, r.Interactive)
+	}
+}
+
+func TestAPlaceOfACallThatWasNotSentIsUsedByAnother(t *testing.T) {
+	g, _ := sharing()
+	lease(t, g, epoch, 2, says(600, 599, time.Minute))
+	now := after(800 * time.Millisecond) // the first calls of a window go step by step
+	first := enter(g, now, users)
+	goes(t, first, now)
+	first.Leave(now)
+	goes(t, enter(g, now, users), now)
+	asks(t, enter(g, now, users), now)
+}
+
+// While one asks, the others wait for its answer and are woken by it.
+func TestOneAsksForAll(t *testing.T) {
+	g, _ := sharing()
+	first, second := enter(g, epoch, users), enter(g, epoch, users)
+	e := asks(t, first, epoch)
+	if wait, why := second.Ready(epoch); wait == 0 || why == pace.Ask {
+		t.Errorf("the second asks as well: wait %s, reason %d", wait, why)
+	}
+	if again := second.Errand(epoch); again != nil {
+		t.Error("the second asks as well")
+	}
+	told(first)
+	e.Answered(epoch, pace.Lease{Places: 1, Lasts: time.Second})
+	if !told(first) {
+		t.Error("nobody was woken")
+	}
+	goes(t, first, epoch)
+}
+
+func TestAbsurdAnswers(t *testing.T) {
+	r := pace.LeaseRequest{Interactive: 3}
+	w := pace.Window{ID: 1, Limit: 10, Remaining: 5, Ends: time.Minute}
+	for _, l := range []pace.Lease{
+		{Places: 4, Lasts: time.Second}, {Places: -1}, {Places: 1}, {Places: 1, Lasts: time.Hour}, {Retry: -1},
+		{Retry: 2 * time.Hour}, {Sharers: -1}, {Window: pace.Window{ID: -1}}, {Window: pace.Window{ID: 1}},
+		{Window: pace.Window{ID: 1, Limit: 10, Remaining: 11}}, {Window: pace.Window{ID: 1, Limit: 10, Remaining: -1}},
+		{Window: pace.Window{ID: 1, Limit: 10, Ends: 2 * time.Hour}}, {Window: pace.Window{ID: 1, Limit: 1 << 40}},
+	} {
+		if !l.Absurd(&r) {
+			t.Errorf("%+v is taken", l)
+		}
+	}
+	for _, l := range []pace.Lease{{Places: 3, Lasts: time.Second, Window: w}, {Retry: time.Minute, Window: w}, {}} {
+		if l.Absurd(&r) {
+			t.Errorf("%+v is not taken", l)
+		}
+	}
+}

@@ -1,0 +1,94 @@
+// This file holds the circuits of the store in memory.
+
+package sharedtest
+
+import (
+	"context"
+	"time"
+
+	"github.com/oktaretry/oktaretry"
+)
+
+// circuit is one that is not closed.
+type circuit struct {
+	until     time.Time
+	prober    string
+	overdue   time.Time
+	successes int
+}
+
+func (c *circuit) state(now time.Time, id oktaretry.CircuitID) oktaretry.SharedCircuit {
+	s := oktaretry.SharedCircuit{CircuitID: id, State: oktaretry.SharedOpen, Wait: c.until.Sub(now)}
+	if s.Wait <= 0 {
+		s.State, s.Wait = oktaretry.SharedHalfOpen, 0
+		if c.prober != "" {
+			s.Wait = max(c.overdue.Sub(now), 0)
+		}
+	}
+	return s
+}
+
+// Circuits implements [oktaretry.Shared].
+func (m *Memory) Circuits(_ context.Context, host string) (list []oktaretry.SharedCircuit, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.asked["circuits"]++
+	for id, c := range m.circuits {
+		if id.Host == host {
+			list = append(list, c.state(m.Now(), id))
+		}
+	}
+	return list, nil
+}
+
+// Probe implements [oktaretry.Shared].
+func (m *Memory) Probe(_ context.Context, id oktaretry.CircuitID, holder string, ttl time.Duration) (oktaretry.SharedCircuit, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.asked["probe"]++
+	now := m.Now()
+	c := m.circuits[id]
+	if c == nil {
+		return oktaretry.SharedCircuit{CircuitID: id}, nil
+	}
+	s := c.state(now, id)
+	if s.State == oktaretry.SharedHalfOpen && s.Wait == 0 {
+		c.prober, c.overdue = holder, now.Add(ttl)
+		s.Wait, s.Yours = ttl, true
+	}
+	return s, nil
+}
+
+// Report implements [oktaretry.Shared].
+func (m *Memory) Report(_ context.Context, id oktaretry.CircuitID, r oktaretry.CircuitReport) (oktaretry.SharedCircuit, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.asked["report"]++
+	now := m.Now()
+	c := m.circuits[id]
+	mine := c != nil && c.prober != "" && c.prober == r.Holder
+	switch {
+	case r.Event == oktaretry.CircuitOpened:
+		if c == nil {
+			c = new(circuit)
+			m.circuits[id] = c
+		}
+		if until := now.Add(r.OpenFor); until.After(c.until) {
+			c.until = until
+		}
+		c.prober, c.successes = "", 0
+	case !mine:
+	case r.Event == oktaretry.ProbeSucceeded:
+		c.prober = ""
+		if c.successes++; c.successes >= r.Needed {
+			delete(m.circuits, id)
+			c = nil
+		}
+	default:
+		c.prober = ""
+	}
+	if c == nil {
+		return oktaretry.SharedCircuit{CircuitID: id}, nil
+	}
+	return c.state(now, id), nil
+}

@@ -1,0 +1,255 @@
+package oktaretry_test
+
+// This file tests circuits that processes share: what one learns, all know; one
+// probe goes for all of them.
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/oktaretry/oktaretry"
+)
+
+// broken is processes over one base that fails for as long as it is told to.
+type broken struct {
+	all   []process
+	base  *script
+	store *sickStore
+	down  atomic.Bool
+	takes atomic.Int64 // of an answer
+}
+
+func newBroken(t *testing.T, n int, edit func(*oktaretry.Policy)) *broken {
+	b := &broken{base: &script{t: t}, store: newSickStore(t)}
+	b.down.Store(true)
+	b.base.answers = func(*http.Request) step {
+		s := then(ok())
+		if b.down.Load() {
+			s = then(bare(503))
+		}
+		s.takes = time.Duration(b.takes.Load())
+		return s
+	}
+	p := oktaretry.DefaultPolicy()
+	touchy(&p)
+	if edit != nil {
+		edit(&p)
+	}
+	for range n {
+		log := new(bytes.Buffer)
+		rt, err := oktaretry.NewTransport(b.base, oktaretry.WithPolicy(p), oktaretry.WithShared(b.store),
+			oktaretry.WithLogger(slog.New(slog.NewTextHandler(log, nil))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.all = append(b.all, process{rt, log})
+	}
+	return b
+}
+
+// trip has the first process find out that the host is down.
+func (b *broken) trip(t *testing.T) {
+	t.Helper()
+	for range 4 {
+		once(t, b.all[0], usersURL)
+	}
+	b.base.sends(4)
+}
+
+// open counts the calls that an open circuit refused.
+func refusedCalls(calls []call) (n int) {
+	for _, c := range calls {
+		var e *oktaretry.CircuitOpenError
+		if errors.As(c.err, &e) {
+			n++
+		}
+	}
+	return n
+}
+
+// all lets each process make a call at once.
+func (b *broken) each(t *testing.T) []call {
+	calls := make([]call, len(b.all))
+	var wg sync.WaitGroup
+	for i, p := range b.all {
+		wg.Go(func() { calls[i] = once(t, p, usersURL) })
+	}
+	wg.Wait()
+	return calls
+}
+
+func TestAnOpenCircuitIsSeenByAllProcessesWithinASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroken(t, 8, nil)
+		b.down.Store(false)
+		b.each(t) // all know of the endpoint, and have just asked
+		b.down.Store(true)
+		for range 8 { // four answers, half of them failed
+			once(t, b.all[0], usersURL)
+		}
+		sent := len(b.base.requests())
+		time.Sleep(time.Second)
+		if n := refusedCalls(b.each(t)); n != 8 {
+			t.Errorf("%d of 8 processes refuse calls after a second", n)
+		}
+		b.base.sends(sent)
+		for i, p := range b.all {
+			if got := circuits(p.Transport, "open"); len(got) != 1 || got[0] != hostCircuit {
+				t.Errorf("process %d: open are %q", i, got)
+			}
+			if n := strings.Count(p.log.String(), "circuit open"); n != 1 {
+				t.Errorf("process %d: %d log lines say that the circuit is open", i, n)
+			}
+		}
+	})
+}
+
+func TestOneProbeGoesForTheWholeFleet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroken(t, 8, nil)
+		b.trip(t)
+		time.Sleep(time.Second)
+		b.each(t)
+		time.Sleep(4 * time.Second) // OpenFor is over
+		b.takes.Store(int64(400 * time.Millisecond))
+		b.down.Store(false)
+		var wg sync.WaitGroup
+		for _, p := range b.all {
+			for range 5 {
+				wg.Go(func() { once(t, p, usersURL) })
+			}
+		}
+		wg.Wait()
+		b.base.sends(5) // one more
+		time.Sleep(time.Second)
+		if n := refusedCalls(b.each(t)); n != 0 {
+			t.Errorf("%d of 8 processes refuse calls a second after the probe", n)
+		}
+		for i, p := range b.all {
+			if got := circuits(p.Transport, "closed"); len(got) != 2 {
+				t.Errorf("process %d: closed are %q", i, got)
+			}
+		}
+	})
+}
+
+func TestAFailedProbeKeepsTheCircuitOpenForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroken(t, 4, nil)
+		b.trip(t)
+		time.Sleep(time.Second)
+		b.each(t)
+		time.Sleep(4100 * time.Millisecond)
+		for range 20 { // two seconds and a half: OpenFor is 5 s
+			b.each(t)
+			time.Sleep(125 * time.Millisecond)
+		}
+		b.base.sends(5)
+	})
+}
+
+// A process dies with the probe: another one gets it after ProbeTimeout.
+func TestAProbeWhoseProcessDiesFreesItsPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroken(t, 2, nil)
+		b.trip(t)
+		time.Sleep(time.Second)
+		b.each(t)
+		time.Sleep(4100 * time.Millisecond)
+		b.down.Store(false)
+		host := oktaretry.CircuitID{Scope: oktaretry.TripsHost, Host: "example.okta.com"}
+		if c, err := b.store.Memory.Probe(t.Context(), host, "dies", 10*time.Second); err != nil || !c.Yours {
+			t.Fatal(c, err)
+		}
+		if n := refusedCalls(b.each(t)); n != 2 {
+			t.Errorf("%d of 2 processes refuse calls while the probe is out", n)
+		}
+		time.Sleep(11 * time.Second)
+		b.each(t)
+		time.Sleep(time.Second)
+		if n := refusedCalls(b.each(t)); n != 0 {
+			t.Errorf("%d of 2 processes refuse calls", n)
+		}
+	})
+}
+
+// A probe that its caller cancels, or that meets a 429, gives its place back at once.
+func TestAProbeWithoutWordFreesItsPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroken(t, 2, nil)
+		b.trip(t)
+		time.Sleep(time.Second)
+		b.each(t)
+		time.Sleep(4100 * time.Millisecond)
+		b.base.answers = func(*http.Request) step { return then(limited(set("Retry-After", "1"))) }
+		once(t, b.all[1], usersURL)
+		b.base.sends(5)
+		time.Sleep(2 * time.Second)
+		b.base.answers = func(*http.Request) step { return then(ok()) }
+		once(t, b.all[0], usersURL).is(t, 200)
+	})
+}
+
+func TestAsManyProbesAsThePolicySaysCloseTheCircuit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroken(t, 2, func(p *oktaretry.Policy) { p.Breaker.Probes = 3 })
+		b.trip(t)
+		time.Sleep(time.Second)
+		b.each(t)
+		time.Sleep(4100 * time.Millisecond)
+		b.down.Store(false)
+		b.takes.Store(int64(100 * time.Millisecond))
+		for i := range 3 {
+			if n := refusedCalls(b.each(t)); n != 1 {
+				t.Errorf("probe %d: %d calls were refused, want 1 of 2", i+1, n)
+			}
+			time.Sleep(time.Second)
+		}
+		if n := refusedCalls(b.each(t)); n != 0 {
+			t.Errorf("%d calls were refused after three probes", n)
+		}
+	})
+}
+
+// Without its store each process has its own circuits, as ever.
+func TestCircuitsGoOnWithoutTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroken(t, 2, nil)
+		b.store.becomes(failing)
+		b.trip(t)
+		if n := refusedCalls([]call{once(t, b.all[0], usersURL)}); n != 1 {
+			t.Error("the process's own circuit is not open")
+		}
+		once(t, b.all[1], usersURL)
+		b.base.sends(5)
+		b.down.Store(false)
+		time.Sleep(6 * time.Second)
+		for range 3 {
+			once(t, b.all[0], usersURL).is(t, 200)
+		}
+	})
+}
+
+// A store that was emptied while a circuit was open does not close it.
+func TestAnEmptiedStoreClosesNoCircuit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroken(t, 1, nil)
+		b.store.becomes(failing)
+		b.trip(t)
+		b.store.becomes(well)
+		time.Sleep(6 * time.Second) // its time is over
+		b.each(t)                   // a probe of its own, which fails
+		if n := refusedCalls(b.each(t)); n != 1 {
+			t.Error("the circuit is closed without a probe")
+		}
+		b.base.sends(5)
+	})
+}
