@@ -48,6 +48,9 @@ func (c *call) send() StopReason {
 		a.exchange = nil
 		return stop
 	}
+	if !c.first() {
+		x.began = time.Now() // making out a resend can take long, with a hook that signs it
+	}
 	if x.request.Body != nil {
 		a.reqBody = x.request.Body // ours to close, should a sampler or a propagator panic
 	}
@@ -69,11 +72,12 @@ func (c *call) send() StopReason {
 	late := x.settle(c.now)
 	resp, err = checkAnswer(resp, err)
 	switch {
-	case late && c.ctx.Err() == nil:
+	case late && c.ended() == nil:
+		x.release() // first, for a Close may wait for it
 		closeResponse(resp)
 		resp, err = nil, &attemptTimeoutError{limit, c.target.Host + c.route.Template}
 	case err != nil:
-		a.canceled = c.ctx.Err() != nil
+		a.canceled = c.ended() != nil
 	}
 	if resp != nil {
 		resp.Body = x.wrap(resp.Body)
@@ -145,7 +149,9 @@ func (c *call) nextRequest(out *http.Request, ctx context.Context) StopReason {
 
 // prepare has the user's hook sign a request anew.
 func (c *call) prepare(out *http.Request) StopReason {
-	own := out.Clone(out.Context()) // the hook may change the URL too, which is the caller's
+	// The hook may change the URL too, which is the caller's. The attempt's
+	// context is not for it: that begins when the request is sent.
+	own := out.Clone(c.ctx)
 	if own.Body != nil {
 		c.attempt.reqBody = own.Body
 	}
@@ -157,7 +163,7 @@ func (c *call) prepare(out *http.Request) StopReason {
 			shownMethod(c.method), c.target.Host, c.route.Template, c.answer.describe(), clean(err))
 		return StopPrepareFailed
 	}
-	*out = *own
+	*out = *own.WithContext(out.Context())
 	return StopNone
 }
 

@@ -19,7 +19,7 @@ type attemptContext struct {
 
 	mu      sync.Mutex
 	limit   time.Duration // from began on, until the attempt is settled; 0: none
-	ended   error         // why, of one that nobody has asked for Done
+	ended   error         // why, of one that nobody has asked for Done, unless with its parent
 	watched context.Context
 	cancel  context.CancelCauseFunc // of watched
 	timer   *time.Timer             // runs cancel; nil when nothing limits the attempt
@@ -32,9 +32,13 @@ func (c *attemptContext) Done() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.watched == nil {
-		c.watched, c.cancel = context.WithCancelCause(c.Context)
+		over, parent := c.err() != nil, c.Context
+		if c.ended != nil {
+			parent = context.WithoutCancel(parent) // whatever became of it since
+		}
+		c.watched, c.cancel = context.WithCancelCause(parent)
 		switch {
-		case c.err() != nil:
+		case over:
 			c.cancel(c.ended)
 		case c.limit > 0:
 			cancel := c.cancel
@@ -55,16 +59,16 @@ func (c *attemptContext) Err() error {
 
 // err says whether a context has ended that nobody watches. The caller holds mu.
 func (c *attemptContext) err() error {
-	if c.ended == nil && c.limit > 0 && time.Since(c.began) >= c.limit {
+	if c.ended == nil {
+		if err := c.Context.Err(); err != nil {
+			return err
+		}
+		if c.limit == 0 || time.Since(c.began) < c.limit {
+			return nil
+		}
 		c.ended = errAttemptTimeout
 	}
-	switch err := c.Context.Err(); {
-	case err != nil:
-		return err
-	case c.ended != nil:
-		return context.Canceled
-	}
-	return nil
+	return context.Canceled
 }
 
 // Value knows the standard context that is behind this one, once there is one:
@@ -96,7 +100,7 @@ func (c *attemptContext) settle(arrived time.Time) (late bool) {
 func (c *attemptContext) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.ended == nil {
+	if c.err() == nil {
 		c.ended = context.Canceled
 	}
 	if c.timer != nil {

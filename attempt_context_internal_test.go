@@ -77,6 +77,43 @@ func TestAttemptContextEnds(t *testing.T) {
 	}
 }
 
+// A base that keeps a context sees no other end of it later: that of an answer
+// that was read was a cancellation at first, and then the caller's deadline.
+func TestAttemptContextEndsOnce(t *testing.T) {
+	for name, tt := range map[string]struct {
+		limit time.Duration
+		end   func(c *attemptContext)
+		want  error
+	}{
+		"by its release":  {time.Hour, func(c *attemptContext) { c.release() }, context.Canceled},
+		"by its limit":    {time.Second, func(*attemptContext) { time.Sleep(time.Second) }, context.Canceled},
+		"with its parent": {time.Hour, func(c *attemptContext) { time.Sleep(time.Minute) }, context.DeadlineExceeded},
+	} {
+		for _, asked := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				parent, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				c := newAttemptContext(parent, tt.limit)
+				if asked {
+					c.Done()
+				}
+				tt.end(c)
+				synctest.Wait()
+				first, cause := c.Err(), context.Cause(c)
+				time.Sleep(time.Hour)
+				c.release()
+				if last := c.Err(); first != tt.want || last != first {
+					t.Errorf("%s, asked %v: Err is %v, then %v; want %v", name, asked, first, last, tt.want)
+				}
+				wantEnd(t, c, tt.want)
+				if last := context.Cause(c); asked && last != cause {
+					t.Errorf("%s: the cause is %v, then %v", name, cause, last)
+				}
+			})
+		}
+	}
+}
+
 func TestAttemptContextTellsItsCause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		parent, cancel := context.WithCancelCause(t.Context())

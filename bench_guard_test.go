@@ -26,9 +26,9 @@ var ceilings = []struct {
 	allocs         float64
 	bytes          float64 // 0: any number
 }{
-	{"GET200", "none", true, 1, 600},
-	{"GET200", "none", false, 8, 1200},
-	{"GET200", "noop", false, 8, 1200},
+	{"GET200", "none", true, 1, 900},
+	{"GET200", "none", false, 8, 1500},
+	{"GET200", "noop", false, 8, 1500},
 	{"GET200", "sampled=none", false, 14, 0}, // four of them OpenTelemetry's own: two spans, two contexts
 	{"GET200", "sampled=all", true, 20, 0},
 	{"GET200", "sampled=all", false, 27, 0},

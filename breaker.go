@@ -261,6 +261,7 @@ func (c *circuit) fail(era int64) {
 func (c *circuit) counts(now time.Time) (successes, failures int) {
 	var n gobreaker.Counts
 	if cb := c.cb.Load(); cb != nil {
+		cb.State() // moves its window on, which Counts doesn't
 		n = cb.Counts()
 	}
 	return c.successes.total(now) + int(n.TotalSuccesses), int(n.TotalFailures)

@@ -148,9 +148,7 @@ func (c *call) finish(stop StopReason) (*http.Response, error) {
 	}
 	c.conclude(stop, err)
 	if resp != nil {
-		x := c.answer.exchange
-		x.conclude(&c.outcome, c.origin)
-		resp.Request = &x.request
+		resp.Request = c.answer.exchange.conclude(&c.outcome, c.origin, c.req)
 	}
 	return resp, err
 }
@@ -169,13 +167,23 @@ func (c *call) verdict(stop StopReason) (*http.Response, error) {
 	case a.Class == ClassPending && stop != StopNoPollTarget && stop != StopNotReplayable && stop != StopFailFast && stop != StopNoRetry:
 		return nil, c.pendingError(stop)
 	case a.canceled:
-		return nil, matching(clean(a.err), c.ctx.Err())
+		return nil, matching(clean(a.err), c.ended())
 	case stop == StopCanceled:
 		return nil, c.interrupted()
 	case a.err != nil:
 		return nil, clean(a.err)
 	}
 	return a.resp, nil
+}
+
+// ended says why the caller's context has ended, if it has. That its deadline
+// has passed, it notices a moment later itself.
+func (c *call) ended() error {
+	err := c.ctx.Err()
+	if deadline, ok := c.ctx.Deadline(); err == nil && ok && !c.now.Before(deadline) {
+		return context.DeadlineExceeded
+	}
+	return err
 }
 
 // keepsRateLimited reports whether a final 429 is handed back as a response.

@@ -391,3 +391,31 @@ func TestCallersEndBeforeTheAttemptTimeoutIsTheCallersOwn(t *testing.T) {
 		}
 	})
 }
+
+// A client's Timeout is often as long as AttemptTimeout. At that moment the
+// attempt's limit may be noticed first, of a context that is still to learn that
+// its deadline passed: a quarter of the calls that hung counted against the host.
+func TestCallersDeadlineAtTheAttemptTimeoutIsTheCallersOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, base := newScript(t, touchy) // 3 s for an attempt
+		base.answers = func(*http.Request) step { return then(hangs()) }
+		slow, cancel := context.WithTimeout(t.Context(), 3*time.Second+time.Millisecond)
+		defer cancel()
+		ctx := earlyDeadline{slow, time.Now().Add(3 * time.Second)}
+		c := do(ctx, rt, http.MethodGet, usersURL, "").stopped(t, oktaretry.StopCanceled)
+		if !errors.Is(c.err, context.DeadlineExceeded) {
+			t.Errorf("error %v, want context.DeadlineExceeded", c.err)
+		}
+		if n := rt.Snapshot().Circuits[0].Failures; n != 0 {
+			t.Errorf("it counted as %d failures", n)
+		}
+	})
+}
+
+// earlyDeadline is a context whose deadline has passed when it ends.
+type earlyDeadline struct {
+	context.Context
+	deadline time.Time
+}
+
+func (c earlyDeadline) Deadline() (time.Time, bool) { return c.deadline, true }

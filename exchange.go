@@ -8,33 +8,44 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"sync/atomic"
+	"slices"
 	"time"
 )
 
 // exchange is a request on its way and, later, what its response refers to. It
 // is one piece of memory, since there is one for each attempt.
 //
-// It is the context of its request. That ends with the response's body, as
-// net/http's own do; its Outcome can be asked for at any time.
+// It is the context of its request. That ends with the response's body, as the
+// one does that net/http makes for itself; what the response shows does not.
 type exchange struct {
 	attemptContext
-	request   http.Request
-	body      attemptBody
-	concluded atomic.Bool // summary is written, and stays
-	summary   summary
+	request http.Request
+	body    attemptBody
+
+	// Of a response that was handed back.
+	shown   http.Request // its Request
+	context answerContext
+	summary summary
+}
+
+// answerContext is the context of a response's request: the caller's, as with
+// net/http, so that it is still good for something when the body was read. It
+// knows what happened to the call.
+type answerContext struct {
+	context.Context
+	exchange *exchange
+}
+
+func (c *answerContext) Value(key any) any {
+	if _, ok := key.(outcomeKey); ok {
+		return c.exchange
+	}
+	return c.Context.Value(key)
 }
 
 // open begins the context: it ends with parent or after limit, 0 being none.
 func (x *exchange) open(parent context.Context, began time.Time, limit time.Duration) {
 	x.Context, x.began, x.limit = parent, began, limit
-}
-
-func (x *exchange) Value(key any) any {
-	if _, ok := key.(outcomeKey); ok && x.concluded.Load() {
-		return x
-	}
-	return x.attemptContext.Value(key)
 }
 
 // wrap returns a response's body, which also ends the exchange's context when
@@ -108,17 +119,20 @@ type history struct {
 	needed   time.Duration
 }
 
-// conclude writes down how the call ended that x's response is the answer of.
-func (x *exchange) conclude(o *Outcome, origin *endpoint) {
+// conclude writes down how the call of req ended that x's response is the answer
+// of, and returns the response's request.
+func (x *exchange) conclude(o *Outcome, origin *endpoint, req *http.Request) *http.Request {
 	x.summary = summary{
 		class: o.Class, stop: o.Stop, status: int32(o.Status), code: o.Code, id: o.RequestID, error: o.Error,
 		origin: origin, bucket: o.Bucket, start: o.Start, elapsed: o.Elapsed, took: o.Attempts[0].Duration,
 	}
 	if len(o.Attempts) > 1 || len(o.Attempts[0].Waits) > 0 || len(o.Waits) > 0 || o.Needed > 0 || !o.Attempts[0].Start.Equal(x.began) {
-		c := o.clone()
-		x.summary.more = &history{c.Attempts, c.Waits, c.Needed}
+		// The call's list of attempts is used again, and nothing else of it.
+		x.summary.more = &history{slices.Clone(o.Attempts), o.Waits, o.Needed}
 	}
-	x.concluded.Store(true)
+	x.context = answerContext{req.Context(), x}
+	x.shown = *x.request.WithContext(&x.context)
+	return &x.shown
 }
 
 // outcome returns what conclude was told.

@@ -199,5 +199,8 @@ func OutcomeOf(resp *http.Response) (Outcome, bool) {
 // clone returns an outcome that shares no slice with o.
 func (o Outcome) clone() Outcome {
 	o.Attempts, o.Waits = slices.Clone(o.Attempts), slices.Clone(o.Waits)
+	for i := range o.Attempts {
+		o.Attempts[i].Waits = slices.Clone(o.Attempts[i].Waits)
+	}
 	return o
 }

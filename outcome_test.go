@@ -200,6 +200,23 @@ func TestTheResponsesRequestIsTheOneThatBroughtIt(t *testing.T) {
 	})
 }
 
+// Programs ask for the next page in the context of the last one's request. With
+// net/http that is their own; here it had been canceled when the body was read.
+func TestTheResponsesRequestCanBeFollowedByAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := newOver(t, newMemBase(memOK), nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		resp, err := tr.RoundTrip(newReq(t, ctx, "GET", "/api/v1/users", nil))
+		mustOK(t, resp, err)
+		next, err := tr.RoundTrip(newReq(t, resp.Request.Context(), "GET", "/api/v1/users?after=1", nil))
+		mustOK(t, next, err)
+		cancel()
+		if err := next.Request.Context().Err(); !errors.Is(err, context.Canceled) {
+			t.Errorf("the context of the response's request has %v, its caller's was canceled", err)
+		}
+	})
+}
+
 func TestARecorderKeepsTheLastThousandCallsInOrder(t *testing.T) {
 	tr := newOver(t, newMemBase(memOK), nil)
 	for _, calls := range []int{0, 1, 999, 1000, 1001, 1999, 2000, 2001, 3456} {
@@ -240,6 +257,26 @@ func TestAnOutcomeIsItsCallersOwn(t *testing.T) {
 		out.Attempts[0].Status = 0
 		if out, _ := oktaretry.OutcomeOf(resp); out.Attempts[0].Status != 200 {
 			t.Errorf("the response now tells of a %d", out.Attempts[0].Status)
+		}
+	})
+}
+
+// The waits of each attempt were shared by all who had asked.
+func TestTheWaitsOfAnOutcomeAreItsCallersOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, rec := oktaretry.WithRecorder(t.Context())
+		base := newMemBase(memReply(503, ""), memOK)
+		resp, err := newOver(t, base, nil).RoundTrip(newReq(t, ctx, "GET", "/api/v1/users", nil))
+		mustOK(t, resp, err)
+		for name, ask := range map[string]func() oktaretry.Outcome{
+			"Recorder.Outcome":  func() oktaretry.Outcome { out, _ := rec.Outcome(); return out },
+			"Recorder.Outcomes": func() oktaretry.Outcome { return rec.Outcomes()[0] },
+			"OutcomeOf":         func() oktaretry.Outcome { out, _ := oktaretry.OutcomeOf(resp); return out },
+		} {
+			ask().Attempts[1].Waits[0].Reason = oktaretry.WaitNone
+			if w := ask().Attempts[1].Waits[0]; w.Reason != oktaretry.WaitBackoff {
+				t.Errorf("%s now tells of a wait for %s", name, w.Reason)
+			}
 		}
 	})
 }

@@ -137,7 +137,7 @@ type Breaker struct {
 	// many successes in a row close it.
 	Probes int
 	// ProbeTimeout bounds a probe's attempt as AttemptTimeout does others,
-	// where that is longer. A probe that has not answered holds its place for
+	// where that is longer; where that is 0, nothing does. A probe that has not answered holds its place for
 	// that long, or for OpenFor if that is shorter; then another goes, and the
 	// first answer of either that is a success counts.
 	ProbeTimeout time.Duration

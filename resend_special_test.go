@@ -10,11 +10,16 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/oktaretry/oktaretry"
 )
@@ -153,6 +158,94 @@ func TestAnErrorOfTheHookEndsTheCall(t *testing.T) {
 			t.Errorf("%v matches io.EOF", err)
 		}
 	})
+}
+
+// A hook that fetches a token may take longer than an attempt may. An answer
+// that came in no time was dropped for it, as a timeout that counted against
+// the host.
+func TestTheTimeThatAHookTakesIsNotTheAttempts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		base := newMemBase(memReply(503, ""), memOK)
+		tr := newOver(t, base, func(p *oktaretry.Policy) { p.AttemptTimeout = time.Second },
+			oktaretry.WithPrepareRetry(func(r *http.Request) error {
+				time.Sleep(2 * time.Second)
+				return r.Context().Err()
+			}))
+		resp, err := tr.RoundTrip(newReq(t, t.Context(), "GET", "/api/v1/users", nil))
+		mustOK(t, resp, err)
+		base.wantSent(t, 2)
+		for _, c := range tr.Snapshot().Circuits {
+			if c.Scope == oktaretry.TripsHost && (c.Failures != 1 || c.Successes != 1) {
+				t.Errorf("the host's circuit counted %d failures and %d successes, want one of each", c.Failures, c.Successes)
+			}
+		}
+	})
+}
+
+// A hook's own requests ask the context for Done. The attempt's context then
+// showed its base the span of the call in the place of the attempt's, and so
+// hung what the base traces, as otelhttp, into the wrong place.
+func TestABaseSeesItsAttemptsSpanWhateverTheHookAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		spans := tracetest.NewSpanRecorder()
+		var seen []trace.SpanID
+		look := func(step memStep) memStep {
+			return func(r *http.Request) (*http.Response, error) {
+				seen = append(seen, trace.SpanFromContext(r.Context()).SpanContext().SpanID())
+				return step(r)
+			}
+		}
+		base := newMemBase(look(memReply(503, "")), look(memOK))
+		tr := newOver(t, base, nil,
+			oktaretry.WithTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))),
+			oktaretry.WithPrepareRetry(func(r *http.Request) error {
+				_, cancel := context.WithTimeout(r.Context(), time.Second)
+				cancel()
+				return nil
+			}))
+		resp, err := tr.RoundTrip(newReq(t, t.Context(), "GET", "/api/v1/users", nil))
+		mustOK(t, resp, err)
+		var attempts []trace.SpanID
+		for _, s := range spans.Ended() {
+			if s.SpanKind() == trace.SpanKindClient {
+				attempts = append(attempts, s.SpanContext().SpanID())
+			}
+		}
+		if len(attempts) != 2 || !slices.Equal(seen, attempts) {
+			t.Errorf("the base saw the spans %v, the attempts' are %v", seen, attempts)
+		}
+	})
+}
+
+// foreignContext is of a type that package context doesn't know: each context
+// that is derived from it has a goroutine, until it ends.
+type foreignContext struct {
+	context.Context
+	done chan struct{}
+}
+
+func (c foreignContext) Done() <-chan struct{} { return c.done }
+
+// What a hook asked of its context stayed with the caller's, and so did a timer,
+// when the hook then failed: the attempt was never sent, and so never released.
+func TestAHookThatFailsLeavesNothingBehind(t *testing.T) {
+	for name, fail := range map[string]func() error{
+		"error": func() error { return errors.New("no key") },
+		"panic": func() error { panic("boom") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { // fails if a goroutine is left
+				tr := newOver(t, newMemBase(memReply(503, "")), nil, oktaretry.WithPrepareRetry(func(r *http.Request) error {
+					_, cancel := context.WithCancel(r.Context())
+					cancel()
+					return fail()
+				}))
+				ctx := foreignContext{t.Context(), make(chan struct{})}
+				panics(func() { tr.RoundTrip(newReq(t, ctx, "GET", "/api/v1/users", nil)) })
+				synctest.Wait()
+			})
+		})
+	}
 }
 
 func TestATokenRequestWithABodyIsNeverReplayed(t *testing.T) {

@@ -233,3 +233,27 @@ func TestABodyThatIsStillBeingSentIsClosedByTheBaseAlone(t *testing.T) {
 		}
 	})
 }
+
+// An answer that came too late is dropped. Its Close may wait for the end of
+// the attempt's context, as over HTTP/2 while the request is still being sent,
+// and that never came for a base that had not asked for it before.
+func TestAnAnswerThatCameTooLateIsClosedAfterItsContextEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		base := newMemBase(func(req *http.Request) (*http.Response, error) {
+			time.Sleep(2 * time.Second)
+			return memBodied(200, closeWaits{req.Context()})(req)
+		})
+		tr := newOver(t, base, func(p *oktaretry.Policy) { p.AttemptTimeout = time.Second })
+		resp, err := tr.RoundTrip(newReq(t, t.Context(), "POST", "/api/v1/users", nil))
+		if resp != nil || err == nil {
+			t.Errorf("got %v, %v; want a timeout", resp, err)
+		}
+		base.wantClosed(t)
+	})
+}
+
+// closeWaits is a body that is closed when its context has ended.
+type closeWaits struct{ ctx context.Context }
+
+func (closeWaits) Read([]byte) (int, error) { return 0, io.EOF }
+func (b closeWaits) Close() error           { <-b.ctx.Done(); return nil }

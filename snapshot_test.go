@@ -59,6 +59,22 @@ func TestSnapshotCountsTheVerdictsOfACircuit(t *testing.T) {
 	})
 }
 
+// A health page would go on to show the failures of an endpoint that nobody
+// calls any more: gobreaker moves its window on only when it is asked for
+// something else.
+func TestSnapshotForgetsFailuresThatTheWindowHasLeftBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, _ := newScript(t, nil, then(bare(503)))
+		do(oktaretry.WithNoRetry(t.Context()), rt, http.MethodGet, usersURL, "")
+		time.Sleep(oktaretry.DefaultPolicy().Breaker.Window)
+		for _, c := range rt.Snapshot().Circuits {
+			if c.Failures != 0 {
+				t.Errorf("%+v, want no failures", c)
+			}
+		}
+	})
+}
+
 func TestSnapshotIsSorted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := newScript(t, nil)

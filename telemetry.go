@@ -57,7 +57,7 @@ func newTelemetry(c config) (*telemetry, error) {
 	if c.meters == nil {
 		c.meters = otel.GetMeterProvider()
 	}
-	if p := otel.GetTextMapPropagator(); t.propagators == nil && reflect.TypeOf(p).Kind() == reflect.Pointer && len(p.Fields()) == 0 {
+	if p := otel.GetTextMapPropagator(); t.propagators == nil && p != nil && reflect.TypeOf(p).Kind() == reflect.Pointer && len(p.Fields()) == 0 {
 		t.mute = p
 	}
 	t.tracer = c.tracers.Tracer(scopeName, trace.WithSchemaURL(semconv.SchemaURL))
