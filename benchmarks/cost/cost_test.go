@@ -108,21 +108,25 @@ func (c costCase) concerned(name string) bool {
 	return name == c.base || slices.ContainsFunc(c.targets, func(want target) bool { return name == want.name || name == want.peer })
 }
 
-// misses are the targets that were missed.
+// misses are the targets that were missed, or what guards them where they are.
 func (c costCase) misses(s *meter.Series, ratio func(name, peer string) float64, slack float64) (misses []string) {
 	miss := func(format string, args ...any) { misses = append(misses, fmt.Sprintf(format, args...)) }
 	for _, want := range c.targets {
+		most := want.limit
+		if want.guard != nil {
+			most = *want.guard
+		}
 		if want.peer != "" {
-			if got, most := ratio(want.name, want.peer), max(want.ratio, want.guard); !(got <= slack*most) {
-				miss("%s costs %.2f × %s, want %.2f at most", want.name, got, want.peer, most)
+			if got := ratio(want.name, want.peer); !(got <= slack*most.ratio) {
+				miss("%s costs %.2f × %s, want %.2f at most", want.name, got, want.peer, most.ratio)
 			}
 		}
 		got := s.Over(want.name)
-		if want.allocs >= 0 && got.Allocs > want.allocs {
-			miss("%s makes %.0f allocations, want %.0f at most", want.name, got.Allocs, want.allocs)
+		if most.allocs >= 0 && got.Allocs > most.allocs {
+			miss("%s makes %.0f allocations, want %.0f at most", want.name, got.Allocs, most.allocs)
 		}
-		if want.bytes > 0 && got.Bytes > want.bytes {
-			miss("%s allocates %.0f bytes, want %.0f at most", want.name, got.Bytes, want.bytes)
+		if most.bytes > 0 && got.Bytes > most.bytes {
+			miss("%s allocates %.0f bytes, want %.0f at most", want.name, got.Bytes, most.bytes)
 		}
 	}
 	if c.also != nil {

@@ -134,7 +134,7 @@ func targetTable(all map[string]measuredCase) string {
 
 // verdict says whether a target is met, whatever the guard of CI lets pass.
 func verdict(s *meter.Series, want target) string {
-	want.guard = 0
+	want.guard = nil
 	if (costCase{targets: []target{want}}).misses(s, s.Ratio, 1) != nil {
 		return "missed"
 	}
