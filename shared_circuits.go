@@ -200,7 +200,7 @@ func (c *call) refreshCircuits(now time.Time) {
 	if !h.shared.next.CompareAndSwap(next, at+int64(askCircuits)) && s.fleet.Works() {
 		return
 	}
-	name := strings.ToLower(c.target.Host)
+	name, register := strings.ToLower(c.target.Host), c.settings.endpoints
 	var list []SharedCircuit
 	s.ask(c.ctx, opCircuits, a, func(ctx context.Context) error {
 		got, err := s.store.Circuits(ctx, name)
@@ -216,7 +216,7 @@ func (c *call) refreshCircuits(now time.Time) {
 		return nil
 	}, func(err error) {
 		if err == nil {
-			s.takeOver(c.settings.endpoints, h, name, list, time.Now())
+			s.takeOver(register, h, name, list, time.Now()) // c may be gone
 		}
 	})
 	c.now = time.Now()

@@ -27,7 +27,7 @@ type broken struct {
 	takes atomic.Int64 // of an answer
 }
 
-func newBroken(t *testing.T, n int, edit func(*oktaretry.Policy)) *broken {
+func newBroken(t *testing.T, n int, edit func(*oktaretry.Policy), opts ...oktaretry.SharedOption) *broken {
 	b := &broken{base: &script{t: t}, store: newSickStore(t)}
 	b.down.Store(true)
 	b.base.answers = func(*http.Request) step {
@@ -45,7 +45,7 @@ func newBroken(t *testing.T, n int, edit func(*oktaretry.Policy)) *broken {
 	}
 	for range n {
 		log := new(bytes.Buffer)
-		rt, err := oktaretry.NewTransport(b.base, oktaretry.WithPolicy(p), oktaretry.WithShared(b.store),
+		rt, err := oktaretry.NewTransport(b.base, oktaretry.WithPolicy(p), oktaretry.WithShared(b.store, opts...),
 			oktaretry.WithLogger(slog.New(slog.NewTextHandler(log, nil))))
 		if err != nil {
 			t.Fatal(err)
@@ -251,5 +251,26 @@ func TestAnEmptiedStoreClosesNoCircuit(t *testing.T) {
 			t.Error("the circuit is closed without a probe")
 		}
 		b.base.sends(5)
+	})
+}
+
+// The answer once came to a call that had ended, and whose memory was another's:
+// a nil pointer in a goroutine, which nobody can recover.
+func TestACallThatIsCancelledWhileTheCircuitsAreAskedForLeavesTheAnswerToOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroken(t, 2, nil)
+		b.down.Store(false)
+		once(t, b.all[1], usersURL).is(t, 200) // it knows the bucket: no limits
+		b.down.Store(true)
+		for range 4 {
+			once(t, b.all[0], usersURL)
+		}
+		time.Sleep(time.Second)
+		b.store.takes.Store(int64(40 * time.Millisecond))
+		do(cancelAfter(t, 10*time.Millisecond, nil), b.all[1], http.MethodGet, usersURL, "").took(t, 10*time.Millisecond, 10*time.Millisecond)
+		time.Sleep(100 * time.Millisecond)
+		if got := circuits(b.all[1].Transport, "open"); len(got) != 1 || got[0] != hostCircuit {
+			t.Errorf("open are %q", got)
+		}
 	})
 }
