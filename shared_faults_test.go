@@ -4,6 +4,7 @@ package oktaretry_test
 // nothing but the bound, once in a while.
 
 import (
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -194,6 +195,34 @@ func TestSharedMetrics(t *testing.T) {
 			if !got[want] {
 				t.Errorf("no %s in %v", want, got)
 			}
+		}
+	})
+}
+
+// The line is told from a goroutine of the question's, where nobody could recover
+// a panic: it would end the process.
+func TestAPanicOfALogHandlerThatIsToldOfTheStoreGoesToTheCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newSickStore(t)
+		store.becomes(failing)
+		fuse := telFuseAt(1, "shared store lost")
+		r := telNew(t, nil, telOK)
+		r.with(t, oktaretry.WithShared(store), oktaretry.WithLogger(slog.New(telFuseHandler{slog.DiscardHandler, fuse})))
+		func() {
+			defer func() {
+				if got := recover(); got != "boom" {
+					t.Errorf("recovered %v, want the handler's panic", got)
+				}
+			}()
+			r.do(t.Context(), "GET", telURL)
+		}()
+		store.becomes(well)
+		time.Sleep(5 * time.Second)
+		if err := r.do(t.Context(), "GET", telURL); err != nil {
+			t.Error(err)
+		}
+		if n := store.Asked(""); n == 0 {
+			t.Error("the store is not found to be back")
 		}
 	})
 }
