@@ -181,7 +181,7 @@ func (c *call) run(e *pace.Errand, credential string) {
 			return err
 		}
 		got := paceLease(&l)
-		if got.Absurd(&e.Request) {
+		if e.Absurd(time.Now(), &got) {
 			return errSharedAbsurd
 		}
 		lease = got

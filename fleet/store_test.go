@@ -246,6 +246,28 @@ func TestAShareOfTheWindowIsNeverLeased(t *testing.T) {
 	}
 }
 
+// A window of the far future, told of by mistake, once was known for ever: all
+// that headers said seemed to be older.
+func TestAWindowThatIsOverGivesWayToOneThatRuns(t *testing.T) {
+	redis, _ := newStore(t)
+	for name, s := range map[string]oktaretry.Shared{"Redis": redis, "memory": sharedtest.NewMemory()} {
+		ask := func(id int64, ends time.Duration) oktaretry.Lease {
+			l, err := s.Lease(t.Context(), oktaretry.SharedBucket{Host: "h", Bucket: "b"}, oktaretry.LeaseRequest{
+				Holder: "a", Interactive: 5, MaxUtilization: 1, Seen: oktaretry.SharedWindow{ID: id, Limit: 10, Remaining: 10, Ends: ends},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return l
+		}
+		ask(32_503_680_000, time.Millisecond)
+		time.Sleep(10 * time.Millisecond)
+		if l := ask(1000, time.Minute); l.Window.ID != 1000 {
+			t.Errorf("%s knows of window %d, want 1000", name, l.Window.ID)
+		}
+	}
+}
+
 func TestOptionsAreCheckedAtOnce(t *testing.T) {
 	_, err := fleet.New(nil, nil, fleet.WithPrefix("a{b}"))
 	for _, want := range []string{"client is nil", "option 1 is nil", "WithPrefix"} {

@@ -90,6 +90,8 @@ if seen.id > 0 and seen.limit > 0 and seen.remaining >= 0 and seen.ends <= MOST 
     w.stray = w.stray + 1
     newer = w.stray >= ASTRAY
   end
+  -- What is told of a window that runs goes before what is known of one that is over.
+  if seen.id < w.id - 1 and now >= over() and seen.ends > 0 then newer = true end
   local current = true
   if newer then
     account(now)

@@ -120,6 +120,11 @@ func (b *bucket) atMost(r *LeaseRequest, now time.Time, cfg *Config) {
 	r.Ahead = min(r.Ahead, most-r.Interactive-r.Background)
 }
 
+// Absurd reports whether no honest store gives that answer.
+func (e *Errand) Absurd(now time.Time, a *Lease) bool {
+	return a.Absurd(&e.Request) || a.Window.ID != 0 && a.Window.Ends > 0 && e.bucket.host.clock.denies(a.Window.ID, now)
+}
+
 // Answered takes the store's answer, which is not absurd.
 func (e *Errand) Answered(now time.Time, a Lease) {
 	b := e.bucket

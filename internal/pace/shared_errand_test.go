@@ -118,7 +118,7 @@ func TestAbsurdAnswers(t *testing.T) {
 	w := pace.Window{ID: 1, Limit: 10, Remaining: 5, Ends: time.Minute}
 	for _, l := range []pace.Lease{
 		{Places: 4, Lasts: time.Second}, {Places: -1}, {Places: 1}, {Places: 1, Lasts: time.Hour}, {Retry: -1},
-		{Retry: 2 * time.Hour}, {Sharers: -1}, {Window: pace.Window{ID: -1}}, {Window: pace.Window{ID: 1}},
+		{Retry: 2 * time.Hour}, {Sharers: -1}, {Sharers: 1 << 40}, {Window: pace.Window{ID: -1}}, {Window: pace.Window{ID: 1}},
 		{Window: pace.Window{ID: 1, Limit: 10, Remaining: 11}}, {Window: pace.Window{ID: 1, Limit: 10, Remaining: -1}},
 		{Window: pace.Window{ID: 1, Limit: 10, Ends: 2 * time.Hour}}, {Window: pace.Window{ID: 1, Limit: 1 << 40}},
 	} {
@@ -130,5 +130,46 @@ func TestAbsurdAnswers(t *testing.T) {
 		if l.Absurd(&r) {
 			t.Errorf("%+v is not taken", l)
 		}
+	}
+}
+
+// A store that was told of the year 3000, by whatever mistake, once had the
+// process deaf to all that headers said: their windows seemed to be older ones.
+func TestAWindowThatTheServersClockDeniesIsAbsurd(t *testing.T) {
+	g, _ := sharing()
+	ticket := enter(g, epoch, users)
+	e := asks(t, ticket, epoch)
+	far := pace.Lease{Retry: time.Minute, Window: pace.Window{ID: 32_503_680_000, Limit: 600, Ends: time.Minute}}
+	near := pace.Lease{Retry: time.Minute, Window: pace.Window{ID: after(time.Minute).Unix(), Limit: 600, Ends: time.Minute}}
+	if e.Absurd(epoch, &far) {
+		t.Error("nothing is known of the server's clock yet")
+	}
+	ticket.Observe(epoch, epoch, epoch.Unix())
+	if !e.Absurd(epoch, &far) || e.Absurd(epoch, &near) {
+		t.Error("the year 3000 is taken, or what is near is not")
+	}
+}
+
+// The window is over, and yet headers tell of older ones: it was none.
+func TestHeadersCorrectAWindowThatIsOver(t *testing.T) {
+	g, _ := sharing()
+	ticket := enter(g, epoch, users)
+	e := asks(t, ticket, epoch)
+	e.Answered(epoch, pace.Lease{Places: 1, Lasts: time.Second, Window: pace.Window{ID: after(50 * time.Minute).Unix(), Limit: 600, Remaining: 600, Ends: time.Second}})
+	goes(t, ticket, epoch)
+	ticket.Done(epoch, says(600, 599, time.Minute))
+	for i := range 10 {
+		now := after(time.Duration(2+i) * time.Second)
+		scout := enter(g, now, users)
+		if _, why := scout.Ready(now); why == pace.Ask {
+			scout.Errand(now).Answered(now, pace.Lease{Places: 1, Lasts: time.Second})
+			goes(t, scout, now)
+		}
+		if e := scout.Done(now, says(600, 590-i, time.Minute)); e != nil {
+			e.Answered(now, pace.Lease{})
+		}
+	}
+	if s := g.States(after(12 * time.Second))[0]; s.Remaining > 590 || !s.Reset.Equal(after(time.Minute)) {
+		t.Errorf("%d are left until %s: nobody heard the headers", s.Remaining, s.Reset)
 	}
 }

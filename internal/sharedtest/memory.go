@@ -198,6 +198,8 @@ func (b *bucket) learn(now time.Time, r *oktaretry.LeaseRequest) {
 		b.stray++
 		newer = b.stray >= astray
 	}
+	// What is told of a window that runs goes before what is known of one that is over.
+	newer = newer || s.ID < b.id-1 && !now.Before(b.over()) && s.Ends > 0
 	switch {
 	case newer:
 		b.account(now, now)
