@@ -268,6 +268,42 @@ func TestAWindowThatIsOverGivesWayToOneThatRuns(t *testing.T) {
 	}
 }
 
+// A failover to a server whose clock is ten minutes behind: what was to last for
+// seconds once lasted for ten minutes.
+func TestAClockThatIsSetBackHoldsNobody(t *testing.T) {
+	s, client := newStore(t)
+	ctx := t.Context()
+	b := oktaretry.SharedBucket{Host: "h", Bucket: "b"}
+	r := oktaretry.LeaseRequest{
+		Holder: "a", Interactive: 1, MaxUtilization: 1, Refused: 5 * time.Second,
+		Seen: oktaretry.SharedWindow{ID: 1000, Limit: 10, Remaining: 0, Ends: 5 * time.Second},
+	}
+	if l, err := s.Lease(ctx, b, r); err != nil || !l.Held {
+		t.Fatal(l, err)
+	}
+	host := oktaretry.CircuitID{Scope: oktaretry.TripsHost, Host: "h"}
+	if _, err := s.Report(ctx, host, oktaretry.CircuitReport{OpenFor: 5 * time.Second}); err != nil {
+		t.Fatal(err)
+	}
+	const ahead = int64(10 * time.Minute / time.Microsecond)
+	window := client.Keys(ctx, "*:window").Val()[0]
+	for _, field := range []string{"at", "ends", "held", "overdue", "scouted", "unbound"} {
+		client.HIncrBy(ctx, window, field, ahead)
+	}
+	circuits := client.Keys(ctx, "*:circuits").Val()[0]
+	client.HIncrBy(ctx, circuits, "#", ahead)
+	var until int64
+	fmt.Sscanf(client.HGet(ctx, circuits, "").Val(), "%d:", &until)
+	client.HSet(ctx, circuits, "", fmt.Sprintf("%d:0:0:", until+ahead))
+
+	if l, err := s.Lease(ctx, b, oktaretry.LeaseRequest{Holder: "b", Interactive: 1, MaxUtilization: 1}); err != nil || l.Places != 1 {
+		t.Errorf("%+v, %v: the bucket is held", l, err)
+	}
+	if list, err := s.Circuits(ctx, "h"); err != nil || len(list) != 0 {
+		t.Errorf("%+v, %v: the circuit is open", list, err)
+	}
+}
+
 func TestOptionsAreCheckedAtOnce(t *testing.T) {
 	_, err := fleet.New(nil, nil, fleet.WithPrefix("a{b}"))
 	for _, want := range []string{"client is nil", "option 1 is nil", "WithPrefix"} {

@@ -14,6 +14,7 @@ local interactive, background, ahead, utilization, age = arg(16), arg(17), arg(1
 
 local LASTS, GRACE, PATIENCE = 2000000, 1000000, 1000000
 local UNBOUND, MOST, IDLE = 60000000, 3600000000, 900000
+local BACK = 1000000
 local FIRST_FEW, ASTRAY = 3, 3
 local min, max = math.min, math.max
 
@@ -22,11 +23,18 @@ local now = tonumber(t[1]) * 1000000 + tonumber(t[2])
 
 -- What is known of the window.
 local w = { id = 0, limit = 0, remaining = 0, left = 0, ends = 0, late = 0, held = 0, unbound = 0,
-  stray = 0, scouts = 0, scouted = 0, overdue = 0 }
+  stray = 0, scouts = 0, scouted = 0, overdue = 0, at = 0 }
 local flat = redis.call('HGETALL', window)
 for i = 1, #flat, 2 do
   if w[flat[i]] then w[flat[i]] = tonumber(flat[i + 1]) or 0 end
 end
+-- The clock was set back, or is another's after a failover: what it measured
+-- would last for as long as it went back. All is learned anew.
+if now + BACK < w.at then
+  redis.call('DEL', window, holders)
+  for k in pairs(w) do w[k] = 0 end
+end
+w.at = now
 
 -- Who has places, and who waits: out:interactive:dry:till:spent.
 local others = { out = 0, interactive = 0, n = 0 }

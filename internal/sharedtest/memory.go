@@ -71,6 +71,7 @@ type bucket struct {
 	scouts  int
 	scouted time.Time // when the first of them went
 	overdue time.Time // when they are waited for no longer
+	at      time.Time // when it was asked for last
 
 	holders map[string]*holder
 }
@@ -93,6 +94,7 @@ const (
 	firstFew = 3
 	astray   = 3
 	most     = time.Hour
+	back     = time.Second
 )
 
 // Lease implements [oktaretry.Shared].
@@ -102,10 +104,11 @@ func (m *Memory) Lease(_ context.Context, key oktaretry.SharedBucket, r oktaretr
 	m.asked["lease"]++
 	now := m.Now()
 	b := m.buckets[key]
-	if b == nil {
+	if b == nil || now.Before(b.at.Add(-back)) { // the clock was set back: all is learned anew
 		b = &bucket{holders: make(map[string]*holder)}
 		m.buckets[key] = b
 	}
+	b.at = now
 	if !now.Before(b.over()) {
 		b.account(now, now)
 	}
