@@ -53,7 +53,7 @@ func TestScriptsDoWhatTheStoreInMemoryDoes(t *testing.T) {
 			}
 			remaining = max(remaining-random.IntN(10), 0)
 			r := oktaretry.LeaseRequest{
-				Holder: holder, Told: told[holder], MaxUtilization: utilization,
+				Holder: holder, Told: told[holder], MaxUtilization: utilization * []float64{1, 0.9}[holder[0]%2],
 				Unused: random.IntN(has[holder] + 1), InFlight: random.IntN(5), Back: random.IntN(3) / 2,
 				Interactive: random.IntN(30) * random.IntN(2), Background: random.IntN(30) * random.IntN(2), Ahead: random.IntN(10),
 			}
@@ -301,6 +301,29 @@ func TestAClockThatIsSetBackHoldsNobody(t *testing.T) {
 	}
 	if list, err := s.Circuits(ctx, "h"); err != nil || len(list) != 0 {
 		t.Errorf("%+v, %v: the circuit is open", list, err)
+	}
+}
+
+// Of processes with settings of their own, for a while or for ever, the one that
+// leaves most to others once left it to its own fleet.
+func TestTheLowestShareThatAProcessIsToldHoldsForAll(t *testing.T) {
+	redis, _ := newStore(t)
+	for name, s := range map[string]oktaretry.Shared{"Redis": redis, "memory": sharedtest.NewMemory()} {
+		places, has := 0, map[int]int{}
+		for i := range 12 {
+			l, err := s.Lease(t.Context(), oktaretry.SharedBucket{Host: "h", Bucket: "b"}, oktaretry.LeaseRequest{
+				Holder: string(rune('a' + i%3)), Interactive: 50, MaxUtilization: []float64{0.7, 1, 0.9}[i%3], Told: 1000, InFlight: has[i%3],
+				Seen: oktaretry.SharedWindow{ID: 1000, Limit: 100, Remaining: 100, Ends: time.Minute},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			places += l.Places
+			has[i%3] += l.Places
+		}
+		if places > 70 {
+			t.Errorf("%s: %d places of 100 were leased, want 70 at most", name, places)
+		}
 	}
 }
 

@@ -17,6 +17,7 @@ local UNBOUND, MOST, IDLE = 60000000, 3600000000, 900000
 local BACK = 1000000
 local FIRST_FEW, ASTRAY = 3, 3
 local min, max = math.min, math.max
+local own = utilization
 
 local t = redis.call('TIME')
 local now = tonumber(t[1]) * 1000000 + tonumber(t[2])
@@ -36,7 +37,7 @@ if now + BACK < w.at then
 end
 w.at = now
 
--- Who has places, and who waits: out:interactive:dry:till:spent.
+-- Who has places, and who waits: out:interactive:dry:till:spent:share.
 local others = { out = 0, interactive = 0, n = 0 }
 local me = { out = 0, dry = 0 }
 local list = {}
@@ -57,8 +58,8 @@ local function account(at)
 end
 flat = redis.call('HGETALL', holders)
 for i = 1, #flat, 2 do
-  local out, inter, dry, till, spent = string.match(flat[i + 1], '^(%-?%d+):(%d+):(%d+):(%d+):(%d+)$')
-  if not spent then
+  local out, inter, dry, till, spent, part = string.match(flat[i + 1], '^(%-?%d+):(%d+):(%d+):(%d+):(%d+):([%d.e-]+)$')
+  if not tonumber(part) then
     redis.call('HDEL', holders, flat[i])
   elseif flat[i] == holder then
     me.out, me.dry = tonumber(out), tonumber(dry)
@@ -68,6 +69,7 @@ for i = 1, #flat, 2 do
     if now < tonumber(till) then
       others.n = others.n + 1
       others.interactive = others.interactive + tonumber(inter)
+      utilization = min(utilization, tonumber(part)) -- the fleet keeps to the lowest
     end
   end
 end
@@ -193,7 +195,7 @@ local wanted = w.left - reserve() < math.floor(w.limit / 4) and 1 or 0
 
 local function int(n) return string.format('%.0f', n) end
 redis.call('HSET', holders, holder, int(me.out) .. ':' ..
-  int(max(interactive - places, 0)) .. ':' .. int(me.dry) .. ':' .. int(till) .. ':' .. int(spent))
+  int(max(interactive - places, 0)) .. ':' .. int(me.dry) .. ':' .. int(till) .. ':' .. int(spent) .. ':' .. string.format('%.17g', own))
 local fields = { 'name', name }
 for k, v in pairs(w) do
   fields[#fields + 1] = k

@@ -83,6 +83,7 @@ type holder struct {
 	interactive int       // calls of its that wait
 	dry         int       // questions in a row that brought no place
 	until       time.Time
+	utilization float64 // the share of the window that it was told
 }
 
 // The store's settings; those of module fleet are the same.
@@ -117,7 +118,12 @@ func (m *Memory) Lease(_ context.Context, key oktaretry.SharedBucket, r oktaretr
 		h = new(holder)
 		b.holders[r.Holder] = h
 	}
-	h.until, h.spent = now.Add(1), now.Add(1) // it is there
+	h.until, h.spent, h.utilization = now.Add(1), now.Add(1), r.MaxUtilization // it is there
+	for _, o := range b.holders {
+		if !o.gone(now) {
+			r.MaxUtilization = min(r.MaxUtilization, o.utilization) // the fleet keeps to the lowest
+		}
+	}
 	if r.Told == b.id && now.Before(b.over()) {
 		b.left += min(max(r.Returned, 0), h.out)
 	}
