@@ -150,6 +150,9 @@ func (e *Errand) Answered(now time.Time, a Lease) {
 		l.places, l.until = l.usable(now)+a.Places, e.at.Add(a.Lasts)
 		l.found = !a.Unbound && (a.Window.ID == 0 || a.Window.Ends <= 0)
 		l.granted, l.retry, l.crowd = now, time.Time{}, 0
+		if !now.Before(l.until) { // they came too late, and so may the next
+			l.retry, l.why = now.Add(soonest), Answers
+		}
 	case e.Request.Wants() == 0:
 	default:
 		if !now.Before(l.until) {

@@ -173,3 +173,54 @@ func TestHeadersCorrectAWindowThatIsOver(t *testing.T) {
 		t.Errorf("%d are left until %s: nobody heard the headers", s.Remaining, s.Reset)
 	}
 }
+
+// Of a cluster that lost some of its slots, questions about the others bring the
+// store back, and the next about those lose it again: twenty times a second once,
+// with two log lines and a timeout each.
+func TestAStoreThatComesAndGoesIsAskedEverMoreSeldom(t *testing.T) {
+	f, now := new(pace.Fleet), epoch
+	loss := func() time.Duration {
+		if !f.Failed(pace.Attempt{}, now) {
+			t.Fatal("it is lost already")
+		}
+		began := now
+		for {
+			now = now.Add(time.Millisecond)
+			if a, ok := f.Try(now); ok {
+				if !f.Succeeded(a) {
+					t.Fatal("it is not back")
+				}
+				return now.Sub(began)
+			}
+		}
+	}
+	if wait := loss(); wait > 70*time.Millisecond {
+		t.Errorf("after the first loss it is asked after %s", wait)
+	}
+	for range 6 {
+		now = now.Add(100 * time.Millisecond)
+		loss()
+	}
+	now = now.Add(100 * time.Millisecond)
+	if wait := loss(); wait < 1500*time.Millisecond {
+		t.Errorf("after the eighth loss in a row it is asked after %s", wait)
+	}
+	now = now.Add(5 * time.Second)
+	if wait := loss(); wait > 70*time.Millisecond {
+		t.Errorf("after it was well for long it is asked after %s", wait)
+	}
+}
+
+// Places whose time was over when they came: the call asked again at once, and
+// again, as fast as the store answered.
+func TestPlacesThatComeTooLateAreNotAskedForAgainAtOnce(t *testing.T) {
+	g, _ := sharing()
+	ticket := enter(g, epoch, users)
+	e := asks(t, ticket, epoch)
+	now := after(10 * time.Millisecond)
+	e.Answered(now, pace.Lease{Places: 1, Lasts: time.Millisecond})
+	if wait, why := ticket.Ready(now); wait < time.Millisecond || why == pace.Ask {
+		t.Errorf("it waits %s for reason %d", wait, why)
+	}
+	asks(t, ticket, after(20*time.Millisecond))
+}
