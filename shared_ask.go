@@ -198,9 +198,18 @@ func (c *call) run(e *pace.Errand, credential string) {
 
 // learnShared tells the store at once what cannot wait.
 func (c *call) learnShared(e *pace.Errand) {
-	if e != nil {
-		c.run(e, c.t.shared.credential(c.req))
+	if e == nil {
+		return
 	}
+	known := false
+	defer func() {
+		if !known { // the user's function panicked: the bucket must not wait for an answer
+			e.Failed()
+		}
+	}()
+	credential := c.t.shared.credential(c.req)
+	known = true
+	c.run(e, credential)
 }
 
 func sharedRequest(r *pace.LeaseRequest) LeaseRequest {
