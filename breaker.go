@@ -61,6 +61,7 @@ type circuit struct {
 	era       atomic.Int64 // the number of changes of state
 
 	elsewhere atomic.Pointer[elsewhere] // what the fleet knows; nil: closed
+	opened    atomic.Bool               // here, and the fleet was not told
 	row       row                       // the present one; under gobreaker's lock
 
 	mu      sync.Mutex
@@ -156,6 +157,7 @@ type row struct {
 func (c *circuit) note(from, to gobreaker.State) {
 	if to == gobreaker.StateOpen {
 		c.openUntil.Store(time.Now().Add(c.cfg.OpenFor).UnixNano())
+		c.opened.Store(true)
 	}
 	c.state.Store(int32(to))
 	c.era.Add(1)

@@ -68,11 +68,13 @@ func (s *shared) ask(ctx context.Context, op string, a pace.Attempt, question fu
 	began := time.Now()
 	over := make(chan struct{})
 	var once sync.Once
+	var thrown any // by a log handler or a meter: for the caller, like any panic of theirs
 	end := func(err error) {
 		once.Do(func() {
+			defer close(over)
 			then(err)
+			defer func() { thrown = recover() }()
 			s.settle(ctx, op, a, time.Since(began), err)
-			close(over)
 		})
 	}
 	within, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout+s.timeout/2)
@@ -109,6 +111,9 @@ func (s *shared) ask(ctx context.Context, op string, a pace.Attempt, question fu
 	}()
 	select {
 	case <-over:
+		if thrown != nil {
+			panic(thrown)
+		}
 	case <-ctx.Done():
 	}
 }
@@ -125,12 +130,11 @@ func guard(ctx context.Context, question func(context.Context) error) (err error
 
 // settle takes note of how it went, and tells of a change.
 func (s *shared) settle(ctx context.Context, op string, a pace.Attempt, took time.Duration, err error) {
+	lost := err != nil && s.fleet.Failed(a, time.Now())
+	back := err == nil && s.fleet.Succeeded(a)
 	s.report.asked(ctx, op, took, err)
-	switch {
-	case err != nil && s.fleet.Failed(a, time.Now()):
-		s.report.changed(ctx, true, op, err)
-	case err == nil && s.fleet.Succeeded(a):
-		s.report.changed(ctx, false, op, nil)
+	if lost || back {
+		s.report.changed(ctx, lost, op, err)
 	}
 }
 
@@ -177,7 +181,7 @@ func (c *call) run(e *pace.Errand, credential string) {
 			return err
 		}
 		got := paceLease(&l)
-		if got.Absurd(&e.Request) {
+		if e.Absurd(time.Now(), &got) {
 			return errSharedAbsurd
 		}
 		lease = got
@@ -194,9 +198,18 @@ func (c *call) run(e *pace.Errand, credential string) {
 
 // learnShared tells the store at once what cannot wait.
 func (c *call) learnShared(e *pace.Errand) {
-	if e != nil {
-		c.run(e, c.t.shared.credential(c.req))
+	if e == nil {
+		return
 	}
+	known := false
+	defer func() {
+		if !known { // the user's function panicked: the bucket must not wait for an answer
+			e.Failed()
+		}
+	}()
+	credential := c.t.shared.credential(c.req)
+	known = true
+	c.run(e, credential)
 }
 
 func sharedRequest(r *pace.LeaseRequest) LeaseRequest {

@@ -57,14 +57,14 @@ func (c *call) allow(own *circuit, now time.Time) (slot, time.Duration, bool) {
 	if wait := e.until.Sub(now); wait > 0 {
 		return slot{}, wait, false
 	}
-	a, ok := s.may(now)
-	if !ok {
-		return own.allow(now)
-	}
 	if e.asking.Swap(true) {
 		return slot{}, askProbe, false
 	}
 	defer e.asking.Store(false)
+	a, ok := s.may(now) // last: whoever may must ask
+	if !ok {
+		return own.allow(now)
+	}
 
 	claim := s.holder + strconv.FormatUint(s.claims.Add(1), 36)
 	var got *SharedCircuit
@@ -125,9 +125,8 @@ func (c *call) reportShared(own *circuit, s *slot, v verdict, scope Scope) {
 	}
 	claim := s.claim
 	s.claim = ""
-	changes := own.takeChanges()
-	c.changed(changes)
-	opened := slices.ContainsFunc(changes, func(ch circuitChange) bool { return ch.to == gobreaker.StateOpen })
+	c.tellChanges(own)
+	opened := own.opened.Swap(false)
 	r := CircuitReport{Holder: claim, OpenFor: own.cfg.OpenFor, Needed: own.cfg.Probes}
 	switch {
 	case opened, claim != "" && v == failed && own.id.Scope == scope:
@@ -200,7 +199,7 @@ func (c *call) refreshCircuits(now time.Time) {
 	if !h.shared.next.CompareAndSwap(next, at+int64(askCircuits)) && s.fleet.Works() {
 		return
 	}
-	name := strings.ToLower(c.target.Host)
+	name, register := strings.ToLower(c.target.Host), c.settings.endpoints
 	var list []SharedCircuit
 	s.ask(c.ctx, opCircuits, a, func(ctx context.Context) error {
 		got, err := s.store.Circuits(ctx, name)
@@ -208,7 +207,7 @@ func (c *call) refreshCircuits(now time.Time) {
 			return err
 		}
 		if len(got) > mostCircuits || slices.ContainsFunc(got, func(o SharedCircuit) bool {
-			return o.State > SharedHalfOpen || o.Wait < 0
+			return o.State > SharedHalfOpen || o.Wait < 0 || o.Host != name || o.Scope != TripsHost && o.Scope != TripsEndpoint
 		}) {
 			return errSharedAbsurd
 		}
@@ -216,7 +215,7 @@ func (c *call) refreshCircuits(now time.Time) {
 		return nil
 	}, func(err error) {
 		if err == nil {
-			s.takeOver(c.settings.endpoints, h, name, list, time.Now())
+			s.takeOver(register, h, name, list, time.Now()) // c may be gone
 		}
 	})
 	c.now = time.Now()

@@ -27,7 +27,7 @@ type broken struct {
 	takes atomic.Int64 // of an answer
 }
 
-func newBroken(t *testing.T, n int, edit func(*oktaretry.Policy)) *broken {
+func newBroken(t *testing.T, n int, edit func(*oktaretry.Policy), opts ...oktaretry.SharedOption) *broken {
 	b := &broken{base: &script{t: t}, store: newSickStore(t)}
 	b.down.Store(true)
 	b.base.answers = func(*http.Request) step {
@@ -45,7 +45,7 @@ func newBroken(t *testing.T, n int, edit func(*oktaretry.Policy)) *broken {
 	}
 	for range n {
 		log := new(bytes.Buffer)
-		rt, err := oktaretry.NewTransport(b.base, oktaretry.WithPolicy(p), oktaretry.WithShared(b.store),
+		rt, err := oktaretry.NewTransport(b.base, oktaretry.WithPolicy(p), oktaretry.WithShared(b.store, opts...),
 			oktaretry.WithLogger(slog.New(slog.NewTextHandler(log, nil))))
 		if err != nil {
 			t.Fatal(err)
@@ -252,4 +252,105 @@ func TestAnEmptiedStoreClosesNoCircuit(t *testing.T) {
 		}
 		b.base.sends(5)
 	})
+}
+
+// The answer once came to a call that had ended, and whose memory was another's:
+// a nil pointer in a goroutine, which nobody can recover.
+func TestACallThatIsCancelledWhileTheCircuitsAreAskedForLeavesTheAnswerToOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroken(t, 2, nil)
+		b.down.Store(false)
+		once(t, b.all[1], usersURL).is(t, 200) // it knows the bucket: no limits
+		b.down.Store(true)
+		for range 4 {
+			once(t, b.all[0], usersURL)
+		}
+		time.Sleep(time.Second)
+		b.store.takes.Store(int64(40 * time.Millisecond))
+		do(cancelAfter(t, 10*time.Millisecond, nil), b.all[1], http.MethodGet, usersURL, "").took(t, 10*time.Millisecond, 10*time.Millisecond)
+		time.Sleep(100 * time.Millisecond)
+		if got := circuits(b.all[1].Transport, "open"); len(got) != 1 || got[0] != hostCircuit {
+			t.Errorf("open are %q", got)
+		}
+	})
+}
+
+// One call asks for a probe and waits; meanwhile the store is lost, and another
+// call wants the probe when it is time to see whether the store is back. It once
+// took that task and never did it, so the store stayed lost for ever.
+func TestTheStoreIsFoundToBeBackThoughAProbeIsBeingAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroken(t, 1, nil, oktaretry.SharedTimeout(time.Second))
+		b.trip(t)
+		time.Sleep(4500 * time.Millisecond)
+		b.each(t) // knows of the circuits, for 750 ms
+		time.Sleep(550 * time.Millisecond)
+		b.store.becomes(hung)
+		waits := make(chan call)
+		go func() { waits <- once(t, b.all[0], usersURL) }()
+		time.Sleep(10 * time.Millisecond)
+		b.store.becomes(failing)
+		b.down.Store(false)
+		once(t, b.all[0], appsURL) // asks for places
+		time.Sleep(100 * time.Millisecond)
+		b.store.becomes(well)
+		once(t, b.all[0], usersURL)
+		<-waits
+		for range 5 {
+			time.Sleep(5 * time.Second)
+			once(t, b.all[0], usersURL)
+		}
+		if lines := b.all[0].lines(); len(lines) != 2 || !strings.Contains(lines[1], "back") {
+			t.Errorf("log %q, want that the store is lost, and back", lines)
+		}
+	})
+}
+
+// What another process found out was told to the store as if it were one's own,
+// by whichever call ended next: the circuit stayed open for longer each time.
+func TestACircuitThatOpenedElsewhereIsNotToldAsOnesOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBroken(t, 2, nil)
+		b.down.Store(false)
+		once(t, b.all[1], usersURL).is(t, 200) // it knows the bucket: no limits
+		time.Sleep(time.Second)
+		b.takes.Store(int64(2 * time.Second))
+		slow := make(chan call)
+		go func() { slow <- once(t, b.all[1], usersURL) }()
+		synctest.Wait()
+		time.Sleep(10 * time.Millisecond)
+		b.takes.Store(0)
+		b.down.Store(true)
+		for range 4 {
+			once(t, b.all[0], usersURL)
+		}
+		time.Sleep(time.Second)
+		b.store.takes.Store(int64(40 * time.Millisecond))
+		do(cancelAfter(t, 10*time.Millisecond, nil), b.all[1], http.MethodGet, usersURL, "") // asks, and is gone
+		<-slow
+		if n := b.store.Asked("report"); n != 1 {
+			t.Errorf("the store was told %d times, want once", n)
+		}
+	})
+}
+
+// A store that talks of what it was not asked for is mad.
+func TestACircuitOfAnotherHostOpensNone(t *testing.T) {
+	for name, id := range map[string]oktaretry.CircuitID{
+		"another host":      {Scope: oktaretry.TripsHost, Host: "other.okta.com"},
+		"a scope of no one": {Scope: oktaretry.TripsNothing, Host: "example.okta.com"},
+	} {
+		virtually(t, name, func(t *testing.T) {
+			b := newBroken(t, 1, nil)
+			b.down.Store(false)
+			b.store.extra.Store(&oktaretry.SharedCircuit{CircuitID: id, State: oktaretry.SharedOpen, Wait: time.Hour})
+			for range 3 {
+				once(t, b.all[0], usersURL).is(t, 200)
+				time.Sleep(time.Second)
+			}
+			if lines := b.all[0].lines(); len(lines) == 0 || !strings.Contains(lines[0], "kind=absurd") {
+				t.Errorf("log %q", lines)
+			}
+		})
+	}
 }

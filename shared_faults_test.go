@@ -4,6 +4,8 @@ package oktaretry_test
 // nothing but the bound, once in a while.
 
 import (
+	"log/slog"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/oktatest"
 )
 
 func TestASickStoreHurtsNoCall(t *testing.T) {
@@ -194,6 +197,64 @@ func TestSharedMetrics(t *testing.T) {
 			if !got[want] {
 				t.Errorf("no %s in %v", want, got)
 			}
+		}
+	})
+}
+
+// The line is told from a goroutine of the question's, where nobody could recover
+// a panic: it would end the process.
+func TestAPanicOfALogHandlerThatIsToldOfTheStoreGoesToTheCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newSickStore(t)
+		store.becomes(failing)
+		fuse := telFuseAt(1, "shared store lost")
+		r := telNew(t, nil, telOK)
+		r.with(t, oktaretry.WithShared(store), oktaretry.WithLogger(slog.New(telFuseHandler{slog.DiscardHandler, fuse})))
+		func() {
+			defer func() {
+				if got := recover(); got != "boom" {
+					t.Errorf("recovered %v, want the handler's panic", got)
+				}
+			}()
+			r.do(t.Context(), "GET", telURL)
+		}()
+		store.becomes(well)
+		time.Sleep(5 * time.Second)
+		if err := r.do(t.Context(), "GET", telURL); err != nil {
+			t.Error(err)
+		}
+		if n := store.Asked(""); n == 0 {
+			t.Error("the store is not found to be back")
+		}
+	})
+}
+
+// The bucket waited for the answer to a question that was never put.
+func TestAPanicOfSharedCredentialLeavesNoBucketWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		name := func(*http.Request) string {
+			if asked++; asked == 2 { // of the scout, which tells what it has found
+				panic("boom")
+			}
+			return "client"
+		}
+		okta := oktatest.New(oktatest.WithUsers(1), oktatest.WithLatency(50*time.Millisecond))
+		rt, err := oktaretry.NewTransport(okta.Transport(), oktaretry.WithShared(newSickStore(t), oktaretry.SharedCredential(name)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		target := org + "/api/v1/users/" + okta.UserIDs()[0]
+		func() {
+			defer func() {
+				if got := recover(); got != "boom" {
+					t.Errorf("recovered %v", got)
+				}
+			}()
+			once(t, rt, target)
+		}()
+		for range 40 { // more than were leased
+			get(t, rt, target).is(t, 200).took(t, 0, 2*time.Second)
 		}
 	})
 }

@@ -42,6 +42,7 @@ type sickStore struct {
 	ill   atomic.Int32
 	asked atomic.Int64 // while it is ill
 	freed chan struct{}
+	extra atomic.Pointer[oktaretry.SharedCircuit] // one more that it tells of
 }
 
 func newSickStore(t *testing.T) *sickStore {
@@ -100,6 +101,9 @@ func (s *sickStore) Circuits(ctx context.Context, host string) ([]oktaretry.Shar
 		return nil, err
 	}
 	list, err := s.Memory.Circuits(ctx, host)
+	if extra := s.extra.Load(); extra != nil {
+		list = append(list, *extra)
+	}
 	if i == absurdCircuits {
 		list = append(list, oktaretry.SharedCircuit{State: 77, Wait: -time.Hour})
 	}

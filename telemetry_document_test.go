@@ -304,3 +304,66 @@ func (h deafHandler) Handle(_ context.Context, r slog.Record) error {
 }
 func (h deafHandler) WithAttrs([]slog.Attr) slog.Handler { return h }
 func (h deafHandler) WithGroup(string) slog.Handler      { return h }
+
+// What is told of a store stands in a table of its own, for it comes with
+// WithShared only.
+func TestTelemetryDocumentOfSharedState(t *testing.T) {
+	doc := telReadDocument(t)["name what"]
+	synctest.Test(t, func(t *testing.T) {
+		store := newSickStore(t)
+		r := telNew(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 2 }, telOK)
+		r.with(t, oktaretry.WithShared(store))
+		step := func(steps ...telStep) {
+			r.script, r.sent = steps, nil
+			r.do(t.Context(), "GET", telURL)
+			time.Sleep(3 * time.Second)
+		}
+		step(telOK)
+		step(telDown, telDown, telDown)
+		time.Sleep(time.Minute)
+		step(telOK) // a probe
+		for _, i := range []illness{hung, failing, panicking, absurdCircuits, well} {
+			store.becomes(i)
+			step(telOK)
+			store.becomes(well)
+			step(telOK)
+		}
+		words := map[string]map[string]bool{}
+		for name, m := range r.metrics(t) {
+			if !strings.HasPrefix(name, "oktaretry.shared.") {
+				continue
+			}
+			words[name] = map[string]bool{}
+			for _, set := range telLabels(m) {
+				for key, value := range set {
+					words[name][key], words[name][fmt.Sprint(value)] = true, true
+				}
+			}
+			if row := doc[name]; row != nil {
+				telEqual(t, name, telKind(m)+", `"+m.Unit+"`", row[1])
+			}
+		}
+		for _, l := range r.lines(t) {
+			text := fmt.Sprint(l["msg"])
+			if !strings.HasPrefix(text, "oktaretry: shared store") {
+				continue
+			}
+			words[text] = map[string]bool{}
+			if _, failed := l["kind"]; failed {
+				words[text]["error.type"] = true // which says what kinds there are
+			}
+			for key := range l {
+				if key != "msg" && key != "time" && key != "level" {
+					words[text][key] = true
+				}
+			}
+			if row := doc[text]; row != nil {
+				telEqual(t, text, "log line, "+fmt.Sprint(l["level"]), row[1])
+			}
+		}
+		telEqual(t, "what is told of the store", slices.Sorted(maps.Keys(words)), slices.Sorted(maps.Keys(doc)))
+		for name, row := range doc {
+			telEqual(t, name+"'s words", slices.Sorted(maps.Keys(words[name])), telListed(row[2]))
+		}
+	})
+}

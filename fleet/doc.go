@@ -20,7 +20,7 @@
 // until the client's ReadTimeout. With MaxRetries -1 a failed question is not
 // asked again, for the call that asked has long gone on by itself. The user needs
 // the commands EVAL, EVALSHA, SCRIPT LOAD, TIME, HGET, HSET, HDEL, HGETALL,
-// PEXPIRE and PTTL, on the keys of the prefix.
+// DEL, PEXPIRE and PTTL, on the keys of the prefix.
 //
 // # When Redis is lost
 //

@@ -53,7 +53,7 @@ func TestScriptsDoWhatTheStoreInMemoryDoes(t *testing.T) {
 			}
 			remaining = max(remaining-random.IntN(10), 0)
 			r := oktaretry.LeaseRequest{
-				Holder: holder, Told: told[holder], MaxUtilization: utilization,
+				Holder: holder, Told: told[holder], MaxUtilization: utilization * []float64{1, 0.9}[holder[0]%2],
 				Unused: random.IntN(has[holder] + 1), InFlight: random.IntN(5), Back: random.IntN(3) / 2,
 				Interactive: random.IntN(30) * random.IntN(2), Background: random.IntN(30) * random.IntN(2), Ahead: random.IntN(10),
 			}
@@ -243,6 +243,87 @@ func TestAShareOfTheWindowIsNeverLeased(t *testing.T) {
 	}
 	if places != 70 {
 		t.Errorf("%d places of 100 were leased, want 70", places)
+	}
+}
+
+// A window of the far future, told of by mistake, once was known for ever: all
+// that headers said seemed to be older.
+func TestAWindowThatIsOverGivesWayToOneThatRuns(t *testing.T) {
+	redis, _ := newStore(t)
+	for name, s := range map[string]oktaretry.Shared{"Redis": redis, "memory": sharedtest.NewMemory()} {
+		ask := func(id int64, ends time.Duration) oktaretry.Lease {
+			l, err := s.Lease(t.Context(), oktaretry.SharedBucket{Host: "h", Bucket: "b"}, oktaretry.LeaseRequest{
+				Holder: "a", Interactive: 5, MaxUtilization: 1, Seen: oktaretry.SharedWindow{ID: id, Limit: 10, Remaining: 10, Ends: ends},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return l
+		}
+		ask(32_503_680_000, time.Millisecond)
+		time.Sleep(10 * time.Millisecond)
+		if l := ask(1000, time.Minute); l.Window.ID != 1000 {
+			t.Errorf("%s knows of window %d, want 1000", name, l.Window.ID)
+		}
+	}
+}
+
+// A failover to a server whose clock is ten minutes behind: what was to last for
+// seconds once lasted for ten minutes.
+func TestAClockThatIsSetBackHoldsNobody(t *testing.T) {
+	s, client := newStore(t)
+	ctx := t.Context()
+	b := oktaretry.SharedBucket{Host: "h", Bucket: "b"}
+	r := oktaretry.LeaseRequest{
+		Holder: "a", Interactive: 1, MaxUtilization: 1, Refused: 5 * time.Second,
+		Seen: oktaretry.SharedWindow{ID: 1000, Limit: 10, Remaining: 0, Ends: 5 * time.Second},
+	}
+	if l, err := s.Lease(ctx, b, r); err != nil || !l.Held {
+		t.Fatal(l, err)
+	}
+	host := oktaretry.CircuitID{Scope: oktaretry.TripsHost, Host: "h"}
+	if _, err := s.Report(ctx, host, oktaretry.CircuitReport{OpenFor: 5 * time.Second}); err != nil {
+		t.Fatal(err)
+	}
+	const ahead = int64(10 * time.Minute / time.Microsecond)
+	window := client.Keys(ctx, "*:window").Val()[0]
+	for _, field := range []string{"at", "ends", "held", "overdue", "scouted", "unbound"} {
+		client.HIncrBy(ctx, window, field, ahead)
+	}
+	circuits := client.Keys(ctx, "*:circuits").Val()[0]
+	client.HIncrBy(ctx, circuits, "#", ahead)
+	var until int64
+	fmt.Sscanf(client.HGet(ctx, circuits, "").Val(), "%d:", &until)
+	client.HSet(ctx, circuits, "", fmt.Sprintf("%d:0:0:", until+ahead))
+
+	if l, err := s.Lease(ctx, b, oktaretry.LeaseRequest{Holder: "b", Interactive: 1, MaxUtilization: 1}); err != nil || l.Places != 1 {
+		t.Errorf("%+v, %v: the bucket is held", l, err)
+	}
+	if list, err := s.Circuits(ctx, "h"); err != nil || len(list) != 0 {
+		t.Errorf("%+v, %v: the circuit is open", list, err)
+	}
+}
+
+// Of processes with settings of their own, for a while or for ever, the one that
+// leaves most to others once left it to its own fleet.
+func TestTheLowestShareThatAProcessIsToldHoldsForAll(t *testing.T) {
+	redis, _ := newStore(t)
+	for name, s := range map[string]oktaretry.Shared{"Redis": redis, "memory": sharedtest.NewMemory()} {
+		places, has := 0, map[int]int{}
+		for i := range 12 {
+			l, err := s.Lease(t.Context(), oktaretry.SharedBucket{Host: "h", Bucket: "b"}, oktaretry.LeaseRequest{
+				Holder: string(rune('a' + i%3)), Interactive: 50, MaxUtilization: []float64{0.7, 1, 0.9}[i%3], Told: 1000, InFlight: has[i%3],
+				Seen: oktaretry.SharedWindow{ID: 1000, Limit: 100, Remaining: 100, Ends: time.Minute},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			places += l.Places
+			has[i%3] += l.Places
+		}
+		if places > 70 {
+			t.Errorf("%s: %d places of 100 were leased, want 70 at most", name, places)
+		}
 	}
 }
 

@@ -6,10 +6,14 @@
 -- KEYS: the circuits of a host.
 -- ARGV: what, the circuit, and by what: see Store.
 local key, what, id = KEYS[1], ARGV[1], ARGV[2]
-local IDLE = 900000
+local IDLE, BACK = 900000, 1000000
 local t = redis.call('TIME')
 local now = tonumber(t[1]) * 1000000 + tonumber(t[2])
 local function int(n) return string.format('%.0f', n) end
+
+-- The clock was set back, or is another's after a failover: what it measured
+-- would last for as long as it went back.
+if now + BACK < (tonumber(redis.call('HGET', key, '#')) or 0) then redis.call('DEL', key) end
 
 local CLOSED, OPEN, HALF_OPEN = 0, 1, 2
 
@@ -45,7 +49,7 @@ end
 
 local c = read(redis.call('HGET', key, id))
 local function write()
-  redis.call('HSET', key, id, int(c.till) .. ':' .. int(c.overdue) .. ':' .. int(c.successes) .. ':' .. c.prober)
+  redis.call('HSET', key, '#', int(now), id, int(c.till) .. ':' .. int(c.overdue) .. ':' .. int(c.successes) .. ':' .. c.prober)
   local ttl = IDLE + math.ceil(math.max(c.till - now, c.overdue - now, 0) / 1000)
   if redis.call('PTTL', key) < ttl then redis.call('PEXPIRE', key, int(ttl)) end
 end

@@ -14,21 +14,30 @@ local interactive, background, ahead, utilization, age = arg(16), arg(17), arg(1
 
 local LASTS, GRACE, PATIENCE = 2000000, 1000000, 1000000
 local UNBOUND, MOST, IDLE = 60000000, 3600000000, 900000
+local BACK = 1000000
 local FIRST_FEW, ASTRAY = 3, 3
 local min, max = math.min, math.max
+local own = utilization
 
 local t = redis.call('TIME')
 local now = tonumber(t[1]) * 1000000 + tonumber(t[2])
 
 -- What is known of the window.
 local w = { id = 0, limit = 0, remaining = 0, left = 0, ends = 0, late = 0, held = 0, unbound = 0,
-  stray = 0, scouts = 0, scouted = 0, overdue = 0 }
+  stray = 0, scouts = 0, scouted = 0, overdue = 0, at = 0 }
 local flat = redis.call('HGETALL', window)
 for i = 1, #flat, 2 do
   if w[flat[i]] then w[flat[i]] = tonumber(flat[i + 1]) or 0 end
 end
+-- The clock was set back, or is another's after a failover: what it measured
+-- would last for as long as it went back. All is learned anew.
+if now + BACK < w.at then
+  redis.call('DEL', window, holders)
+  for k in pairs(w) do w[k] = 0 end
+end
+w.at = now
 
--- Who has places, and who waits: out:interactive:dry:till:spent.
+-- Who has places, and who waits: out:interactive:dry:till:spent:share.
 local others = { out = 0, interactive = 0, n = 0 }
 local me = { out = 0, dry = 0 }
 local list = {}
@@ -49,8 +58,8 @@ local function account(at)
 end
 flat = redis.call('HGETALL', holders)
 for i = 1, #flat, 2 do
-  local out, inter, dry, till, spent = string.match(flat[i + 1], '^(%-?%d+):(%d+):(%d+):(%d+):(%d+)$')
-  if not spent then
+  local out, inter, dry, till, spent, part = string.match(flat[i + 1], '^(%-?%d+):(%d+):(%d+):(%d+):(%d+):([%d.e-]+)$')
+  if not tonumber(part) then
     redis.call('HDEL', holders, flat[i])
   elseif flat[i] == holder then
     me.out, me.dry = tonumber(out), tonumber(dry)
@@ -60,6 +69,7 @@ for i = 1, #flat, 2 do
     if now < tonumber(till) then
       others.n = others.n + 1
       others.interactive = others.interactive + tonumber(inter)
+      utilization = min(utilization, tonumber(part)) -- the fleet keeps to the lowest
     end
   end
 end
@@ -90,6 +100,8 @@ if seen.id > 0 and seen.limit > 0 and seen.remaining >= 0 and seen.ends <= MOST 
     w.stray = w.stray + 1
     newer = w.stray >= ASTRAY
   end
+  -- What is told of a window that runs goes before what is known of one that is over.
+  if seen.id < w.id - 1 and now >= over() and seen.ends > 0 then newer = true end
   local current = true
   if newer then
     account(now)
@@ -183,7 +195,7 @@ local wanted = w.left - reserve() < math.floor(w.limit / 4) and 1 or 0
 
 local function int(n) return string.format('%.0f', n) end
 redis.call('HSET', holders, holder, int(me.out) .. ':' ..
-  int(max(interactive - places, 0)) .. ':' .. int(me.dry) .. ':' .. int(till) .. ':' .. int(spent))
+  int(max(interactive - places, 0)) .. ':' .. int(me.dry) .. ':' .. int(till) .. ':' .. int(spent) .. ':' .. string.format('%.17g', own))
 local fields = { 'name', name }
 for k, v in pairs(w) do
   fields[#fields + 1] = k

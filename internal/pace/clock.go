@@ -85,3 +85,13 @@ func (c *Clock) Until(reset int64, now time.Time) (wait time.Duration, isSharp, 
 	}
 	return wait, known != nil && known.hi-known.lo <= sharp, true
 }
+
+// denies reports whether answers have told of a clock by which reset cannot be
+// that of a window which runs.
+func (c *Clock) denies(reset int64, now time.Time) bool {
+	if c.known.Load() == nil {
+		return false
+	}
+	_, _, ok := c.Until(reset, now)
+	return !ok
+}

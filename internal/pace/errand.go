@@ -120,6 +120,11 @@ func (b *bucket) atMost(r *LeaseRequest, now time.Time, cfg *Config) {
 	r.Ahead = min(r.Ahead, most-r.Interactive-r.Background)
 }
 
+// Absurd reports whether no honest store gives that answer.
+func (e *Errand) Absurd(now time.Time, a *Lease) bool {
+	return a.Absurd(&e.Request) || a.Window.ID != 0 && a.Window.Ends > 0 && e.bucket.host.clock.denies(a.Window.ID, now)
+}
+
 // Answered takes the store's answer, which is not absurd.
 func (e *Errand) Answered(now time.Time, a Lease) {
 	b := e.bucket
@@ -145,6 +150,9 @@ func (e *Errand) Answered(now time.Time, a Lease) {
 		l.places, l.until = l.usable(now)+a.Places, e.at.Add(a.Lasts)
 		l.found = !a.Unbound && (a.Window.ID == 0 || a.Window.Ends <= 0)
 		l.granted, l.retry, l.crowd = now, time.Time{}, 0
+		if !now.Before(l.until) { // they came too late, and so may the next
+			l.retry, l.why = now.Add(soonest), Answers
+		}
 	case e.Request.Wants() == 0:
 	default:
 		if !now.Before(l.until) {

@@ -53,13 +53,14 @@ type Lease struct {
 	Wanted  bool          // the window runs out: return what is not needed
 }
 
-// Absurd reports whether no honest store gives that answer to r.
+// Absurd reports whether no honest store gives that answer to r. A window may
+// last for a second more than its reset says.
 func (a *Lease) Absurd(r *LeaseRequest) bool {
 	w := &a.Window
 	return a.Places < 0 || a.Places > max(r.Wants(), 0) ||
 		a.Places > 0 && (a.Lasts <= 0 || a.Lasts > time.Minute) ||
-		a.Retry < 0 || a.Retry > farthest || a.Sharers < 0 ||
-		w.ID < 0 || w.ID > 0 && (w.Limit <= 0 || w.Limit > most || w.Remaining < 0 || w.Remaining > w.Limit || w.Ends > farthest)
+		a.Retry < 0 || a.Retry > farthest+time.Second || a.Sharers < 0 || a.Sharers > most ||
+		w.ID < 0 || w.ID > 0 && (w.Limit <= 0 || w.Limit > most || w.Remaining < 0 || w.Remaining > w.Limit || w.Ends > farthest+time.Second)
 }
 
 // newLease returns what a new bucket holds: nothing. Buckets of one name follow

@@ -12,7 +12,8 @@ import (
 // Fleet says whether the shared store can be asked. One is for all buckets of a
 // Governor. It is safe for concurrent use.
 type Fleet struct {
-	out atomic.Pointer[outage] // nil: the store works, as far as is known
+	out  atomic.Pointer[outage] // nil: the store works, as far as is known
+	last atomic.Pointer[outage] // the one that ended last
 }
 
 // outage is a time in which the store is not asked but by one call now and
@@ -41,7 +42,8 @@ func (f *Fleet) Due(now time.Time) bool {
 }
 
 // Try asks for permission to ask the store. While it works everybody may; while
-// it is lost one at a time, after a pause that doubles up to two seconds. Whoever
+// it is lost one at a time, after a pause that doubles up to two seconds, also
+// over losses that follow each other. Whoever
 // may must say how it went with [Fleet.Failed] or [Fleet.Succeeded].
 func (f *Fleet) Try(now time.Time) (Attempt, bool) {
 	o := f.out.Load()
@@ -57,7 +59,12 @@ func (f *Fleet) Try(now time.Time) (Attempt, bool) {
 // Failed takes note of a failure and reports whether the store is lost by it.
 func (f *Fleet) Failed(a Attempt, now time.Time) (lost bool) {
 	if a.of == nil {
-		return f.out.CompareAndSwap(nil, newOutage(now, firstRetry))
+		// A store that serves some questions only comes and goes with each.
+		wait := firstRetry
+		if last := f.last.Load(); last != nil && now.Sub(last.next) < longestRetry {
+			wait = min(2*last.wait, longestRetry)
+		}
+		return f.out.CompareAndSwap(nil, newOutage(now, wait))
 	}
 	f.out.CompareAndSwap(a.of, newOutage(now, min(2*a.of.wait, longestRetry)))
 	return false
@@ -66,7 +73,11 @@ func (f *Fleet) Failed(a Attempt, now time.Time) (lost bool) {
 // Succeeded takes note of an answer and reports whether the store is back by
 // it. The answer to a question from before the loss proves nothing.
 func (f *Fleet) Succeeded(a Attempt) (back bool) {
-	return a.of != nil && f.out.CompareAndSwap(a.of, nil)
+	if a.of == nil {
+		return false
+	}
+	f.last.Store(a.of)
+	return f.out.CompareAndSwap(a.of, nil)
 }
 
 func newOutage(now time.Time, wait time.Duration) *outage {

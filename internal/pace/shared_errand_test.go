@@ -118,7 +118,7 @@ func TestAbsurdAnswers(t *testing.T) {
 	w := pace.Window{ID: 1, Limit: 10, Remaining: 5, Ends: time.Minute}
 	for _, l := range []pace.Lease{
 		{Places: 4, Lasts: time.Second}, {Places: -1}, {Places: 1}, {Places: 1, Lasts: time.Hour}, {Retry: -1},
-		{Retry: 2 * time.Hour}, {Sharers: -1}, {Window: pace.Window{ID: -1}}, {Window: pace.Window{ID: 1}},
+		{Retry: 2 * time.Hour}, {Sharers: -1}, {Sharers: 1 << 40}, {Window: pace.Window{ID: -1}}, {Window: pace.Window{ID: 1}},
 		{Window: pace.Window{ID: 1, Limit: 10, Remaining: 11}}, {Window: pace.Window{ID: 1, Limit: 10, Remaining: -1}},
 		{Window: pace.Window{ID: 1, Limit: 10, Ends: 2 * time.Hour}}, {Window: pace.Window{ID: 1, Limit: 1 << 40}},
 	} {
@@ -131,4 +131,96 @@ func TestAbsurdAnswers(t *testing.T) {
 			t.Errorf("%+v is not taken", l)
 		}
 	}
+}
+
+// A store that was told of the year 3000, by whatever mistake, once had the
+// process deaf to all that headers said: their windows seemed to be older ones.
+func TestAWindowThatTheServersClockDeniesIsAbsurd(t *testing.T) {
+	g, _ := sharing()
+	ticket := enter(g, epoch, users)
+	e := asks(t, ticket, epoch)
+	far := pace.Lease{Retry: time.Minute, Window: pace.Window{ID: 32_503_680_000, Limit: 600, Ends: time.Minute}}
+	near := pace.Lease{Retry: time.Minute, Window: pace.Window{ID: after(time.Minute).Unix(), Limit: 600, Ends: time.Minute}}
+	if e.Absurd(epoch, &far) {
+		t.Error("nothing is known of the server's clock yet")
+	}
+	ticket.Observe(epoch, epoch, epoch.Unix())
+	if !e.Absurd(epoch, &far) || e.Absurd(epoch, &near) {
+		t.Error("the year 3000 is taken, or what is near is not")
+	}
+}
+
+// The window is over, and yet headers tell of older ones: it was none.
+func TestHeadersCorrectAWindowThatIsOver(t *testing.T) {
+	g, _ := sharing()
+	ticket := enter(g, epoch, users)
+	e := asks(t, ticket, epoch)
+	e.Answered(epoch, pace.Lease{Places: 1, Lasts: time.Second, Window: pace.Window{ID: after(50 * time.Minute).Unix(), Limit: 600, Remaining: 600, Ends: time.Second}})
+	goes(t, ticket, epoch)
+	ticket.Done(epoch, says(600, 599, time.Minute))
+	for i := range 10 {
+		now := after(time.Duration(2+i) * time.Second)
+		scout := enter(g, now, users)
+		if _, why := scout.Ready(now); why == pace.Ask {
+			scout.Errand(now).Answered(now, pace.Lease{Places: 1, Lasts: time.Second})
+			goes(t, scout, now)
+		}
+		if e := scout.Done(now, says(600, 590-i, time.Minute)); e != nil {
+			e.Answered(now, pace.Lease{})
+		}
+	}
+	if s := g.States(after(12 * time.Second))[0]; s.Remaining > 590 || !s.Reset.Equal(after(time.Minute)) {
+		t.Errorf("%d are left until %s: nobody heard the headers", s.Remaining, s.Reset)
+	}
+}
+
+// Of a cluster that lost some of its slots, questions about the others bring the
+// store back, and the next about those lose it again: twenty times a second once,
+// with two log lines and a timeout each.
+func TestAStoreThatComesAndGoesIsAskedEverMoreSeldom(t *testing.T) {
+	f, now := new(pace.Fleet), epoch
+	loss := func() time.Duration {
+		if !f.Failed(pace.Attempt{}, now) {
+			t.Fatal("it is lost already")
+		}
+		began := now
+		for {
+			now = now.Add(time.Millisecond)
+			if a, ok := f.Try(now); ok {
+				if !f.Succeeded(a) {
+					t.Fatal("it is not back")
+				}
+				return now.Sub(began)
+			}
+		}
+	}
+	if wait := loss(); wait > 70*time.Millisecond {
+		t.Errorf("after the first loss it is asked after %s", wait)
+	}
+	for range 6 {
+		now = now.Add(100 * time.Millisecond)
+		loss()
+	}
+	now = now.Add(100 * time.Millisecond)
+	if wait := loss(); wait < 1500*time.Millisecond {
+		t.Errorf("after the eighth loss in a row it is asked after %s", wait)
+	}
+	now = now.Add(5 * time.Second)
+	if wait := loss(); wait > 70*time.Millisecond {
+		t.Errorf("after it was well for long it is asked after %s", wait)
+	}
+}
+
+// Places whose time was over when they came: the call asked again at once, and
+// again, as fast as the store answered.
+func TestPlacesThatComeTooLateAreNotAskedForAgainAtOnce(t *testing.T) {
+	g, _ := sharing()
+	ticket := enter(g, epoch, users)
+	e := asks(t, ticket, epoch)
+	now := after(10 * time.Millisecond)
+	e.Answered(now, pace.Lease{Places: 1, Lasts: time.Millisecond})
+	if wait, why := ticket.Ready(now); wait < time.Millisecond || why == pace.Ask {
+		t.Errorf("it waits %s for reason %d", wait, why)
+	}
+	asks(t, ticket, after(20*time.Millisecond))
 }

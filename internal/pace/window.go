@@ -62,7 +62,7 @@ func (w *window) learn(s Seen, reset time.Time, t *Ticket, now time.Time) {
 	case w.id == 0 || s.Reset > w.id+sameWindow:
 		w.turn(s, reset)
 	case s.Reset < w.id-sameWindow:
-		if t.window == w.id && !t.scout {
+		if t.window == w.id {
 			// It went when that window was known, and was told of an older one.
 			w.stray++
 		}

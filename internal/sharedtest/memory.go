@@ -71,6 +71,7 @@ type bucket struct {
 	scouts  int
 	scouted time.Time // when the first of them went
 	overdue time.Time // when they are waited for no longer
+	at      time.Time // when it was asked for last
 
 	holders map[string]*holder
 }
@@ -82,6 +83,7 @@ type holder struct {
 	interactive int       // calls of its that wait
 	dry         int       // questions in a row that brought no place
 	until       time.Time
+	utilization float64 // the share of the window that it was told
 }
 
 // The store's settings; those of module fleet are the same.
@@ -93,6 +95,7 @@ const (
 	firstFew = 3
 	astray   = 3
 	most     = time.Hour
+	back     = time.Second
 )
 
 // Lease implements [oktaretry.Shared].
@@ -102,10 +105,11 @@ func (m *Memory) Lease(_ context.Context, key oktaretry.SharedBucket, r oktaretr
 	m.asked["lease"]++
 	now := m.Now()
 	b := m.buckets[key]
-	if b == nil {
+	if b == nil || now.Before(b.at.Add(-back)) { // the clock was set back: all is learned anew
 		b = &bucket{holders: make(map[string]*holder)}
 		m.buckets[key] = b
 	}
+	b.at = now
 	if !now.Before(b.over()) {
 		b.account(now, now)
 	}
@@ -114,7 +118,12 @@ func (m *Memory) Lease(_ context.Context, key oktaretry.SharedBucket, r oktaretr
 		h = new(holder)
 		b.holders[r.Holder] = h
 	}
-	h.until, h.spent = now.Add(1), now.Add(1) // it is there
+	h.until, h.spent, h.utilization = now.Add(1), now.Add(1), r.MaxUtilization // it is there
+	for _, o := range b.holders {
+		if !o.gone(now) {
+			r.MaxUtilization = min(r.MaxUtilization, o.utilization) // the fleet keeps to the lowest
+		}
+	}
 	if r.Told == b.id && now.Before(b.over()) {
 		b.left += min(max(r.Returned, 0), h.out)
 	}
@@ -198,6 +207,8 @@ func (b *bucket) learn(now time.Time, r *oktaretry.LeaseRequest) {
 		b.stray++
 		newer = b.stray >= astray
 	}
+	// What is told of a window that runs goes before what is known of one that is over.
+	newer = newer || s.ID < b.id-1 && !now.Before(b.over()) && s.Ends > 0
 	switch {
 	case newer:
 		b.account(now, now)

@@ -1,0 +1,60 @@
+package oktaretry
+
+// This file tests what is told of circuits to the store, step by step.
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"time"
+)
+
+// toldStore counts reports. It knows nothing else.
+type toldStore struct{ told int }
+
+func (s *toldStore) Lease(_ context.Context, _ SharedBucket, r LeaseRequest) (Lease, error) {
+	return Lease{Unbound: true, Places: r.Interactive, Lasts: time.Second}, nil
+}
+
+func (s *toldStore) Circuits(context.Context, string) ([]SharedCircuit, error) { return nil, nil }
+
+func (s *toldStore) Probe(_ context.Context, id CircuitID, _ string, _ time.Duration) (SharedCircuit, error) {
+	return SharedCircuit{CircuitID: id}, nil
+}
+
+func (s *toldStore) Report(_ context.Context, id CircuitID, r CircuitReport) (SharedCircuit, error) {
+	s.told++
+	return SharedCircuit{CircuitID: id, State: SharedOpen, Wait: r.OpenFor}, nil
+}
+
+// A call opens the circuit, and before it has said so to the store another one
+// tells the change to the log. The fleet once never heard of it.
+func TestACircuitsOpeningIsToldToTheFleetThoughAnotherCallTellsTheLog(t *testing.T) {
+	store := new(toldStore)
+	p := DefaultPolicy()
+	p.Breaker.MinCalls = 1
+	tr, err := NewTransport(nil, WithPolicy(p), WithShared(store))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all [2]*call
+	for i := range all {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://example.okta.com/api/v1/users", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[i] = tr.newCall(req)
+		if err := all[i].check(); err != nil {
+			t.Fatal(err)
+		}
+		all[i].startCall()
+	}
+	host := all[0].endpoint.host.circuit
+	s := pass(t, host)
+	s.report(failed, time.Now())
+	all[1].tellChanges(host)
+	all[0].reportShared(host, &s, failed, TripsHost)
+	if store.told != 1 {
+		t.Errorf("the store was told %d times, want once", store.told)
+	}
+}
