@@ -168,9 +168,9 @@ const defaultSharedTimeout = 50 * time.Millisecond
 // calls go on by what their process knows, one log line and the metric
 // oktaretry.shared.changes say so, and again when it is back.
 //
-// [Pace].MaxUtilization holds for the fleet as a whole: a process with that
-// setting gets no place beyond that share, whoever used the others. MaxInFlight,
-// MaxRate and BucketRates hold for each process.
+// [Pace].MaxUtilization holds for the fleet as a whole, by the lowest share that
+// a process which is at work is told. MaxInFlight, MaxRate and BucketRates hold
+// for each process.
 // Interactive calls go before background calls across processes, too, in that
 // the latter get no place that an interactive call is known to wait for; a few
 // places that a process has leased already may go to its background calls.
