@@ -164,8 +164,9 @@ const defaultSharedTimeout = 50 * time.Millisecond
 // enough unless many processes compete for one bucket; the README has figures.
 //
 // Places come in small batches, so most calls don't ask the store. No call fails
-// because of it, or waits for it longer than [SharedTimeout]: when it is lost,
-// calls go on by what their process knows, one log line and the metric
+// because of it, or waits for an answer of it longer than [SharedTimeout]; the
+// first that does not come in time is the last that is waited for. When the store
+// is lost, calls go on by what their process knows, one log line and the metric
 // oktaretry.shared.changes say so, and again when it is back.
 //
 // [Pace].MaxUtilization holds for the fleet as a whole, by the lowest share that
