@@ -64,6 +64,7 @@
 // [OutcomeOf] tells what happened to the call that brought a response. A
 // recorder in the context ([WithRecorder]) tells it of any call, also through
 // SDKs that flatten errors into strings. Spans and metrics go to
-// OpenTelemetry, log lines to [WithLogger]. None of them, and no error text of
-// this package, holds a URL, a query, a body, an error summary or a token.
+// OpenTelemetry, log lines to [WithLogger]; TELEMETRY.md lists them all. None of
+// them, and no error text of this package, holds a path, a query, a body, an
+// error summary or a token.
 package oktaretry
