@@ -124,16 +124,17 @@ func (r *result) check(t *testing.T, z size) {
 	}
 	spare, over := 0, 1.02
 	if !*full {
-		spare, over = z.calls/50, 1.5
+		spare, over = z.calls/100, 1.35
 	}
 	switch {
 	case r.trouble:
-		// Processes find that it is back with the next call that goes, so some 429s
-		// come a window later.
-		if most := max(r.answersDuring/50, spare); r.refusedLater > most {
-			t.Errorf("%d 429s, and %d answers while the store was lost: want 2 %%, %d, at most", r.refusedLater, r.answersDuring, most)
+		if most := max(r.answersDuring/50, spare); r.during > most {
+			t.Errorf("%d 429s of %d answers while the store was lost, want %d at most", r.during, r.answersDuring, most)
 		}
-		if r.lost == 0 || r.back < r.lost-spare/6 {
+		if r.refusedLater-r.during > spare {
+			t.Errorf("%d 429s while the store was there", r.refusedLater-r.during)
+		}
+		if r.lost == 0 || r.back != r.lost {
 			t.Errorf("%d log lines say that the store is lost and %d that it is back", r.lost, r.back)
 		}
 		return
