@@ -74,7 +74,7 @@ func (t *sharedTelemetry) changed(ctx context.Context, lost bool, op string, err
 	}
 	list := []slog.Attr{slog.String("operation", op)}
 	if err != nil {
-		list = append(list, slog.String("kind", sharedFailure(err)), slog.String("error", shorten(err.Error())))
+		list = append(list, slog.String("kind", sharedFailure(err)), slog.String("error", shorten(shownText(err.Error()))))
 	}
 	t.log.LogAttrs(ctx, level, text, list...)
 }
@@ -94,7 +94,8 @@ func sharedFailure(err error) string {
 }
 
 // shorten bounds a text that the store has made. It speaks of the store, which
-// is told neither a path nor a credential.
+// is told neither a path nor a credential of Okta's; what a URL in it says of the
+// store's own is cut before.
 func shorten(text string) string {
 	const most = 200
 	if len(text) > most {
