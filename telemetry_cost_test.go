@@ -28,6 +28,7 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/benchbase"
 )
 
 // telUnderRace reports whether the race detector is on, which allocates, too.
@@ -181,6 +182,27 @@ func TestNoProviderCostsWhatNoopProvidersCost(t *testing.T) {
 	telEqual(t, "allocations with noop's providers installed for all", allocs(), noop)
 	if traced := allocs(oktaretry.WithTracerProvider(sdktrace.NewTracerProvider())); traced <= noop {
 		t.Errorf("%v allocations with spans, %v without: the measure measures nothing", traced, noop)
+	}
+}
+
+// Who leaves the attempts' spans to otelhttp does so to pay for less.
+func TestSpansOfAttemptsThatAreLeftOutAreNotPaidFor(t *testing.T) {
+	if telUnderRace() {
+		t.Skip("the race detector allocates")
+	}
+	allocs := func(spans bool) float64 {
+		tr := newOver(t, &benchbase.Base{Status: 200}, nil, append(tracedBy(sdktrace.AlwaysSample()), oktaretry.WithAttemptSpans(spans))...)
+		req, _ := http.NewRequestWithContext(t.Context(), "GET", telURL, nil)
+		return testing.AllocsPerRun(500, func() {
+			resp, err := tr.RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+		})
+	}
+	if with, without := allocs(true), allocs(false); without >= with {
+		t.Errorf("%v allocations without spans of attempts, %v with them", without, with)
 	}
 }
 

@@ -118,11 +118,12 @@ func (c *call) endAttemptSpan(a *attempt, left bool) {
 		}
 		return
 	}
-	list := append(c.appendAnswer(nil, a, kind), keyDuration.Float64(a.record.Duration.Seconds()))
+	list := append(c.appendAnswer(c.scratch[:0], a, kind), keyDuration.Float64(a.record.Duration.Seconds()))
 	if a.record.Poll {
 		list = append(list, keyPoll.Bool(true))
 	}
 	c.span.AddEvent("oktaretry.attempt", trace.WithTimestamp(a.record.Start), trace.WithAttributes(list...))
+	c.scratch = list
 }
 
 // appendAnswer appends what an attempt brought.
