@@ -19,13 +19,14 @@ import (
 
 // attempt is what is known of the request on its way.
 type attempt struct {
-	*exchange // nil when none is on its way
-	record    Attempt
+	*exchange                 // nil when none is on its way
+	waits     []Wait          // before it
 	reqBody   io.Closer       // the base closes it, unless something panics
 	ctx       context.Context // with the span
 	span      trace.Span      // nil until it is sent
 	canceled  bool
 	written   *written // nil unless it matters what was written
+	record    *Attempt // in the call's outcome; nil until it has ended
 }
 
 // errPanicked stands in the outcome of a call that the base's panic ended.
@@ -36,9 +37,10 @@ var errPanicked = errors.New("oktaretry: the base transport, or a hook, panicked
 func (c *call) send() StopReason {
 	a := &c.attempt
 	x := new(exchange)
-	*a = attempt{exchange: x, record: Attempt{Start: c.now, Waits: c.waits, Poll: c.polls > 0}}
+	sent := c.now
+	*a = attempt{exchange: x, waits: c.waits}
 	limit := c.attemptLimit()
-	x.open(c.ctx, a.record.Start, limit)
+	x.open(c.ctx, sent, limit)
 	var ctx context.Context = x
 	if !c.idempotent() {
 		a.written = new(written)
@@ -57,10 +59,10 @@ func (c *call) send() StopReason {
 	c.waits = nil
 	c.withdrawn = false
 	if len(c.outcome.Attempts) == 0 {
-		c.endpoint.host.budget.deposit(a.record.Start)
+		c.endpoint.host.budget.deposit(sent)
 	}
 	closeResponse(c.answer.resp) // a better one is on its way
-	c.answer = answer{exchange: x, sent: a.record.Start, limits: wire.Limits{Limit: -1, Remaining: -1}}
+	c.answer = answer{exchange: x, sent: sent, limits: wire.Limits{Limit: -1, Remaining: -1}}
 
 	a.ctx, a.span = c.startAttempt()
 	x.Context = a.ctx
@@ -188,25 +190,24 @@ func (e *brokenBaseError) Error() string {
 	return "oktaretry: the base transport returned " + e.returned
 }
 
-// endAttempt writes the attempt down, once it is classified.
+// endAttempt ends the attempt, once its answer is classified: it is written
+// down, counted and traced.
 func (c *call) endAttempt() {
 	a := &c.attempt
+	if a.record == nil { // else telling of it panicked
+		c.outcome.Attempts = append(c.outcome.Attempts, Attempt{})
+		a.record = &c.outcome.Attempts[len(c.outcome.Attempts)-1]
+	}
 	a.record.Classification = c.answer.Classification
-	a.record.Duration = c.answer.arrived.Sub(a.record.Start)
+	a.record.Start, a.record.Duration = c.answer.sent, c.answer.arrived.Sub(c.answer.sent)
+	a.record.Waits, a.record.Poll = a.waits, c.polls > 0
 	if c.answer.err != nil {
 		a.record.Err = clean(c.answer.err)
 	}
-	c.tellAttempt()
-	a.exchange = nil
-}
-
-// tellAttempt has an attempt that has ended recorded, counted and traced.
-func (c *call) tellAttempt() {
-	a := &c.attempt
 	left := a.canceled && c.left()
-	c.countAttempt(a.ctx, &a.record, left)
+	c.countAttempt(a.ctx, a.record, left)
 	c.endAttemptSpan(a, left)
-	c.outcome.Attempts = append(c.outcome.Attempts, a.record)
+	a.exchange = nil
 }
 
 // abandonAttempt ends an attempt whose base, or hook, panicked.
@@ -220,12 +221,9 @@ func (c *call) abandonAttempt() {
 		return
 	}
 	a.release()
-	a.record.Classification = Classification{Class: ClassNetwork}
-	a.record.Duration = time.Since(a.record.Start)
-	a.record.Err = errPanicked
-	c.answer.Classification, c.answer.err = a.record.Classification, errPanicked
-	c.tellAttempt()
-	a.exchange = nil
+	c.answer.Classification, c.answer.err = Classification{Class: ClassNetwork}, errPanicked
+	c.answer.arrived = c.now
+	c.endAttempt()
 }
 
 // free lets go of the connection of a response that is kept in hand while the

@@ -182,6 +182,20 @@ func (c *circuit) takeChanges() []circuitChange {
 	return changes
 }
 
+// enter takes a slot of a circuit that is closed, and has nothing to tell; it is
+// false of any other.
+func (c *circuit) enter(s *slot) bool {
+	if c == nil {
+		return true
+	}
+	era := c.era.Load()
+	if !c.closed() || c.noted.Load() {
+		return false
+	}
+	s.circuit, s.era = c, era
+	return true
+}
+
 // allow asks for a slot. When it is refused it says when to come back.
 //
 // A closed circuit refuses nobody, so gobreaker is not asked: it gets to know of

@@ -175,13 +175,20 @@ func shownID(id string) string {
 		return ""
 	}
 	for i := range len(id) {
-		c := id[i]
-		if (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') && c != '-' && c != '_' && c != '@' {
+		if !ofIDs[id[i]] {
 			return ""
 		}
 	}
 	return id
 }
+
+// ofIDs are the bytes that Okta's IDs are made of.
+var ofIDs = func() (set [256]bool) {
+	for _, c := range []byte("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_@") {
+		set[c] = true
+	}
+	return set
+}()
 
 // isOktaCode reports whether s has the form of Okta's codes, E and 7 digits.
 func isOktaCode[T string | []byte](s T) bool {

@@ -6,11 +6,13 @@ package oktaretry
 import (
 	"maps"
 	"net/url"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/oktaretry/oktaretry/internal/pace"
+	"github.com/oktaretry/oktaretry/internal/route"
 )
 
 // endpointKey is a host, method and path template. Methods that nobody knows
@@ -41,6 +43,8 @@ type endpoints struct {
 	breaker Breaker
 	budget  Budget
 
+	recent [recentEndpoints]atomic.Pointer[endpoint] // found without a lock
+
 	mu      sync.RWMutex
 	byKey   map[endpointKey]*endpoint
 	hosts   map[string]*host
@@ -55,6 +59,9 @@ const (
 	idle         = 15 * time.Minute
 )
 
+// recentEndpoints is a power of two, and more than most programs call.
+const recentEndpoints = 1 << 8
+
 func newEndpoints(breaker Breaker, budget Budget) *endpoints {
 	return &endpoints{
 		breaker: breaker, budget: budget,
@@ -62,16 +69,30 @@ func newEndpoints(breaker Breaker, budget Budget) *endpoints {
 	}
 }
 
-// find returns the endpoint of a key, new or known; u is a URL of it.
-func (r *endpoints) find(k endpointKey, u *url.URL, now time.Time) *endpoint {
-	r.mu.RLock()
-	e := r.byKey[k]
-	r.mu.RUnlock()
-	if e == nil {
-		e = r.add(k, u, now)
+// find returns the endpoint that a method, which is not empty, a URL and its
+// route lead to, new or known.
+func (r *endpoints) find(method string, u *url.URL, to *route.Route, now time.Time) *endpoint {
+	recent := &r.recent[(to.Number+int(method[0])+5*len(method))%recentEndpoints]
+	e := recent.Load()
+	if e == nil || e.key != (endpointKey{u.Host, method, to.Template}) {
+		e = r.lookUp(endpointKey{strings.ToLower(u.Host), shownMethod(method), to.Template}, u, now, recent)
 	}
 	if s := now.Unix(); e.used.Load() != s {
 		e.used.Store(s)
+	}
+	return e
+}
+
+// lookUp finds or makes an endpoint and notes it as a recent one.
+func (r *endpoints) lookUp(k endpointKey, u *url.URL, now time.Time, recent *atomic.Pointer[endpoint]) *endpoint {
+	r.mu.RLock()
+	e := r.byKey[k]
+	if e != nil {
+		recent.Store(e) // under the lock, so that a sweep has not forgotten it
+	}
+	r.mu.RUnlock()
+	if e == nil {
+		e = r.add(k, u, now)
 	}
 	return e
 }
@@ -107,6 +128,9 @@ func (r *endpoints) add(k endpointKey, u *url.URL, now time.Time) *endpoint {
 // doubled, so that its cost for each new endpoint stays constant. The caller
 // holds mu.
 func (r *endpoints) sweep(now time.Time) {
+	for i := range r.recent {
+		r.recent[i].Store(nil)
+	}
 	keep := max(idle, r.breaker.Window+r.breaker.OpenFor)
 	r.forget(0, func(e *endpoint) bool { return now.Unix()-e.used.Load() >= int64(keep/time.Second) })
 	if len(r.byKey) >= maxEndpoints {

@@ -9,11 +9,13 @@ import (
 	"time"
 
 	"github.com/sony/gobreaker/v2"
+
+	"github.com/oktaretry/oktaretry/internal/route"
 )
 
 func fill(r *endpoints, now time.Time, from, to int) {
 	for i := from; i < to; i++ {
-		r.find(endpointKey{"h", "GET", "/" + strconv.Itoa(i)}, new(url.URL), now)
+		r.find("GET", &url.URL{Host: "h"}, &route.Route{Template: "/" + strconv.Itoa(i)}, now)
 	}
 }
 
@@ -21,9 +23,9 @@ func TestEndpointsThatAreIdleAreForgotten(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	r := newEndpoints(DefaultPolicy().Breaker, DefaultPolicy().Budget)
 	fill(r, now, 0, minSweep)
-	used := r.find(endpointKey{"h", "GET", "/7"}, new(url.URL), now.Add(idle-time.Second))
+	used := r.find("GET", &url.URL{Host: "h"}, &route.Route{Template: "/7"}, now.Add(idle-time.Second))
 	fill(r, now.Add(idle), minSweep, minSweep+1)
-	if len(r.byKey) != 2 || r.find(endpointKey{"h", "GET", "/7"}, new(url.URL), now.Add(idle)) != used {
+	if len(r.byKey) != 2 || r.find("GET", &url.URL{Host: "h"}, &route.Route{Template: "/7"}, now.Add(idle)) != used {
 		t.Errorf("%d endpoints are left, want the one that was used and the new one", len(r.byKey))
 	}
 }
@@ -33,9 +35,9 @@ func TestEndpointsThatAreIdleAreForgotten(t *testing.T) {
 func TestEndpointsInUseAreForgottenByHalves(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	r := newEndpoints(DefaultPolicy().Breaker, DefaultPolicy().Budget)
-	sick := r.find(endpointKey{"h", "GET", "/sick"}, new(url.URL), now)
+	sick := r.find("GET", &url.URL{Host: "h"}, &route.Route{Template: "/sick"}, now)
 	sick.circuit.state.Store(int32(gobreaker.StateOpen))
-	down := r.find(endpointKey{"down", "GET", "/"}, new(url.URL), now)
+	down := r.find("GET", &url.URL{Host: "down"}, &route.Route{Template: "/"}, now)
 	down.host.circuit.state.Store(int32(gobreaker.StateOpen))
 	for i := range 3 * maxEndpoints {
 		fill(r, now, i, i+1)
@@ -46,7 +48,7 @@ func TestEndpointsInUseAreForgottenByHalves(t *testing.T) {
 	if len(r.byKey) < maxEndpoints/2 {
 		t.Errorf("%d endpoints are left of those in use", len(r.byKey))
 	}
-	if r.find(endpointKey{"h", "GET", "/sick"}, new(url.URL), now) != sick || r.find(endpointKey{"down", "GET", "/"}, new(url.URL), now) != down {
+	if r.find("GET", &url.URL{Host: "h"}, &route.Route{Template: "/sick"}, now) != sick || r.find("GET", &url.URL{Host: "down"}, &route.Route{Template: "/"}, now) != down {
 		t.Error("an open circuit was forgotten")
 	}
 }

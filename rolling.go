@@ -16,18 +16,19 @@ type rolling struct {
 	step time.Duration // the length of one
 	born time.Time     // the clock may be set, and times measured from here don't see it
 
-	all    atomic.Uint32 // ever; it may wrap, for only differences matter
-	newest atomic.Int64  // the number of the step that runs
+	all  atomic.Uint32 // ever; it may wrap, for only differences matter
+	over atomic.Int64  // when the present step is, counted from born
 
-	mu    sync.Mutex
-	start [circuitBuckets]uint32 // of the last steps: all, as it was when they began
+	mu     sync.Mutex
+	newest int64                  // the number of the present step
+	start  [circuitBuckets]uint32 // of the last steps: all, as it was when they began
 }
 
 // add counts one.
 func (r *rolling) add(now time.Time) {
-	if n := r.number(now); n > r.newest.Load() {
+	if now.Sub(r.born) >= time.Duration(r.over.Load()) {
 		r.mu.Lock()
-		r.turn(n)
+		r.turn(r.number(now))
 		r.mu.Unlock()
 	}
 	r.all.Add(1)
@@ -38,7 +39,7 @@ func (r *rolling) total(now time.Time) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.turn(r.number(now))
-	return int(r.all.Load() - r.start[(r.newest.Load()+1)%circuitBuckets])
+	return int(r.all.Load() - r.start[(r.newest+1)%circuitBuckets])
 }
 
 // ever returns how many there have been in all, more or less 2^32.
@@ -57,9 +58,9 @@ func (r *rolling) number(now time.Time) int64 { return int64(now.Sub(r.born) / r
 
 // turn begins the steps up to n. The caller holds mu.
 func (r *rolling) turn(n int64) {
-	newest := r.newest.Load()
-	for i := max(newest, n-circuitBuckets) + 1; i <= n; i++ {
+	for i := max(r.newest, n-circuitBuckets) + 1; i <= n; i++ {
 		r.start[i%circuitBuckets] = r.all.Load()
 	}
-	r.newest.Store(max(newest, n))
+	r.newest = max(r.newest, n)
+	r.over.Store((r.newest + 1) * int64(r.step))
 }

@@ -116,16 +116,10 @@ func (c *call) allow(own *circuit, now time.Time) (slot, time.Duration, bool) {
 	return slot{}, wait, false
 }
 
-// reportShared tells what a slot's end changed: this process, and the fleet.
+// reportShared tells the fleet what a slot's end changed.
 func (c *call) reportShared(own *circuit, s *slot, v verdict, scope Scope) {
-	sh := c.t.shared
-	if sh == nil {
-		c.tellChanges(own)
-		return
-	}
 	claim := s.claim
 	s.claim = ""
-	c.tellChanges(own)
 	opened := own.opened.Swap(false)
 	r := CircuitReport{Holder: claim, OpenFor: own.cfg.OpenFor, Needed: own.cfg.Probes}
 	switch {

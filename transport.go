@@ -179,7 +179,7 @@ func (c *call) aim(method string, target *url.URL) {
 		r.Bucket = name
 	}
 	c.method, c.target, c.route = method, target, r
-	c.endpoint = c.settings.endpoints.find(endpointKey{strings.ToLower(target.Host), shownMethod(method), c.route.Template}, target, c.now)
+	c.endpoint = c.settings.endpoints.find(method, target, &c.route, c.now)
 }
 
 // ownBucket returns what the user calls the bucket of a method and URL; "" when
@@ -302,6 +302,9 @@ func waitReason(r pace.Reason) WaitReason {
 // refuses, the call's end gives back what the first gave.
 func (c *call) passCircuits() StopReason {
 	for i, circuit := range [...]*circuit{c.endpoint.host.circuit, c.endpoint.circuit} {
+		if c.t.shared == nil && circuit.enter(&c.slots[i]) {
+			continue // as nearly always
+		}
 		s, retryAfter, ok := c.allow(circuit, c.now)
 		c.slots[i] = s // before a log handler may panic, or a probe's place is lost
 		c.tellChanges(circuit)
@@ -395,12 +398,15 @@ func (c *call) reportCircuits(scope Scope, v verdict) {
 		} else {
 			s.report(v, c.now)
 		}
-		c.reportShared(circuit, s, v, scope)
+		c.tellChanges(circuit)
+		if c.t.shared != nil {
+			c.reportShared(circuit, s, v, scope)
+		}
 	}
 }
 
 func (c *call) tellChanges(circuit *circuit) {
-	if circuit != nil {
+	if circuit != nil && circuit.noted.Load() {
 		c.changed(circuit.takeChanges())
 	}
 }

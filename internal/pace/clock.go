@@ -3,7 +3,6 @@
 package pace
 
 import (
-	"math"
 	"sync/atomic"
 	"time"
 )
@@ -28,6 +27,9 @@ const (
 	farthest          = time.Hour
 	farthestByOwnTime = 5*time.Minute + time.Second
 
+	// What lies beyond, in the year 2200, is nonsense and could overflow.
+	endOfTime = 7_258_118_400
+
 	// Two clocks drift apart, so the bounds widen by this share of the time.
 	drift = 0.0005
 	// Within this the server's clock counts as known.
@@ -40,11 +42,12 @@ const (
 // Observe takes note of the Date, in Unix seconds, of an answer to a request
 // that was sent and whose answer arrived at these local times.
 func (c *Clock) Observe(sent, arrived time.Time, date int64) {
-	if date <= 0 {
+	if date <= 0 || date > endOfTime {
 		return
 	}
-	d := time.Unix(date, 0)
-	lo, hi := d.Sub(arrived), d.Add(time.Second).Sub(sent)
+	// In nanoseconds since 1970: of all that a call costs, this is asked most.
+	at := time.Duration(date) * time.Second
+	lo, hi := at-time.Duration(arrived.UnixNano()), at+time.Second-time.Duration(sent.UnixNano())
 	if hi < lo {
 		return // the local clock was set meanwhile
 	}
@@ -71,7 +74,7 @@ func (c *Clock) Observe(sent, arrived time.Time, date int64) {
 // plausible: too far ahead or, where nothing but the local clock speaks, in the
 // past. isSharp tells that the server's clock is known well.
 func (c *Clock) Until(reset int64, now time.Time) (wait time.Duration, isSharp, ok bool) {
-	if reset <= 0 || reset > math.MaxInt32*16 {
+	if reset <= 0 || reset > endOfTime {
 		return 0, false, false
 	}
 	lo, from, to := time.Duration(0), time.Duration(0), farthestByOwnTime
@@ -79,7 +82,7 @@ func (c *Clock) Until(reset int64, now time.Time) (wait time.Duration, isSharp, 
 	if known != nil {
 		lo, from, to = known.lo, -farthest, farthest
 	}
-	wait = time.Unix(reset, 0).Sub(now.Add(lo))
+	wait = time.Duration(reset)*time.Second - time.Duration(now.UnixNano()) - lo
 	if wait < from || wait > to {
 		return 0, false, false
 	}

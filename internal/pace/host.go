@@ -49,16 +49,18 @@ func (h *host) take(now time.Time, b *bucket, cfg *Config) (wait time.Duration, 
 		h.queue(b)
 		return patience, Slot
 	}
-	ceilings := h.limiters(b, cfg)
-	for _, c := range ceilings {
-		wait = max(wait, untilTokens(c, now, 1))
-	}
-	if wait > 0 {
-		return wait, Ceiling
-	}
-	for _, c := range ceilings {
-		if c != nil {
-			c.AllowN(now, 1)
+	if h.limited(cfg) {
+		ceilings := h.limiters(b, cfg)
+		for _, c := range ceilings {
+			wait = max(wait, untilTokens(c, now, 1))
+		}
+		if wait > 0 {
+			return wait, Ceiling
+		}
+		for _, c := range ceilings {
+			if c != nil {
+				c.AllowN(now, 1)
+			}
 		}
 	}
 	h.inFlight++
@@ -70,12 +72,14 @@ func (h *host) full(most int) bool {
 	return most > 0 && h.inFlight >= most || h.slots > 0 && h.inFlight >= int(h.slots)
 }
 
+// limited reports whether the user has set ceilings, or had.
+func (h *host) limited(cfg *Config) bool {
+	return cfg.MaxRate > 0 || len(cfg.BucketRates) > 0 || h.ceiling != nil || len(h.ceilings) > 0
+}
+
 // limiters returns the user's ceilings for the calls of b; nil where there is
 // none. They are made anew when the user has changed them.
 func (h *host) limiters(b *bucket, cfg *Config) [2]*rate.Limiter {
-	if !(cfg.MaxRate > 0) && len(cfg.BucketRates) == 0 && h.ceiling == nil && len(h.ceilings) == 0 {
-		return [2]*rate.Limiter{}
-	}
 	name := b.key.Bucket
 	h.ceiling = ceiling(h.ceiling, cfg.MaxRate, cfg.Burst)
 	own := ceiling(h.ceilings[name], cfg.BucketRates[name], cfg.Burst)

@@ -40,6 +40,7 @@ type bucket struct {
 	inFlight int
 	used     time.Time // when a call last came
 	smooth   *rate.Limiter
+	reckoned reckoned
 	lease    *lease // nil: no store is shared with other processes
 
 	// After a wait of all, those in line go one by one, step apart.
@@ -168,8 +169,8 @@ func (b *bucket) gate(t *Ticket, now time.Time, cfg *Config) (time.Duration, Rea
 		b.held = time.Time{}
 		b.open(now)
 	}
-	if wait := b.next.Sub(now); wait > 0 {
-		return wait, Turn
+	if b.next.After(now) {
+		return b.next.Sub(now), Turn
 	}
 	why, wait, pause := b.room(t, now, cfg)
 	if why != NoReason {
@@ -322,11 +323,24 @@ func (t *Ticket) Until(reset int64, now time.Time) (time.Duration, bool) {
 // local clock; zero when that is not plausible. No second is added here: at
 // most one scout meets the old window, and then window.late adds it.
 func (b *bucket) localReset(reset int64, now time.Time) time.Time {
+	by := b.host.clock.known.Load()
+	if by != nil && b.reckoned.by == by && b.reckoned.reset == reset {
+		return b.reckoned.local
+	}
 	wait, _, ok := b.host.clock.Until(reset, now)
 	if !ok {
 		return time.Time{}
 	}
-	return now.Add(wait)
+	b.reckoned = reckoned{reset, by, now.Add(wait)}
+	return b.reckoned.local
+}
+
+// reckoned is what a reset came to by what was known of the server's clock. It
+// is the same for most answers of a second.
+type reckoned struct {
+	reset int64
+	by    *bounds
+	local time.Time
 }
 
 // Leave ends a call that was not sent. It does nothing for a ticket that is

@@ -17,6 +17,9 @@ type Route struct {
 	// fixed, finite set of strings and never a part of the request's own path.
 	Template string
 
+	// Number is a small number of the Template: two of them never share one, but one can have several.
+	Number int
+
 	// Bucket names the rate-limit bucket that Okta counts the request in, "GET /api/v1/users/{id}". It is empty where
 	// Okta sets no limit (metadata, keys) and "/" where nothing is known.
 	Bucket string
@@ -46,10 +49,11 @@ func Match(method, path string) Route {
 		verb = verbGET
 	}
 	rest := strings.TrimPrefix(path, "/")
-	s := &states[0]
+	at := uint16(0)
 	if below, ok := strings.CutPrefix(path, api); ok && below != "" { // as nearly all are
-		rest, s = below, apiState
+		rest, at = below, apiState
 	}
+	s := &states[at]
 	for more := rest != ""; more; {
 		var segment string
 		segment, rest, more = strings.Cut(rest, "/")
@@ -60,14 +64,16 @@ func Match(method, path string) Route {
 		if next == 0 {
 			return Route{
 				Template: s.rest,
+				Number:   2*int(at) + 1,
 				Bucket:   buckets[s.restBucket[verb]],
 				Poll:     endsInPoll(path),
 			}
 		}
-		s = &states[next]
+		at, s = next, &states[next]
 	}
 	return Route{
 		Template: s.end,
+		Number:   2 * int(at),
 		Bucket:   buckets[s.endBucket[verb]],
 		Token:    s.flags&token != 0,
 		Factor:   s.flags&(factorGET<<verb) != 0,
@@ -78,7 +84,7 @@ func Match(method, path string) Route {
 // api is what nearly all paths begin with, and apiState what is behind it.
 const api = "/api/v1/"
 
-var apiState = &states[states[states[0].next("api")].next("v1")]
+var apiState = states[states[0].next("api")].next("v1")
 
 func endsInPoll(path string) bool {
 	return strings.HasSuffix(strings.TrimSuffix(path, "/"), "/poll")
@@ -127,13 +133,13 @@ func (s *state) next(segment string) uint16 {
 		return 0
 	}
 	key := edgeKey(segment)
-	lo, hi := int(s.firstEdge), int(s.lastEdge)
-	for lo < hi {
-		if mid := int(uint(lo+hi) >> 1); edges[mid].key < key {
-			lo = mid + 1
-		} else {
-			hi = mid
+	lo := int(s.firstEdge)
+	for n := int(s.lastEdge) - lo; n > 0; { // without a branch that a processor could guess wrong
+		half := (n + 1) / 2
+		if edges[lo+half-1].key < key {
+			lo += half
 		}
+		n -= half
 	}
 	for end := int(s.lastEdge); lo < end && edges[lo].key == key; lo++ {
 		if edges[lo].label == segment {

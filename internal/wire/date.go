@@ -100,8 +100,27 @@ func parseFixdate(s string) (int64, bool) {
 		day < 1 || day > days || hour > 23 || minute > 59 || second > 59 {
 		return 0, false
 	}
-	return time.Date(year, month, day, hour, minute, second, 0, time.UTC).Unix(), true
+	return 86400*daysSince1970(year, month, day) + int64(3600*hour+60*minute+second), true
 }
+
+// daysSince1970 counts the days to a date. It reckons years from March on, so
+// that a leap day is the last of its year, and from 400 years before the year 0,
+// so that it divides nothing below zero.
+func daysSince1970(year int, month time.Month, day int) int64 {
+	m := int(month) - 3
+	if m < 0 {
+		m += 12
+		year--
+	}
+	year += 400
+	days := 365*year + year/4 - year/100 + year/400 + (153*m+2)/5 + day - 1
+	return int64(days - toYear0 - to1970)
+}
+
+const (
+	toYear0 = 400*365 + 97 // the days of 400 years
+	to1970  = 719468       // from March 1st of the year 0 to January 1st of 1970
+)
 
 func twoDigits(s string) (int, bool) {
 	tens, ones := s[0]-'0', s[1]-'0'
