@@ -13,8 +13,6 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
-
-	"github.com/oktaretry/oktaretry/internal/wire"
 )
 
 // attempt is what is known of the request on its way.
@@ -62,7 +60,11 @@ func (c *call) send() StopReason {
 		c.endpoint.host.budget.deposit(sent)
 	}
 	closeResponse(c.answer.resp) // a better one is on its way
-	c.answer = answer{exchange: x, sent: sent, limits: wire.Limits{Limit: -1, Remaining: -1}}
+	if !c.first() {
+		c.answer = answer{}
+	}
+	c.answer.exchange, c.answer.sent = x, sent
+	c.answer.limits.Limit, c.answer.limits.Remaining = -1, -1
 
 	a.ctx, a.span = c.startAttempt()
 	x.Context = a.ctx

@@ -77,12 +77,19 @@ const (
 // The code beats the status: E0000047 under a 503 is a rate limit. A code that
 // the catalogue doesn't know goes by its status.
 func Classify(resp *http.Response) Classification {
-	c := Classification{Status: resp.StatusCode, RequestID: requestID(resp.Header)}
-	if peekable(resp) {
+	var c Classification
+	c.read(resp)
+	return c
+}
+
+// read fills c, which is empty, and reports whether it read of the body.
+func (c *Classification) read(resp *http.Response) (peeked bool) {
+	c.Status, c.RequestID = resp.StatusCode, requestID(resp.Header)
+	if peeked = peekable(resp); peeked {
 		c.Code, c.Error = readError(resp)
 	}
 	c.Class = classOf(c.Code, c.Status)
-	return c
+	return peeked
 }
 
 // ClassifyRedirect says what the error and error_description parameters of an

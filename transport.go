@@ -321,7 +321,7 @@ func (c *call) passCircuits() StopReason {
 func (c *call) judge() {
 	a, p := &c.answer, &c.settings.policy
 	if a.resp != nil {
-		if a.Classification = Classify(a.resp); peekable(a.resp) {
+		if a.read(a.resp) {
 			c.now = time.Now()
 		}
 		a.limits = wire.ParseLimits(a.resp.Header)
