@@ -32,7 +32,8 @@ func (c *attemptContext) Done() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.watched == nil {
-		over, parent := c.err() != nil, c.Context
+		left := c.left()
+		over, parent := c.err(left) != nil, c.Context
 		if c.ended != nil {
 			parent = context.WithoutCancel(parent) // whatever became of it since
 		}
@@ -42,7 +43,7 @@ func (c *attemptContext) Done() <-chan struct{} {
 			c.cancel(c.ended)
 		case c.limit > 0:
 			cancel := c.cancel
-			c.timer = time.AfterFunc(c.limit-time.Since(c.began), func() { cancel(errAttemptTimeout) })
+			c.timer = time.AfterFunc(left, func() { cancel(errAttemptTimeout) })
 		}
 	}
 	return c.watched.Done()
@@ -54,16 +55,24 @@ func (c *attemptContext) Err() error {
 	if c.watched != nil {
 		return c.watched.Err()
 	}
-	return c.err()
+	return c.err(c.left())
+}
+
+// left is how much there is of the limit, if there is one. The caller holds mu.
+func (c *attemptContext) left() time.Duration {
+	if c.limit == 0 {
+		return 0
+	}
+	return c.limit - time.Since(c.began)
 }
 
 // err says whether a context has ended that nobody watches. The caller holds mu.
-func (c *attemptContext) err() error {
+func (c *attemptContext) err(left time.Duration) error {
 	if c.ended == nil {
 		if err := c.Context.Err(); err != nil {
 			return err
 		}
-		if c.limit == 0 || time.Since(c.began) < c.limit {
+		if c.limit == 0 || left > 0 {
 			return nil
 		}
 		c.ended = errAttemptTimeout
@@ -100,7 +109,7 @@ func (c *attemptContext) settle(arrived time.Time) (late bool) {
 func (c *attemptContext) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.err() == nil {
+	if c.err(c.left()) == nil {
 		c.ended = context.Canceled
 	}
 	if c.timer != nil {
