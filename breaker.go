@@ -182,14 +182,13 @@ func (c *circuit) takeChanges() []circuitChange {
 	return changes
 }
 
-// enter takes a slot of a circuit that is closed, and has nothing to tell; it is
-// false of any other.
+// enter takes a slot of a closed circuit; it is false of any other.
 func (c *circuit) enter(s *slot) bool {
 	if c == nil {
 		return true
 	}
 	era := c.era.Load()
-	if !c.closed() || c.noted.Load() {
+	if !c.closed() {
 		return false
 	}
 	s.circuit, s.era = c, era
@@ -203,10 +202,7 @@ func (c *circuit) enter(s *slot) bool {
 // takes longer than the window: gobreaker counts an answer at the time of its
 // request.
 func (c *circuit) allow(now time.Time) (slot, time.Duration, bool) {
-	if c == nil {
-		return slot{}, 0, true
-	}
-	if s := (slot{circuit: c, era: c.era.Load()}); c.closed() {
+	if s := (slot{}); c.enter(&s) {
 		return s, 0, true
 	}
 	done, err := c.breaker().Allow()

@@ -5,6 +5,7 @@ package oktaretry
 import (
 	"net/url"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -63,5 +64,43 @@ func TestEndpointsAreKeptForAsLongAsTheirCircuitsRemember(t *testing.T) {
 	fill(r, now.Add(2*idle-time.Second), minSweep, minSweep+1)
 	if n := len(r.byKey); n != minSweep+1 {
 		t.Errorf("%d endpoints are left, want all", n)
+	}
+}
+
+// What was found last is found without a lock, but never in the place of another.
+func TestRecentEndpointsAreTheRightOnes(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	r := newEndpoints(DefaultPolicy().Breaker, DefaultPolicy().Budget)
+	want := map[endpointKey]*endpoint{}
+	for range 3 {
+		for _, method := range []string{"GET", "POST", "PUT", "HEAD", "FAKE"} {
+			for _, host := range []string{"a.example.com", "A.example.com", "b.example.com"} {
+				for number := range recentEndpoints { // all of them collide
+					to := route.Route{Template: "/" + strconv.Itoa(number%3), Number: number}
+					e := r.find(method, &url.URL{Host: host}, &to, now)
+					k := endpointKey{strings.ToLower(host), shownMethod(method), to.Template}
+					if e.key != k {
+						t.Fatalf("%s %s%s is taken for %v", method, host, to.Template, e.key)
+					}
+					if want[k] == nil {
+						want[k] = e
+					}
+					if e != want[k] {
+						t.Fatalf("%v is made anew", k)
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestForgottenEndpointsAreNotRecent(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	r := newEndpoints(DefaultPolicy().Breaker, DefaultPolicy().Budget)
+	fill(r, now, 0, minSweep)
+	old := r.find("GET", &url.URL{Host: "h"}, &route.Route{Template: "/7"}, now)
+	fill(r, now.Add(idle), minSweep, minSweep+1)
+	if r.find("GET", &url.URL{Host: "h"}, &route.Route{Template: "/7"}, now.Add(idle)) == old {
+		t.Error("an endpoint that the register has forgotten is still in use")
 	}
 }

@@ -113,6 +113,24 @@ func TestBucketIsLearnedFromEveryAnswer(t *testing.T) {
 }
 
 // Fifty answers of one window, and some of the one before, come in any order.
+// The same reset, of the same window, is reckoned anew when more is known of the
+// server's clock.
+func TestResetMovesWithTheServersClock(t *testing.T) {
+	g := known(t, pace.Config{}, says(600, 500, time.Minute))
+	send(t, g, users, after(time.Second), says(600, 499, time.Minute))
+	if got := state(t, g, after(time.Second), users).Reset; got.Sub(after(time.Minute)).Abs() > 10*time.Millisecond {
+		t.Fatalf("the reset is at %s, want a minute", got.Sub(epoch))
+	}
+	now := after(2 * time.Second)
+	ticket := enter(g, now, users)
+	ticket.Observe(now, now, server{ahead: 20 * time.Second}.date(now)) // a clock was set
+	ticket.Leave(now)
+	send(t, g, users, now, says(600, 498, time.Minute))
+	if got := state(t, g, now, users).Reset; got.Sub(after(40*time.Second)).Abs() > time.Second {
+		t.Errorf("the reset is at %s, want 40 s, by a clock that is 20 s ahead", got.Sub(epoch))
+	}
+}
+
 func TestRemainingNeverGoesBackUpWithinAWindow(t *testing.T) {
 	for seed := range uint64(50) {
 		random := rand.New(rand.NewPCG(seed, 0))

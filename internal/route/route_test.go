@@ -267,6 +267,19 @@ func TestEveryTemplateMatchesItself(t *testing.T) {
 	}
 }
 
+func TestNoTwoTemplatesHaveTheSameNumber(t *testing.T) {
+	templates := map[int]string{}
+	for template := range route.Templates() {
+		for _, path := range []string{fill(template, "id"), fill(template, "id") + "/novelty/x"} {
+			got := route.Match("GET", path)
+			if known, ok := templates[got.Number]; ok && known != got.Template {
+				t.Errorf("%d is the number of %q and of %q", got.Number, known, got.Template)
+			}
+			templates[got.Number] = got.Template
+		}
+	}
+}
+
 func TestEveryBucketIsReachable(t *testing.T) {
 	missing := map[string]bool{}
 	for bucket := range route.Buckets() {
