@@ -222,6 +222,47 @@ func TestClassifyDoesNotWaitForABodyThatStalls(t *testing.T) {
 	}
 }
 
+func TestClassifyWaitsTwoSecondsForABodyThatIsSlow(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		every time.Duration // between the bytes of a body of 24
+		took  time.Duration
+		want  oktaretry.Class
+	}{
+		{"a little", 10 * time.Millisecond, 240 * time.Millisecond, oktaretry.ClassRateLimited},
+		{"just not too much", 83 * time.Millisecond, 24 * 83 * time.Millisecond, oktaretry.ClassRateLimited},
+		{"too much", time.Second, 2 * time.Second, oktaretry.ClassServerError},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const body = `{"errorCode":"E0000047"}`
+				src := iotest.OneByteReader(strings.NewReader(body))
+				resp, _ := bodyOf(503, int64(len(body)), nil, iotest.DataErrReader(readerFunc(func(p []byte) (int, error) {
+					n, err := src.Read(p)
+					if err == nil {
+						time.Sleep(tt.every)
+					}
+					return n, err
+				})))
+				began := time.Now()
+				c := oktaretry.Classify(resp)
+				if took := time.Since(began); took != tt.took || c.Class != tt.want {
+					t.Errorf("%v after %v, want %v after %v", c.Class, took, tt.want, tt.took)
+				}
+				if got, err := io.ReadAll(resp.Body); err != nil || string(got) != body {
+					t.Errorf("%q, %v were left to read", got, err)
+				}
+				if took := time.Since(began); took != 24*tt.every {
+					t.Errorf("it was read after %v", took)
+				}
+				if c := oktaretry.Classify(resp); c.Class != oktaretry.ClassRateLimited {
+					t.Errorf("once it is there it is %v", c.Class)
+				}
+			})
+		})
+	}
+}
+
 // A bubble of synctest ends only when its goroutines do.
 func TestClosingABodyThatStallsLeavesNoGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -282,6 +323,22 @@ func TestABodysPanicReachesItsReader(t *testing.T) {
 		}
 	}()
 	io.ReadAll(resp.Body)
+}
+
+func TestThePanicOfABodyThatStalledReachesItsReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		resp, _ := bodyOf(503, -1, nil, readerFunc(func([]byte) (int, error) {
+			time.Sleep(time.Minute)
+			panic("boom")
+		}))
+		oktaretry.Classify(resp)
+		defer func() {
+			if r := recover(); r != "boom" {
+				t.Errorf("recovered %v, want the body's panic", r)
+			}
+		}()
+		io.ReadAll(resp.Body)
+	})
 }
 
 // Reads that bring little are not like Reads that bring nothing.
