@@ -2,7 +2,11 @@
 
 package oktaretry
 
-import "github.com/oktaretry/oktaretry/internal/wire"
+import (
+	"strings"
+
+	"github.com/oktaretry/oktaretry/internal/wire"
+)
 
 // APIError is the content of an error body. Summary, Description and Causes
 // quote what users typed (logins, names): treat them as personal data. This
@@ -25,61 +29,48 @@ func (e *APIError) Error() string {
 	return text
 }
 
-// newAPIError copies the views that wire returns, or returns nil when neither
-// member holds something that looks like an error code: any text could stand
-// there, and the code goes into telemetry.
-func newAPIError(p wire.Error) *APIError {
+// newAPIError copies the views that wire found in body, or returns nil when
+// neither member holds something that looks like an error code: any text could
+// stand there, and the code goes into telemetry.
+func newAPIError(p wire.Error, body []byte) *APIError {
 	code := p.Code
 	if !isOktaCode(code) {
 		if code = p.OAuth; !isOAuthCode(code) {
 			return nil
 		}
 	}
-	// All texts are copied together, and most errors have one cause.
+	// Most errors have one cause, or none.
 	memory := new(struct {
 		APIError
 		cause [1]string
 	})
+	t := texts{plain: wire.Plain(body)}
+	t.Grow(len(code) + len(p.ID) + len(p.Link) + len(p.Summary) + len(p.Description) + len(p.Causes))
 	e := &memory.APIError
-	e.Causes = memory.cause[:0]
-	var few [maxTexts]text
-	list := append(few[:0], text{&e.Code, code}, text{&e.ID, p.ID}, text{&e.Link, p.Link},
-		text{&e.Summary, p.Summary}, text{&e.Description, p.Description})
+	e.Code, e.ID, e.Link, e.Summary, e.Description = t.copy(code), t.copy(p.ID), t.copy(p.Link), t.copy(p.Summary), t.copy(p.Description)
+	causes := memory.cause[:0]
 	for summary := range wire.Causes(p.Causes) {
-		e.Causes = append(e.Causes, "")
-		list = append(list, text{nil, summary})
+		causes = append(causes, t.copy(summary))
 	}
-	for i := range e.Causes {
-		list[len(list)-len(e.Causes)+i].to = &e.Causes[i]
-	}
-	copyTexts(list)
-	if len(e.Causes) == 0 {
-		e.Causes = nil
+	if len(causes) > 0 {
+		e.Causes = causes
 	}
 	return e
 }
 
-// text is a string of a body and where it goes.
-type text struct {
-	to  *string
-	raw []byte
+// texts makes strings, all in one piece of memory as long as its size was
+// guessed well.
+type texts struct {
+	strings.Builder
+	plain bool // what they are copied from stands for itself
 }
 
-// maxTexts is how many an error has, but for unusual ones.
-const maxTexts = 8
-
-// copyTexts copies them into one piece of memory.
-func copyTexts(list []text) {
-	var short [512]byte
-	var few [maxTexts]int
-	all, ends := short[:0], few[:0]
-	for _, t := range list {
-		all = wire.AppendUnescaped(all, t.raw)
-		ends = append(ends, len(all))
+func (t *texts) copy(raw []byte) string {
+	start := t.Len()
+	if t.plain {
+		t.Write(raw)
+	} else {
+		t.WriteString(wire.Unescape(raw))
 	}
-	copied, start := string(all), 0
-	for i, t := range list {
-		*t.to = copied[start:ends[i]]
-		start = ends[i]
-	}
+	return t.String()[start:]
 }

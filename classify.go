@@ -152,8 +152,9 @@ func peekable(resp *http.Response) bool {
 // readError finds the error code in the body or, failing that, in
 // WWW-Authenticate, and puts what it read of the body back.
 func readError(resp *http.Response) (string, *APIError) {
-	if parsed, ok := wire.ParseError(peekText(resp)); ok {
-		if e := newAPIError(parsed); e != nil {
+	body := peekText(resp)
+	if parsed, ok := wire.ParseError(body); ok {
+		if e := newAPIError(parsed, body); e != nil {
 			return e.Code, e
 		}
 	}
@@ -225,7 +226,7 @@ func isOAuthCode[T string | []byte](s T) bool {
 }
 
 func isJSON(h http.Header) bool {
-	media, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	media, _, _ := strings.Cut(first(h["Content-Type"]), ";")
 	media = strings.ToLower(strings.TrimSpace(media))
 	return media == "application/json" || strings.HasSuffix(media, "+json")
 }
@@ -234,7 +235,7 @@ func isJSON(h http.Header) bool {
 // the transport below left that to its caller.
 func peekText(resp *http.Response) []byte {
 	raw := peek(resp)
-	if len(raw) == 0 || !strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") {
+	if len(raw) == 0 || !strings.EqualFold(first(resp.Header["Content-Encoding"]), "gzip") {
 		return raw
 	}
 	z, err := gzip.NewReader(bytes.NewReader(raw))

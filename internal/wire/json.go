@@ -218,7 +218,7 @@ func lookup(object []byte, name string) (found []byte) {
 // UTF-8, becomes U+FFFD. It allocates the result and, if nothing needs to be
 // replaced, copies raw just once.
 func Unescape(raw []byte) string {
-	if plain(raw) {
+	if Plain(raw) {
 		return string(raw)
 	}
 	return string(AppendUnescaped(make([]byte, 0, len(raw)), raw))
@@ -227,7 +227,7 @@ func Unescape(raw []byte) string {
 // AppendUnescaped appends to dst what Unescape returns. It allocates only where
 // dst has no room.
 func AppendUnescaped(dst, raw []byte) []byte {
-	if plain(raw) {
+	if Plain(raw) {
 		return append(dst, raw...)
 	}
 	for len(raw) > 0 {
@@ -238,8 +238,9 @@ func AppendUnescaped(dst, raw []byte) []byte {
 	return dst
 }
 
-// plain reports whether a JSON string stands for itself.
-func plain(raw []byte) bool { return bytes.IndexByte(raw, '\\') < 0 && utf8.Valid(raw) }
+// Plain reports whether what raw holds of JSON strings stands for itself, so that
+// each view into it needs no Unescape.
+func Plain(raw []byte) bool { return bytes.IndexByte(raw, '\\') < 0 && utf8.Valid(raw) }
 
 // nextRune decodes what raw, the content of a JSON string and not empty, begins with,
 // and returns how many bytes that took. Of a broken escape it takes the backslash
