@@ -13,6 +13,7 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 )
 
@@ -88,16 +89,61 @@ func neverSent(err error, w *written) bool {
 
 // written is what a trace tells of an attempt: a base that looked for a
 // connection and never got one has written nothing.
+//
+// It is also the context that holds the trace, made up when the base asks.
 type written struct {
+	context.Context
 	sought, got, wrote atomic.Bool
+
+	asked sync.Once
+	own   httptrace.ClientTrace
+	trace *httptrace.ClientTrace // own, along with any of the caller's
 }
 
 // watch returns a context that has w told, along with any trace of the
 // caller's.
 func (w *written) watch(ctx context.Context) context.Context {
-	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GetConn:      func(string) { w.sought.Store(true) },
-		GotConn:      func(httptrace.GotConnInfo) { w.got.Store(true) },
-		WroteHeaders: func() { w.wrote.Store(true) },
-	})
+	w.Context = ctx
+	if traceKey == nil {
+		w.compose()
+		return httptrace.WithClientTrace(ctx, &w.own)
+	}
+	return w
+}
+
+func (w *written) Value(key any) any {
+	if key != traceKey {
+		return w.Context.Value(key)
+	}
+	w.asked.Do(w.compose)
+	return w.trace
+}
+
+func (w *written) compose() {
+	w.own.GetConn = func(string) { w.sought.Store(true) }
+	w.own.GotConn = func(httptrace.GotConnInfo) { w.got.Store(true) }
+	w.own.WroteHeaders = func() { w.wrote.Store(true) }
+	w.trace = &w.own
+	if httptrace.ContextClientTrace(w.Context) != nil {
+		w.trace = httptrace.ContextClientTrace(httptrace.WithClientTrace(w.Context, w.trace))
+	}
+}
+
+// traceKey is the key under which httptrace looks for a trace in a context. It
+// is not exported, but each context that is asked gets to see it.
+var traceKey = func() any {
+	var seen keyNote
+	httptrace.ContextClientTrace(&seen)
+	return seen.key
+}()
+
+// keyNote is a context that notes the key it is asked for.
+type keyNote struct {
+	context.Context
+	key any
+}
+
+func (n *keyNote) Value(key any) any {
+	n.key = key
+	return nil
 }
