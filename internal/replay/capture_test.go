@@ -1,11 +1,13 @@
 package replay_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"runtime"
+	"sync"
 	"testing"
 
 	"github.com/oktaretry/oktaretry/internal/replay"
@@ -331,4 +333,31 @@ func TestAnnouncedLengthIsAllocatedOnce(t *testing.T) {
 			t.Fatalf("capacity %d, want 3000", capacity)
 		}
 	}
+}
+
+// The memory of captures is used again: never while somebody can still read them.
+func TestCapturesShareNoMemory(t *testing.T) {
+	var all sync.WaitGroup
+	for caller := range 8 {
+		all.Go(func() {
+			for i := range 300 {
+				// Below, within and beyond a page, and growing from one into the other.
+				data := bytes.Repeat([]byte{byte(caller), byte(i)}, 1+(caller*977+i*131)%3000)
+				b := replay.New(request(t, &source{data: data, chunk: 100 + 700*(i%3)}), 1<<20)
+				body := next(t, &b)
+				readN(t, body, data[:len(data)*(i%5)/4])
+				body.Close()
+				body = next(t, &b)
+				half := len(data) / 2
+				readN(t, body, data[:half])
+				if i%2 == 0 {
+					b.Close() // the base goes on reading
+				}
+				readAll(t, body, data[half:])
+				body.Close()
+				b.Close()
+			}
+		})
+	}
+	all.Wait()
 }
