@@ -82,14 +82,16 @@ func Classify(resp *http.Response) Classification {
 	return c
 }
 
-// read fills c, which is empty, and reports whether it read of the body.
-func (c *Classification) read(resp *http.Response) (peeked bool) {
+// read fills c, which is empty, and reports whether the body kept it waiting.
+func (c *Classification) read(resp *http.Response) (waited bool) {
 	c.Status, c.RequestID = resp.StatusCode, requestID(resp.Header)
-	if peeked = peekable(resp); peeked {
+	if peekable(resp) {
 		c.Code, c.Error = readError(resp)
+		p, _ := resp.Body.(*peekedBody)
+		waited = p != nil && p.late
 	}
 	c.Class = classOf(c.Code, c.Status)
-	return peeked
+	return waited
 }
 
 // ClassifyRedirect says what the error and error_description parameters of an

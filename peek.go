@@ -41,6 +41,7 @@ func peek(resp *http.Response) []byte {
 			return p.buf
 		}
 	}
+	p.late = true
 	timer := time.NewTimer(peekTimeout)
 	defer timer.Stop()
 	select {
@@ -54,6 +55,7 @@ func peek(resp *http.Response) []byte {
 type peekedBody struct {
 	src  io.ReadCloser
 	over atomic.Bool // fill has ended
+	late bool        // it was waited for
 
 	mu    sync.Mutex
 	buf   []byte        // what was read; like the rest, guarded by mu until it is over
