@@ -88,9 +88,8 @@ func neverSent(err error, w *written) bool {
 }
 
 // written is what a trace tells of an attempt: a base that looked for a
-// connection and never got one has written nothing.
-//
-// It is also the context that holds the trace, made up when the base asks.
+// connection and never got one has written nothing. It is also the context that
+// holds the trace, so that both are one piece of memory.
 type written struct {
 	context.Context
 	sought, got, wrote atomic.Bool
@@ -103,38 +102,41 @@ type written struct {
 // watch returns a context that has w told, along with any trace of the
 // caller's.
 func (w *written) watch(ctx context.Context) context.Context {
-	w.Context = ctx
 	if traceKey == nil {
-		w.compose()
-		return httptrace.WithClientTrace(ctx, &w.own)
+		return httptrace.WithClientTrace(ctx, w.hooks())
 	}
+	w.Context = ctx
 	return w
 }
 
+// Value makes the trace up when a base first asks for it.
 func (w *written) Value(key any) any {
 	if key != traceKey {
 		return w.Context.Value(key)
 	}
-	w.asked.Do(w.compose)
+	w.asked.Do(func() {
+		w.trace = w.hooks()
+		if httptrace.ContextClientTrace(w.Context) != nil {
+			w.trace = httptrace.ContextClientTrace(httptrace.WithClientTrace(w.Context, w.trace))
+		}
+	})
 	return w.trace
 }
 
-func (w *written) compose() {
+func (w *written) hooks() *httptrace.ClientTrace {
 	w.own.GetConn = func(string) { w.sought.Store(true) }
 	w.own.GotConn = func(httptrace.GotConnInfo) { w.got.Store(true) }
 	w.own.WroteHeaders = func() { w.wrote.Store(true) }
-	w.trace = &w.own
-	if httptrace.ContextClientTrace(w.Context) != nil {
-		w.trace = httptrace.ContextClientTrace(httptrace.WithClientTrace(w.Context, w.trace))
-	}
+	return &w.own
 }
 
-// traceKey is the key under which httptrace looks for a trace in a context. It
-// is not exported, but each context that is asked gets to see it.
+// traceKey is the key by which httptrace finds a trace in a context. It isn't
+// exported, but whoever is asked for it gets to see it. Were it nil,
+// WithClientTrace would do.
 var traceKey = func() any {
-	var seen keyNote
-	httptrace.ContextClientTrace(&seen)
-	return seen.key
+	asked := keyNote{Context: context.Background()}
+	httptrace.ContextClientTrace(&asked)
+	return asked.key
 }()
 
 // keyNote is a context that notes the key it is asked for.

@@ -228,6 +228,31 @@ func TestATraceIsEvidenceOfWhatWasWritten(t *testing.T) {
 	}
 }
 
+// net/http asks for the trace, and net for its part of it, which is elsewhere.
+func TestACallersTraceIsToldOnceOfEachStep(t *testing.T) {
+	srv := newTestServer(t, func(http.ResponseWriter, *http.Request) {})
+	var told [3]atomic.Int64
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+		GetConn:      func(string) { told[0].Add(1) },
+		ConnectStart: func(string, string) { told[1].Add(1) },
+		GotConn:      func(httptrace.GotConnInfo) { told[2].Add(1) },
+	})
+	req, err := http.NewRequestWithContext(ctx, "POST", srv.URL+"/api/v1/users", strings.NewReader("x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := newOver(t, &http.Transport{DisableKeepAlives: true}, nil).RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	for i, name := range []string{"GetConn", "ConnectStart", "GotConn"} {
+		if n := told[i].Load(); n != 1 {
+			t.Errorf("%s was told %d times, want once", name, n)
+		}
+	}
+}
+
 // net/http itself: a server that hangs up before it answers may have done the
 // work; one that refuses connections has not.
 func TestNothingIsCreatedTwiceOverRealConnections(t *testing.T) {
