@@ -32,10 +32,10 @@ var ceilings = []struct {
 	{"GET200", "sampled=none", false, 14, 0}, // four of them OpenTelemetry's own: two spans, two contexts
 	{"GET200", "sampled=all", true, 20, 0},
 	{"GET200", "sampled=all", false, 27, 0},
-	{"GET404", "none", true, 8, 0},
-	{"GET404", "none", false, 14, 0},
-	{"POST2KB/GetBody", "none", false, 14, 0},
-	{"POST2KB/captured", "none", false, 17, 0},
+	{"GET404", "none", true, 5, 0},
+	{"GET404", "none", false, 12, 0},
+	{"POST2KB/GetBody", "none", false, 9, 0},
+	{"POST2KB/captured", "none", false, 10, 0},
 	{"CircuitOpen", "none", false, 5, 0},
 	{"LimitedThenOK", "none", false, 45, 0},
 }

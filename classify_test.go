@@ -1,6 +1,7 @@
 package oktaretry_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -74,6 +75,39 @@ func TestClassifyReadsTheErrorBody(t *testing.T) {
 	want = &oktaretry.APIError{Code: "invalid_scope", Description: `no "x"`}
 	if !reflect.DeepEqual(c.Error, want) || c.Error.Error() != "okta: invalid_scope" {
 		t.Errorf("read %+v, want %+v", c.Error, want)
+	}
+}
+
+// The texts of an error are copied together, by whether anything in the body
+// has to be unescaped.
+func TestTextsOfAnErrorAreThoseOfItsJSON(t *testing.T) {
+	long := strings.Repeat("long ", 200)
+	for _, text := range []string{
+		"", "plain", "ünïcode", `\u00fc`, `\ud83d\ude00 \"quoted\" \\ \n`, "\xff\xfe\xfd not UTF-8 \xff", `\ud800`, long, long + `\t`,
+	} {
+		for _, causes := range []int{0, 1, 5} {
+			body := `{"errorCode":"E0000001","errorSummary":"` + text + `","errorLink":"link ` + text + `","errorId":"id",` +
+				`"errorCauses":[` + strings.TrimSuffix(strings.Repeat(`{"errorSummary":"cause `+text+`"},`, causes), ",") + `]}`
+			var want struct {
+				ErrorCode, ErrorSummary, ErrorLink, ErrorID string
+				ErrorCauses                                 []struct{ ErrorSummary string }
+			}
+			if err := json.Unmarshal([]byte(body), &want); err != nil {
+				t.Fatal(err)
+			}
+			got := oktaretry.Classify(answerOf(400, jsonType, body)).Error
+			if got == nil || got.Code != want.ErrorCode || got.Summary != want.ErrorSummary || got.Link != want.ErrorLink || got.ID != want.ErrorID {
+				t.Fatalf("%q with %d causes: %+v, want %+v", text, causes, got, want)
+			}
+			if len(got.Causes) != causes || (got.Causes == nil) != (causes == 0) {
+				t.Fatalf("%q: %d causes, want %d", text, len(got.Causes), causes)
+			}
+			for i, cause := range got.Causes {
+				if cause != want.ErrorCauses[i].ErrorSummary {
+					t.Errorf("cause %d of %q is %q", i, text, cause)
+				}
+			}
+		}
 	}
 }
 
