@@ -35,7 +35,7 @@ var ceilings = []struct {
 	{"GET404", "none", true, 5, 0},
 	{"GET404", "none", false, 12, 0},
 	{"POST2KB/GetBody", "none", false, 9, 0},
-	{"POST2KB/captured", "none", false, 10, 0},
+	{"POST2KB/captured", "none", false, 11, 0},
 	{"CircuitOpen", "none", false, 5, 0},
 	{"LimitedThenOK", "none", false, 45, 0},
 }

@@ -95,7 +95,7 @@ type call struct {
 	text     string
 	refused  bool   // a 429 first; virtual time
 	url      string // "": userURL
-	plain    bool   // the base leaves the request\'s context alone
+	plain    bool   // the base leaves the request's context alone
 	parallel bool   // by two goroutines for each processor
 }
 

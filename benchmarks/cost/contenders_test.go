@@ -37,6 +37,7 @@ const (
 	rehttp       = "rehttp"
 	otelAlone    = "otelhttp"
 	assembled    = "otelhttp + failsafehttp, retry + breaker"
+	twoSpans     = "the two spans of a GET by OpenTelemetry's SDK, and nothing else"
 
 	unsampled  = ", no span sampled"
 	sampled    = ", all spans sampled"
@@ -59,8 +60,13 @@ var contenders = append([]contender{
 		return otelhttp.NewTransport(peers.Failsafe(base))
 	}},
 }, append(traced(unsampled, sdktrace.NeverSample(), nil), append(
-	traced(sampled, sdktrace.AlwaysSample(), nil),
+	append(traced(sampled, sdktrace.AlwaysSample(), nil), spansAlone),
 	traced(propagated, sdktrace.AlwaysSample(), propagation.TraceContext{})...)...)...)
+
+var spansAlone = contender{name: twoSpans, traces: sampled, wrap: func(base http.RoundTripper) http.RoundTripper {
+	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(dropSpans{}))
+	return &spansOnly{base, provider.Tracer("spans alone"), spansOfAGet()}
+}}
 
 // traced are those that make spans, with a provider of OpenTelemetry's SDK.
 func traced(how string, sampler sdktrace.Sampler, propagator propagation.TextMapPropagator) []contender {

@@ -335,13 +335,13 @@ func TestAnnouncedLengthIsAllocatedOnce(t *testing.T) {
 	}
 }
 
-// The memory of captures is used again: never while somebody can still read them.
+// Captures of calls that go on at the same time never mix.
 func TestCapturesShareNoMemory(t *testing.T) {
 	var all sync.WaitGroup
 	for caller := range 8 {
 		all.Go(func() {
 			for i := range 300 {
-				// Below, within and beyond a page, and growing from one into the other.
+				// Some fit into the first piece of memory, some make it grow.
 				data := bytes.Repeat([]byte{byte(caller), byte(i)}, 1+(caller*977+i*131)%3000)
 				b := replay.New(request(t, &source{data: data, chunk: 100 + 700*(i%3)}), 1<<20)
 				body := next(t, &b)

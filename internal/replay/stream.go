@@ -20,11 +20,6 @@ const (
 	firstGrowth = 512
 )
 
-// A page holds captures of more than firstGrowth that fit, one call's after the other's.
-type page [4 << 10]byte
-
-var pages = sync.Pool{New: func() any { return new(page) }}
-
 // A stream is a body that can be read only once, shared by the attempts of a call. Only the current attempt reads it,
 // and mu is never held while it does: neither the caller's Read nor its Close runs under a lock.
 type stream struct {
@@ -35,7 +30,6 @@ type stream struct {
 	mu      sync.Mutex
 	cur     *attempt
 	buf     []byte        // all that was read from src, until it is lost or no longer needed
-	page    *page         // that buf lies in, if it lies in one
 	end     error         // io.EOF or the error that src ended with
 	lost    error         // why buf is gone
 	held    bool          // cur must not outgrow the capture, if there is one and it may be needed
@@ -156,23 +150,14 @@ func (s *stream) took(p []byte, err error) {
 // lose gives the capture up. Only the current attempt brings this about, when it has read all of it. Under mu.
 func (s *stream) lose(why error) {
 	s.lost = why
-	s.free()
+	s.buf = nil
 }
 
 // release frees the capture of a call that is over, once the last attempt has read all of it. Under mu.
 func (s *stream) release() {
 	if s.over && s.cur.off == len(s.buf) {
-		s.free()
-		s.cur.off = 0
+		s.buf, s.cur.off = nil, 0
 	}
-}
-
-// free lets go of the capture. Under mu, as is each look at it.
-func (s *stream) free() {
-	if s.page != nil {
-		pages.Put(s.page)
-	}
-	s.buf, s.page = nil, nil
 }
 
 // grow makes room for n more bytes: at once for all that the request announces, if that is within the cap, and else by
@@ -187,17 +172,7 @@ func (s *stream) grow(n int) {
 		size = s.length
 	}
 	size = min(size, s.max)
-	var p *page
-	var buf []byte
-	if firstGrowth < size && size <= int64(len(p)) {
-		p = pages.Get().(*page)
-		buf = p[:0:size]
-	} else {
-		buf = make([]byte, 0, size)
-	}
-	buf = append(buf, s.buf...)
-	s.free()
-	s.buf, s.page = buf, p
+	s.buf = append(make([]byte, 0, size), s.buf...)
 }
 
 // unlockAndClose unlocks mu, and closes src if it is time for that: no attempt has it open, and none will need it,
