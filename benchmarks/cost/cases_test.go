@@ -56,21 +56,21 @@ type alsoHeld struct {
 
 var cases = []costCase{
 	{"GET 200", call{status: 200, text: benchbase.UserBody}.by(contenders...), bare, []target{
-		{name: ours, peer: failsafe, limit: limit{0.5, 4, 700}, guard: &limit{3, 8, 1500}},
-		{name: ours + sampled, peer: assembled + sampled, limit: limit{0.6, 20, 0}, guard: &limit{2, 27, 0}},
+		{name: ours, peer: failsafe, limit: limit{0.5, 4, 700}, guard: &limit{2.6, 8, 1500}},
+		{name: ours + sampled, peer: assembled + sampled, limit: limit{0.6, 20, 0}, guard: &limit{1.8, 26, 0}},
 	}, nil},
 	{"GET 200, in parallel", call{status: 200, text: benchbase.UserBody, parallel: true}.by(contenders...), bare, []target{
-		{name: ours, peer: failsafe, limit: limit{0.5, -1, 0}, guard: &limit{3.5, -1, 0}},
+		{name: ours, peer: failsafe, limit: limit{0.5, -1, 0}, guard: &limit{2.9, -1, 0}},
 	}, nil},
 	{"GET 200, context unused", call{status: 200, text: benchbase.UserBody, plain: true}.by(contenders...), bare, []target{
-		{name: ours, peer: failsafe, limit: limit{0.5, 4, 700}, guard: &limit{2.5, 1, 900}},
-		{name: ours + sampled, peer: assembled + sampled, limit: limit{0.6, 20, 0}, guard: &limit{2, 20, 0}},
+		{name: ours, peer: failsafe, limit: limit{0.5, 4, 700}, guard: &limit{1.8, 1, 900}},
+		{name: ours + sampled, peer: assembled + sampled, limit: limit{0.6, 20, 0}, guard: &limit{1.6, 20, 0}},
 	}, nil},
 	{"404 with Okta's body", call{status: 404, text: benchbase.ErrorBody}.by(contenders...), bare, []target{
-		{name: ours, peer: failsafe, limit: limit{0.7, 8, 0}, guard: &limit{8, 14, 0}},
+		{name: ours, peer: failsafe, limit: limit{0.7, 8, 0}, guard: &limit{6, 12, 0}},
 	}, nil},
 	{"POST 2 KB, GetBody", call{method: http.MethodPost, body: withGetBody, status: 200, text: benchbase.UserBody}.by(contenders...), bare, []target{
-		{name: ours, peer: retryable, limit: limit{0.3, -1, 0}, guard: &limit{1.5, -1, 0}},
+		{name: ours, peer: retryable, limit: limit{0.3, -1, 0}, guard: &limit{1.2, -1, 0}},
 	}, nil},
 	{"POST 2 KB, a stream", call{method: http.MethodPost, body: stream, status: 200, text: benchbase.UserBody}.by(contenders...), bare, nil, nil},
 	{"429, then 200", call{status: 200, text: benchbase.UserBody, refused: true}.by(contenders...), bare, nil, nil},

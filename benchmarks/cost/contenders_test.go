@@ -5,6 +5,7 @@ package cost_test
 
 import (
 	"context"
+	"hash/maphash"
 	"net/http"
 	"time"
 
@@ -34,10 +35,12 @@ const (
 	retryable    = "go-retryablehttp"
 	failsafe     = "failsafehttp, retry + breaker"
 	failsafeBare = "failsafehttp, as it comes"
+	failsafeFull = "failsafehttp, retry + breaker + limiter + timeout"
 	rehttp       = "rehttp"
 	otelAlone    = "otelhttp"
 	assembled    = "otelhttp + failsafehttp, retry + breaker"
-	twoSpans     = "the two spans of a GET by OpenTelemetry's SDK, and nothing else"
+	necessary    = "what every call needs, no decision"
+	twoSpans     = "OpenTelemetry's SDK, two spans alone"
 
 	unsampled  = ", no span sampled"
 	sampled    = ", all spans sampled"
@@ -54,10 +57,14 @@ var contenders = append([]contender{
 		return failsafehttp.NewRoundTripper(base, failsafehttp.NewRetryPolicyBuilder().Build())
 	}},
 	{name: failsafe, module: peers.FailsafeModule, retries: true, breaks: true, wrap: peers.Failsafe},
+	{name: failsafeFull, module: peers.FailsafeModule, retries: true, breaks: true, wrap: peers.FailsafeFull},
 	{name: rehttp, module: peers.RehttpModule, retries: true, wrap: peers.Rehttp},
 	{name: otelAlone, module: otelModule, wrap: func(base http.RoundTripper) http.RoundTripper { return otelhttp.NewTransport(base) }},
 	{name: assembled, retries: true, breaks: true, wrap: func(base http.RoundTripper) http.RoundTripper {
 		return otelhttp.NewTransport(peers.Failsafe(base))
+	}},
+	{name: necessary, wrap: func(base http.RoundTripper) http.RoundTripper {
+		return &necessities{base: base, seed: maphash.MakeSeed()}
 	}},
 }, append(traced(unsampled, sdktrace.NeverSample(), nil), append(
 	append(traced(sampled, sdktrace.AlwaysSample(), nil), spansAlone),
@@ -65,7 +72,8 @@ var contenders = append([]contender{
 
 var spansAlone = contender{name: twoSpans, traces: sampled, wrap: func(base http.RoundTripper) http.RoundTripper {
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(dropSpans{}))
-	return &spansOnly{base, provider.Tracer("spans alone"), spansOfAGet()}
+	call, attempt := spansOfAGet()
+	return &spansOnly{base, provider.Tracer("spans alone"), call, attempt}
 }}
 
 // traced are those that make spans, with a provider of OpenTelemetry's SDK.

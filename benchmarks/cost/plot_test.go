@@ -20,10 +20,10 @@ var panels = []struct {
 	title, name string
 	who         []string
 }{
-	{"GET 200, no tracing", "GET 200", []string{ours, rehttp, retryable, failsafeBare, failsafe}},
-	{"GET 200, all spans sampled", "GET 200", []string{ours + sampled, otelAlone + sampled, assembled + sampled}},
-	{"404 with Okta's body, no tracing", "404 with Okta's body", []string{ours, rehttp, retryable, failsafeBare, failsafe}},
-	{"POST of 2 KB, no tracing", "POST 2 KB, GetBody", []string{ours, rehttp, retryable, failsafeBare, failsafe}},
+	{"GET 200, no tracing", "GET 200", []string{ours, rehttp, retryable, failsafeBare, failsafe, failsafeFull}},
+	{"GET 200, all spans sampled", "GET 200", []string{ours + sampled, twoSpans, otelAlone + sampled, assembled + sampled}},
+	{"404 with Okta's body, no tracing", "404 with Okta's body", []string{ours, rehttp, retryable, failsafeBare, failsafe, failsafeFull}},
+	{"POST of 2 KB, no tracing", "POST 2 KB, GetBody", []string{ours, rehttp, retryable, failsafeBare, failsafe, failsafeFull}},
 }
 
 // plotted is the plot as an SVG: what a call costs above the base.

@@ -48,6 +48,7 @@ func write(t *testing.T, all map[string]measuredCase) {
 		"machine":  machine(),
 		"targets":  targetTable(all),
 		"calls":    callTable(all),
+		"beside":   besideTable(all),
 		"loopback": shareTable(all[loopback.name]),
 		"cores":    coreTable(all[cores.name]),
 		"known":    plainTable(all[known.name], "calls"),
@@ -129,6 +130,42 @@ func targetTable(all map[string]measuredCase) string {
 	}
 	fmt.Fprintf(&b, "| GET 200 on two cores, of what one gets done | %.2f × | | | ≥ %g × | |\n", scaling(all[cores.name].Series, ours), twoCores)
 	fmt.Fprintf(&b, "| GET 200 with 10,000 endpoints and buckets known, of what it costs with one | %.2f × | | | the same | |\n", all[known.name].Ratio(oneOfMany, oneKnown))
+	return b.String()
+}
+
+// beside are pairs whose times are compared in a table of their own: this
+// library with peers that do as much, and both with what none can do without.
+var beside = []struct{ name, peer string }{
+	{ours, failsafe},
+	{ours, failsafeFull},
+	{ours, assembled},
+	{ours, necessary},
+	{necessary, failsafe},
+	{ours + sampled, assembled + sampled},
+	{ours + sampled, twoSpans},
+	{twoSpans, assembled + sampled},
+}
+
+// besideTable has a row for each pair and a column for each call that all make.
+func besideTable(all map[string]measuredCase) string {
+	var columns []measuredCase
+	head, line := "| | of the time of |", "|---|---|"
+	for _, c := range cases {
+		if c.base == bare && c.name != "429, then 200" {
+			columns = append(columns, all[c.name])
+			head += " " + c.name + " |"
+			line += "--:|"
+		}
+	}
+	var b strings.Builder
+	b.WriteString(head + "\n" + line + "\n")
+	for _, pair := range beside {
+		fmt.Fprintf(&b, "| %s | %s |", strong(pair.name), title(pair.peer))
+		for _, m := range columns {
+			fmt.Fprintf(&b, " %.2f |", m.Ratio(pair.name, pair.peer))
+		}
+		b.WriteString("\n")
+	}
 	return b.String()
 }
 
@@ -262,10 +299,13 @@ func sdkTable(all map[string]measuredCase) string {
 func compact(all map[string]measuredCase) string {
 	get, trip := all["GET 200"], all[loopback.name]
 	plain, traced := get.Over(ours), get.Over(ours+sampled)
-	return fmt.Sprintf("- **%s and %.0f allocations** for a GET without tracing: %.2f times what failsafehttp's retry and circuit breaker cost.\n"+
-		"- **%s and %.0f allocations** with both of its spans recorded by OpenTelemetry's SDK: %.2f times otelhttp around failsafehttp, which make one.\n"+
+	return fmt.Sprintf("- **%s and %.0f allocations** for a GET without tracing: %.2f times what failsafehttp costs with retry and circuit breaker, "+
+		"%.2f times what it costs with a rate limiter and a time limit for each attempt as well, which this library has.\n"+
+		"- **%s and %.0f allocations** with both of its spans recorded by OpenTelemetry's SDK: %.2f times otelhttp around failsafehttp, which make one; "+
+		"%.2f times what the SDK takes for the two spans alone.\n"+
 		"- **%.1f %%** of what a whole round trip over a socket of the same machine takes of the processor, server included.\n",
-		duration(plain.NS), plain.Allocs, get.Ratio(ours, failsafe), duration(traced.NS), traced.Allocs, get.Ratio(ours+sampled, assembled+sampled),
+		duration(plain.NS), plain.Allocs, get.Ratio(ours, failsafe), get.Ratio(ours, failsafeFull),
+		duration(traced.NS), traced.Allocs, get.Ratio(ours+sampled, assembled+sampled), get.Ratio(ours+sampled, twoSpans),
 		100*trip.Over(ours).NS/meter.Median(trip.values(bare)))
 }
 

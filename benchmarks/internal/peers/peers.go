@@ -13,7 +13,9 @@ import (
 	"github.com/PuerkitoBio/rehttp"
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 	"github.com/failsafe-go/failsafe-go/failsafehttp"
+	"github.com/failsafe-go/failsafe-go/ratelimiter"
 	"github.com/failsafe-go/failsafe-go/retrypolicy"
+	"github.com/failsafe-go/failsafe-go/timeout"
 	"github.com/hashicorp/go-retryablehttp"
 
 	"github.com/oktaretry/oktaretry"
@@ -82,6 +84,18 @@ func FailsafeBreaker() circuitbreaker.Builder[*http.Response] {
 // Failsafe is failsafehttp.
 func Failsafe(base http.RoundTripper) http.RoundTripper {
 	return FailsafeWith(base, FailsafeRetry().Build())
+}
+
+// FailsafeFull is failsafehttp with what comes nearest to all that this library
+// does to a call that goes well: a rate limiter, here one that nobody has to
+// wait for, and a time limit for each attempt, too.
+func FailsafeFull(base http.RoundTripper) http.RoundTripper {
+	return failsafehttp.NewRoundTripper(base,
+		FailsafeRetry().Build(),
+		ratelimiter.NewBursty[*http.Response](1<<30, time.Second),
+		FailsafeBreaker().Build(),
+		timeout.New[*http.Response](time.Minute),
+	)
 }
 
 // Rehttp is rehttp, put together from its own parts.
