@@ -19,9 +19,6 @@ import (
 )
 
 const (
-	sdk2Module = "github.com/okta/okta-sdk-golang/v2"
-	sdk5Module = "github.com/okta/okta-sdk-golang/v5"
-
 	withOurs = " + oktaretry"
 	orgURL   = "https://acme.okta.com"
 	token    = "00abcdefghijklmnopqrstuvwxyz0123456789ABCD"
@@ -67,23 +64,17 @@ func sdkBenches(refused bool) (benches []*meter.Bench) {
 
 // sdkTitle is a bench's name with the version of its SDK.
 func sdkTitle(name string) string {
-	return strings.NewReplacer("SDK v2", peers.Title("okta-sdk-golang", sdk2Module), "SDK v5", peers.Title("okta-sdk-golang", sdk5Module)).Replace(name)
+	return strings.NewReplacer("SDK v2", peers.Title("okta-sdk-golang", peers.SDK2Module), "SDK v5", peers.Title("okta-sdk-golang", peers.SDK5Module)).Replace(name)
 }
 
 // sdk2 gets a user by okta-sdk-golang v2. Without its own retries, it has one
 // attempt.
 func sdk2(base http.RoundTripper, retries bool) func(context.Context) error {
-	set := []okta2.ConfigSetter{
-		okta2.WithOrgUrl(orgURL), okta2.WithToken(token), okta2.WithCache(false), okta2.WithHttpClientPtr(&http.Client{Transport: base}),
-	}
+	var set []okta2.ConfigSetter
 	if !retries {
 		set = append(set, okta2.WithRateLimitMaxRetries(0))
 	}
-	var client *okta2.Client
-	outside(func() (err error) {
-		_, client, err = okta2.NewClient(context.Background(), set...)
-		return err
-	})
+	client := peers.SDK2(base, orgURL, token, set...)
 	return func(ctx context.Context) error {
 		_, _, err := client.User.GetUser(ctx, "00u1")
 		return err
@@ -92,45 +83,13 @@ func sdk2(base http.RoundTripper, retries bool) func(context.Context) error {
 
 // sdk5 gets a user by okta-sdk-golang v5, which has no retries unless told.
 func sdk5(base http.RoundTripper, retries bool) func(context.Context) error {
-	set := []okta5.ConfigSetter{
-		okta5.WithOrgUrl(orgURL), okta5.WithToken(token), okta5.WithHttpClientPtr(&http.Client{Transport: base}),
-	}
+	var set []okta5.ConfigSetter
 	if retries {
 		set = append(set, okta5.WithRateLimitMaxRetries(2), okta5.WithRateLimitMaxBackOff(int64(time.Minute/time.Second)))
 	}
-	var client *okta5.APIClient
-	outside(func() error {
-		cfg, err := okta5.NewConfiguration(set...)
-		if err == nil {
-			client = okta5.NewAPIClient(cfg)
-		}
-		return err
-	})
+	client := peers.SDK5(base, orgURL, token, set...)
 	return func(ctx context.Context) error {
 		_, _, err := client.UserAPI.GetUser(ctx, "00u1").Execute()
 		return err
 	}
-}
-
-// outside runs f in a goroutine that belongs to no bubble of synctest, and
-// panics with its error: the SDKs' clients start goroutines that live until the
-// garbage collector finds the client.
-func outside(f func() error) {
-	jobs <- f
-	if err := <-jobErrors; err != nil {
-		panic(err)
-	}
-}
-
-var (
-	jobs      = make(chan func() error)
-	jobErrors = make(chan error)
-)
-
-func init() {
-	go func() {
-		for f := range jobs {
-			jobErrors <- f()
-		}
-	}()
 }

@@ -9,20 +9,12 @@ import (
 	okta2 "github.com/okta/okta-sdk-golang/v2/okta"
 	"github.com/okta/okta-sdk-golang/v2/okta/query"
 	okta5 "github.com/okta/okta-sdk-golang/v5/okta"
-)
 
-const (
-	sdk2Module = "github.com/okta/okta-sdk-golang/v2"
-	sdk5Module = "github.com/okta/okta-sdk-golang/v5"
+	"github.com/oktaretry/oktaretry/benchmarks/internal/peers"
 )
 
 func sdk2(base http.RoundTripper) client {
-	var c *okta2.Client
-	outside(func() (err error) {
-		_, c, err = okta2.NewClient(context.Background(), okta2.WithOrgUrl(org), okta2.WithToken("token"), okta2.WithCache(false),
-			okta2.WithHttpClientPtr(&http.Client{Transport: base}))
-		return err
-	})
+	c := peers.SDK2(base, org, "token")
 	return func(ctx context.Context, endpoint string) (err error) {
 		switch endpoint {
 		case getUser:
@@ -42,15 +34,7 @@ func sdk2(base http.RoundTripper) client {
 }
 
 func sdk5(base http.RoundTripper) client {
-	var c *okta5.APIClient
-	outside(func() error {
-		cfg, err := okta5.NewConfiguration(okta5.WithOrgUrl(org), okta5.WithToken("token"), okta5.WithCache(false),
-			okta5.WithHttpClientPtr(&http.Client{Transport: base}))
-		if err == nil {
-			c = okta5.NewAPIClient(cfg)
-		}
-		return err
-	})
+	c := peers.SDK5(base, org, "token")
 	return func(ctx context.Context, endpoint string) (err error) {
 		switch endpoint {
 		case getUser:
@@ -72,27 +56,4 @@ func sdk5(base http.RoundTripper) client {
 		}
 		return err
 	}
-}
-
-// outside runs f in a goroutine that belongs to no bubble of synctest, and
-// panics with its error. The clients of Okta's SDKs start a goroutine for a
-// cache of tokens, which lives until the garbage collector finds the client.
-func outside(f func() error) {
-	jobs <- f
-	if err := <-jobErrors; err != nil {
-		panic(err)
-	}
-}
-
-var (
-	jobs      = make(chan func() error)
-	jobErrors = make(chan error)
-)
-
-func init() {
-	go func() {
-		for f := range jobs {
-			jobErrors <- f()
-		}
-	}()
 }

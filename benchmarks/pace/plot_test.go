@@ -3,21 +3,19 @@ package pace_test
 // This file draws the plot.
 
 import (
-	"bytes"
 	"fmt"
 	"image/color"
 	"math"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"gonum.org/v1/plot"
-	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgsvg"
+
+	"github.com/oktaretry/oktaretry/benchmarks/internal/chart"
 )
 
 const (
@@ -25,12 +23,6 @@ const (
 	plotWidth       = 9 * vg.Inch
 	plotHeight      = 8 * vg.Inch
 )
-
-// colours by library, told apart by the colour-blind as well (Okabe and Ito).
-var colours = []color.Color{
-	color.RGBA{0x00, 0x72, 0xb2, 255}, color.RGBA{0xe6, 0x9f, 0x00, 255}, color.RGBA{0x00, 0x9e, 0x73, 255},
-	color.RGBA{0xcc, 0x79, 0xa7, 255}, color.RGBA{0x56, 0xb4, 0xe9, 255}, color.RGBA{0xd5, 0x5e, 0x00, 255},
-}
 
 // widths let those show that lie under others.
 var widths = []vg.Length{vg.Points(2), vg.Points(1.8), vg.Points(3.8), vg.Points(5.8), vg.Points(7.8), vg.Points(2)}
@@ -54,7 +46,7 @@ func plotted(t *testing.T, all []summary) string {
 	}
 	for _, m := range some {
 		r, nth := m.runs[0], slices.Index(titles, m.peer.title())
-		style := draw.LineStyle{Color: colours[nth], Width: widths[nth]}
+		style := draw.LineStyle{Color: chart.Colours[nth], Width: widths[nth]}
 		label := m.peer.title()
 		if !m.ours() {
 			label += ", " + m.peer.form()
@@ -78,30 +70,14 @@ func plotted(t *testing.T, all []summary) string {
 	return render(done, refusals)
 }
 
-func newPanel(y string) *plot.Plot {
-	p := plot.New()
-	p.Y.Label.Text = y
-	for _, f := range []*font.Font{&p.Title.TextStyle.Font, &p.X.Label.TextStyle.Font, &p.Y.Label.TextStyle.Font, &p.X.Tick.Label.Font, &p.Y.Tick.Label.Font, &p.Legend.TextStyle.Font} {
-		f.Typeface, f.Variant = "Liberation", "Sans"
-		f.Size = vg.Points(11)
-	}
-	p.Title.TextStyle.Font.Size = vg.Points(13)
-	p.Title.Padding = vg.Points(8)
-	p.Legend.Top, p.Legend.Left = true, true
-	p.Legend.TextStyle.Font.Size = vg.Points(9)
-	p.Legend.ThumbnailWidth = vg.Points(28)
-	p.Legend.Padding = vg.Points(2)
-	p.Legend.YOffs, p.Legend.XOffs = vg.Points(-4), vg.Points(8)
-	p.X.Tick.Marker = plot.TickerFunc(func(least, most float64) (ticks []plot.Tick) {
-		for at := 0.0; at <= most; at += 60 {
-			tick := plot.Tick{Value: at}
-			if math.Mod(at, 300) == 0 {
-				tick.Label = fmt.Sprintf("%.0f", at/60)
-			}
-			ticks = append(ticks, tick)
+func newPanel(what string) *plot.Plot {
+	p := chart.OverTime(what, 60, func(seconds float64) string {
+		if math.Mod(seconds, 300) != 0 {
+			return ""
 		}
-		return ticks
+		return fmt.Sprintf("%.0f", seconds/60)
 	})
+	p.Legend.YOffs, p.Legend.XOffs = vg.Points(-4), vg.Points(8)
 	p.Y.Tick.Marker = plot.TickerFunc(func(least, most float64) []plot.Tick {
 		ticks := plot.DefaultTicks{}.Ticks(least, most)
 		for i, tick := range ticks {
@@ -111,7 +87,6 @@ func newPanel(y string) *plot.Plot {
 		}
 		return ticks
 	})
-	p.Add(plotter.NewGrid())
 	return p
 }
 
@@ -164,27 +139,12 @@ func steps(moments []time.Duration, took time.Duration, dot float64) plotter.XYs
 
 // render puts panels above each other, with the same scale of time.
 func render(panels ...*plot.Plot) string {
-	var rows [][]*plot.Plot
 	most := 0.0
 	for _, p := range panels {
 		most = max(most, p.X.Max)
 	}
 	for _, p := range panels {
 		p.X.Min, p.X.Max, p.Y.Min = 0, most, 0
-		rows = append(rows, []*plot.Plot{p})
 	}
-	canvas := vgsvg.New(plotWidth, plotHeight)
-	dc := draw.New(canvas)
-	dc.SetColor(color.White) // readable on a dark page, too
-	dc.Fill(dc.Rectangle.Path())
-	tiles := draw.Tiles{Rows: len(rows), Cols: 1, PadX: vg.Points(8), PadY: vg.Points(12), PadTop: vg.Points(8), PadBottom: vg.Points(8), PadLeft: vg.Points(8), PadRight: vg.Points(16)}
-	for i, row := range plot.Align(rows, tiles, dc) {
-		rows[i][0].Draw(row[0])
-	}
-	var b bytes.Buffer
-	if _, err := canvas.WriteTo(&b); err != nil {
-		panic(err)
-	}
-	// Not everybody has the font, and a browser's own choice has serifs.
-	return strings.NewReplacer("font-family:Liberation Sans", "font-family:Liberation Sans,Arial,Helvetica,sans-serif").Replace(b.String())
+	return chart.SVG(plotWidth, plotHeight, panels...)
 }

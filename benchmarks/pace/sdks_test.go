@@ -16,13 +16,11 @@ import (
 	okta2 "github.com/okta/okta-sdk-golang/v2/okta"
 	"github.com/okta/okta-sdk-golang/v2/okta/query"
 	okta5 "github.com/okta/okta-sdk-golang/v5/okta"
+
+	"github.com/oktaretry/oktaretry/benchmarks/internal/peers"
 )
 
-const (
-	sdk2Module = "github.com/okta/okta-sdk-golang/v2"
-	sdk5Module = "github.com/okta/okta-sdk-golang/v5"
-	awsModule  = "github.com/aws/aws-sdk-go-v2"
-)
+const awsModule = "github.com/aws/aws-sdk-go-v2"
 
 // rateLimit is how an SDK of Okta's retries. nil: as it comes.
 type rateLimit struct {
@@ -35,18 +33,11 @@ var endless = &rateLimit{10_000, 300}
 
 func sdk2(limit *rateLimit) func(http.RoundTripper, string, scenario) call {
 	return func(base http.RoundTripper, token string, _ scenario) call {
-		set := []okta2.ConfigSetter{
-			okta2.WithOrgUrl(org), okta2.WithToken(token), okta2.WithCache(false),
-			okta2.WithHttpClientPtr(&http.Client{Transport: base}),
-		}
+		var set []okta2.ConfigSetter
 		if limit != nil {
 			set = append(set, okta2.WithRateLimitMaxRetries(limit.maxRetries), okta2.WithRateLimitMaxBackOff(limit.maxBackoff))
 		}
-		var client *okta2.Client
-		outside(func() (err error) {
-			_, client, err = okta2.NewClient(context.Background(), set...)
-			return err
-		})
+		client := peers.SDK2(base, org, token, set...)
 		return func(ctx context.Context) error {
 			_, _, err := client.User.ListUsers(ctx, query.NewQueryParams(query.WithLimit(1)))
 			return err
@@ -56,49 +47,16 @@ func sdk2(limit *rateLimit) func(http.RoundTripper, string, scenario) call {
 
 func sdk5(limit *rateLimit) func(http.RoundTripper, string, scenario) call {
 	return func(base http.RoundTripper, token string, _ scenario) call {
-		set := []okta5.ConfigSetter{
-			okta5.WithOrgUrl(org), okta5.WithToken(token),
-			okta5.WithHttpClientPtr(&http.Client{Transport: base}),
-		}
+		var set []okta5.ConfigSetter
 		if limit != nil {
 			set = append(set, okta5.WithRateLimitMaxRetries(limit.maxRetries), okta5.WithRateLimitMaxBackOff(limit.maxBackoff))
 		}
-		var client *okta5.APIClient
-		outside(func() error {
-			cfg, err := okta5.NewConfiguration(set...)
-			if err == nil {
-				client = okta5.NewAPIClient(cfg)
-			}
-			return err
-		})
+		client := peers.SDK5(base, org, token, set...)
 		return func(ctx context.Context) error {
 			_, _, err := client.UserAPI.ListUsers(ctx).Limit(1).Execute()
 			return err
 		}
 	}
-}
-
-// outside runs f in a goroutine that belongs to no bubble of synctest, and
-// panics with its error. The clients of Okta's SDKs start a goroutine for a
-// cache of tokens, which lives until the garbage collector finds the client.
-func outside(f func() error) {
-	jobs <- f
-	if err := <-jobErrors; err != nil {
-		panic(err)
-	}
-}
-
-var (
-	jobs      = make(chan func() error)
-	jobErrors = make(chan error)
-)
-
-func init() {
-	go func() {
-		for f := range jobs {
-			jobErrors <- f()
-		}
-	}()
 }
 
 // adaptive puts a retryer of the AWS SDK around attempts, as the SDK's own

@@ -15,21 +15,53 @@ import (
 	"gonum.org/v1/plot/vg/vgsvg"
 )
 
-// Colours are told apart by the colour-blind as well (Okabe and Ito).
+// Colours are told apart by the colour-blind as well (Okabe and Ito). This
+// library has the first.
 var Colours = []color.Color{
 	color.RGBA{0x00, 0x72, 0xb2, 255}, color.RGBA{0xe6, 0x9f, 0x00, 255}, color.RGBA{0x00, 0x9e, 0x73, 255},
+	color.RGBA{0xcc, 0x79, 0xa7, 255}, color.RGBA{0x56, 0xb4, 0xe9, 255}, color.RGBA{0xd5, 0x5e, 0x00, 255},
 }
+
+// Grey is for who is only there to be compared with.
+var Grey = color.RGBA{0x55, 0x55, 0x55, 255}
 
 // New returns an empty panel.
 func New(title string) *plot.Plot {
-	p := plot.New()
+	p := empty(10)
 	p.Title.Text = title
 	p.Title.Padding = vg.Points(4)
+	return p
+}
+
+// OverTime returns an empty panel of something over time, with its legend on the
+// left of the top and a tick each so many seconds; label is what stands at one,
+// or "".
+func OverTime(what string, each float64, label func(seconds float64) string) *plot.Plot {
+	p := empty(11)
+	p.Y.Label.Text = what
+	p.Title.Padding = vg.Points(8)
+	p.Legend.Top, p.Legend.Left = true, true
+	p.Legend.TextStyle.Font.Size = vg.Points(9)
+	p.Legend.ThumbnailWidth = vg.Points(28)
+	p.Legend.Padding = vg.Points(2)
+	p.X.Tick.Marker = plot.TickerFunc(func(_, most float64) (ticks []plot.Tick) {
+		for at := 0.0; at <= most; at += each {
+			ticks = append(ticks, plot.Tick{Value: at, Label: label(at)})
+		}
+		return ticks
+	})
+	p.Add(plotter.NewGrid())
+	return p
+}
+
+// empty returns a panel whose texts have a size; its title is somewhat larger.
+func empty(size float64) *plot.Plot {
+	p := plot.New()
 	for _, f := range []*font.Font{&p.Title.TextStyle.Font, &p.X.Label.TextStyle.Font, &p.Y.Label.TextStyle.Font, &p.X.Tick.Label.Font, &p.Y.Tick.Label.Font, &p.Legend.TextStyle.Font} {
 		f.Typeface, f.Variant = "Liberation", "Sans"
-		f.Size = vg.Points(10)
+		f.Size = vg.Points(size)
 	}
-	p.Title.TextStyle.Font.Size = vg.Points(12)
+	p.Title.TextStyle.Font.Size = vg.Points(size + 2)
 	return p
 }
 

@@ -1,0 +1,69 @@
+package peers
+
+// This file sets up Okta's own SDKs.
+
+import (
+	"context"
+	"net/http"
+
+	okta2 "github.com/okta/okta-sdk-golang/v2/okta"
+	okta5 "github.com/okta/okta-sdk-golang/v5/okta"
+)
+
+// The modules of the SDKs.
+const (
+	SDK2Module = "github.com/okta/okta-sdk-golang/v2"
+	SDK5Module = "github.com/okta/okta-sdk-golang/v5"
+)
+
+// SDK2 is a client of okta-sdk-golang v2 without its cache. It panics where the
+// SDK refuses the settings.
+func SDK2(base http.RoundTripper, org, token string, set ...okta2.ConfigSetter) (client *okta2.Client) {
+	set = append([]okta2.ConfigSetter{
+		okta2.WithOrgUrl(org), okta2.WithToken(token), okta2.WithCache(false), okta2.WithHttpClientPtr(&http.Client{Transport: base}),
+	}, set...)
+	outside(func() (err error) {
+		_, client, err = okta2.NewClient(context.Background(), set...)
+		return err
+	})
+	return client
+}
+
+// SDK5 is a client of okta-sdk-golang v5 without its cache. It panics where the
+// SDK refuses the settings.
+func SDK5(base http.RoundTripper, org, token string, set ...okta5.ConfigSetter) (client *okta5.APIClient) {
+	set = append([]okta5.ConfigSetter{
+		okta5.WithOrgUrl(org), okta5.WithToken(token), okta5.WithCache(false), okta5.WithHttpClientPtr(&http.Client{Transport: base}),
+	}, set...)
+	outside(func() error {
+		cfg, err := okta5.NewConfiguration(set...)
+		if err == nil {
+			client = okta5.NewAPIClient(cfg)
+		}
+		return err
+	})
+	return client
+}
+
+// outside runs f in a goroutine that belongs to no bubble of synctest, and
+// panics with its error. The SDKs' clients start a goroutine for a cache of
+// tokens, which lives until the garbage collector finds the client.
+func outside(f func() error) {
+	jobs <- f
+	if err := <-jobErrors; err != nil {
+		panic(err)
+	}
+}
+
+var (
+	jobs      = make(chan func() error)
+	jobErrors = make(chan error)
+)
+
+func init() { // no bubble has begun yet
+	go func() {
+		for f := range jobs {
+			jobErrors <- f()
+		}
+	}()
+}
