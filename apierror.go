@@ -44,13 +44,17 @@ func newAPIError(p wire.Error, body []byte) *APIError {
 		APIError
 		cause [1]string
 	})
+	size := len(code) + len(p.ID) + len(p.Link) + len(p.Summary) + len(p.Description)
+	for summary := range wire.Causes(p.Causes) {
+		size += len(summary)
+	}
 	t := texts{plain: wire.Plain(body)}
-	t.Grow(len(code) + len(p.ID) + len(p.Link) + len(p.Summary) + len(p.Description) + len(p.Causes))
+	t.all.Grow(size) // no more: who keeps one text keeps all of it
 	e := &memory.APIError
-	e.Code, e.ID, e.Link, e.Summary, e.Description = t.copy(code), t.copy(p.ID), t.copy(p.Link), t.copy(p.Summary), t.copy(p.Description)
+	e.Code, e.ID, e.Link, e.Summary, e.Description = t.add(code), t.add(p.ID), t.add(p.Link), t.add(p.Summary), t.add(p.Description)
 	causes := memory.cause[:0]
 	for summary := range wire.Causes(p.Causes) {
-		causes = append(causes, t.copy(summary))
+		causes = append(causes, t.add(summary))
 	}
 	if len(causes) > 0 {
 		e.Causes = causes
@@ -58,19 +62,18 @@ func newAPIError(p wire.Error, body []byte) *APIError {
 	return e
 }
 
-// texts makes strings, all in one piece of memory as long as its size was
-// guessed well.
+// texts makes strings in one piece of memory.
 type texts struct {
-	strings.Builder
-	plain bool // what they are copied from stands for itself
+	all   strings.Builder
+	plain bool // what they are made of stands for itself
 }
 
-func (t *texts) copy(raw []byte) string {
-	start := t.Len()
+func (t *texts) add(raw []byte) string {
+	start := t.all.Len()
 	if t.plain {
-		t.Write(raw)
+		t.all.Write(raw)
 	} else {
-		t.WriteString(wire.Unescape(raw))
+		t.all.WriteString(wire.Unescape(raw))
 	}
-	return t.String()[start:]
+	return t.all.String()[start:]
 }

@@ -24,7 +24,7 @@ type attempt struct {
 	span      trace.Span      // nil until it is sent
 	canceled  bool
 	written   *written // nil unless it matters what was written
-	record    *Attempt // in the call's outcome; nil until it has ended
+	record    *Attempt // in the call's outcome; nil until it is written down
 }
 
 // errPanicked stands in the outcome of a call that the base's panic ended.
@@ -60,7 +60,7 @@ func (c *call) send() StopReason {
 		c.endpoint.host.budget.deposit(sent)
 	}
 	closeResponse(c.answer.resp) // a better one is on its way
-	if !c.first() {
+	if !c.first() {              // else it is empty, as is all of a call that begins
 		c.answer = answer{}
 	}
 	c.answer.exchange, c.answer.sent = x, sent
@@ -196,7 +196,7 @@ func (e *brokenBaseError) Error() string {
 // down, counted and traced.
 func (c *call) endAttempt() {
 	a := &c.attempt
-	if a.record == nil { // else telling of it panicked
+	if a.record == nil { // it is not, unless telling of it panicked
 		c.outcome.Attempts = append(c.outcome.Attempts, Attempt{})
 		a.record = &c.outcome.Attempts[len(c.outcome.Attempts)-1]
 	}
@@ -212,7 +212,8 @@ func (c *call) endAttempt() {
 	a.exchange = nil
 }
 
-// abandonAttempt ends an attempt whose base, or hook, panicked.
+// abandonAttempt ends an attempt whose base, or hook, panicked; or what was told
+// of its end did.
 func (c *call) abandonAttempt() {
 	a := &c.attempt
 	if a.reqBody != nil {

@@ -32,8 +32,8 @@ func (c *attemptContext) Done() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.watched == nil {
-		left := c.left()
-		over, parent := c.err(left) != nil, c.Context
+		remaining := c.remaining()
+		over, parent := c.err(remaining) != nil, c.Context
 		if c.ended != nil {
 			parent = context.WithoutCancel(parent) // whatever became of it since
 		}
@@ -43,7 +43,7 @@ func (c *attemptContext) Done() <-chan struct{} {
 			c.cancel(c.ended)
 		case c.limit > 0:
 			cancel := c.cancel
-			c.timer = time.AfterFunc(left, func() { cancel(errAttemptTimeout) })
+			c.timer = time.AfterFunc(remaining, func() { cancel(errAttemptTimeout) })
 		}
 	}
 	return c.watched.Done()
@@ -55,24 +55,25 @@ func (c *attemptContext) Err() error {
 	if c.watched != nil {
 		return c.watched.Err()
 	}
-	return c.err(c.left())
+	return c.err(c.remaining())
 }
 
-// left is how much there is of the limit, if there is one. The caller holds mu.
-func (c *attemptContext) left() time.Duration {
+// remaining is how much there is of the limit; without one, 0. The caller holds mu.
+func (c *attemptContext) remaining() time.Duration {
 	if c.limit == 0 {
 		return 0
 	}
 	return c.limit - time.Since(c.began)
 }
 
-// err says whether a context has ended that nobody watches. The caller holds mu.
-func (c *attemptContext) err(left time.Duration) error {
+// err says whether a context has ended that nobody watches, and of whose limit
+// so much remains. The caller holds mu.
+func (c *attemptContext) err(remaining time.Duration) error {
 	if c.ended == nil {
 		if err := c.Context.Err(); err != nil {
 			return err
 		}
-		if c.limit == 0 || left > 0 {
+		if c.limit == 0 || remaining > 0 {
 			return nil
 		}
 		c.ended = errAttemptTimeout
@@ -109,7 +110,7 @@ func (c *attemptContext) settle(arrived time.Time) (late bool) {
 func (c *attemptContext) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.err(c.left()) == nil {
+	if c.err(c.remaining()) == nil {
 		c.ended = context.Canceled
 	}
 	if c.timer != nil {

@@ -183,6 +183,11 @@ func (c *circuit) takeChanges() []circuitChange {
 }
 
 // enter takes a slot of a closed circuit; it is false of any other.
+//
+// A closed circuit refuses nobody, so gobreaker is not asked: it gets to know of
+// the attempt when its answer is judged. That is also right for an attempt that
+// takes longer than the window: gobreaker counts an answer at the time of its
+// request.
 func (c *circuit) enter(s *slot) bool {
 	if c == nil {
 		return true
@@ -191,16 +196,11 @@ func (c *circuit) enter(s *slot) bool {
 	if !c.closed() {
 		return false
 	}
-	s.circuit, s.era = c, era
+	*s = slot{circuit: c, era: era} // it may hold a probe, of an earlier attempt
 	return true
 }
 
 // allow asks for a slot. When it is refused it says when to come back.
-//
-// A closed circuit refuses nobody, so gobreaker is not asked: it gets to know of
-// the attempt when its answer is judged. That is also right for an attempt that
-// takes longer than the window: gobreaker counts an answer at the time of its
-// request.
 func (c *circuit) allow(now time.Time) (slot, time.Duration, bool) {
 	if s := (slot{}); c.enter(&s) {
 		return s, 0, true

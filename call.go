@@ -236,9 +236,14 @@ func (c *call) cleanUp() {
 		return
 	}
 	c.now = time.Now()
+	defer c.giveUp() // also where telling of the attempt panics, too
 	if c.attempt.exchange != nil {
 		c.abandonAttempt()
 	}
+}
+
+// giveUp gives back what a call holds that a panic has ended, and concludes it.
+func (c *call) giveUp() {
 	if c.target == nil { // it never got past its check
 		if c.req.Body != nil {
 			c.req.Body.Close()

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -109,6 +110,24 @@ func TestTextsOfAnErrorAreThoseOfItsJSON(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What is kept of an error is its texts, not what its body might have held.
+func TestAnErrorKeepsNoMoreThanItsTexts(t *testing.T) {
+	body := `{"errorCode":"E0000001","errorSummary":"s","errorCauses":[{"other":"` + strings.Repeat("x", 60<<10) + `"}]}`
+	var kept []oktaretry.Classification
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for range 1000 {
+		kept = append(kept, oktaretry.Classify(answerOf(400, jsonType, body)))
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if each := (int64(after.HeapAlloc) - int64(before.HeapAlloc)) / 1000; each > 2048 {
+		t.Errorf("%d bytes are kept of each error whose texts have 10", each)
+	}
+	runtime.KeepAlive(kept)
 }
 
 func TestClassifyPrefersOktasCodeToOAuths(t *testing.T) {

@@ -72,6 +72,8 @@ func newEndpoints(breaker Breaker, budget Budget) *endpoints {
 // find returns the endpoint that a method, which is not empty, a URL and its
 // route lead to, new or known.
 func (r *endpoints) find(method string, u *url.URL, to *route.Route, now time.Time) *endpoint {
+	// Endpoints of one program fall on different places, mostly: those of
+	// different templates, and those of one template and the usual methods.
 	recent := &r.recent[(to.Number+int(method[0])+5*len(method))%recentEndpoints]
 	e := recent.Load()
 	if e == nil || e.key != (endpointKey{u.Host, method, to.Template}) {
@@ -128,7 +130,7 @@ func (r *endpoints) add(k endpointKey, u *url.URL, now time.Time) *endpoint {
 // doubled, so that its cost for each new endpoint stays constant. The caller
 // holds mu.
 func (r *endpoints) sweep(now time.Time) {
-	for i := range r.recent {
+	for i := range r.recent { // who looks them up again finds out whether they are still there
 		r.recent[i].Store(nil)
 	}
 	keep := max(idle, r.breaker.Window+r.breaker.OpenFor)

@@ -3,6 +3,7 @@ package oktaretry_test
 // A panic goes on up to whoever called, and leaves the Transport as it was.
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +15,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.uber.org/goleak"
@@ -294,4 +297,34 @@ func TestAPanicOfTheCallersBodyGoesOnUp(t *testing.T) {
 			t.Errorf("the body was closed %d times, want once", n)
 		}
 	})
+}
+
+// brokenMeters panic whenever they are told of an attempt.
+type brokenMeters struct{ metricnoop.MeterProvider }
+
+func (brokenMeters) Meter(string, ...metric.MeterOption) metric.Meter { return brokenMeter{} }
+
+type brokenMeter struct{ metricnoop.Meter }
+
+func (brokenMeter) Float64Histogram(name string, _ ...metric.Float64HistogramOption) (metric.Float64Histogram, error) {
+	return brokenHistogram{broken: name == "http.client.request.duration"}, nil
+}
+
+type brokenHistogram struct {
+	metricnoop.Float64Histogram
+	broken bool
+}
+
+func (h brokenHistogram) Enabled(context.Context) bool                            { return h.broken }
+func (h brokenHistogram) Record(context.Context, float64, ...metric.RecordOption) { panic("boom") }
+
+// Also not when the panic is told of, and that panics again.
+func TestAMeterThatPanicsEachTimeLeavesNothingOpen(t *testing.T) {
+	base := newMemBase(memReply(200, "x"))
+	tr := newOver(t, base, func(p *oktaretry.Policy) { p.Pace.MaxInFlight = 1 }, oktaretry.WithMeterProvider(brokenMeters{}))
+	if v := panics(func() { tr.RoundTrip(newReq(t, t.Context(), "GET", "/api/v1/users", nil)) }); v != "boom" {
+		t.Fatalf("panicked with %v", v)
+	}
+	wantIdle(t, tr)
+	base.wantClosed(t)
 }

@@ -34,7 +34,8 @@ func peek(resp *http.Response) []byte {
 	// Read: when bytes come, or when the body is closed.
 	go p.fill()
 	// Most bodies came with their headers, and are read in no time. To give way
-	// until then costs a third of what it takes to be woken up.
+	// until then costs a third of what it takes to be woken up. Another core may
+	// have to be started to read one; what takes longer than that is waited for.
 	for range 4 {
 		runtime.Gosched()
 		if p.over.Load() {

@@ -108,7 +108,7 @@ func ceiling(l *rate.Limiter, most float64, burst int) *rate.Limiter {
 
 // turn returns how long the user's ceilings need for n calls of b, at least.
 func (h *host) turn(now time.Time, b *bucket, n int, cfg *Config) time.Duration {
-	if cfg.MaxRate <= 0 && len(cfg.BucketRates) == 0 {
+	if cfg.MaxRate <= 0 && len(cfg.BucketRates) == 0 { // known without the lock
 		return 0
 	}
 	h.mu.Lock()

@@ -112,7 +112,6 @@ func TestBucketIsLearnedFromEveryAnswer(t *testing.T) {
 	}
 }
 
-// Fifty answers of one window, and some of the one before, come in any order.
 // The same reset, of the same window, is reckoned anew when more is known of the
 // server's clock.
 func TestResetMovesWithTheServersClock(t *testing.T) {
@@ -131,6 +130,7 @@ func TestResetMovesWithTheServersClock(t *testing.T) {
 	}
 }
 
+// Fifty answers of one window, and some of the one before, come in any order.
 func TestRemainingNeverGoesBackUpWithinAWindow(t *testing.T) {
 	for seed := range uint64(50) {
 		random := rand.New(rand.NewPCG(seed, 0))

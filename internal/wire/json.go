@@ -221,21 +221,13 @@ func Unescape(raw []byte) string {
 	if Plain(raw) {
 		return string(raw)
 	}
-	return string(AppendUnescaped(make([]byte, 0, len(raw)), raw))
-}
-
-// AppendUnescaped appends to dst what Unescape returns. It allocates only where
-// dst has no room.
-func AppendUnescaped(dst, raw []byte) []byte {
-	if Plain(raw) {
-		return append(dst, raw...)
-	}
+	text := make([]byte, 0, len(raw))
 	for len(raw) > 0 {
 		r, n := nextRune(raw)
-		dst = utf8.AppendRune(dst, r)
+		text = utf8.AppendRune(text, r)
 		raw = raw[n:]
 	}
-	return dst
+	return string(text)
 }
 
 // Plain reports whether what raw holds of JSON strings stands for itself, so that

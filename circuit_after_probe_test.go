@@ -1,0 +1,78 @@
+package oktaretry_test
+
+// This file tests what becomes of calls that go on after one of their attempts
+// was a probe.
+
+import (
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/oktaretry/oktaretry"
+)
+
+// A call whose first attempt was a probe is, once the circuit has closed, a call
+// like others: its further attempts have all the time of AttemptTimeout.
+func TestOnceAProbeNotAlwaysAProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, base := halfOpen(t, func(p *oktaretry.Policy) { p.AttemptTimeout = time.Minute })
+		n := 0
+		base.answers = func(*http.Request) step {
+			if n++; n == 1 {
+				return then(pending("null"))
+			}
+			return slowly(30*time.Second, ok())
+		}
+		get(t, rt, usersURL).is(t, 200)
+		if n != 2 {
+			t.Errorf("%d attempts, want 2", n)
+		}
+	})
+}
+
+func TestFailuresOfACallThatWasAProbeCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, base := halfOpen(t, func(p *oktaretry.Policy) {
+			p.Budget.Disabled = true
+			p.ServerError.MaxAttempts, p.ServerError.MaxElapsed = 20, 0
+		})
+		n := 0
+		base.answers = func(*http.Request) step {
+			if n++; n == 1 {
+				return then(pending("null"))
+			}
+			return then(bare(503))
+		}
+		get(t, rt, usersURL).stopped(t, oktaretry.StopCircuitOpen)
+		if n != 5 {
+			t.Errorf("%d requests, want the probe and the 4 that open the circuit again", n)
+		}
+	})
+}
+
+// A half-open circuit that wants two successes is not closed by one probe and a
+// poll that went somewhere else.
+func TestAPollElsewhereIsNoSecondProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, base := newScript(t, func(p *oktaretry.Policy) {
+			touchy(p)
+			p.Breaker.Probes = 2
+		})
+		open(t, rt, base, usersURL, code(500, "E0000009")) // the endpoint's circuit only
+		time.Sleep(5 * time.Second)
+		n := 0
+		base.answers = func(*http.Request) step {
+			if n++; n == 1 {
+				return then(linked("/api/v1/apps"))
+			}
+			return then(ok())
+		}
+		get(t, rt, usersURL).is(t, 200)
+		for _, c := range circuits(rt, "closed") {
+			if c == usersCircuit {
+				t.Error("one probe has closed a circuit that wants two")
+			}
+		}
+	})
+}
