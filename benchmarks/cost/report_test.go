@@ -262,7 +262,7 @@ func coreTable(m measuredCase) string {
 			continue
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %.2f × |\n", strong(name),
-			duration(m.Least(onCores(name, 1))), duration(m.Least(onCores(name, 2))), scaling(m.Series, name))
+			duration(m.Quartile(onCores(name, 1))), duration(m.Quartile(onCores(name, 2))), scaling(m.Series, name))
 	}
 	return b.String()
 }

@@ -80,10 +80,10 @@ func onCores(name string, n int) string { return fmt.Sprint(name, " @", n) }
 // gives less, to both.
 const twoCores = 1.7
 
-// scaling is how much more two cores get done than one, each in its best turn:
-// what else the machine does takes the second core away.
+// scaling is how much more two cores get done than one, each in the better
+// quarter of its turns: what else the machine does takes the second core away.
 func scaling(s *meter.Series, name string) float64 {
-	return s.Least(onCores(name, 1)) / s.Least(onCores(name, 2))
+	return s.Quartile(onCores(name, 1)) / s.Quartile(onCores(name, 2))
 }
 
 // manyKnown is how many endpoints and buckets a Transport has met, where it has

@@ -158,6 +158,18 @@ func (s *Series) Least(name string) float64 {
 	return least
 }
 
+// Quartile is what a call cost at most in the better quarter of the turns, the
+// base included; in ns. A single turn can be lucky: in a short one there may be
+// no garbage collected.
+func (s *Series) Quartile(name string) float64 {
+	var values []float64
+	for _, turn := range s.Turns {
+		values = append(values, turn[name].NS)
+	}
+	slices.Sort(values)
+	return values[len(values)/4]
+}
+
 // Median sorts v.
 func Median(v []float64) float64 {
 	slices.Sort(v)
