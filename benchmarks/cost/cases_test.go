@@ -51,7 +51,6 @@ type costCase struct {
 type alsoHeld struct {
 	needs []string // contenders
 	miss  func(*meter.Series) string
-	short bool // many short turns, of which some have all cores to themselves
 }
 
 var cases = []costCase{

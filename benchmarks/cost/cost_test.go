@@ -31,9 +31,7 @@ const (
 const (
 	quickTurns  = 5
 	quickLength = 10 * time.Millisecond
-	quickTries  = 4
-	shortLength = 4 * time.Millisecond
-	shortTurns  = 4   // in the place of one
+	quickTries  = 8
 	quickSlack  = 1.1 // a tenth more than a target is noise
 )
 
@@ -67,9 +65,6 @@ func TestCost(t *testing.T) {
 
 // run adds turns.
 func (c costCase) run(t *testing.T, s *meter.Series, turns int, length time.Duration) {
-	if c.also != nil && c.also.short {
-		turns, length = shortTurns*turns, shortLength
-	}
 	s.Run(t, turns, length)
 }
 
