@@ -35,7 +35,7 @@ const (
 	retryable    = "go-retryablehttp"
 	failsafe     = "failsafehttp, retry + breaker"
 	failsafeBare = "failsafehttp, as it comes"
-	failsafeFull = "failsafehttp, retry + breaker + limiter + timeout"
+	failsafeFull = "failsafehttp, four policies"
 	rehttp       = "rehttp"
 	otelAlone    = "otelhttp"
 	assembled    = "otelhttp + failsafehttp, retry + breaker"

@@ -37,7 +37,7 @@ func plotted(t *testing.T, all map[string]measuredCase) string {
 		for n, name := range p.who {
 			at := len(p.who) - 1 - n // the first one on top
 			o := m.Over(name)
-			bar, err := plotter.NewBarChart(plotter.Values{max(o.NS, 0) / 1000}, vg.Points(13))
+			bar, err := plotter.NewBarChart(plotter.Values{max(o.NS, 0) / 1000}, vg.Points(12))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -59,5 +59,5 @@ func plotted(t *testing.T, all map[string]measuredCase) string {
 		}
 		plots = append(plots, panel)
 	}
-	return chart.SVG(9*vg.Inch, 7.5*vg.Inch, plots...)
+	return chart.SVG(9*vg.Inch, 9*vg.Inch, plots...)
 }
