@@ -36,6 +36,7 @@ func TestFailuresOfACallThatWasAProbeCount(t *testing.T) {
 		rt, base := halfOpen(t, func(p *oktaretry.Policy) {
 			p.Budget.Disabled = true
 			p.ServerError.MaxAttempts, p.ServerError.MaxElapsed = 20, 0
+			p.ServerError.MaxWait = p.ServerError.InitialWait // or one waits until the circuit lets a probe out
 		})
 		n := 0
 		base.answers = func(*http.Request) step {
