@@ -18,7 +18,7 @@ var (
 
 var (
 	large = size{processes: 8, workers: 25, calls: 12_000, limit: 600, window: 10 * time.Second}
-	small = size{processes: 4, workers: 10, calls: 600, limit: 100, window: 2 * time.Second}
+	small = size{processes: 4, workers: 10, calls: 800, limit: 200, window: 4 * time.Second}
 )
 
 var scenarios = []scenario{
@@ -66,7 +66,7 @@ func hurtRedis(r *run, t *testing.T) {
 
 func TestFleet(t *testing.T) {
 	if testing.Short() || raceEnabled {
-		t.Skip("takes half a minute, and means nothing with the race detector's own load")
+		t.Skip("takes more than a minute, and means nothing with the race detector's own load")
 	}
 	z := small
 	if *full {
