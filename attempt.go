@@ -60,7 +60,8 @@ func (c *call) send() StopReason {
 		c.endpoint.host.budget.deposit(sent)
 	}
 	closeResponse(c.answer.resp) // a better one is on its way
-	if !c.first() {              // else it is empty, as is all of a call that begins
+	if !c.first() {
+		// The first time it is empty, as is all of a call that begins.
 		c.answer = answer{}
 	}
 	c.answer.exchange, c.answer.sent = x, sent

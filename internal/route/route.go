@@ -133,13 +133,13 @@ func (s *state) next(segment string) uint16 {
 		return 0
 	}
 	key := edgeKey(segment)
-	lo := int(s.firstEdge)
-	for n := int(s.lastEdge) - lo; n > 0; { // without a branch that a processor could guess wrong
-		half := (n + 1) / 2
-		if edges[lo+half-1].key < key {
-			lo += half
+	lo, hi := int(s.firstEdge), int(s.lastEdge)
+	for lo < hi {
+		if mid := int(uint(lo+hi) >> 1); edges[mid].key < key {
+			lo = mid + 1
+		} else {
+			hi = mid
 		}
-		n -= half
 	}
 	for end := int(s.lastEdge); lo < end && edges[lo].key == key; lo++ {
 		if edges[lo].label == segment {
