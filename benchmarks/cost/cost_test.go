@@ -31,7 +31,7 @@ const (
 const (
 	quickTurns  = 5
 	quickLength = 10 * time.Millisecond
-	quickTries  = 8
+	quickTries  = 4
 	quickSlack  = 1.1 // a tenth more than a target is noise
 )
 

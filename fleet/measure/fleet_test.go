@@ -18,7 +18,7 @@ var (
 
 var (
 	large = size{processes: 8, workers: 25, calls: 12_000, limit: 600, window: 10 * time.Second}
-	small = size{processes: 4, workers: 10, calls: 800, limit: 200, window: 4 * time.Second}
+	small = size{processes: 4, workers: 10, calls: 1000, limit: 200, window: 4 * time.Second}
 )
 
 var scenarios = []scenario{
@@ -124,7 +124,7 @@ func (r *result) check(t *testing.T, z size) {
 	}
 	spare, over := 0, 1.02
 	if !*full {
-		spare, over = z.calls/100, 1.35
+		spare, over = 6, 1.35
 	}
 	switch {
 	case r.trouble:
