@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/oktaretry/oktaretry/internal/telemetry"
 )
 
 // attempt is what is known of the request on its way.
@@ -32,7 +34,7 @@ var errPanicked = errors.New("oktaretry: the base transport, or a hook, panicked
 
 // send sends one attempt and notes what it brought. It stops the call when the
 // request cannot be made again.
-func (c *call) send() StopReason {
+func (c *call) send() (*answer, StopReason) {
 	a := &c.attempt
 	x := new(exchange)
 	sent := c.now
@@ -46,7 +48,7 @@ func (c *call) send() StopReason {
 	}
 	if stop := c.nextRequest(&x.request, ctx); stop != StopNone {
 		a.exchange = nil
-		return stop
+		return nil, stop
 	}
 	if !c.first() {
 		x.began = time.Now() // making out a resend can take long, with a hook that signs it
@@ -67,9 +69,9 @@ func (c *call) send() StopReason {
 	c.answer.exchange, c.answer.sent = x, sent
 	c.answer.limits.Limit, c.answer.limits.Remaining = -1, -1
 
-	a.ctx, a.span = c.startAttempt()
+	a.ctx, a.span = c.told.StartAttempt(c.where(), c.resends, c.polls > 0)
 	x.Context = a.ctx
-	c.propagate(a.ctx, &x.request)
+	c.told.Propagate(a.ctx, &x.request, c.first())
 	resp, err := c.t.base.RoundTrip(&x.request)
 
 	c.now = time.Now()
@@ -93,7 +95,7 @@ func (c *call) send() StopReason {
 	if err != nil {
 		c.answer.Classification = classifyNetwork(err, a.written)
 	}
-	return StopNone
+	return &c.answer, StopNone
 }
 
 // attemptLimit is how long the attempt may be without headers; 0: as long as it
@@ -101,7 +103,7 @@ func (c *call) send() StopReason {
 // should not wait another for nothing.
 func (c *call) attemptLimit() time.Duration {
 	limit := c.settings.policy.AttemptTimeout
-	if c.slots[0].probe != nil || c.slots[1].probe != nil {
+	if c.permits[0].Probing() || c.permits[1].Probing() {
 		limit = min(limit, c.settings.policy.Breaker.ProbeTimeout)
 	}
 	return limit
@@ -165,7 +167,7 @@ func (c *call) prepare(out *http.Request) StopReason {
 			own.Body.Close()
 		}
 		c.failure = fmt.Errorf("oktaretry: preparing to resend %s %s%s after %s: %w",
-			shownMethod(c.method), c.target.Host, c.route.Template, c.answer.describe(), clean(err))
+			telemetry.ShownMethod(c.method), c.target.Host, c.route.Template, c.answer.describe(), clean(err))
 		return StopPrepareFailed
 	}
 	*out = *own.WithContext(out.Context())
@@ -208,8 +210,7 @@ func (c *call) endAttempt() {
 		a.record.Err = clean(c.answer.err)
 	}
 	left := a.canceled && c.left()
-	c.countAttempt(a.ctx, a.record, left)
-	c.endAttemptSpan(a, left)
+	c.told.EndAttempt(a.ctx, a.span, c.where(), func() telemetry.AttemptEnd { return attemptEnd(a.record, &c.answer, left) })
 	a.exchange = nil
 }
 

@@ -1,73 +1,14 @@
-// This file holds the circuit breakers: one for each endpoint and one for each
-// host, on sony/gobreaker.
+// This file holds how a call goes through its two circuits, the host's and the
+// endpoint's, and what an answer says to either. What a circuit is stands in
+// internal/circuit.
 
 package oktaretry
 
 import (
-	"errors"
-	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/sony/gobreaker/v2"
+	"github.com/oktaretry/oktaretry/internal/circuit"
 )
-
-// verdict is what an answer says to a circuit.
-type verdict uint8
-
-const (
-	neutral verdict = iota // neither: a 429, the caller's own cancellation
-	alive                  // a 4xx: neither, but as a probe's answer it shows that Okta is back
-	healthy
-	failed
-)
-
-// gobreaker takes verdicts as errors.
-var (
-	errFailed  = errors.New("failed")
-	errNeutral = errors.New("neutral")
-)
-
-func (v verdict) err() error {
-	switch v {
-	case healthy:
-		return nil
-	case failed:
-		return errFailed
-	}
-	return errNeutral
-}
-
-// circuitBuckets is how many steps a rolling window moves in.
-const circuitBuckets = 10
-
-// circuit is one circuit breaker.
-type circuit struct {
-	id  CircuitID
-	cfg *Breaker
-
-	// While it is closed, successes are counted here and gobreaker gets to know
-	// of failures only: those are few, and its ratio asks here for the rest. So
-	// it is there from the first failure on: most endpoints never have one.
-	successes rolling
-	cb        atomic.Pointer[gobreaker.TwoStepCircuitBreaker[struct{}]]
-
-	// gobreaker calls back under its own lock. The callback only takes notes
-	// here; who caused the change delivers them after the lock is gone.
-	state     atomic.Int32 // a gobreaker.State
-	openUntil atomic.Int64 // Unix nanoseconds; meaningful while open
-	noted     atomic.Bool  // there are changes to deliver
-	era       atomic.Int64 // the number of changes of state
-
-	elsewhere atomic.Pointer[elsewhere] // what the fleet knows; nil: closed
-	opened    atomic.Bool               // here, and the fleet was not told
-	row       row                       // the present one; under gobreaker's lock
-
-	mu      sync.Mutex
-	changes []circuitChange
-	probes  []*probe // let out while half-open, and not back yet
-}
 
 // CircuitID says which circuit it is.
 type CircuitID struct {
@@ -77,295 +18,76 @@ type CircuitID struct {
 	Template string // "" for a host's circuit
 }
 
-// circuitChange is one change of a circuit's state.
-type circuitChange struct {
-	id       CircuitID
-	from, to gobreaker.State
+// guard is a circuit and its name. Its Breaker is nil when circuits are off.
+type guard struct {
+	id CircuitID
+	*circuit.Breaker
 }
 
-// probe is a call that a half-open circuit let out. Its place is given back
-// once, by itself or by who finds it overdue.
-type probe struct {
-	since time.Time
-	done  func(error)
+func newGuard(id CircuitID, cfg *Breaker) guard {
+	if cfg.Disabled {
+		return guard{id: id}
+	}
+	return guard{id, circuit.New((*circuit.Config)(cfg))}
 }
 
-// slot is the permission of one attempt to go through one circuit. The zero
-// slot is of no circuit.
-type slot struct {
-	circuit *circuit
-	probe   *probe // nil when the circuit was closed
-	era     int64
-	claim   string // on the fleet's probe; "": it is none
+// guards are the two that a call goes through, the host's first.
+func (e *endpoint) guards() [2]*guard { return [2]*guard{&e.host.guard, &e.guard} }
+
+// passCircuits asks the host's circuit and the endpoint's. If the second
+// refuses, the call's end gives back what the first gave.
+func (c *call) passCircuits() StopReason {
+	for i, g := range c.endpoint.guards() {
+		if c.t.shared == nil && g.Enter(&c.permits[i]) {
+			continue // as nearly always
+		}
+		p, retryAfter, ok := c.allow(g, c.now)
+		c.permits[i] = p // before a log handler may panic, or a probe's place is lost
+		c.tellChanges(g)
+		if !ok {
+			c.refusedBy, c.needed = g.id.Scope, retryAfter
+			return StopCircuitOpen
+		}
+	}
+	return StopNone
 }
 
-func newCircuit(id CircuitID, cfg *Breaker) *circuit {
-	c := &circuit{id: id, cfg: cfg}
-	c.successes.step, c.successes.born = c.bucketPeriod(), time.Now()
-	return c
-}
-
-// breaker returns gobreaker's part of the circuit.
-func (c *circuit) breaker() *gobreaker.TwoStepCircuitBreaker[struct{}] {
-	if cb := c.cb.Load(); cb != nil {
-		return cb
-	}
-	c.cb.CompareAndSwap(nil, gobreaker.NewTwoStepCircuitBreaker[struct{}](gobreaker.Settings{
-		MaxRequests:  uint32(c.cfg.Probes),
-		Interval:     c.cfg.Window,
-		BucketPeriod: c.bucketPeriod(),
-		// gobreaker opens up after its timeout, not at it.
-		Timeout:       max(c.cfg.OpenFor-1, 1),
-		ReadyToTrip:   func(n gobreaker.Counts) bool { return c.trips(int(n.TotalFailures), time.Now()) },
-		IsExcluded:    func(err error) bool { return err == errNeutral },
-		OnStateChange: func(_ string, from, to gobreaker.State) { c.note(from, to) },
-	}))
-	return c.cb.Load()
-}
-
-// deadAfter is how long nothing but failures make a closed circuit open, however
-// many successes its window still holds: of a server that died, a window of 30 s
-// would know after 15. What is shorter is a blip that resends get over; refusing
-// calls for OpenFor would make it longer.
-const deadAfter = 500 * time.Millisecond
-
-// trips runs under gobreaker's lock, at each failure of a closed circuit.
-func (c *circuit) trips(failures int, now time.Time) bool {
-	if n := c.successes.ever(); n != c.row.after {
-		c.row = row{after: n}
-	}
-	if c.row.length == 0 {
-		c.row.since = now
-	}
-	c.row.length++
-	judged := c.successes.total(now) + failures
-	if judged < c.cfg.MinCalls {
-		return false
-	}
-	dead := c.row.length >= c.cfg.MinCalls && now.Sub(c.row.since) >= deadAfter
-	return dead || float64(failures) >= c.cfg.FailureRatio*float64(judged)
-}
-
-// row is failures without a success between them.
-type row struct {
-	after  uint32 // successes, see rolling.ever
-	length int
-	since  time.Time
-}
-
-// note runs under gobreaker's lock.
-func (c *circuit) note(from, to gobreaker.State) {
-	if to == gobreaker.StateOpen {
-		c.openUntil.Store(time.Now().Add(c.cfg.OpenFor).UnixNano())
-		c.opened.Store(true)
-	}
-	c.state.Store(int32(to))
-	c.era.Add(1)
-	c.successes.reset()
-	c.row.length = 0
-	c.mu.Lock()
-	c.changes = append(c.changes, circuitChange{c.id, from, to})
-	c.probes = nil // those of the state before count for nothing now
-	c.mu.Unlock()
-	c.noted.Store(true)
-}
-
-// takeChanges returns what has changed since it was last asked.
-func (c *circuit) takeChanges() []circuitChange {
-	if !c.noted.Swap(false) {
-		return nil
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	changes := c.changes
-	c.changes = nil
-	return changes
-}
-
-// enter takes a slot of a closed circuit; it is false of any other.
-//
-// A closed circuit refuses nobody, so gobreaker is not asked: it gets to know of
-// the attempt when its answer is judged. That is also right for an attempt that
-// takes longer than the window: gobreaker counts an answer at the time of its
-// request.
-func (c *circuit) enter(s *slot) bool {
-	if c == nil {
-		return true
-	}
-	era := c.era.Load()
-	if !c.closed() {
-		return false
-	}
-	*s = slot{circuit: c, era: era} // it may hold a probe, of an earlier attempt
-	return true
-}
-
-// allow asks for a slot. When it is refused it says when to come back.
-func (c *circuit) allow(now time.Time) (slot, time.Duration, bool) {
-	if s := (slot{}); c.enter(&s) {
-		return s, 0, true
-	}
-	done, err := c.breaker().Allow()
-	if errors.Is(err, gobreaker.ErrTooManyRequests) && c.reclaim(now) {
-		done, err = c.breaker().Allow()
-	}
-	if err != nil {
-		return slot{}, c.retryAfter(now), false
-	}
-	s := slot{circuit: c, era: c.era.Load()}
-	if c.closed() { // by a probe that came back just now
-		done(errNeutral)
-		return s, 0, true
-	}
-	s.probe = &probe{since: now, done: done}
-	c.mu.Lock()
-	c.probes = append(c.probes, s.probe)
-	c.mu.Unlock()
-	return s, 0, true
-}
-
-// report tells the circuit what came of the attempt, which ended now. A slot
-// reports once; later reports do nothing, and neither does one of before a
-// change of state.
-func (s *slot) report(v verdict, now time.Time) {
-	c := s.circuit
-	if c == nil {
+// reportCircuits gives the permits back. A failure counts against the one
+// circuit that scope names and is neutral to the other; anything else is said
+// to both.
+func (c *call) reportCircuits(scope Scope, v circuit.Verdict) {
+	if c.endpoint == nil {
 		return
 	}
-	s.circuit = nil
-	if s.probe != nil {
-		if !c.forget(s.probe) && (v == neutral || v == failed) {
-			// Its place was given to another, who speaks for what is wrong now.
-			// But a success, however late, says that the server answers again: one
-			// that takes long for every call would else be refused for ever.
-			return
+	for i, g := range c.endpoint.guards() {
+		p := &c.permits[i]
+		if !p.Active() {
+			continue
 		}
-		if v == alive {
-			v = healthy
+		if v == circuit.Failed && g.id.Scope != scope {
+			p.Report(circuit.Neutral, c.now)
+		} else {
+			p.Report(v, c.now)
 		}
-		s.probe.done(v.err())
-		return
-	}
-	if s.era != c.era.Load() {
-		return
-	}
-	switch v {
-	case healthy:
-		c.successes.add(now)
-	case failed:
-		c.fail(s.era)
-	}
-}
-
-// fail counts a failure of an attempt that a closed circuit let through in era.
-func (c *circuit) fail(era int64) {
-	done, err := c.breaker().Allow()
-	switch {
-	case err != nil: // it opened meanwhile
-	case era != c.era.Load():
-		done(errNeutral)
-	default:
-		done(errFailed)
-	}
-}
-
-// counts returns what the window that ends now holds.
-func (c *circuit) counts(now time.Time) (successes, failures int) {
-	var n gobreaker.Counts
-	if cb := c.cb.Load(); cb != nil {
-		cb.State() // moves its window on, which Counts doesn't
-		n = cb.Counts()
-	}
-	return c.successes.total(now) + int(n.TotalSuccesses), int(n.TotalFailures)
-}
-
-// now returns the state. An open circuit whose time has come is half-open.
-func (c *circuit) now() gobreaker.State {
-	if cb := c.cb.Load(); cb != nil {
-		return cb.State()
-	}
-	return gobreaker.StateClosed
-}
-
-// bucketPeriod is how far the rolling window moves in a step.
-func (c *circuit) bucketPeriod() time.Duration { return max(c.cfg.Window/circuitBuckets, 1) }
-
-// probeHolds is how long a probe keeps others out: a silent one no longer than
-// one that failed, or the server would be back for longer than OpenFor unseen.
-func (c *circuit) probeHolds() time.Duration { return min(c.cfg.OpenFor, c.cfg.ProbeTimeout) }
-
-// reclaim gives the places of overdue probes back and reports whether there
-// were any. gobreaker itself would wait for them for ever.
-func (c *circuit) reclaim(now time.Time) bool {
-	var overdue []*probe
-	c.mu.Lock()
-	c.probes = slices.DeleteFunc(c.probes, func(p *probe) bool {
-		late := now.Sub(p.since) >= c.probeHolds()
-		if late {
-			overdue = append(overdue, p)
+		c.tellChanges(g)
+		if c.t.shared != nil {
+			c.reportShared(g, p, v, scope)
 		}
-		return late
-	})
-	c.mu.Unlock()
-	for _, p := range overdue {
-		p.done(errNeutral)
 	}
-	return len(overdue) > 0
 }
 
-// forget takes p off the list. It is false when p was reclaimed. After a
-// change of state the list is empty and gobreaker ignores late reports itself.
-func (c *circuit) forget(p *probe) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	i := slices.Index(c.probes, p)
-	if i < 0 {
-		return false
+// refusedUntil returns how long a circuit will certainly refuse the next
+// attempt, and which.
+func (c *call) refusedUntil(now time.Time) (time.Duration, Scope) {
+	byHost, byEndpoint := c.endpoint.host.guard.RefusesUntil(now), c.endpoint.guard.RefusesUntil(now)
+	if byHost >= byEndpoint {
+		return byHost, TripsHost
 	}
-	c.probes = slices.Delete(c.probes, i, i+1)
-	return true
+	return byEndpoint, TripsEndpoint
 }
 
-// retryAfter is how long to wait until the circuit may let a call through.
-func (c *circuit) retryAfter(now time.Time) time.Duration {
-	if gobreaker.State(c.state.Load()) == gobreaker.StateOpen {
-		return max(c.untilProbe(now), time.Millisecond)
+func (c *call) tellChanges(g *guard) {
+	if g.Breaker != nil && g.Changed() {
+		c.changed(g.id, g.Changes())
 	}
-	// Half-open, and all probes are out: their answers decide, soon.
-	return min(time.Second, c.cfg.ProbeTimeout)
-}
-
-// closed reports whether the circuit lets everything through.
-func (c *circuit) closed() bool {
-	return c == nil || gobreaker.State(c.state.Load()) == gobreaker.StateClosed
-}
-
-// standing is the state as calls meet it: where processes share circuits, the
-// fleet's.
-func (c *circuit) standing(now time.Time) gobreaker.State {
-	switch e := c.elsewhere.Load(); {
-	case e == nil:
-		return c.now()
-	case now.Before(e.until):
-		return gobreaker.StateOpen
-	}
-	return gobreaker.StateHalfOpen
-}
-
-// refusesUntil returns how long from now the circuit certainly refuses calls.
-func (c *circuit) refusesUntil(now time.Time) time.Duration {
-	if c == nil {
-		return 0
-	}
-	wait := c.refusesElsewhere(now)
-	if gobreaker.State(c.state.Load()) == gobreaker.StateOpen {
-		wait = max(wait, c.untilProbe(now))
-	}
-	return wait
-}
-
-// untilProbe is how long an open circuit goes on refusing. gobreaker counts by
-// the monotonic clock: when the wall clock is set back, it is no longer for that.
-func (c *circuit) untilProbe(now time.Time) time.Duration {
-	return min(time.Unix(0, c.openUntil.Load()).Sub(now), c.cfg.OpenFor)
 }

@@ -9,12 +9,11 @@ import (
 	"sync"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/trace"
-
+	"github.com/oktaretry/oktaretry/internal/circuit"
 	"github.com/oktaretry/oktaretry/internal/pace"
 	"github.com/oktaretry/oktaretry/internal/replay"
 	"github.com/oktaretry/oktaretry/internal/route"
+	"github.com/oktaretry/oktaretry/internal/telemetry"
 	"github.com/oktaretry/oktaretry/internal/wire"
 )
 
@@ -25,10 +24,7 @@ type call struct {
 	req      *http.Request // the caller's; never changed
 	opts     *callOptions
 	ctx      context.Context // the caller's, with the call's span
-	span     trace.Span      // nil until startCall
-	traced   bool            // attempts may have spans, too
-	carrier  headerCarrier
-	scratch  []attribute.KeyValue // for spans, which copy
+	told     telemetry.Call
 	start    time.Time
 	now      time.Time // the last look at the clock; good for what takes no time
 	hasBody  bool
@@ -44,19 +40,18 @@ type call struct {
 
 	// What the attempt in flight holds.
 	ticket  pace.Ticket
-	slots   [2]slot // the host's and the endpoint's
+	permits [2]circuit.Permit // the host's and the endpoint's
 	attempt attempt
 
 	answer    answer // the last one, until another takes its place
 	tallies   []*tally
-	pause     Wait // before the next attempt
-	resends   int  // of the present request
+	resends   int // of the present request
 	polls     int
 	withdrawn bool // from the budget, for a resend that was not sent yet
 
 	waits     []Wait // since the last attempt
 	needed    time.Duration
-	refusedBy *circuit
+	refusedBy Scope
 	failure   error // of what had to be done before a resend
 	done      bool
 	telling   bool // of its end; for good, if that panicked
@@ -96,7 +91,7 @@ func (c *call) tally(rule string, now time.Time) *tally {
 // sleep waits and reports whether it was to the end.
 func (c *call) sleep(w Wait) bool {
 	began := time.Now()
-	c.waiting(w)
+	c.told.Waiting(c.where(), w.Reason.String(), w.Duration)
 	whole := pauseFor(c.ctx, w.Duration, nil)
 	c.now = time.Now()
 	c.waitedFor(Wait{w.Reason, c.now.Sub(began)}, began)
@@ -107,7 +102,7 @@ func (c *call) sleep(w Wait) bool {
 func (c *call) waitedFor(w Wait, began time.Time) {
 	if w.Duration > 0 {
 		c.waits = append(c.waits, w)
-		c.waited(w, began)
+		c.told.Waited(c.where(), w.Reason.String(), w.Duration, began)
 	}
 }
 
@@ -133,7 +128,7 @@ func (c *call) refuse(err error) (*http.Response, error) {
 	if c.opts.recorder != nil {
 		c.opts.recorder.add(Outcome{
 			Classification: Classification{Class: ClassNetwork},
-			Method:         shownMethod(c.method), Stop: StopInvalid, Start: c.start, Err: err,
+			Method:         telemetry.ShownMethod(c.method), Stop: StopInvalid, Start: c.start, Err: err,
 		})
 	}
 	return nil, err
@@ -194,7 +189,7 @@ func (c *call) keepsRateLimited() bool {
 // release gives back what the call holds. It does no harm twice.
 func (c *call) release() {
 	c.ticket.Leave(c.now)
-	c.reportCircuits(TripsNothing, neutral)
+	c.reportCircuits(TripsNothing, circuit.Neutral)
 	if c.withdrawn {
 		c.withdrawn = false
 		c.endpoint.host.budget.refund(time.Now())
@@ -220,7 +215,7 @@ func (c *call) conclude(stop StopReason, err error) {
 		c.opts.recorder.add(c.outcome.clone())
 	}
 	c.telling = true
-	c.endCall()
+	c.told.End(c.originally(), c.where(), func() telemetry.CallEnd { return callEnd(&c.outcome, c.left(), c.refusedBy) })
 	c.telling = false
 }
 
@@ -252,7 +247,7 @@ func (c *call) giveUp() {
 	}
 	c.release()
 	closeResponse(c.answer.resp)
-	if c.span != nil {
+	if c.told.Started() {
 		c.conclude(StopNone, errPanicked)
 	}
 }
@@ -264,11 +259,11 @@ var calls = sync.Pool{New: func() any { return new(call) }}
 
 // recycle forgets all that the call was about.
 func (c *call) recycle() {
-	attempts, tallies, scratch := c.outcome.Attempts, c.tallies, c.scratch
+	attempts, tallies, told := c.outcome.Attempts, c.tallies, c.told.Reset()
 	clear(attempts)
 	clear(tallies)
-	clear(scratch)
-	*c = call{tallies: tallies[:0], scratch: scratch[:0]}
+	*c = call{}
+	c.tallies, c.told = tallies[:0], told
 	if cap(attempts) <= maxRecycled {
 		c.outcome.Attempts = attempts[:0]
 	}

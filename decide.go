@@ -1,77 +1,146 @@
 // This file decides what follows an answer: it is the caller's, or there is
-// another attempt, at once or after a wait.
+// another attempt, at once or after a wait. decide is a function of what it is
+// given; claim takes what the next attempt needs.
 
 package oktaretry
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
 
-// decide says why the answer is the caller's, or prepares the next attempt.
-func (c *call) decide() StopReason {
-	a := &c.answer
+// step is what follows an answer. The zero step is a call's first attempt.
+type step struct {
+	stop   StopReason    // why the call is over; StopNone: it goes on
+	needed time.Duration // what a wait that is not begun would have taken
+	by     Scope         // the circuit that refuses, with StopCircuitOpen
+
+	pause  Wait     // before the next attempt
+	pollAt *url.URL // where to ask for a pending answer's result; nil: by the same request
+	poll   bool
+	resend bool // the budget pays for it
+}
+
+// facts are what a call knows of itself when it decides.
+type facts struct {
+	now        time.Time
+	deadline   time.Time // of the caller's context; zero: none
+	noRetry    bool
+	polling    bool
+	once       bool     // it holds a proof that is good for once
+	idempotent bool     // doing the work twice does no harm
+	repeatable bool     // it only reads, or is itself a poll
+	replayable bool     // its body can be sent again
+	pollAt     *url.URL // where to ask for the result, by this answer or an earlier one
+
+	refused time.Duration // for which a circuit certainly refuses
+	by      Scope         // which
+}
+
+// decide says what follows an answer.
+func decide(a *answer, f facts) step {
+	r := &a.rule
 	switch {
 	case a.Class == ClassSuccess:
-		return StopSuccess
+		return step{stop: StopSuccess}
 	case a.canceled:
-		return StopCanceled
-	case a.rule.Action == FailFast:
-		return StopFailFast
-	case c.opts.noRetry:
-		return StopNoRetry
-	case c.polls > 0 && a.Code == codeFactorTimeout:
-		return StopFailFast
-	case a.rule.MaxAttempts > 0 && a.tally.count >= a.rule.MaxAttempts:
-		return StopMaxAttempts
+		return step{stop: StopCanceled}
+	case r.Action == FailFast:
+		return step{stop: StopFailFast}
+	case f.noRetry:
+		return step{stop: StopNoRetry}
+	case f.polling && a.Code == codeFactorTimeout:
+		return step{stop: StopFailFast}
+	case r.MaxAttempts > 0 && a.tally.count >= r.MaxAttempts:
+		return step{stop: StopMaxAttempts}
+	case f.once:
+		return step{stop: StopNotReplayable}
+	case r.Action == Poll && f.pollAt == nil && !f.repeatable:
+		return step{stop: StopNoPollTarget}
+	case r.Action != Poll && !r.AnyMethod && !a.NotSent && !f.idempotent:
+		return step{stop: StopNotIdempotent}
+	case f.pollAt == nil && !f.replayable:
+		return step{stop: StopNotReplayable}
 	}
+	if stop := fits(a.wait, r, a.tally.since, f.deadline, f.now); stop != StopNone {
+		return step{stop: stop, needed: a.wait}
+	}
+	if f.refused > a.wait {
+		return step{stop: StopCircuitOpen, needed: f.refused, by: f.by}
+	}
+	if r.Action == Poll {
+		return step{poll: true, pollAt: f.pollAt, pause: Wait{WaitPoll, a.wait}}
+	}
+	next := step{pollAt: f.pollAt, resend: a.Class == ClassServerError || a.Class == ClassNetwork}
+	switch {
+	case a.held: // the bucket's line makes it wait
+	case a.Class != ClassRateLimited:
+		next.pause = Wait{WaitBackoff, a.wait}
+	case a.limits.Concurrency():
+		next.pause = Wait{WaitConcurrency, a.wait}
+	default:
+		next.pause = Wait{WaitRateLimit, a.wait}
+	}
+	return next
+}
+
+// fits says why a wait must not be begun, if it must not. since is when its rule
+// first applied.
+func fits(wait time.Duration, r *Rule, since, deadline, now time.Time) StopReason {
+	if !deadline.IsZero() && deadline.Sub(now) <= wait {
+		return StopDeadline
+	}
+	if r.MaxElapsed > 0 && wait > r.MaxElapsed-now.Sub(since) { // the sum could overflow
+		return StopMaxElapsed
+	}
+	return StopNone
+}
+
+// facts are gathered when there is something to decide.
+func (c *call) facts(a *answer) facts {
+	if a.Class == ClassSuccess || a.rule.Action == FailFast {
+		return facts{}
+	}
+	f := facts{now: time.Now(), noRetry: c.opts.noRetry, polling: c.polls > 0, pollAt: c.nextTarget}
+	f.deadline, _ = c.ctx.Deadline()
+	f.once = c.signed() || a.rule.Action != Poll && c.route.Token && c.hasBody
+	f.idempotent, f.repeatable = c.idempotent(), repeatable(c.method, c.route)
+	f.replayable = c.body.CanReplay() == nil
 	if a.rule.Action == Poll {
-		if stop := c.aimPoll(); stop != StopNone {
-			return stop
+		if target := pollTarget(a.resp, c.target); target != nil {
+			f.pollAt = target
 		}
-	} else if stop := c.mayResend(); stop != StopNone {
-		return stop
 	}
-	if stop := c.fits(a.wait, a.rule, a.tally, time.Now()); stop != StopNone {
-		c.needed = a.wait
-		return stop
+	f.refused, f.by = c.refusedUntil(f.now)
+	return f
+}
+
+// claim takes what the next attempt needs: the body and, after an error, a
+// resend from the budget. The answer is kept for the case that there will be no
+// better one.
+func (c *call) claim(next step) StopReason {
+	if next.pollAt == nil && c.body.Hold() != nil {
+		return StopNotReplayable
 	}
-	if until, by := c.refusedUntil(time.Now()); until > a.wait {
-		c.refusedBy, c.needed = by, until
-		return StopCircuitOpen
-	}
-	if a.Class == ClassServerError || a.Class == ClassNetwork {
+	if next.resend {
 		if !c.endpoint.host.budget.withdraw(time.Now()) {
 			return StopBudget
 		}
 		c.withdrawn = true
 	}
-	c.prepareNext()
-	return StopNone
-}
-
-// refusedUntil returns how long a circuit will certainly refuse the next
-// attempt, and which.
-func (c *call) refusedUntil(now time.Time) (time.Duration, *circuit) {
-	byHost, byEndpoint := c.endpoint.host.circuit.refusesUntil(now), c.endpoint.circuit.refusesUntil(now)
-	if byHost >= byEndpoint {
-		return byHost, c.endpoint.host.circuit
+	switch c.nextTarget = next.pollAt; {
+	case !next.poll:
+		c.resends++
+	default:
+		if c.nextTarget != nil {
+			c.aim(http.MethodGet, c.nextTarget)
+		}
+		c.polls++
+		c.resends = 0
 	}
-	return byEndpoint, c.endpoint.circuit
-}
-
-// mayResend says why the request must not be sent again, if it must not.
-func (c *call) mayResend() StopReason {
-	if c.signed() || c.route.Token && c.hasBody {
-		return StopNotReplayable
-	}
-	if !c.answer.rule.AnyMethod && !c.answer.NotSent && !c.idempotent() {
-		return StopNotIdempotent
-	}
-	if c.nextTarget == nil && c.body.Hold() != nil {
-		return StopNotReplayable
-	}
+	free(c.answer.resp)
 	return StopNone
 }
 
@@ -98,64 +167,4 @@ func hasDPoP(h http.Header) bool {
 		}
 	}
 	return false
-}
-
-// aimPoll points the call at where its pending answer's result can be asked
-// for.
-func (c *call) aimPoll() StopReason {
-	if c.signed() {
-		return StopNotReplayable
-	}
-	if target := pollTarget(c.answer.resp, c.target); target != nil {
-		c.nextTarget = target
-		return StopNone
-	}
-	if c.nextTarget != nil {
-		return StopNone // as before
-	}
-	if !repeatable(c.method, c.route) {
-		return StopNoPollTarget
-	}
-	if c.body.Hold() != nil {
-		return StopNotReplayable
-	}
-	return StopNone
-}
-
-// fits says why a wait must not be begun, if it must not.
-func (c *call) fits(wait time.Duration, r Rule, t *tally, now time.Time) StopReason {
-	if deadline, ok := c.ctx.Deadline(); ok && deadline.Sub(now) <= wait {
-		return StopDeadline
-	}
-	if r.MaxElapsed > 0 && wait > r.MaxElapsed-now.Sub(t.since) { // the sum could overflow
-		return StopMaxElapsed
-	}
-	return StopNone
-}
-
-// prepareNext keeps the answer for the case that there will be no better one,
-// and says what the next attempt waits for.
-func (c *call) prepareNext() {
-	a := &c.answer
-	switch {
-	case a.rule.Action == Poll:
-		if c.nextTarget != nil {
-			c.aim(http.MethodGet, c.nextTarget)
-		}
-		c.polls++
-		c.resends = 0
-		c.pause = Wait{WaitPoll, a.wait}
-	default:
-		c.resends++
-		if !a.held { // else the bucket's line makes it wait
-			c.pause = Wait{WaitBackoff, a.wait}
-			switch {
-			case a.Class == ClassRateLimited && a.limits.Concurrency():
-				c.pause.Reason = WaitConcurrency
-			case a.Class == ClassRateLimited:
-				c.pause.Reason = WaitRateLimit
-			}
-		}
-	}
-	free(a.resp)
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/oktaretry/oktaretry/internal/pace"
 	"github.com/oktaretry/oktaretry/internal/route"
+	"github.com/oktaretry/oktaretry/internal/telemetry"
 )
 
 // endpointKey is a host, method and path template. Methods that nobody knows
@@ -21,20 +22,20 @@ type endpointKey struct{ host, method, template string }
 
 // endpoint is what is kept for an endpoint.
 type endpoint struct {
-	key     endpointKey
-	host    *host
-	circuit *circuit     // nil when circuits are off
-	used    atomic.Int64 // Unix seconds of the last call
-	told    atomic.Pointer[labels]
-	bucket  pace.Hint
+	key    endpointKey
+	host   *host
+	guard  guard
+	used   atomic.Int64 // Unix seconds of the last call
+	told   telemetry.Endpoint
+	bucket pace.Hint
 }
 
 // host is what the endpoints of a host share.
 type host struct {
-	port    int
-	circuit *circuit // nil when circuits are off
-	budget  *budget  // nil when the budget is off
-	shared  sharedHost
+	port   int
+	guard  guard
+	budget *budget // nil when the budget is off
+	shared sharedHost
 }
 
 // endpoints is the register of both, for one setting of breaker and budget. A
@@ -77,7 +78,7 @@ func (r *endpoints) find(method string, u *url.URL, to *route.Route, now time.Ti
 	recent := &r.recent[(to.Number+int(method[0])+5*len(method))%recentEndpoints]
 	e := recent.Load()
 	if e == nil || e.key != (endpointKey{u.Host, method, to.Template}) {
-		e = r.lookUp(endpointKey{strings.ToLower(u.Host), shownMethod(method), to.Template}, u, now, recent)
+		e = r.lookUp(endpointKey{strings.ToLower(u.Host), telemetry.ShownMethod(method), to.Template}, u, now, recent)
 	}
 	if s := now.Unix(); e.used.Load() != s {
 		e.used.Store(s)
@@ -110,16 +111,10 @@ func (r *endpoints) add(k endpointKey, u *url.URL, now time.Time) *endpoint {
 	}
 	h := r.hosts[k.host]
 	if h == nil {
-		h = &host{port: serverPort(u), budget: newBudget(r.budget)}
-		if !r.breaker.Disabled {
-			h.circuit = newCircuit(CircuitID{Scope: TripsHost, Host: k.host}, &r.breaker)
-		}
+		h = &host{port: telemetry.ServerPort(u), budget: newBudget(r.budget), guard: newGuard(CircuitID{Scope: TripsHost, Host: k.host}, &r.breaker)}
 		r.hosts[k.host] = h
 	}
-	e := &endpoint{key: k, host: h}
-	if !r.breaker.Disabled {
-		e.circuit = newCircuit(CircuitID{TripsEndpoint, k.host, k.method, k.template}, &r.breaker)
-	}
+	e := &endpoint{key: k, host: h, told: telemetry.Endpoint{Host: k.host, Method: k.method, Template: k.template}, guard: newGuard(CircuitID{TripsEndpoint, k.host, k.method, k.template}, &r.breaker)}
 	e.used.Store(now.Unix())
 	r.byKey[k] = e
 	return e
@@ -137,7 +132,7 @@ func (r *endpoints) sweep(now time.Time) {
 	r.forget(0, func(e *endpoint) bool { return now.Unix()-e.used.Load() >= int64(keep/time.Second) })
 	if len(r.byKey) >= maxEndpoints {
 		// All of them are in use, so half go, those with an open circuit last.
-		r.forget(maxEndpoints/2, func(e *endpoint) bool { return e.circuit.closed() && e.host.circuit.closed() })
+		r.forget(maxEndpoints/2, func(e *endpoint) bool { return e.guard.Closed() && e.host.guard.Closed() })
 		r.forget(maxEndpoints/2, func(*endpoint) bool { return true })
 	}
 	inUse := make(map[string]bool, len(r.hosts))
@@ -164,19 +159,19 @@ func (r *endpoints) forget(left int, which func(*endpoint) bool) {
 	}
 }
 
-// circuits calls f for every circuit, outside the register's lock.
-func (r *endpoints) circuits(f func(*circuit)) {
+// guards calls f for every circuit, outside the register's lock.
+func (r *endpoints) guards(f func(*guard)) {
 	r.mu.RLock()
-	all := make([]*circuit, 0, len(r.byKey)+len(r.hosts))
+	all := make([]*guard, 0, len(r.byKey)+len(r.hosts))
 	for _, h := range r.hosts {
-		all = append(all, h.circuit)
+		all = append(all, &h.guard)
 	}
 	for _, e := range r.byKey {
-		all = append(all, e.circuit)
+		all = append(all, &e.guard)
 	}
 	r.mu.RUnlock()
 	for _, c := range all {
-		if c != nil {
+		if c.Breaker != nil {
 			f(c)
 		}
 	}
@@ -197,5 +192,5 @@ func (r *endpoints) port(name string) int {
 	if h := r.hosts[name]; h != nil {
 		return h.port
 	}
-	return serverPort(&url.URL{Host: name})
+	return telemetry.ServerPort(&url.URL{Host: name})
 }

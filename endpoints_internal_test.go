@@ -9,10 +9,20 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sony/gobreaker/v2"
-
+	"github.com/oktaretry/oktaretry/internal/circuit"
 	"github.com/oktaretry/oktaretry/internal/route"
+	"github.com/oktaretry/oktaretry/internal/telemetry"
 )
+
+// open has a circuit see nothing but failures, for long enough.
+func open(g *guard) {
+	for i := range 2 * DefaultPolicy().Breaker.MinCalls {
+		var p circuit.Permit
+		if g.Enter(&p) {
+			p.Report(circuit.Failed, time.Now().Add(time.Duration(i)*time.Second))
+		}
+	}
+}
 
 func fill(r *endpoints, now time.Time, from, to int) {
 	for i := from; i < to; i++ {
@@ -37,9 +47,9 @@ func TestEndpointsInUseAreForgottenByHalves(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	r := newEndpoints(DefaultPolicy().Breaker, DefaultPolicy().Budget)
 	sick := r.find("GET", &url.URL{Host: "h"}, &route.Route{Template: "/sick"}, now)
-	sick.circuit.state.Store(int32(gobreaker.StateOpen))
+	open(&sick.guard)
 	down := r.find("GET", &url.URL{Host: "down"}, &route.Route{Template: "/"}, now)
-	down.host.circuit.state.Store(int32(gobreaker.StateOpen))
+	open(&down.host.guard)
 	for i := range 3 * maxEndpoints {
 		fill(r, now, i, i+1)
 		if len(r.byKey) > 2*maxEndpoints {
@@ -78,7 +88,7 @@ func TestRecentEndpointsAreTheRightOnes(t *testing.T) {
 				for number := range recentEndpoints { // all of them collide
 					to := route.Route{Template: "/" + strconv.Itoa(number%3), Number: number}
 					e := r.find(method, &url.URL{Host: host}, &to, now)
-					k := endpointKey{strings.ToLower(host), shownMethod(method), to.Template}
+					k := endpointKey{strings.ToLower(host), telemetry.ShownMethod(method), to.Template}
 					if e.key != k {
 						t.Fatalf("%s %s%s is taken for %v", method, host, to.Template, e.key)
 					}

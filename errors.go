@@ -57,6 +57,9 @@ func (e *RateLimitError) Error() string {
 // Unwrap returns the context's error, if that is why the call was given up.
 func (e *RateLimitError) Unwrap() error { return e.cause }
 
+// ErrorType is the error.type of OpenTelemetry's semantic conventions.
+func (e *RateLimitError) ErrorType() string { return "rate_limited" }
+
 // CircuitOpenError says that a call was refused because its endpoint or host
 // has been failing. Nothing was sent.
 type CircuitOpenError struct {
@@ -71,6 +74,9 @@ func (e *CircuitOpenError) Error() string {
 	return fmt.Sprintf("oktaretry: %s circuit open (refused client-side, nothing was sent) for %s %s%s: retry after %s",
 		e.Scope, e.Method, e.Host, e.Template, round(e.RetryAfter))
 }
+
+// ErrorType is the error.type of OpenTelemetry's semantic conventions.
+func (e *CircuitOpenError) ErrorType() string { return "circuit_open" }
 
 // PendingError says that polling a pending answer ended without a result: the
 // user has not answered the factor's challenge. The challenge may still be
@@ -101,6 +107,9 @@ func (e *PendingError) Error() string {
 
 // Unwrap returns the context's error, if that is why the call was given up.
 func (e *PendingError) Unwrap() error { return e.cause }
+
+// ErrorType is the error.type of OpenTelemetry's semantic conventions.
+func (e *PendingError) ErrorType() string { return "pending" }
 
 func describe(b *strings.Builder, code, requestID, method, host, template string) {
 	if code != "" {

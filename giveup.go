@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/oktaretry/oktaretry/internal/telemetry"
 )
 
 // refusal is the error of a call that sent nothing and has no answer in hand.
@@ -14,7 +16,7 @@ func (c *call) refusal(stop StopReason) error {
 	switch {
 	case stop == StopCircuitOpen:
 		return &CircuitOpenError{
-			Scope: c.refusedBy.id.Scope, Method: shownMethod(c.method), Host: c.target.Host, Template: c.route.Template,
+			Scope: c.refusedBy, Method: telemetry.ShownMethod(c.method), Host: c.target.Host, Template: c.route.Template,
 			RetryAfter: c.needed,
 		}
 	case stop == StopCanceled && len(c.waits) == 0:
@@ -29,7 +31,7 @@ func (c *call) rateLimitError(stop StopReason) error {
 	a := &c.answer
 	e := &RateLimitError{
 		Code: shownCode(a.Code), RequestID: a.RequestID,
-		Method: shownMethod(c.method), Host: c.target.Host, Template: c.route.Template, Bucket: c.route.Bucket,
+		Method: telemetry.ShownMethod(c.method), Host: c.target.Host, Template: c.route.Template, Bucket: c.route.Bucket,
 		Limit: a.limits.Limit, ClientSide: a.resp == nil,
 		Attempts: len(c.outcome.Attempts), Stop: stop, cause: c.endOfContext(stop),
 	}
@@ -57,7 +59,7 @@ func (c *call) pendingError(stop StopReason) error {
 	}
 	return &PendingError{
 		Code: shownCode(a.Code), RequestID: a.RequestID,
-		Method: shownMethod(c.method), Host: c.target.Host, Template: c.route.Template,
+		Method: telemetry.ShownMethod(c.method), Host: c.target.Host, Template: c.route.Template,
 		RetryAfter: max(a.wait, c.needed), Polls: polls, Stop: stop, cause: c.endOfContext(stop),
 	}
 }
@@ -67,7 +69,7 @@ func (c *call) pendingError(stop StopReason) error {
 func (c *call) interrupted() error {
 	return &interruptedError{
 		text: fmt.Sprintf("oktaretry: gave up waiting to resend %s %s%s after %s",
-			shownMethod(c.method), c.target.Host, c.route.Template, c.answer.describe()),
+			telemetry.ShownMethod(c.method), c.target.Host, c.route.Template, c.answer.describe()),
 		cause: c.endOfContext(StopCanceled),
 	}
 }

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/oktaretry/oktaretry/internal/circuit"
 )
 
 // Action is what a [Rule] does with an answer.
@@ -353,7 +355,7 @@ func (p Policy) String() string {
 		b.WriteString("circuits: off\n")
 	} else {
 		fmt.Fprintf(&b, "circuits: open for %s when %g%% of at least %d answers in %s failed, or all of as many in %s; then %d at a time\n",
-			p.Breaker.OpenFor, 100*p.Breaker.FailureRatio, p.Breaker.MinCalls, p.Breaker.Window, deadAfter, p.Breaker.Probes)
+			p.Breaker.OpenFor, 100*p.Breaker.FailureRatio, p.Breaker.MinCalls, p.Breaker.Window, circuit.DeadAfter, p.Breaker.Probes)
 	}
 	if p.Budget.Disabled {
 		b.WriteString("budget: off\n")

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/oktaretry/oktaretry/internal/route"
+	"github.com/oktaretry/oktaretry/internal/telemetry"
 	"github.com/oktaretry/oktaretry/internal/wire"
 )
 
@@ -49,7 +50,7 @@ func pollTarget(resp *http.Response, from *url.URL) *url.URL {
 // sameHost reports whether two URLs of one scheme lead to the same host and
 // port.
 func sameHost(a, b *url.URL) bool {
-	return strings.EqualFold(a.Hostname(), b.Hostname()) && serverPort(a) == serverPort(b)
+	return strings.EqualFold(a.Hostname(), b.Hostname()) && telemetry.ServerPort(a) == telemetry.ServerPort(b)
 }
 
 // repeatable reports whether asking again by the same request is safe: it only

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry/internal/pace"
+	"github.com/oktaretry/oktaretry/internal/telemetry"
 )
 
 // shared is a Transport's side of a store.
@@ -30,7 +31,7 @@ type shared struct {
 	claims  atomic.Uint64
 	began   time.Time
 	overdue atomic.Int32 // questions that the store has not answered in time, nor given up
-	report  sharedTelemetry
+	report  telemetry.Store
 }
 
 // mostOverdue bounds the goroutines that a store can hold which heeds no context.
@@ -40,7 +41,7 @@ func newShared(c config) (*shared, error) {
 	if c.shared == nil {
 		return nil, nil
 	}
-	report, err := newSharedTelemetry(c)
+	report, err := telemetry.NewStore(c.telemetry())
 	if err != nil {
 		return nil, err
 	}
@@ -53,6 +54,14 @@ func newShared(c config) (*shared, error) {
 var (
 	errSharedTimeout = errors.New("no answer in time")
 	errSharedAbsurd  = errors.New("an answer that makes no sense")
+)
+
+// The operations of a store.
+const (
+	opLease    = "lease"
+	opCircuits = "circuits"
+	opProbe    = "probe"
+	opReport   = "report"
 )
 
 // sharedPanic is a panic of the store.
@@ -98,7 +107,7 @@ func (s *shared) ask(ctx context.Context, op string, a pace.Attempt, question fu
 	})
 	go func() {
 		defer cancel()
-		err := guard(within, question)
+		err := asError(within, question)
 		if !state.CompareAndSwap(0, answered) {
 			s.overdue.Add(-1)
 			return
@@ -118,8 +127,8 @@ func (s *shared) ask(ctx context.Context, op string, a pace.Attempt, question fu
 	}
 }
 
-// guard makes an error of a panic, which would end the process.
-func guard(ctx context.Context, question func(context.Context) error) (err error) {
+// asError makes an error of a panic, which would end the process.
+func asError(ctx context.Context, question func(context.Context) error) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = &sharedPanic{v}
@@ -132,9 +141,13 @@ func guard(ctx context.Context, question func(context.Context) error) (err error
 func (s *shared) settle(ctx context.Context, op string, a pace.Attempt, took time.Duration, err error) {
 	lost := err != nil && s.fleet.Failed(a, time.Now())
 	back := err == nil && s.fleet.Succeeded(a)
-	s.report.asked(ctx, op, took, err)
+	failure, said := "", ""
+	if err != nil {
+		failure, said = sharedFailure(err), shownText(err.Error())
+	}
+	s.report.Asked(ctx, op, took, failure)
 	if lost || back {
-		s.report.changed(ctx, lost, op, err)
+		s.report.Changed(ctx, lost, op, failure, said)
 	}
 }
 
@@ -269,4 +282,18 @@ func client(authorization string) string {
 		return authorization
 	}
 	return claims.Issuer + " " + claims.Client
+}
+
+// sharedFailure is what went wrong, in one word.
+func sharedFailure(err error) string {
+	var panicked *sharedPanic
+	switch {
+	case errors.Is(err, errSharedTimeout):
+		return "timeout"
+	case errors.Is(err, errSharedAbsurd):
+		return "absurd"
+	case errors.As(err, &panicked):
+		return "panic"
+	}
+	return "error"
 }

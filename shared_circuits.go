@@ -12,7 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/sony/gobreaker/v2"
+	"github.com/oktaretry/oktaretry/internal/circuit"
 )
 
 const (
@@ -24,46 +24,38 @@ const (
 	mostCircuits = 1 << 12
 )
 
-// elsewhere is a circuit that the fleet knows as not closed.
-type elsewhere struct {
-	until time.Time // no call goes before; after it one of the fleet's is a probe
-	told  bool      // that it is open was told, for here it was closed
-
-	confirmed atomic.Bool // the store knows of it
-	asking    atomic.Bool
-}
-
 // sharedHost is what is known of a host's circuits.
 type sharedHost struct {
 	next atomic.Int64 // when to ask for them, counted from the beginning of shared
 	mu   sync.Mutex
-	open map[*circuit]bool // those with an elsewhere
+	open map[*guard]bool // those with an elsewhere
 }
 
 // allow asks a circuit for a slot: the fleet's, where it is shared and known not
 // to be closed, and then always this process's own.
-func (c *call) allow(own *circuit, now time.Time) (slot, time.Duration, bool) {
+func (c *call) allow(own *guard, now time.Time) (circuit.Permit, time.Duration, bool) {
 	s := c.t.shared
-	if s == nil || own == nil {
-		return own.allow(now)
+	if s == nil || own.Breaker == nil {
+		return own.Allow(now)
 	}
 	if own.id.Scope == TripsHost {
 		c.refreshCircuits(now)
 	}
-	e := own.elsewhere.Load()
-	if e == nil {
-		return own.allow(now)
+	wait, known := own.Fleet(now)
+	if !known {
+		return own.Allow(now)
 	}
-	if wait := e.until.Sub(now); wait > 0 {
-		return slot{}, wait, false
+	if wait > 0 {
+		return circuit.Permit{}, wait, false
 	}
-	if e.asking.Swap(true) {
-		return slot{}, askProbe, false
+	asked, mine := own.Ask()
+	if !mine {
+		return circuit.Permit{}, askProbe, false
 	}
-	defer e.asking.Store(false)
+	defer asked()
 	a, ok := s.may(now) // last: whoever may must ask
 	if !ok {
-		return own.allow(now)
+		return own.Allow(now)
 	}
 
 	claim := s.holder + strconv.FormatUint(s.claims.Add(1), 36)
@@ -71,7 +63,7 @@ func (c *call) allow(own *circuit, now time.Time) (slot, time.Duration, bool) {
 	var mu sync.Mutex // the answer may come when the call has gone
 	left := false
 	s.ask(c.ctx, opProbe, a, func(ctx context.Context) error {
-		answer, err := s.store.Probe(ctx, own.id, claim, own.probeHolds())
+		answer, err := s.store.Probe(ctx, own.id, claim, own.ProbeHolds())
 		if err != nil {
 			return err
 		}
@@ -94,41 +86,41 @@ func (c *call) allow(own *circuit, now time.Time) (slot, time.Duration, bool) {
 	now = c.now
 	switch {
 	case answer == nil:
-		return own.allow(now)
+		return own.Allow(now)
 	case answer.State == SharedClosed:
 		c.closeElsewhere(own)
-		return own.allow(now)
+		return own.Allow(now)
 	case answer.Yours:
-		sl, retryAfter, ok := own.allow(now)
+		sl, retryAfter, ok := own.Allow(now)
 		if !ok {
 			c.askReport(own, CircuitReport{Holder: claim, Event: ProbeWithoutWord})
 			return sl, retryAfter, false
 		}
-		sl.claim = claim
+		sl.SetClaim(claim)
 		return sl, 0, true
 	}
-	most := own.cfg.OpenFor
+	most := own.Config().OpenFor
 	if answer.State == SharedHalfOpen {
 		most = askProbe
 	}
-	wait := min(max(answer.Wait, time.Millisecond), most)
+	wait = min(max(answer.Wait, time.Millisecond), most)
 	c.openElsewhere(own, now.Add(wait), true)
-	return slot{}, wait, false
+	return circuit.Permit{}, wait, false
 }
 
 // reportShared tells the fleet what a slot's end changed.
-func (c *call) reportShared(own *circuit, s *slot, v verdict, scope Scope) {
-	claim := s.claim
-	s.claim = ""
-	opened := own.opened.Swap(false)
-	r := CircuitReport{Holder: claim, OpenFor: own.cfg.OpenFor, Needed: own.cfg.Probes}
+func (c *call) reportShared(own *guard, p *circuit.Permit, v circuit.Verdict, scope Scope) {
+	claim := p.Claim()
+	p.SetClaim("")
+	opened := own.OpenedHere()
+	r := CircuitReport{Holder: claim, OpenFor: own.Config().OpenFor, Needed: own.Config().Probes}
 	switch {
-	case opened, claim != "" && v == failed && own.id.Scope == scope:
+	case opened, claim != "" && v == circuit.Failed && own.id.Scope == scope:
 		r.Event = CircuitOpened
-		c.openElsewhere(own, time.Now().Add(own.cfg.OpenFor), false)
+		c.openElsewhere(own, time.Now().Add(own.Config().OpenFor), false)
 	case claim == "":
 		return
-	case v == healthy, v == alive:
+	case v == circuit.Healthy, v == circuit.Alive:
 		r.Event = ProbeSucceeded
 	default:
 		r.Event = ProbeWithoutWord
@@ -138,7 +130,7 @@ func (c *call) reportShared(own *circuit, s *slot, v verdict, scope Scope) {
 
 // askReport tells the store what became of a circuit. A call that has been
 // cancelled does not wait for it.
-func (c *call) askReport(own *circuit, r CircuitReport) {
+func (c *call) askReport(own *guard, r CircuitReport) {
 	s := c.t.shared
 	a, ok := s.may(time.Now())
 	if !ok {
@@ -156,11 +148,10 @@ func (c *call) askReport(own *circuit, r CircuitReport) {
 		if err != nil {
 			return
 		}
-		switch e := own.elsewhere.Load(); {
-		case r.Event == ProbeSucceeded && got.State == SharedClosed:
-			s.close(own)
-		case e != nil:
-			e.confirmed.Store(true)
+		if r.Event == ProbeSucceeded && got.State == SharedClosed {
+			own.CloseElsewhere()
+		} else {
+			own.Confirm()
 		}
 	})
 	c.now = time.Now()
@@ -168,10 +159,10 @@ func (c *call) askReport(own *circuit, r CircuitReport) {
 }
 
 // drop gives a claim back that came too late for its call.
-func (s *shared) drop(own *circuit, claim string) {
+func (s *shared) drop(own *guard, claim string) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
 	defer cancel()
-	guard(ctx, func(ctx context.Context) error {
+	asError(ctx, func(ctx context.Context) error {
 		_, err := s.store.Report(ctx, own.id, CircuitReport{Holder: claim, Event: ProbeWithoutWord})
 		return err
 	})
@@ -213,32 +204,32 @@ func (c *call) refreshCircuits(now time.Time) {
 		}
 	})
 	c.now = time.Now()
-	c.tellChanges(h.circuit)
-	c.tellChanges(c.endpoint.circuit)
+	c.tellChanges(&h.guard)
+	c.tellChanges(&c.endpoint.guard)
 }
 
 // takeOver brings what is known of a host's circuits up to date. Changes wait
 // in the circuits until a call tells them.
 func (s *shared) takeOver(r *endpoints, h *host, name string, list []SharedCircuit, now time.Time) {
-	open := make(map[*circuit]bool, len(list))
+	open := make(map[*guard]bool, len(list))
 	for _, o := range list {
-		own := h.circuit
+		own := &h.guard
 		if o.Scope == TripsEndpoint {
 			own = r.circuitOf(endpointKey{name, o.Method, o.Template})
 		}
-		if own == nil || o.State == SharedClosed {
+		if own == nil || own.Breaker == nil || o.State == SharedClosed {
 			continue
 		}
 		open[own] = true
-		if e := own.elsewhere.Load(); o.State == SharedOpen || e == nil {
+		if _, known := own.Fleet(now); o.State == SharedOpen || !known {
 			// Half-open: who comes asks for the probe.
-			s.open(own, h, now.Add(min(o.Wait, own.cfg.OpenFor)), true)
+			s.open(own, h, now.Add(min(o.Wait, own.Config().OpenFor)), true)
 		} else {
-			e.confirmed.Store(true)
+			own.Confirm()
 		}
 	}
 	h.shared.mu.Lock()
-	var closed []*circuit
+	var closed []*guard
 	for own := range h.shared.open {
 		if !open[own] {
 			closed = append(closed, own)
@@ -246,7 +237,7 @@ func (s *shared) takeOver(r *endpoints, h *host, name string, list []SharedCircu
 	}
 	h.shared.mu.Unlock()
 	for _, own := range closed {
-		s.close(own)
+		own.CloseElsewhere()
 	}
 	h.shared.mu.Lock()
 	for _, own := range closed {
@@ -256,81 +247,32 @@ func (s *shared) takeOver(r *endpoints, h *host, name string, list []SharedCircu
 }
 
 // open has this process go by the fleet's circuit, which refuses until a time.
-func (s *shared) open(own *circuit, h *host, until time.Time, confirmed bool) {
-	e := &elsewhere{until: until}
-	e.confirmed.Store(confirmed)
-	before := own.elsewhere.Load()
-	switch {
-	case before != nil:
-		e.told = before.told
-	case own.closed():
-		e.told = true
-		own.noteElsewhere(gobreaker.StateClosed, gobreaker.StateOpen)
-	}
-	own.elsewhere.Store(e)
+func (s *shared) open(own *guard, h *host, until time.Time, confirmed bool) {
+	own.OpenElsewhere(until, confirmed)
 	h.shared.mu.Lock()
 	if h.shared.open == nil {
-		h.shared.open = make(map[*circuit]bool)
+		h.shared.open = make(map[*guard]bool)
 	}
 	h.shared.open[own] = true
 	h.shared.mu.Unlock()
 }
 
-func (c *call) openElsewhere(own *circuit, until time.Time, confirmed bool) {
+func (c *call) openElsewhere(own *guard, until time.Time, confirmed bool) {
 	c.t.shared.open(own, c.endpoint.host, until, confirmed)
 	c.tellChanges(own)
 }
 
-// close has this process go by its own circuit again, which the fleet's probe
-// closes as its own would. Of a circuit that the store never heard of, or that
-// it lost, there was no probe.
-func (s *shared) close(own *circuit) {
-	e := own.elsewhere.Swap(nil)
-	if e == nil {
-		return
-	}
-	for range own.cfg.Probes {
-		if !e.confirmed.Load() || own.closed() {
-			break
-		}
-		done, err := own.breaker().Allow()
-		if err != nil {
-			break // it is open for its own reasons, or a probe of its own is out
-		}
-		done(nil)
-	}
-	if e.told {
-		own.noteElsewhere(gobreaker.StateOpen, gobreaker.StateClosed)
-	}
-}
-
-func (c *call) closeElsewhere(own *circuit) {
-	c.t.shared.close(own)
+func (c *call) closeElsewhere(own *guard) {
+	own.CloseElsewhere()
 	c.tellChanges(own)
 }
 
-// noteElsewhere notes a change that happened in another process.
-func (c *circuit) noteElsewhere(from, to gobreaker.State) {
-	c.mu.Lock()
-	c.changes = append(c.changes, circuitChange{c.id, from, to})
-	c.mu.Unlock()
-	c.noted.Store(true)
-}
-
-// refusesElsewhere is how long from now the fleet's circuit certainly refuses.
-func (c *circuit) refusesElsewhere(now time.Time) time.Duration {
-	if e := c.elsewhere.Load(); e != nil {
-		return e.until.Sub(now)
-	}
-	return 0
-}
-
 // circuitOf returns the circuit of an endpoint that is in use; nil otherwise.
-func (r *endpoints) circuitOf(k endpointKey) *circuit {
+func (r *endpoints) circuitOf(k endpointKey) *guard {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	if e := r.byKey[k]; e != nil {
-		return e.circuit
+		return &e.guard
 	}
 	return nil
 }

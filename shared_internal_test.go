@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/oktaretry/oktaretry/internal/circuit"
 )
 
 // toldStore counts reports. It knows nothing else.
@@ -49,12 +51,21 @@ func TestACircuitsOpeningIsToldToTheFleetThoughAnotherCallTellsTheLog(t *testing
 		}
 		all[i].startCall()
 	}
-	host := all[0].endpoint.host.circuit
-	s := pass(t, host)
-	s.report(failed, time.Now())
+	host := &all[0].endpoint.host.guard
+	s := mustPass(t, host)
+	s.Report(circuit.Failed, time.Now())
 	all[1].tellChanges(host)
-	all[0].reportShared(host, &s, failed, TripsHost)
+	all[0].reportShared(host, &s, circuit.Failed, TripsHost)
 	if store.told != 1 {
 		t.Errorf("the store was told %d times, want once", store.told)
 	}
+}
+
+func mustPass(t *testing.T, g *guard) circuit.Permit {
+	t.Helper()
+	p, _, ok := g.Allow(time.Now())
+	if !ok {
+		t.Fatal("the circuit refuses")
+	}
+	return p
 }

@@ -48,11 +48,11 @@ func (t *Transport) Snapshot() Snapshot {
 			Reset: b.Reset, HeldUntil: b.HeldUntil, InFlight: b.InFlight, Waiting: b.Waiting,
 		})
 	}
-	t.settings.Load().endpoints.circuits(func(c *circuit) {
-		successes, failures := c.counts(now)
+	t.settings.Load().endpoints.guards(func(c *guard) {
+		successes, failures := c.Counts(now)
 		s.Circuits = append(s.Circuits, CircuitState{
-			CircuitID: c.id, State: c.standing(now).String(),
-			Successes: successes, Failures: failures, RetryAfter: max(c.refusesUntil(now), 0),
+			CircuitID: c.id, State: c.Standing(now).String(),
+			Successes: successes, Failures: failures, RetryAfter: max(c.RefusesUntil(now), 0),
 		})
 	})
 	slices.SortFunc(s.Buckets, func(a, b BucketState) int {

@@ -1,126 +1,151 @@
-// This file holds where a Transport reports to: the providers of spans and
-// metrics, the log, and what of them is off. telemetry_spans.go, _metrics.go,
-// _gauges.go and _log.go hold what is told; telemetry_names.go by which names.
-//
-// None of them is told a path, a query, a body, a summary or a credential;
-// templates and codes instead. TELEMETRY.md lists all that there is.
+// This file holds what internal/telemetry is told of calls and of a Transport,
+// in its words.
 
 package oktaretry
 
 import (
-	"log/slog"
-	"net/http"
-	"reflect"
-	"sync/atomic"
+	"context"
+	"errors"
+	"runtime"
 	"time"
+	"weak"
 
-	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
-	"go.opentelemetry.io/otel/propagation"
-	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
-	"go.opentelemetry.io/otel/trace"
-	"go.opentelemetry.io/otel/trace/noop"
+
+	"github.com/oktaretry/oktaretry/internal/circuit"
+	"github.com/oktaretry/oktaretry/internal/pace"
+	"github.com/oktaretry/oktaretry/internal/telemetry"
 )
 
-// scopeName is the instrumentation scope.
-const scopeName = "github.com/oktaretry/oktaretry"
+// defaultLogWaitFrom is how long a wait must be to be logged, unless the user
+// says otherwise.
+const defaultLogWaitFrom = time.Second
 
-// telemetry is where a Transport reports to. It is safe for concurrent use.
-type telemetry struct {
-	tracer       trace.Tracer
-	global       bool // the tracer is the global provider's
-	untraced     bool // the tracer is known to make no spans
-	silent       atomic.Pointer[trace.TracerProvider]
-	attemptSpans bool
-
-	propagators propagation.TextMapPropagator // nil: the global ones
-	mute        propagation.TextMapPropagator // global ones that write nothing
-	metrics     metrics
-
-	log         *slog.Logger // nil: nothing is logged
-	logWaitFrom time.Duration
-}
-
-func newTelemetry(c config) (*telemetry, error) {
-	t := &telemetry{
-		global:       c.tracers == nil,
-		attemptSpans: !c.noAttemptSpans,
-		propagators:  c.propagators,
-		log:          c.logger,
-		logWaitFrom:  c.logWaitFrom,
-	}
-	if t.global {
-		c.tracers = otel.GetTracerProvider()
-	} else {
-		_, t.untraced = c.tracers.(noop.TracerProvider)
-	}
-	if c.meters == nil {
-		c.meters = otel.GetMeterProvider()
-	}
-	if p := otel.GetTextMapPropagator(); t.propagators == nil && p != nil && reflect.TypeOf(p).Kind() == reflect.Pointer && len(p.Fields()) == 0 {
-		t.mute = p
-	}
-	t.tracer = c.tracers.Tracer(scopeName, trace.WithSchemaURL(semconv.SchemaURL))
-	var err error
-	t.metrics, err = newMetrics(c.meters.Meter(scopeName, metric.WithSchemaURL(semconv.SchemaURL)), !c.noAttemptMetrics)
-	return t, err
-}
-
-// tracing reports whether a span may come of starting one. The global provider,
-// as long as none is installed, makes spans that are none, and at a price: once
-// it is seen to, it is not asked again until another is in its place.
-func (t *telemetry) tracing() bool {
-	if !t.global {
-		return !t.untraced
-	}
-	silent := t.silent.Load()
-	return silent == nil || *silent != otel.GetTracerProvider()
-}
-
-// heard takes note of a span that came of the global provider.
-func (t *telemetry) heard(p trace.TracerProvider, span trace.Span, parent trace.SpanContext) {
-	if !span.IsRecording() && span.SpanContext().Equal(parent) && standsForNone(p) {
-		t.silent.Store(&p)
+func (c *config) telemetry() telemetry.Config {
+	return telemetry.Config{
+		Tracers: c.tracers, Meters: c.meters, Propagators: c.propagators, Logger: c.logger, LogWaitFrom: c.logWaitFrom,
+		NoAttemptSpans: c.noAttemptSpans, NoAttemptMetrics: c.noAttemptMetrics,
 	}
 }
 
-// standsForNone reports whether p is what is there when no provider is:
-// OpenTelemetry's own stand-in, or its noop. Another one that makes no span of
-// a call may make one of the next.
-func standsForNone(p trace.TracerProvider) bool {
-	if _, ok := p.(noop.TracerProvider); ok {
-		return true
+func resultOf(c Classification, err error) telemetry.Result {
+	return telemetry.Result{
+		Class: c.Class.String(), Code: shownCode(c.Code), RequestID: c.RequestID, Status: c.Status,
+		Err: err, Terminal: c.Terminal, NotSent: c.NotSent,
 	}
-	t := reflect.TypeOf(p)
-	return t.Kind() == reflect.Pointer && t.Elem().PkgPath() == "go.opentelemetry.io/otel/internal/global"
 }
 
-// propagator returns what writes the trace context; nil when nothing does.
-func (t *telemetry) propagator() propagation.TextMapPropagator {
-	if t.propagators != nil {
-		return t.propagators
+// callEnd is how a call ended of which o is what happened; left says that its
+// caller had left, and by that a circuit refused it.
+func callEnd(o *Outcome, left bool, by Scope) telemetry.CallEnd {
+	end := telemetry.CallEnd{
+		Result: resultOf(o.Classification, o.Err), Stop: o.Stop.String(), Bucket: o.Bucket, Attempts: len(o.Attempts),
+		Elapsed: o.Elapsed, Waited: o.Waited(), Needed: o.Needed,
 	}
-	p := otel.GetTextMapPropagator()
-	if t.mute != nil && p == t.mute { // until others are in its place
-		return nil
+	if o.Stop == StopCircuitOpen {
+		end.Circuit = by.String()
 	}
-	return p
+	end.Failed = (o.Status >= 400 || o.Err != nil) && !(o.Stop == StopCanceled && left)
+	// An answer that is the caller's own business is not the log's.
+	end.GivenUp = end.Failed && (o.Err != nil || o.Class != ClassClientError)
+	return end
 }
 
-// headerCarrier takes what is to be propagated, into a copy of the headers that
-// is made if there is anything: they may be the caller's.
-type headerCarrier struct {
-	req    *http.Request
-	shared bool // the headers are not the request's own
-}
-
-func (c *headerCarrier) Get(key string) string { return c.req.Header.Get(key) }
-
-func (c *headerCarrier) Set(key, value string) {
-	if c.shared {
-		c.req.Header, c.shared = c.req.Header.Clone(), false
+// attemptEnd is how an attempt ended that a tells of and brought answer.
+func attemptEnd(a *Attempt, answer *answer, left bool) telemetry.AttemptEnd {
+	return telemetry.AttemptEnd{
+		Result: resultOf(a.Classification, a.Err), Start: a.Start, Duration: a.Duration, Poll: a.Poll, Left: left,
+		Protocol: telemetry.ProtocolVersion(answer.resp),
+		Limit:    answer.limits.Limit, Remaining: answer.limits.Remaining, Reset: answer.limits.Reset,
 	}
-	c.req.Header.Set(key, value)
 }
 
-func (c *headerCarrier) Keys() []string { return propagation.HeaderCarrier(c.req.Header).Keys() }
+// where the next attempt goes, or the last one went.
+func (c *call) where() telemetry.Where {
+	return telemetry.Where{Endpoint: &c.endpoint.told, URL: c.target, Bucket: c.route.Bucket}
+}
+
+// origin is where the caller's own request goes.
+func (c *call) originally() telemetry.Where {
+	return telemetry.Where{Endpoint: &c.origin.told, URL: c.req.URL, Bucket: c.outcome.Bucket}
+}
+
+// startCall opens the span of the whole call.
+func (c *call) startCall() {
+	c.ctx = c.told.Start(c.ctx, c.t.telemetry, c.where())
+	if c.told.Recording() {
+		c.now = time.Now() // no wait begins before the span
+	}
+}
+
+// left reports whether the caller left, which is no error. That its deadline
+// passed is one.
+func (c *call) left() bool { return errors.Is(c.ctx.Err(), context.Canceled) }
+
+// changed tells of changes of a circuit.
+func (c *call) changed(id CircuitID, changes []circuit.Change) {
+	for _, ch := range changes {
+		c.told.Changed(c.where(), telemetry.CircuitChange{
+			Scope: id.Scope.String(), Host: id.Host, Method: id.Method, Template: id.Template, From: ch.From.String(), To: ch.To.String(),
+		})
+	}
+}
+
+// tellRefusal tells of an answer that a rate limit gave, by what the limit is of.
+func (c *call) tellRefusal() {
+	kind := "bucket"
+	switch a := &c.answer; {
+	case local(a.Code):
+		kind = "resource"
+	case a.limits.Concurrency():
+		kind = "concurrency"
+	}
+	c.told.Refused(c.where(), kind, countedCode(c.answer.Code))
+}
+
+// observe has t's gauges read for as long as t is in use: a Transport needs no
+// closing, and a meter provider that outlives it must not keep it.
+func (t *Transport) observe() error {
+	alive := weak.Make(t)
+	r, err := t.telemetry.Observe(func() (telemetry.Readings, bool) {
+		if t := alive.Value(); t != nil {
+			return t.readings(), true
+		}
+		return telemetry.Readings{}, false
+	})
+	if err == nil {
+		runtime.AddCleanup(t, func(r metric.Registration) { r.Unregister() }, r)
+	}
+	return err
+}
+
+func (t *Transport) readings() (r telemetry.Readings) {
+	now, e := time.Now(), t.settings.Load().endpoints
+	for _, s := range t.governor.States(now) {
+		r.Buckets = append(r.Buckets, telemetry.Bucket{
+			Server: telemetry.Server{Host: s.Host, Port: e.port(s.Host)}, Name: s.Bucket,
+			Limit: s.Limit, Remaining: s.Remaining, InFlight: s.InFlight, Waiting: s.Waiting, Utilization: utilization(s, now),
+		})
+	}
+	e.guards(func(g *guard) {
+		r.Circuits = append(r.Circuits, telemetry.Circuit{
+			CircuitChange: telemetry.CircuitChange{Scope: g.id.Scope.String(), Host: g.id.Host, Method: g.id.Method, Template: g.id.Template},
+			Port:          e.port(g.id.Host), State: int64(g.Standing(now)),
+		})
+	})
+	for name, h := range e.allHosts() {
+		if h.budget != nil {
+			r.Budgets = append(r.Budgets, telemetry.Budget{Server: telemetry.Server{Host: name, Port: h.port}, Left: int64(h.budget.left(now))})
+		}
+	}
+	return r
+}
+
+// utilization is the used share of the window that runs; -1 where none does as
+// far as is known, for then nothing is known of its use.
+func utilization(s pace.State, now time.Time) float64 {
+	if s.Limit <= 0 || s.Remaining < 0 || !now.Before(s.Reset) {
+		return -1
+	}
+	return min(max(float64(s.Limit-s.Remaining)/float64(s.Limit), 0), 1)
+}

@@ -56,7 +56,7 @@ func telAllocated(f func(), direct bool) map[string]int64 {
 				var frame runtime.Frame
 				frame, more = frames.Next()
 				name := filepath.Base(frame.File)
-				if strings.HasPrefix(name, "telemetry") && !strings.HasSuffix(name, "_test.go") {
+				if name == "telemetry.go" || strings.Contains(frame.Function, "/internal/telemetry.") {
 					at[fmt.Sprint(name, ":", frame.Line)] += r.AllocObjects
 					break
 				}

@@ -13,9 +13,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/oktaretry/oktaretry/internal/circuit"
 	"github.com/oktaretry/oktaretry/internal/pace"
 	"github.com/oktaretry/oktaretry/internal/replay"
 	"github.com/oktaretry/oktaretry/internal/route"
+	"github.com/oktaretry/oktaretry/internal/telemetry"
 	"github.com/oktaretry/oktaretry/internal/wire"
 )
 
@@ -28,7 +30,7 @@ type Transport struct {
 	base         http.RoundTripper
 	prepareRetry func(*http.Request) error
 	buckets      func(*http.Request) string // nil: only the built-in ones
-	telemetry    *telemetry
+	telemetry    *telemetry.Telemetry
 	governor     *pace.Governor
 	shared       *shared      // nil: without WithShared
 	seed         maphash.Seed // keys the hash by which credentials are told apart
@@ -53,7 +55,7 @@ func NewTransport(base http.RoundTripper, opts ...Option) (*Transport, error) {
 	if err != nil {
 		return nil, err
 	}
-	tel, err := newTelemetry(cfg)
+	tel, err := telemetry.New(cfg.telemetry())
 	if err != nil {
 		return nil, fmt.Errorf("oktaretry: metrics: %w", err)
 	}
@@ -109,22 +111,27 @@ func (t *Transport) CloseIdleConnections() {
 // back in which case.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	c := t.newCall(req)
-	defer c.cleanUp()
+	defer c.cleanUp() // also after a panic of the base
 	if err := c.check(); err != nil {
 		return c.refuse(err)
 	}
 	c.startCall()
-	for {
-		if stop := c.admit(); stop != StopNone {
+	for next := (step{}); ; {
+		if stop := c.admit(next); stop != StopNone {
 			return c.finish(stop)
 		}
-		if stop := c.send(); stop != StopNone {
+		answer, stop := c.send()
+		if stop != StopNone {
 			return c.finish(stop)
 		}
-		c.judge()
-		c.learn()
-		if stop := c.decide(); stop != StopNone {
-			return c.finish(stop)
+		c.judge(answer)
+		c.learn(answer)
+		if next = decide(answer, c.facts(answer)); next.stop == StopNone {
+			next.stop = c.claim(next)
+		}
+		if next.stop != StopNone {
+			c.needed, c.refusedBy = next.needed, next.by
+			return c.finish(next.stop)
 		}
 	}
 }
@@ -205,12 +212,9 @@ const longestBucket = 128
 // admit waits for the call's turn: first what its own last answer asked for,
 // then its place in the bucket, then the circuits. Waiting comes before the
 // circuits, so that a probe's slot is never held by a sleeper.
-func (c *call) admit() StopReason {
-	if c.pause.Duration > 0 {
-		if !c.sleep(c.pause) {
-			return StopCanceled
-		}
-		c.pause = Wait{}
+func (c *call) admit(next step) StopReason {
+	if next.pause.Duration > 0 && !c.sleep(next.pause) {
+		return StopCanceled
 	}
 	if stop := c.waitTurn(); stop != StopNone {
 		return stop
@@ -240,6 +244,7 @@ func (c *call) waitTurn() StopReason {
 		return StopNone
 	}
 
+	deadline, _ := c.ctx.Deadline()
 	rule, name := c.settings.policy.ruleFor(Classification{Class: ClassRateLimited}, c.opts.rules)
 	patience := c.tally(name, began)
 	if c.answer.held { // it is the wait of the call's own 429, whose code may have a rule of its own
@@ -258,12 +263,12 @@ func (c *call) waitTurn() StopReason {
 			stop, c.needed = StopFailFast, wait
 			break
 		}
-		if stop = c.fits(wait, rule, patience, now); stop != StopNone {
+		if stop = fits(wait, &rule, patience.since, deadline, now); stop != StopNone {
 			c.needed = wait
 			break
 		}
 		if !told { // the wait can grow while it lasts
-			told = c.waiting(Wait{reason, now.Sub(began) + wait})
+			told = c.told.Waiting(c.where(), reason.String(), now.Sub(began)+wait)
 		}
 		nap := c.ticket.Nap(wait)
 		if rule.MaxElapsed > 0 {
@@ -298,28 +303,10 @@ func waitReason(r pace.Reason) WaitReason {
 	return WaitRateLimit
 }
 
-// passCircuits asks the host's circuit and the endpoint's. If the second
-// refuses, the call's end gives back what the first gave.
-func (c *call) passCircuits() StopReason {
-	for i, circuit := range [...]*circuit{c.endpoint.host.circuit, c.endpoint.circuit} {
-		if c.t.shared == nil && circuit.enter(&c.slots[i]) {
-			continue // as nearly always
-		}
-		s, retryAfter, ok := c.allow(circuit, c.now)
-		c.slots[i] = s // before a log handler may panic, or a probe's place is lost
-		c.tellChanges(circuit)
-		if !ok {
-			c.refusedBy, c.needed = circuit, retryAfter
-			return StopCircuitOpen
-		}
-	}
-	return StopNone
-}
-
 // judge finds out what the answer means, which rule it meets and how long that
 // waits.
-func (c *call) judge() {
-	a, p := &c.answer, &c.settings.policy
+func (c *call) judge(a *answer) {
+	p := &c.settings.policy
 	if a.resp != nil {
 		if a.read(a.resp) {
 			c.now = time.Now()
@@ -349,10 +336,9 @@ func (c *call) judge() {
 }
 
 // learn tells the host's clock, the bucket and the circuits what was seen.
-func (c *call) learn() {
-	a := &c.answer
+func (c *call) learn(a *answer) {
 	if a.Class == ClassRateLimited {
-		c.countRefusal()
+		c.tellRefusal()
 	}
 	seen := pace.Seen{Limit: a.limits.Limit, Remaining: a.limits.Remaining, Reset: a.limits.Reset, Answered: a.resp != nil}
 	if a.Class == ClassRateLimited && !local(a.Code) {
@@ -367,13 +353,13 @@ func (c *call) learn() {
 
 	switch {
 	case a.Class == ClassSuccess, a.Class == ClassPending:
-		c.reportCircuits(TripsHost, healthy)
+		c.reportCircuits(TripsHost, circuit.Healthy)
 	case a.canceled:
-		c.reportCircuits(TripsNothing, neutral)
+		c.reportCircuits(TripsNothing, circuit.Neutral)
 	case a.Class == ClassClientError && a.rule.Trips == TripsNothing:
-		c.reportCircuits(TripsNothing, alive)
+		c.reportCircuits(TripsNothing, circuit.Alive)
 	default:
-		c.reportCircuits(a.rule.Trips, failed)
+		c.reportCircuits(a.rule.Trips, circuit.Failed)
 	}
 }
 
@@ -381,32 +367,4 @@ func (c *call) learn() {
 func local(code string) bool {
 	e, ok := lookup(code)
 	return ok && e.local
-}
-
-// reportCircuits gives the slots back. A failure counts against the one
-// circuit that scope names and is neutral to the other; anything else is said
-// to both.
-func (c *call) reportCircuits(scope Scope, v verdict) {
-	for i := range c.slots {
-		s := &c.slots[i]
-		circuit := s.circuit
-		if circuit == nil {
-			continue
-		}
-		if v == failed && circuit.id.Scope != scope {
-			s.report(neutral, c.now)
-		} else {
-			s.report(v, c.now)
-		}
-		c.tellChanges(circuit)
-		if c.t.shared != nil {
-			c.reportShared(circuit, s, v, scope)
-		}
-	}
-}
-
-func (c *call) tellChanges(circuit *circuit) {
-	if circuit != nil && circuit.noted.Load() {
-		c.changed(circuit.takeChanges())
-	}
 }

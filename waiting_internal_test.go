@@ -71,9 +71,8 @@ func TestServerErrorWaitsTheLongerOfBackoffAndRetryAfter(t *testing.T) {
 
 func TestWaitBeyondTheCapIsRefusedWhateverHasElapsed(t *testing.T) {
 	began := time.Now()
-	c := &call{ctx: t.Context()}
 	for _, elapsed := range []time.Duration{0, 1, time.Minute, 24 * time.Hour} {
-		stop := c.fits(math.MaxInt64, Rule{MaxElapsed: time.Minute}, &tally{since: began}, began.Add(elapsed))
+		stop := fits(math.MaxInt64, &Rule{MaxElapsed: time.Minute}, began, time.Time{}, began.Add(elapsed))
 		if stop != StopMaxElapsed {
 			t.Errorf("after %s: %s, want %s", elapsed, stop, StopMaxElapsed)
 		}

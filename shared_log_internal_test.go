@@ -5,24 +5,25 @@ package oktaretry
 import (
 	"bytes"
 	"context"
-	"errors"
 	"log/slog"
 	"strings"
 	"testing"
 
 	"go.opentelemetry.io/otel/metric/noop"
+
+	"github.com/oktaretry/oktaretry/internal/telemetry"
 )
 
 // A store's error can quote the URL that it was set up with, password included.
 func TestTheLogShowsNoPasswordOfTheStore(t *testing.T) {
 	var lines bytes.Buffer
-	report, err := newSharedTelemetry(config{
-		meters: noop.NewMeterProvider(), logger: slog.New(slog.NewTextHandler(&lines, nil)),
+	report, err := telemetry.NewStore(telemetry.Config{
+		Meters: noop.NewMeterProvider(), Logger: slog.New(slog.NewTextHandler(&lines, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	report.changed(context.Background(), true, opLease, errors.New("dialing redis://fleet:hunter2@cache.example:6379/0?key=s3cret: refused"))
+	report.Changed(context.Background(), true, opLease, "error", shownText("dialing redis://fleet:hunter2@cache.example:6379/0?key=s3cret: refused"))
 	text := lines.String()
 	for _, secret := range []string{"hunter2", "s3cret", "fleet:"} {
 		if strings.Contains(text, secret) {

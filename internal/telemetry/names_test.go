@@ -1,4 +1,4 @@
-package oktaretry
+package telemetry
 
 import (
 	"testing"

@@ -1,4 +1,4 @@
-package oktaretry
+package circuit
 
 // This file tests what a circuit keeps of the attempts that it let through.
 
@@ -9,15 +9,15 @@ import (
 )
 
 // newTestCircuit opens at its first failure, and lets two probes out.
-func newTestCircuit() *circuit {
-	return newCircuit(CircuitID{Scope: TripsHost}, &Breaker{
+func newTestCircuit() *Breaker {
+	return New(&Config{
 		Window: 10 * time.Second, MinCalls: 1, FailureRatio: 1, OpenFor: time.Second, Probes: 2, ProbeTimeout: time.Minute,
 	})
 }
 
-func pass(t *testing.T, c *circuit) slot {
+func pass(t *testing.T, c *Breaker) Permit {
 	t.Helper()
-	s, _, ok := c.allow(time.Now())
+	s, _, ok := c.Allow(time.Now())
 	if !ok {
 		t.Fatal("the circuit refuses")
 	}
@@ -27,9 +27,9 @@ func pass(t *testing.T, c *circuit) slot {
 func TestSlotReportsOnce(t *testing.T) {
 	c := newTestCircuit()
 	s := pass(t, c)
-	s.report(healthy, time.Now())
-	s.report(failed, time.Now())
-	if successes, failures := c.counts(time.Now()); successes != 1 || failures != 0 {
+	s.Report(Healthy, time.Now())
+	s.Report(Failed, time.Now())
+	if successes, failures := c.Counts(time.Now()); successes != 1 || failures != 0 {
 		t.Errorf("%d successes, %d failures", successes, failures)
 	}
 }
@@ -41,8 +41,8 @@ func TestSlowAttemptIsCountedOnce(t *testing.T) {
 		c := newTestCircuit()
 		s := pass(t, c)
 		time.Sleep(5 * time.Second)
-		s.report(healthy, time.Now())
-		if successes, failures := c.counts(time.Now()); successes != 1 || failures != 0 {
+		s.Report(Healthy, time.Now())
+		if successes, failures := c.Counts(time.Now()); successes != 1 || failures != 0 {
 			t.Errorf("%d successes, %d failures, want one success", successes, failures)
 		}
 	})
@@ -54,12 +54,12 @@ func TestProbesOfAnEarlierStateAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newTestCircuit()
 		s := pass(t, c)
-		s.report(failed, time.Now())
+		s.Report(Failed, time.Now())
 		for range 3 {
 			time.Sleep(time.Second)
 			pass(t, c) // hangs
 			probe := pass(t, c)
-			probe.report(failed, time.Now())
+			probe.Report(Failed, time.Now())
 			if n := len(c.probes); n != 0 {
 				t.Errorf("%d probes are kept by an open circuit", n)
 			}
@@ -70,21 +70,20 @@ func TestProbesOfAnEarlierStateAreForgotten(t *testing.T) {
 // A circuit tells how long it will refuse, by a time that it kept: it must not
 // become an hour because the clock went back by one.
 func TestOpenCircuitRefusesForNoLongerThanOpenForWhateverTheClockDoes(t *testing.T) {
-	cfg := DefaultPolicy().Breaker
-	cfg.MinCalls = 1
-	c := newCircuit(CircuitID{Scope: TripsHost, Host: "example.okta.com"}, &cfg)
+	cfg := Config{Window: 30 * time.Second, MinCalls: 1, FailureRatio: 0.8, OpenFor: 5 * time.Second, Probes: 1, ProbeTimeout: 10 * time.Second}
+	c := New(&cfg)
 	now := time.Now()
-	s, _, ok := c.allow(now)
+	s, _, ok := c.Allow(now)
 	if !ok {
 		t.Fatal("a new circuit refused")
 	}
-	s.report(failed, time.Now())
+	s.Report(Failed, time.Now())
 	for _, shift := range []time.Duration{0, -time.Hour, time.Hour} {
 		then := now.Add(shift)
-		if until := c.refusesUntil(then); until > cfg.OpenFor {
+		if until := c.RefusesUntil(then); until > cfg.OpenFor {
 			t.Errorf("clock shifted by %s: refuses for %s, want %s at most", shift, until, cfg.OpenFor)
 		}
-		_, after, ok := c.allow(then)
+		_, after, ok := c.Allow(then)
 		if ok || after <= 0 || after > cfg.OpenFor {
 			t.Errorf("clock shifted by %s: allowed %t, retry after %s; want false, %s at most", shift, ok, after, cfg.OpenFor)
 		}

@@ -1,12 +1,13 @@
-// This file holds the metrics that calls write as they go. telemetry_gauges.go
-// holds those that are read off the Transport.
+// This file holds the metrics that calls write as they go. gauges.go holds those
+// that are read off a Transport.
 
-package oktaretry
+package telemetry
 
 import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -57,43 +58,38 @@ func newMetrics(m metric.Meter, ofAttempts bool) (metrics, error) {
 	return x, errors.Join(bad[:]...)
 }
 
-// countCall counts a call that has ended, under the endpoint that the caller
-// called. The context is over, perhaps; its span and baggage still count.
-func (c *call) countCall() {
-	m, o := &c.t.telemetry.metrics, &c.outcome
-	timed, counted := m.callDuration.Enabled(c.ctx), m.callAttempts.Enabled(c.ctx)
+// countCall counts a call that has ended. The context is over, perhaps; its span
+// and baggage still count.
+func (c *Call) countCall(origin Where, end *CallEnd, timed, counted bool) {
+	m := &c.t.metrics
 	if !timed && !counted {
 		return
 	}
-	l := c.origin.labels(c.req.URL)
-	options := l.ends.of(callEnd{o.Class, o.Stop}, func() []attribute.KeyValue {
-		return append(l.where[:len(l.where):len(l.where)], keyClass.String(o.Class.String()), keyStop.String(o.Stop.String()))
+	l := origin.labels()
+	options := l.ends.of(callEnd{end.Class, end.Stop}, func() []attribute.KeyValue {
+		return append(origin.attributes(), keyClass.String(end.Class), keyStop.String(end.Stop))
 	})
 	if timed {
-		m.callDuration.Record(c.ctx, o.Elapsed.Seconds(), options...)
+		m.callDuration.Record(c.ctx, end.Elapsed.Seconds(), options...)
 	}
 	if counted {
-		m.callAttempts.Record(c.ctx, int64(len(o.Attempts)), options...)
+		m.callAttempts.Record(c.ctx, int64(end.Attempts), options...)
 	}
 }
 
 // countAttempt counts an attempt, in the context of its span.
-func (c *call) countAttempt(ctx context.Context, a *Attempt, left bool) {
-	h := c.t.telemetry.metrics.attemptDuration
-	if h == nil || !h.Enabled(ctx) {
-		return
+func (c *Call) countAttempt(ctx context.Context, w Where, a *AttemptEnd) {
+	h := c.t.metrics.attemptDuration
+	end := attemptEnd{status: a.Status, protocol: a.Protocol}
+	if a.Status == 0 && !a.Left {
+		end.failure = a.failure()
 	}
-	end := attemptEnd{status: a.Status, protocol: protocolVersion(c.answer.resp)}
-	if a.Status == 0 && !left {
-		end.failure = failureType(a.Classification, a.Err)
-	}
-	l := c.endpoint.labels(c.target)
-	h.Record(ctx, a.Duration.Seconds(), l.attempts.of(end, func() []attribute.KeyValue {
-		list := slices.Clone(l.where) // NewSet sorts what it gets, and there may be nothing to append
+	h.Record(ctx, a.Duration.Seconds(), w.labels().attempts.of(end, func() []attribute.KeyValue {
+		list := slices.Clone(w.labels().where) // NewSet sorts what it gets, and there may be nothing to append
 		if end.status != 0 {
 			list = append(list, semconv.HTTPResponseStatusCode(end.status))
 		}
-		if kind := errorType(a.Classification, a.Err); kind != "" && !left {
+		if kind := a.errorType(); kind != "" && !a.Left {
 			list = append(list, semconv.ErrorTypeKey.String(kind))
 		}
 		if end.protocol != "" {
@@ -103,44 +99,32 @@ func (c *call) countAttempt(ctx context.Context, a *Attempt, left bool) {
 	})...)
 }
 
-func (c *call) countWait(w Wait) {
-	h := c.t.telemetry.metrics.waitDuration
-	if h.Enabled(c.ctx) {
-		where := c.endpoint.labels(c.target).where
-		h.Record(c.ctx, w.Duration.Seconds(), metric.WithAttributeSet(attribute.NewSet(append(where[:len(where):len(where)],
-			keyBucket.String(c.route.Bucket), keyWaitReason.String(w.Reason.String()))...)))
+func (c *Call) countWait(w Where, reason string, d time.Duration) {
+	if h := c.t.metrics.waitDuration; h.Enabled(c.ctx) {
+		h.Record(c.ctx, d.Seconds(), metric.WithAttributeSet(attribute.NewSet(append(w.attributes(),
+			keyBucket.String(w.Bucket), keyWaitReason.String(reason))...)))
 	}
 }
 
-// countRefusal counts an answer that a rate limit gave, by what the limit is of.
-func (c *call) countRefusal() {
-	n := c.t.telemetry.metrics.refusals
-	if !n.Enabled(c.ctx) {
-		return
+// Refused counts an answer that a rate limit gave, by what the limit is of:
+// "bucket", "resource" or "concurrency".
+func (c *Call) Refused(w Where, kind, code string) {
+	if n := c.t.metrics.refusals; n.Enabled(c.ctx) {
+		n.Add(c.ctx, 1, metric.WithAttributeSet(attribute.NewSet(append(serverAttributes(w.Host, ServerPort(w.URL)),
+			keyBucket.String(w.Bucket), keyCode.String(code), keyKind.String(kind))...)))
 	}
-	kind := "bucket"
-	switch a := &c.answer; {
-	case local(a.Code):
-		kind = "resource"
-	case a.limits.Concurrency():
-		kind = "concurrency"
-	}
-	n.Add(c.ctx, 1, metric.WithAttributeSet(attribute.NewSet(append(serverAttributes(c.endpoint.key.host, serverPort(c.target)),
-		keyBucket.String(c.route.Bucket), keyCode.String(countedCode(c.answer.Code)), keyKind.String(kind))...)))
 }
 
-func (c *call) countPoll() {
-	n := c.t.telemetry.metrics.polls
-	if n.Enabled(c.ctx) {
-		where := slices.Clone(c.endpoint.labels(c.target).where) // NewSet sorts it in place
+func (c *Call) countPoll(w Where) {
+	if n := c.t.metrics.polls; n.Enabled(c.ctx) {
+		where := slices.Clone(w.labels().where) // NewSet sorts it in place
 		n.Add(c.ctx, 1, metric.WithAttributeSet(attribute.NewSet(where...)))
 	}
 }
 
-func (c *call) countChange(ch circuitChange) {
-	n := c.t.telemetry.metrics.circuitChanges
-	if n.Enabled(c.ctx) {
-		n.Add(c.ctx, 1, metric.WithAttributeSet(attribute.NewSet(append(circuitAttributes(ch.id, serverPort(c.target)),
-			keyFrom.String(ch.from.String()), keyTo.String(ch.to.String()))...)))
+func (c *Call) countChange(w Where, ch CircuitChange) {
+	if n := c.t.metrics.circuitChanges; n.Enabled(c.ctx) {
+		n.Add(c.ctx, 1, metric.WithAttributeSet(attribute.NewSet(append(ch.attributes(ServerPort(w.URL)),
+			keyFrom.String(ch.From), keyTo.String(ch.To))...)))
 	}
 }

@@ -1,7 +1,7 @@
 // This file counts successes over a rolling window. There is one for nearly
 // every call, so it must cost next to nothing.
 
-package oktaretry
+package circuit
 
 import (
 	"sync"
@@ -20,8 +20,8 @@ type rolling struct {
 	over atomic.Int64  // when the present step is, counted from born
 
 	mu     sync.Mutex
-	newest int64                  // the number of the present step
-	start  [circuitBuckets]uint32 // of the last steps: all, as it was when they began
+	newest int64         // the number of the present step
+	start  [steps]uint32 // of the last steps: all, as it was when they began
 }
 
 // add counts one.
@@ -39,7 +39,7 @@ func (r *rolling) total(now time.Time) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.turn(r.number(now))
-	return int(r.all.Load() - r.start[(r.newest+1)%circuitBuckets])
+	return int(r.all.Load() - r.start[(r.newest+1)%steps])
 }
 
 // ever returns how many there have been in all, more or less 2^32.
@@ -58,8 +58,8 @@ func (r *rolling) number(now time.Time) int64 { return int64(now.Sub(r.born) / r
 
 // turn begins the steps up to n. The caller holds mu.
 func (r *rolling) turn(n int64) {
-	for i := max(r.newest, n-circuitBuckets) + 1; i <= n; i++ {
-		r.start[i%circuitBuckets] = r.all.Load()
+	for i := max(r.newest, n-steps) + 1; i <= n; i++ {
+		r.start[i%steps] = r.all.Load()
 	}
 	r.newest = max(r.newest, n)
 	r.over.Store((r.newest + 1) * int64(r.step))

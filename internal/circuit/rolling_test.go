@@ -1,4 +1,4 @@
-package oktaretry
+package circuit
 
 // This file holds the rolling count against one that keeps every event.
 
@@ -10,7 +10,7 @@ import (
 
 func TestRollingCountsTheWindow(t *testing.T) {
 	const window = 30 * time.Second
-	const step = window / circuitBuckets
+	const step = window / steps
 	random := rand.New(rand.NewPCG(1, 2))
 	now := time.Now()
 	r := rolling{step: step, born: now}

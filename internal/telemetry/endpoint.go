@@ -1,9 +1,10 @@
-// This file holds what telemetry says of an endpoint. It is made once for each,
-// and not before it is asked for, so that saying it costs a call next to nothing.
+// This file holds what is said of an endpoint. It is made once for each, and not
+// before it is asked for, so that saying it costs a call next to nothing.
 
-package oktaretry
+package telemetry
 
 import (
+	"cmp"
 	"net/url"
 	"sync/atomic"
 
@@ -13,8 +14,21 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// labels is what telemetry says of an endpoint. It never changes, but for what
-// it remembers of itself.
+// Endpoint is what is said of a host, method and path template. It is safe for
+// concurrent use.
+type Endpoint struct {
+	Host, Method, Template string
+	labels                 atomic.Pointer[labels]
+}
+
+// Where says where a request goes.
+type Where struct {
+	*Endpoint
+	URL    *url.URL
+	Bucket string
+}
+
+// labels never change, but for what they remember of themselves.
 type labels struct {
 	scheme      string
 	callName    string
@@ -30,10 +44,7 @@ type labels struct {
 }
 
 // callEnd is what tells the series of an endpoint's calls apart.
-type callEnd struct {
-	class Class
-	stop  StopReason
-}
+type callEnd struct{ class, stop string }
 
 // attemptEnd is what tells the series of an endpoint's attempts apart.
 type attemptEnd struct {
@@ -42,14 +53,14 @@ type attemptEnd struct {
 	protocol string
 }
 
-func newLabels(k endpointKey, u *url.URL) *labels {
-	name := shownMethod(k.method) + " " + k.template
+func (e *Endpoint) newLabels(u *url.URL) *labels {
+	name := ShownMethod(e.Method) + " " + e.Template
 	l := &labels{
 		scheme: u.Scheme, callName: "oktaretry " + name, attemptName: name,
-		where: append(serverAttributes(k.host, serverPort(u)), methodAttribute(k.method), semconv.URLTemplate(k.template)),
+		where: append(serverAttributes(e.Host, ServerPort(u)), methodAttribute(e.Method), semconv.URLTemplate(e.Template)),
 	}
 	where := l.where[:len(l.where):len(l.where)]
-	full := semconv.URLFull(shownScheme(u.Scheme) + "://" + k.host + k.template)
+	full := semconv.URLFull(shownScheme(u.Scheme) + "://" + e.Host + e.Template)
 	l.callStart = []trace.SpanStartOption{
 		trace.WithSpanKind(trace.SpanKindInternal), trace.WithAttributes(where...),
 	}
@@ -59,15 +70,27 @@ func newLabels(k endpointKey, u *url.URL) *labels {
 	return l
 }
 
-// labels returns what telemetry says of the endpoint, called by a URL of this
-// kind. It is made anew for another scheme, which changes the port.
-func (e *endpoint) labels(u *url.URL) *labels {
-	l := e.told.Load()
-	if l == nil || l.scheme != u.Scheme {
-		l = newLabels(e.key, u)
-		e.told.Store(l)
+// labels returns what is said of the endpoint, called by a URL of this kind. It
+// is made anew for another scheme, which changes the port.
+func (w Where) labels() *labels {
+	l := w.Endpoint.labels.Load()
+	if l == nil || l.scheme != w.URL.Scheme {
+		l = w.newLabels(w.URL)
+		w.Endpoint.labels.Store(l)
 	}
 	return l
+}
+
+func (w Where) attributes() []attribute.KeyValue {
+	where := w.labels().where
+	return where[:len(where):len(where)]
+}
+
+// serverAttributes splits a host that may hold a port; port is the one it means
+// if it does not.
+func serverAttributes(host string, port int) []attribute.KeyValue {
+	u := url.URL{Host: host}
+	return []attribute.KeyValue{semconv.ServerAddress(cmp.Or(u.Hostname(), host)), semconv.ServerPort(port)}
 }
 
 // labelSets remembers the options of the few series that an endpoint has, in

@@ -1,7 +1,7 @@
 // This file holds what is told of a store that processes share: that it is
 // lost, that it is back, and how long it takes to answer.
 
-package oktaretry
+package telemetry
 
 import (
 	"context"
@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"time"
 
-	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
@@ -20,27 +19,16 @@ const (
 	keySharedOperation = attribute.Key("oktaretry.shared.operation")
 )
 
-// The operations of a store.
-const (
-	opLease    = "lease"
-	opCircuits = "circuits"
-	opProbe    = "probe"
-	opReport   = "report"
-)
-
-// sharedTelemetry is where the use of a store is told.
-type sharedTelemetry struct {
+// Store is where the use of a store is told.
+type Store struct {
 	log      *slog.Logger // nil: nothing is logged
 	changes  metric.Int64Counter
 	duration metric.Float64Histogram
 }
 
-func newSharedTelemetry(c config) (sharedTelemetry, error) {
-	if c.meters == nil {
-		c.meters = otel.GetMeterProvider()
-	}
-	m := c.meters.Meter(scopeName, metric.WithSchemaURL(semconv.SchemaURL))
-	t := sharedTelemetry{log: c.logger}
+func NewStore(c Config) (Store, error) {
+	m := c.meter()
+	t := Store{log: c.Logger}
 	var bad [2]error
 	t.changes, bad[0] = m.Int64Counter("oktaretry.shared.changes", metric.WithUnit("{change}"),
 		metric.WithDescription("Times that the store which processes share was lost, and was back."))
@@ -50,20 +38,20 @@ func newSharedTelemetry(c config) (sharedTelemetry, error) {
 	return t, errors.Join(bad[:]...)
 }
 
-// asked tells of a question.
-func (t *sharedTelemetry) asked(ctx context.Context, op string, took time.Duration, err error) {
+// Asked tells of a question; failure is what went wrong, in one word.
+func (t *Store) Asked(ctx context.Context, op string, took time.Duration, failure string) {
 	if !t.duration.Enabled(ctx) {
 		return
 	}
 	list := []attribute.KeyValue{keySharedOperation.String(op)}
-	if err != nil {
-		list = append(list, semconv.ErrorTypeKey.String(sharedFailure(err)))
+	if failure != "" {
+		list = append(list, semconv.ErrorTypeKey.String(failure))
 	}
 	t.duration.Record(ctx, took.Seconds(), metric.WithAttributes(list...))
 }
 
-// changed tells that the store is lost, or back.
-func (t *sharedTelemetry) changed(ctx context.Context, lost bool, op string, err error) {
+// Changed tells that the store is lost, or back; text is what it said.
+func (t *Store) Changed(ctx context.Context, lost bool, op, failure, said string) {
 	state, level, text := "back", slog.LevelInfo, "oktaretry: shared store back"
 	if lost {
 		state, level, text = "lost", slog.LevelWarn, "oktaretry: shared store lost, going on with local state"
@@ -73,24 +61,10 @@ func (t *sharedTelemetry) changed(ctx context.Context, lost bool, op string, err
 		return
 	}
 	list := []slog.Attr{slog.String("operation", op)}
-	if err != nil {
-		list = append(list, slog.String("kind", sharedFailure(err)), slog.String("error", shorten(shownText(err.Error()))))
+	if failure != "" {
+		list = append(list, slog.String("kind", failure), slog.String("error", shorten(said)))
 	}
 	t.log.LogAttrs(ctx, level, text, list...)
-}
-
-// sharedFailure is what went wrong, in one word.
-func sharedFailure(err error) string {
-	var panicked *sharedPanic
-	switch {
-	case errors.Is(err, errSharedTimeout):
-		return "timeout"
-	case errors.Is(err, errSharedAbsurd):
-		return "absurd"
-	case errors.As(err, &panicked):
-		return "panic"
-	}
-	return "error"
 }
 
 // shorten bounds a text that the store has made. It speaks of the store, which

@@ -1,0 +1,286 @@
+// This file holds the spans of a call: one for the whole, with its waits and
+// changes of circuits as events, and one for each attempt. It has the same
+// counted and logged.
+
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// Call reports one call. It is for one goroutine.
+type Call struct {
+	t       *Telemetry
+	ctx     context.Context      // with the call's span
+	span    trace.Span           // nil until Start
+	traced  bool                 // attempts may have spans, too
+	carrier headerCarrier        // of the attempt in flight
+	scratch []attribute.KeyValue // for spans, which copy
+}
+
+// Result is what an answer meant. Its words are those that may be shown.
+type Result struct {
+	Class, Code, RequestID string
+	Status                 int
+	Err                    error // without an answer, or what the caller got
+	Terminal, NotSent      bool  // of a network error
+}
+
+func (r *Result) errorType() string {
+	if r.Status >= 400 {
+		return strconv.Itoa(r.Status)
+	}
+	return r.failure()
+}
+
+// failure is the error.type of a call or an attempt without a bad status: the
+// error's own, if it has one.
+func (r *Result) failure() string {
+	if r.Err == nil {
+		return ""
+	}
+	var (
+		typed   interface{ ErrorType() string }
+		timeout interface{ Timeout() bool }
+	)
+	switch {
+	case errors.As(r.Err, &typed):
+		return typed.ErrorType()
+	case r.Terminal:
+		return "terminal"
+	case errors.As(r.Err, &timeout) && timeout.Timeout():
+		return "timeout"
+	case r.NotSent:
+		return "connect"
+	}
+	return semconv.ErrorTypeOther.Value.AsString()
+}
+
+// CallEnd is how a call ended.
+type CallEnd struct {
+	Result
+	Stop, Bucket            string
+	Circuit                 string // the scope of the circuit that refused; "" when none did
+	Attempts                int
+	Elapsed, Waited, Needed time.Duration
+	Failed                  bool // for its caller, who has not left
+	GivenUp                 bool // Failed, and not by the caller's own request
+}
+
+// AttemptEnd is how an attempt ended.
+type AttemptEnd struct {
+	Result
+	Start            time.Time
+	Duration         time.Duration
+	Poll             bool
+	Left             bool // the caller has left, which is no error
+	Protocol         string
+	Limit, Remaining int   // -1: not said
+	Reset            int64 // 0: not said
+}
+
+// CircuitChange is one change of a circuit's state.
+type CircuitChange struct{ Scope, Host, Method, Template, From, To string }
+
+// noSpan is the span of a call that nobody traces.
+var noSpan = trace.SpanFromContext(context.Background())
+
+// Start opens the span of the whole call and returns its context.
+func (c *Call) Start(ctx context.Context, t *Telemetry, w Where) context.Context {
+	c.t, c.ctx, c.span = t, ctx, noSpan
+	if !t.tracing() {
+		return ctx
+	}
+	var provider trace.TracerProvider
+	if t.global {
+		provider = otel.GetTracerProvider()
+	}
+	l := w.labels()
+	parent := trace.SpanContextFromContext(ctx)
+	c.ctx, c.span = t.tracer.Start(ctx, l.callName, l.callStart...)
+	c.traced = true
+	if t.global {
+		t.heard(provider, c.span, parent)
+	}
+	return c.ctx
+}
+
+// Started reports whether the call's span was opened.
+func (c *Call) Started() bool { return c.span != nil }
+
+// Recording reports whether the call's span is recorded.
+func (c *Call) Recording() bool { return c.span.IsRecording() }
+
+// Reset forgets the call, but for memory that another can use.
+func (c *Call) Reset() Call {
+	clear(c.scratch)
+	return Call{scratch: c.scratch[:0]}
+}
+
+// End closes the span of the call, which began at origin and ended at w, and has
+// it counted and logged. how is not asked when nobody listens.
+func (c *Call) End(origin, w Where, how func() CallEnd) {
+	defer c.span.End()
+	recording := c.span.IsRecording()
+	m := &c.t.metrics
+	timed, counted := m.callDuration.Enabled(c.ctx), m.callAttempts.Enabled(c.ctx)
+	if !recording && !timed && !counted && c.t.log == nil {
+		return
+	}
+	end := how()
+	if recording {
+		list := append(c.scratch[:0], keyBucket.String(end.Bucket), keyStop.String(end.Stop),
+			keyAttempts.Int(end.Attempts), keyWaited.Float64(end.Waited.Seconds()))
+		list = end.append(list)
+		if end.Needed > 0 {
+			list = append(list, keyNeeded.Float64(end.Needed.Seconds()))
+		}
+		if end.Circuit != "" {
+			list = append(list, keyScope.String(end.Circuit))
+		}
+		if end.Failed {
+			list = append(list, semconv.ErrorTypeKey.String(end.errorType()))
+			c.span.SetStatus(codes.Error, end.Stop)
+		}
+		c.span.SetAttributes(list...)
+		c.scratch = list
+	}
+	c.countCall(origin, &end, timed, counted)
+	if end.GivenUp {
+		c.logGivenUp(w, &end)
+	}
+}
+
+// StartAttempt opens the span of one attempt and returns its context.
+func (c *Call) StartAttempt(w Where, resends int, poll bool) (context.Context, trace.Span) {
+	if poll {
+		c.countPoll(w)
+	}
+	if !c.traced || !c.t.attemptSpans {
+		return c.ctx, noSpan
+	}
+	l := w.labels()
+	ctx, span := c.t.tracer.Start(c.ctx, l.attemptName, l.attemptStart...)
+	if (resends > 0 || poll) && span.IsRecording() {
+		if resends > 0 {
+			span.SetAttributes(semconv.HTTPRequestResendCount(resends))
+		}
+		if poll {
+			span.SetAttributes(keyPoll.Bool(true))
+		}
+	}
+	return ctx, span
+}
+
+// EndAttempt closes the span of one attempt, in whose context it is counted.
+// Where attempts have no spans of their own, the call's span has an event for
+// each.
+func (c *Call) EndAttempt(ctx context.Context, span trace.Span, w Where, how func() AttemptEnd) {
+	defer span.End()
+	h := c.t.metrics.attemptDuration
+	timed, ofItsOwn := h != nil && h.Enabled(ctx), span.IsRecording()
+	event := !ofItsOwn && !c.t.attemptSpans && c.span.IsRecording()
+	if !timed && !ofItsOwn && !event {
+		return
+	}
+	a := how()
+	if timed {
+		c.countAttempt(ctx, w, &a)
+	}
+	if !ofItsOwn && !event {
+		return
+	}
+	kind := ""
+	if !a.Left {
+		kind = a.errorType()
+	}
+	list := a.appendAll(append(c.scratch[:0], keyBucket.String(w.Bucket)), kind)
+	if ofItsOwn {
+		span.SetAttributes(list...)
+		c.scratch = list
+		if kind != "" {
+			span.SetStatus(codes.Error, "")
+		}
+		return
+	}
+	list = append(list, keyDuration.Float64(a.Duration.Seconds()))
+	if a.Poll {
+		list = append(list, keyPoll.Bool(true))
+	}
+	c.span.AddEvent("oktaretry.attempt", trace.WithTimestamp(a.Start), trace.WithAttributes(list...))
+	c.scratch = list
+}
+
+func (a *AttemptEnd) appendAll(list []attribute.KeyValue, kind string) []attribute.KeyValue {
+	list = a.append(list)
+	if a.Status != 0 {
+		list = append(list, semconv.HTTPResponseStatusCode(a.Status))
+	}
+	if a.Protocol != "" {
+		list = append(list, semconv.NetworkProtocolVersion(a.Protocol))
+	}
+	if a.Status != 0 {
+		if a.Limit >= 0 {
+			list = append(list, keyLimit.Int(a.Limit))
+		}
+		if a.Remaining >= 0 {
+			list = append(list, keyRemaining.Int(a.Remaining))
+		}
+		if a.Reset > 0 {
+			list = append(list, keyReset.Int64(a.Reset))
+		}
+	}
+	if kind != "" {
+		list = append(list, semconv.ErrorTypeKey.String(kind))
+	}
+	return list
+}
+
+func (r *Result) append(list []attribute.KeyValue) []attribute.KeyValue {
+	list = append(list, keyClass.String(r.Class))
+	if r.Code != "" {
+		list = append(list, keyCode.String(r.Code))
+	}
+	if r.RequestID != "" {
+		list = append(list, keyRequestID.String(r.RequestID))
+	}
+	return list
+}
+
+// Waited tells of a wait that has ended, and began then.
+func (c *Call) Waited(w Where, reason string, d time.Duration, began time.Time) {
+	if c.span.IsRecording() {
+		c.span.AddEvent("oktaretry.wait", trace.WithTimestamp(began), trace.WithAttributes(
+			keyWaitReason.String(reason), keyWait.Float64(d.Seconds())))
+	}
+	c.countWait(w, reason, d)
+}
+
+// Changed tells of a change of a circuit.
+func (c *Call) Changed(w Where, ch CircuitChange) {
+	if c.span.IsRecording() {
+		c.span.AddEvent("oktaretry.circuit", trace.WithAttributes(
+			keyScope.String(ch.Scope), keyFrom.String(ch.From), keyTo.String(ch.To)))
+	}
+	c.countChange(w, ch)
+	c.logChange(w, ch)
+}
+
+// Propagate writes the trace context of an attempt into its headers: into a copy
+// of them where they are the caller's own.
+func (c *Call) Propagate(ctx context.Context, out *http.Request, callersOwn bool) {
+	if p := c.t.propagator(); p != nil {
+		c.carrier = headerCarrier{out, callersOwn}
+		p.Inject(ctx, &c.carrier)
+	}
+}
