@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry/internal/circuit"
+	"github.com/oktaretry/oktaretry/shared"
 )
 
 // CircuitID says which circuit it is.
@@ -16,6 +17,10 @@ type CircuitID struct {
 	Host     string
 	Method   string // "" for a host's circuit
 	Template string // "" for a host's circuit
+}
+
+func (id CircuitID) shared() shared.CircuitID {
+	return shared.CircuitID{Host: id.Host, Method: id.Method, Template: id.Template}
 }
 
 // guard is a circuit and its name. Its Breaker is nil when circuits are off.

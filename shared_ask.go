@@ -21,10 +21,11 @@ import (
 
 	"github.com/oktaretry/oktaretry/internal/pace"
 	"github.com/oktaretry/oktaretry/internal/telemetry"
+	"github.com/oktaretry/oktaretry/shared"
 )
 
-// shared is a Transport's side of a store.
-type shared struct {
+// sharing is a Transport's side of a store.
+type sharing struct {
 	sharedConfig
 	fleet   *pace.Fleet
 	holder  string
@@ -37,7 +38,7 @@ type shared struct {
 // mostOverdue bounds the goroutines that a store can hold which heeds no context.
 const mostOverdue = 16
 
-func newShared(c config) (*shared, error) {
+func newShared(c config) (*sharing, error) {
 	if c.shared == nil {
 		return nil, nil
 	}
@@ -45,7 +46,7 @@ func newShared(c config) (*shared, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &shared{
+	return &sharing{
 		sharedConfig: *c.shared, fleet: new(pace.Fleet), holder: rand.Text()[:16] + ".", began: time.Now(), report: report,
 	}, nil
 }
@@ -73,7 +74,7 @@ func (p *sharedPanic) Error() string { return fmt.Sprintf("panic: %v", p.value) 
 // timeout, or until the caller's context ends, for an answer serves others too.
 // then runs once, with the question's error, when there is an answer or none
 // will be waited for; it may run when ask has returned.
-func (s *shared) ask(ctx context.Context, op string, a pace.Attempt, question func(context.Context) error, then func(error)) {
+func (s *sharing) ask(ctx context.Context, op string, a pace.Attempt, question func(context.Context) error, then func(error)) {
 	began := time.Now()
 	over := make(chan struct{})
 	var once sync.Once
@@ -138,7 +139,7 @@ func asError(ctx context.Context, question func(context.Context) error) (err err
 }
 
 // settle takes note of how it went, and tells of a change.
-func (s *shared) settle(ctx context.Context, op string, a pace.Attempt, took time.Duration, err error) {
+func (s *sharing) settle(ctx context.Context, op string, a pace.Attempt, took time.Duration, err error) {
 	lost := err != nil && s.fleet.Failed(a, time.Now())
 	back := err == nil && s.fleet.Succeeded(a)
 	failure, said := "", ""
@@ -152,7 +153,7 @@ func (s *shared) settle(ctx context.Context, op string, a pace.Attempt, took tim
 }
 
 // may asks for permission to ask the store.
-func (s *shared) may(now time.Time) (pace.Attempt, bool) {
+func (s *sharing) may(now time.Time) (pace.Attempt, bool) {
 	if s.overdue.Load() >= mostOverdue {
 		return pace.Attempt{}, false
 	}
@@ -186,14 +187,13 @@ func (c *call) run(e *pace.Errand, credential string) {
 		return
 	}
 	s := c.t.shared
-	bucket := SharedBucket{Host: strings.ToLower(c.target.Host), Bucket: c.route.Bucket, Credential: credential}
-	var lease pace.Lease
+	bucket := shared.Bucket{Host: strings.ToLower(c.target.Host), Bucket: c.route.Bucket, Credential: credential}
+	var lease shared.Lease
 	s.ask(c.ctx, opLease, e.Attempt, func(ctx context.Context) error {
-		l, err := s.store.Lease(ctx, bucket, sharedRequest(&e.Request))
+		got, err := s.store.Lease(ctx, bucket, e.Request)
 		if err != nil {
 			return err
 		}
-		got := paceLease(&l)
 		if e.Absurd(time.Now(), &got) {
 			return errSharedAbsurd
 		}
@@ -225,24 +225,9 @@ func (c *call) learnShared(e *pace.Errand) {
 	c.run(e, credential)
 }
 
-func sharedRequest(r *pace.LeaseRequest) LeaseRequest {
-	return LeaseRequest{
-		Holder: r.Holder, Seen: SharedWindow(r.Seen), Age: r.Age, Late: r.Late, Unbound: r.Unbound, Told: r.Told,
-		Refused: r.Refused, Back: r.Back, Returned: r.Returned, Taken: r.Taken, Unused: r.Unused, InFlight: r.InFlight,
-		Interactive: r.Interactive, Background: r.Background, Ahead: r.Ahead, MaxUtilization: r.Utilization,
-	}
-}
-
-func paceLease(l *Lease) pace.Lease {
-	return pace.Lease{
-		Places: l.Places, Lasts: l.Lasts, Retry: l.Retry, Window: pace.Window(l.Window),
-		Unbound: l.Unbound, Held: l.Held, Sharers: l.Sharers, Wanted: l.Wanted,
-	}
-}
-
 // credential is a name of the request's credential on which all processes
 // agree, and from which nobody finds the credential.
-func (s *shared) credential(req *http.Request) string {
+func (s *sharing) credential(req *http.Request) string {
 	var name string
 	if s.identity != nil {
 		name = s.identity(req)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry/internal/circuit"
+	"github.com/oktaretry/oktaretry/shared"
 )
 
 const (
@@ -59,15 +60,15 @@ func (c *call) allow(own *guard, now time.Time) (circuit.Permit, time.Duration, 
 	}
 
 	claim := s.holder + strconv.FormatUint(s.claims.Add(1), 36)
-	var got *SharedCircuit
+	var got *shared.Circuit
 	var mu sync.Mutex // the answer may come when the call has gone
 	left := false
 	s.ask(c.ctx, opProbe, a, func(ctx context.Context) error {
-		answer, err := s.store.Probe(ctx, own.id, claim, own.ProbeHolds())
+		answer, err := s.store.Probe(ctx, own.id.shared(), claim, own.ProbeHolds())
 		if err != nil {
 			return err
 		}
-		if answer.State > SharedHalfOpen || answer.Wait < 0 {
+		if answer.State > shared.HalfOpen || answer.Wait < 0 {
 			return errSharedAbsurd
 		}
 		mu.Lock()
@@ -87,20 +88,20 @@ func (c *call) allow(own *guard, now time.Time) (circuit.Permit, time.Duration, 
 	switch {
 	case answer == nil:
 		return own.Allow(now)
-	case answer.State == SharedClosed:
+	case answer.State == shared.Closed:
 		c.closeElsewhere(own)
 		return own.Allow(now)
 	case answer.Yours:
 		sl, retryAfter, ok := own.Allow(now)
 		if !ok {
-			c.askReport(own, CircuitReport{Holder: claim, Event: ProbeWithoutWord})
+			c.askReport(own, shared.Report{Holder: claim, Event: shared.ProbeInconclusive})
 			return sl, retryAfter, false
 		}
 		sl.SetClaim(claim)
 		return sl, 0, true
 	}
 	most := own.Config().OpenFor
-	if answer.State == SharedHalfOpen {
+	if answer.State == shared.HalfOpen {
 		most = askProbe
 	}
 	wait = min(max(answer.Wait, time.Millisecond), most)
@@ -113,33 +114,33 @@ func (c *call) reportShared(own *guard, p *circuit.Permit, v circuit.Verdict, sc
 	claim := p.Claim()
 	p.SetClaim("")
 	opened := own.OpenedHere()
-	r := CircuitReport{Holder: claim, OpenFor: own.Config().OpenFor, Needed: own.Config().Probes}
+	r := shared.Report{Holder: claim, OpenFor: own.Config().OpenFor, Needed: own.Config().Probes}
 	switch {
 	case opened, claim != "" && v == circuit.Failed && own.id.Scope == scope:
-		r.Event = CircuitOpened
+		r.Event = shared.Opened
 		c.openElsewhere(own, time.Now().Add(own.Config().OpenFor), false)
 	case claim == "":
 		return
 	case v == circuit.Healthy, v == circuit.Alive:
-		r.Event = ProbeSucceeded
+		r.Event = shared.ProbeSucceeded
 	default:
-		r.Event = ProbeWithoutWord
+		r.Event = shared.ProbeInconclusive
 	}
 	c.askReport(own, r)
 }
 
 // askReport tells the store what became of a circuit. A call that has been
 // cancelled does not wait for it.
-func (c *call) askReport(own *guard, r CircuitReport) {
+func (c *call) askReport(own *guard, r shared.Report) {
 	s := c.t.shared
 	a, ok := s.may(time.Now())
 	if !ok {
 		return
 	}
-	var got SharedCircuit
+	var got shared.Circuit
 	s.ask(c.ctx, opReport, a, func(ctx context.Context) error {
-		answer, err := s.store.Report(ctx, own.id, r)
-		if err == nil && (answer.State > SharedHalfOpen || answer.Wait < 0) {
+		answer, err := s.store.Report(ctx, own.id.shared(), r)
+		if err == nil && (answer.State > shared.HalfOpen || answer.Wait < 0) {
 			err = errSharedAbsurd
 		}
 		got = answer
@@ -148,7 +149,7 @@ func (c *call) askReport(own *guard, r CircuitReport) {
 		if err != nil {
 			return
 		}
-		if r.Event == ProbeSucceeded && got.State == SharedClosed {
+		if r.Event == shared.ProbeSucceeded && got.State == shared.Closed {
 			own.CloseElsewhere()
 		} else {
 			own.Confirm()
@@ -159,11 +160,11 @@ func (c *call) askReport(own *guard, r CircuitReport) {
 }
 
 // drop gives a claim back that came too late for its call.
-func (s *shared) drop(own *guard, claim string) {
+func (s *sharing) drop(own *guard, claim string) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.timeout)
 	defer cancel()
 	asError(ctx, func(ctx context.Context) error {
-		_, err := s.store.Report(ctx, own.id, CircuitReport{Holder: claim, Event: ProbeWithoutWord})
+		_, err := s.store.Report(ctx, own.id.shared(), shared.Report{Holder: claim, Event: shared.ProbeInconclusive})
 		return err
 	})
 }
@@ -185,14 +186,14 @@ func (c *call) refreshCircuits(now time.Time) {
 		return
 	}
 	name, register := strings.ToLower(c.target.Host), c.settings.endpoints
-	var list []SharedCircuit
+	var list []shared.Circuit
 	s.ask(c.ctx, opCircuits, a, func(ctx context.Context) error {
 		got, err := s.store.Circuits(ctx, name)
 		if err != nil {
 			return err
 		}
-		if len(got) > mostCircuits || slices.ContainsFunc(got, func(o SharedCircuit) bool {
-			return o.State > SharedHalfOpen || o.Wait < 0 || o.Host != name || o.Scope != TripsHost && o.Scope != TripsEndpoint
+		if len(got) > mostCircuits || slices.ContainsFunc(got, func(o shared.Circuit) bool {
+			return o.State > shared.HalfOpen || o.Wait < 0 || o.Host != name || (o.Method == "") != (o.Template == "")
 		}) {
 			return errSharedAbsurd
 		}
@@ -210,18 +211,18 @@ func (c *call) refreshCircuits(now time.Time) {
 
 // takeOver brings what is known of a host's circuits up to date. Changes wait
 // in the circuits until a call tells them.
-func (s *shared) takeOver(r *endpoints, h *host, name string, list []SharedCircuit, now time.Time) {
+func (s *sharing) takeOver(r *endpoints, h *host, name string, list []shared.Circuit, now time.Time) {
 	open := make(map[*guard]bool, len(list))
 	for _, o := range list {
 		own := &h.guard
-		if o.Scope == TripsEndpoint {
+		if !o.OfHost() {
 			own = r.circuitOf(endpointKey{name, o.Method, o.Template})
 		}
-		if own == nil || own.Breaker == nil || o.State == SharedClosed {
+		if own == nil || own.Breaker == nil || o.State == shared.Closed {
 			continue
 		}
 		open[own] = true
-		if _, known := own.Fleet(now); o.State == SharedOpen || !known {
+		if _, known := own.Fleet(now); o.State == shared.Open || !known {
 			// Half-open: who comes asks for the probe.
 			s.open(own, h, now.Add(min(o.Wait, own.Config().OpenFor)), true)
 		} else {
@@ -247,7 +248,7 @@ func (s *shared) takeOver(r *endpoints, h *host, name string, list []SharedCircu
 }
 
 // open has this process go by the fleet's circuit, which refuses until a time.
-func (s *shared) open(own *guard, h *host, until time.Time, confirmed bool) {
+func (s *sharing) open(own *guard, h *host, until time.Time, confirmed bool) {
 	own.OpenElsewhere(until, confirmed)
 	h.shared.mu.Lock()
 	if h.shared.open == nil {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/shared"
 )
 
 // broken is processes over one base that fails for as long as it is told to.
@@ -165,7 +166,7 @@ func TestAProbeWhoseProcessDiesFreesItsPlace(t *testing.T) {
 		b.each(t)
 		time.Sleep(4100 * time.Millisecond)
 		b.down.Store(false)
-		host := oktaretry.CircuitID{Scope: oktaretry.TripsHost, Host: "example.okta.com"}
+		host := shared.CircuitID{Host: "example.okta.com"}
 		if c, err := b.store.Memory.Probe(t.Context(), host, "dies", 10*time.Second); err != nil || !c.Yours {
 			t.Fatal(c, err)
 		}
@@ -336,14 +337,15 @@ func TestACircuitThatOpenedElsewhereIsNotToldAsOnesOwn(t *testing.T) {
 
 // A store that talks of what it was not asked for is mad.
 func TestACircuitOfAnotherHostOpensNone(t *testing.T) {
-	for name, id := range map[string]oktaretry.CircuitID{
-		"another host":      {Scope: oktaretry.TripsHost, Host: "other.okta.com"},
-		"a scope of no one": {Scope: oktaretry.TripsNothing, Host: "example.okta.com"},
+	for name, id := range map[string]shared.CircuitID{
+		"another host":             {Host: "other.okta.com"},
+		"a method of no endpoint":  {Host: "example.okta.com", Method: "GET"},
+		"a template of no methods": {Host: "example.okta.com", Template: "/api/v1/users"},
 	} {
 		virtually(t, name, func(t *testing.T) {
 			b := newBroken(t, 1, nil)
 			b.down.Store(false)
-			b.store.extra.Store(&oktaretry.SharedCircuit{CircuitID: id, State: oktaretry.SharedOpen, Wait: time.Hour})
+			b.store.extra.Store(&shared.Circuit{CircuitID: id, State: shared.Open, Wait: time.Hour})
 			for range 3 {
 				once(t, b.all[0], usersURL).is(t, 200)
 				time.Sleep(time.Second)

@@ -9,24 +9,25 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry/internal/circuit"
+	"github.com/oktaretry/oktaretry/shared"
 )
 
 // toldStore counts reports. It knows nothing else.
 type toldStore struct{ told int }
 
-func (s *toldStore) Lease(_ context.Context, _ SharedBucket, r LeaseRequest) (Lease, error) {
-	return Lease{Unbound: true, Places: r.Interactive, Lasts: time.Second}, nil
+func (s *toldStore) Lease(_ context.Context, _ shared.Bucket, r shared.LeaseRequest) (shared.Lease, error) {
+	return shared.Lease{Unbound: true, Places: r.Interactive, Lasts: time.Second}, nil
 }
 
-func (s *toldStore) Circuits(context.Context, string) ([]SharedCircuit, error) { return nil, nil }
+func (s *toldStore) Circuits(context.Context, string) ([]shared.Circuit, error) { return nil, nil }
 
-func (s *toldStore) Probe(_ context.Context, id CircuitID, _ string, _ time.Duration) (SharedCircuit, error) {
-	return SharedCircuit{CircuitID: id}, nil
+func (s *toldStore) Probe(_ context.Context, id shared.CircuitID, _ string, _ time.Duration) (shared.Circuit, error) {
+	return shared.Circuit{CircuitID: id}, nil
 }
 
-func (s *toldStore) Report(_ context.Context, id CircuitID, r CircuitReport) (SharedCircuit, error) {
+func (s *toldStore) Report(_ context.Context, id shared.CircuitID, r shared.Report) (shared.Circuit, error) {
 	s.told++
-	return SharedCircuit{CircuitID: id, State: SharedOpen, Wait: r.OpenFor}, nil
+	return shared.Circuit{CircuitID: id, State: shared.Open, Wait: r.OpenFor}, nil
 }
 
 // A call opens the circuit, and before it has said so to the store another one

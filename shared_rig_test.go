@@ -17,6 +17,7 @@ import (
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/internal/sharedtest"
 	"github.com/oktaretry/oktaretry/oktatest"
+	"github.com/oktaretry/oktaretry/shared"
 )
 
 // illness is what is wrong with a store.
@@ -42,7 +43,7 @@ type sickStore struct {
 	ill   atomic.Int32
 	asked atomic.Int64 // while it is ill
 	freed chan struct{}
-	extra atomic.Pointer[oktaretry.SharedCircuit] // one more that it tells of
+	extra atomic.Pointer[shared.Circuit] // one more that it tells of
 }
 
 func newSickStore(t *testing.T) *sickStore {
@@ -78,10 +79,10 @@ func (s *sickStore) suffer(ctx context.Context) (illness, error) {
 	return i, nil
 }
 
-func (s *sickStore) Lease(ctx context.Context, b oktaretry.SharedBucket, r oktaretry.LeaseRequest) (oktaretry.Lease, error) {
+func (s *sickStore) Lease(ctx context.Context, b shared.Bucket, r shared.LeaseRequest) (shared.Lease, error) {
 	i, err := s.suffer(ctx)
 	if err != nil {
-		return oktaretry.Lease{}, err
+		return shared.Lease{}, err
 	}
 	l, err := s.Memory.Lease(ctx, b, r)
 	switch i {
@@ -90,12 +91,12 @@ func (s *sickStore) Lease(ctx context.Context, b oktaretry.SharedBucket, r oktar
 	case absurdRetry:
 		l.Places, l.Retry = 0, 1000*time.Hour
 	case absurdWindow:
-		l.Window = oktaretry.SharedWindow{ID: 1, Limit: 10, Remaining: 11, Ends: time.Minute}
+		l.Window = shared.Window{ID: 1, Limit: 10, Remaining: 11, Ends: time.Minute}
 	}
 	return l, err
 }
 
-func (s *sickStore) Circuits(ctx context.Context, host string) ([]oktaretry.SharedCircuit, error) {
+func (s *sickStore) Circuits(ctx context.Context, host string) ([]shared.Circuit, error) {
 	i, err := s.suffer(ctx)
 	if err != nil {
 		return nil, err
@@ -105,21 +106,21 @@ func (s *sickStore) Circuits(ctx context.Context, host string) ([]oktaretry.Shar
 		list = append(list, *extra)
 	}
 	if i == absurdCircuits {
-		list = append(list, oktaretry.SharedCircuit{State: 77, Wait: -time.Hour})
+		list = append(list, shared.Circuit{State: 77, Wait: -time.Hour})
 	}
 	return list, err
 }
 
-func (s *sickStore) Probe(ctx context.Context, id oktaretry.CircuitID, holder string, ttl time.Duration) (oktaretry.SharedCircuit, error) {
+func (s *sickStore) Probe(ctx context.Context, id shared.CircuitID, holder string, ttl time.Duration) (shared.Circuit, error) {
 	if _, err := s.suffer(ctx); err != nil {
-		return oktaretry.SharedCircuit{}, err
+		return shared.Circuit{}, err
 	}
 	return s.Memory.Probe(ctx, id, holder, ttl)
 }
 
-func (s *sickStore) Report(ctx context.Context, id oktaretry.CircuitID, r oktaretry.CircuitReport) (oktaretry.SharedCircuit, error) {
+func (s *sickStore) Report(ctx context.Context, id shared.CircuitID, r shared.Report) (shared.Circuit, error) {
 	if _, err := s.suffer(ctx); err != nil {
-		return oktaretry.SharedCircuit{}, err
+		return shared.Circuit{}, err
 	}
 	return s.Memory.Report(ctx, id, r)
 }
@@ -141,7 +142,7 @@ func (p process) lines() (lines []string) {
 }
 
 // processesOf makes processes over one fake Okta, as orgOf does.
-func processesOf(t *testing.T, n, limit int, store oktaretry.Shared, edit func(*oktaretry.Policy), opts ...oktatest.Option) ([]process, *oktatest.Okta, string) {
+func processesOf(t *testing.T, n, limit int, store shared.Store, edit func(*oktaretry.Policy), opts ...oktatest.Option) ([]process, *oktatest.Okta, string) {
 	t.Helper()
 	okta := oktatest.New(append([]oktatest.Option{
 		oktatest.WithUsers(1), oktatest.WithLimit(usersBucket, limit), oktatest.WithLatency(50 * time.Millisecond),

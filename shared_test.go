@@ -17,6 +17,7 @@ import (
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/internal/sharedtest"
 	"github.com/oktaretry/oktaretry/oktatest"
+	"github.com/oktaretry/oktaretry/shared"
 )
 
 func TestFleetUsesAllOfTheQuotaAndMeetsNo429(t *testing.T) {
@@ -157,7 +158,7 @@ func TestPlacesOfAProcessThatDiesAreUsedInTheNextWindow(t *testing.T) {
 		all, okta, target := processesOf(t, 2, 100, store, nil)
 		fleetCalls(t, all, target, 2, 10)
 		// It takes all that there is and is never heard of again.
-		l, err := store.Memory.Lease(t.Context(), onlyBucket(t, store), oktaretry.LeaseRequest{Holder: "dead", Interactive: 1000, MaxUtilization: 1})
+		l, err := store.Memory.Lease(t.Context(), onlyBucket(t, store), shared.LeaseRequest{Holder: "dead", Interactive: 1000, MaxUtilization: 1})
 		if err != nil || l.Places < 30 {
 			t.Fatalf("%d places, %v", l.Places, err)
 		}
@@ -173,7 +174,7 @@ func TestPlacesOfAProcessThatDiesAreUsedInTheNextWindow(t *testing.T) {
 }
 
 // onlyBucket returns the bucket that a store was asked for.
-func onlyBucket(t *testing.T, s *sickStore) oktaretry.SharedBucket {
+func onlyBucket(t *testing.T, s *sickStore) shared.Bucket {
 	t.Helper()
 	list := s.Buckets()
 	if len(list) != 1 {

@@ -32,7 +32,7 @@ type Transport struct {
 	buckets      func(*http.Request) string // nil: only the built-in ones
 	telemetry    *telemetry.Telemetry
 	governor     *pace.Governor
-	shared       *shared      // nil: without WithShared
+	shared       *sharing      // nil: without WithShared
 	seed         maphash.Seed // keys the hash by which credentials are told apart
 	mu           sync.Mutex   // serialises SetPolicy
 	settings     atomic.Pointer[settings]

@@ -12,9 +12,9 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/fleet"
 	"github.com/oktaretry/oktaretry/fleet/internal/redistest"
+	"github.com/oktaretry/oktaretry/shared"
 )
 
 func TestCluster(t *testing.T) {
@@ -44,14 +44,14 @@ func TestCluster(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"GET /api/v1/users/{id}", "/api/v1/logs", "{odd}{names}"} {
-		b := oktaretry.SharedBucket{Host: "acme.okta.com", Bucket: name}
-		lease, err := store.Lease(ctx, b, oktaretry.LeaseRequest{Holder: "a", Interactive: 1, MaxUtilization: 1})
+		b := shared.Bucket{Host: "acme.okta.com", Bucket: name}
+		lease, err := store.Lease(ctx, b, shared.LeaseRequest{Holder: "a", Interactive: 1, MaxUtilization: 1})
 		if err != nil || lease.Places != 1 {
 			t.Errorf("%s: %d places, %v", name, lease.Places, err)
 		}
 	}
-	id := oktaretry.CircuitID{Scope: oktaretry.TripsHost, Host: "{acme}.okta.com"}
-	if _, err := store.Report(ctx, id, oktaretry.CircuitReport{OpenFor: time.Minute}); err != nil {
+	id := shared.CircuitID{Host: "{acme}.okta.com"}
+	if _, err := store.Report(ctx, id, shared.Report{OpenFor: time.Minute}); err != nil {
 		t.Error(err)
 	}
 	if list, err := store.Circuits(ctx, id.Host); err != nil || len(list) != 1 || list[0].CircuitID != id {

@@ -15,7 +15,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/shared"
 )
 
 var (
@@ -28,14 +28,14 @@ var (
 	circuitScript = redis.NewScript(circuitText)
 )
 
-// Store is an [oktaretry.Shared] on Redis. It is safe for concurrent use, holds
+// Store is an [shared.Store] on Redis. It is safe for concurrent use, holds
 // nothing but the client, and needs no closing; the client is the user's.
 type Store struct {
 	client redis.UniversalClient
 	prefix string
 }
 
-var _ oktaretry.Shared = (*Store)(nil)
+var _ shared.Store = (*Store)(nil)
 
 // Option configures a [Store].
 type Option interface{ apply(*Store) error }
@@ -83,42 +83,42 @@ func New(client redis.UniversalClient, opts ...Option) (*Store, error) {
 	return s, nil
 }
 
-// Lease implements [oktaretry.Shared].
-func (s *Store) Lease(ctx context.Context, b oktaretry.SharedBucket, r oktaretry.LeaseRequest) (oktaretry.Lease, error) {
+// Lease implements [shared.Store].
+func (s *Store) Lease(ctx context.Context, b shared.Bucket, r shared.LeaseRequest) (shared.Lease, error) {
 	sum := sha256.Sum256([]byte(b.Host + "\x00" + b.Bucket + "\x00" + b.Credential))
 	key := s.prefix + "{" + hex.EncodeToString(sum[:12]) + "}:"
 	answer, err := leaseScript.Run(ctx, s.client, []string{key + "window", key + "holders"},
 		r.Holder, b.Host+" "+b.Bucket,
 		r.Seen.ID, r.Seen.Limit, r.Seen.Remaining, r.Seen.Ends.Microseconds(),
-		digit(r.Late), digit(r.Unbound), r.Told, r.Refused.Microseconds(),
-		r.Back, r.Returned, r.Taken, r.Unused, r.InFlight,
-		r.Interactive, r.Background, r.Ahead, r.MaxUtilization, r.Age.Microseconds(),
+		digit(r.Late), digit(r.Unbound), r.LastWindowID, r.Refused.Microseconds(),
+		r.ScoutsEnded, r.Returned, r.Taken, r.Unused, r.InFlight,
+		r.Interactive, r.Background, r.Prefetch, r.MaxUtilization, r.Age.Microseconds(),
 	).Int64Slice()
 	if err != nil {
-		return oktaretry.Lease{}, err
+		return shared.Lease{}, err
 	}
 	if len(answer) != 11 {
-		return oktaretry.Lease{}, fmt.Errorf("fleet: an answer of %d parts, want 11", len(answer))
+		return shared.Lease{}, fmt.Errorf("fleet: an answer of %d parts, want 11", len(answer))
 	}
-	l := oktaretry.Lease{
+	l := shared.Lease{
 		Places: int(answer[0]), Lasts: micros(answer[1]), Retry: micros(answer[2]),
-		Unbound: answer[7] == 1, Held: answer[8] == 1, Sharers: int(answer[9]), Wanted: answer[10] == 1,
+		Unbound: answer[7] == 1, Held: answer[8] == 1, Sharers: int(answer[9]), ReturnUnused: answer[10] == 1,
 	}
 	if answer[3] != 0 {
-		l.Window = oktaretry.SharedWindow{
+		l.Window = shared.Window{
 			ID: answer[3], Limit: int(answer[4]), Remaining: int(answer[5]), Ends: micros(answer[6]),
 		}
 	}
 	return l, nil
 }
 
-// Circuits implements [oktaretry.Shared].
-func (s *Store) Circuits(ctx context.Context, host string) ([]oktaretry.SharedCircuit, error) {
+// Circuits implements [shared.Store].
+func (s *Store) Circuits(ctx context.Context, host string) ([]shared.Circuit, error) {
 	answer, err := circuitScript.Run(ctx, s.client, s.circuits(host), "list", "").Slice()
 	if err != nil {
 		return nil, err
 	}
-	list := make([]oktaretry.SharedCircuit, 0, len(answer))
+	list := make([]shared.Circuit, 0, len(answer))
 	for _, item := range answer {
 		parts, ok := item.([]any)
 		if !ok || len(parts) != 3 {
@@ -130,37 +130,37 @@ func (s *Store) Circuits(ctx context.Context, host string) ([]oktaretry.SharedCi
 		if !ok1 || !ok2 || !ok3 {
 			return nil, errMalformed
 		}
-		list = append(list, oktaretry.SharedCircuit{CircuitID: circuitID(host, field), State: stateOf(state), Wait: micros(wait)})
+		list = append(list, shared.Circuit{CircuitID: circuitID(host, field), State: stateOf(state), Wait: micros(wait)})
 	}
 	return list, nil
 }
 
-// Probe implements [oktaretry.Shared].
-func (s *Store) Probe(ctx context.Context, id oktaretry.CircuitID, holder string, ttl time.Duration) (oktaretry.SharedCircuit, error) {
+// Probe implements [shared.Store].
+func (s *Store) Probe(ctx context.Context, id shared.CircuitID, holder string, ttl time.Duration) (shared.Circuit, error) {
 	return s.circuit(ctx, id, "probe", holder, ttl.Microseconds(), 0)
 }
 
-// Report implements [oktaretry.Shared].
-func (s *Store) Report(ctx context.Context, id oktaretry.CircuitID, r oktaretry.CircuitReport) (oktaretry.SharedCircuit, error) {
+// Report implements [shared.Store].
+func (s *Store) Report(ctx context.Context, id shared.CircuitID, r shared.Report) (shared.Circuit, error) {
 	what := "over"
 	switch r.Event {
-	case oktaretry.CircuitOpened:
+	case shared.Opened:
 		what = "opened"
-	case oktaretry.ProbeSucceeded:
+	case shared.ProbeSucceeded:
 		what = "succeeded"
 	}
 	return s.circuit(ctx, id, what, r.Holder, r.OpenFor.Microseconds(), r.Needed)
 }
 
-func (s *Store) circuit(ctx context.Context, id oktaretry.CircuitID, what, holder string, d int64, needed int) (oktaretry.SharedCircuit, error) {
+func (s *Store) circuit(ctx context.Context, id shared.CircuitID, what, holder string, d int64, needed int) (shared.Circuit, error) {
 	answer, err := circuitScript.Run(ctx, s.client, s.circuits(id.Host), what, circuitField(id), holder, d, needed).Int64Slice()
 	if err != nil {
-		return oktaretry.SharedCircuit{}, err
+		return shared.Circuit{}, err
 	}
 	if len(answer) != 3 {
-		return oktaretry.SharedCircuit{}, errMalformed
+		return shared.Circuit{}, errMalformed
 	}
-	return oktaretry.SharedCircuit{CircuitID: id, State: stateOf(answer[0]), Wait: micros(answer[1]), Yours: answer[2] == 1}, nil
+	return shared.Circuit{CircuitID: id, State: stateOf(answer[0]), Wait: micros(answer[1]), Yours: answer[2] == 1}, nil
 }
 
 var errMalformed = errors.New("fleet: a malformed answer")
@@ -171,28 +171,28 @@ func (s *Store) circuits(host string) []string {
 }
 
 // circuitField names a circuit within its host; the host's own is "".
-func circuitField(id oktaretry.CircuitID) string {
-	if id.Scope == oktaretry.TripsHost {
+func circuitField(id shared.CircuitID) string {
+	if id.OfHost() {
 		return ""
 	}
 	return id.Method + " " + id.Template
 }
 
-func circuitID(host, field string) oktaretry.CircuitID {
+func circuitID(host, field string) shared.CircuitID {
 	if field == "" {
-		return oktaretry.CircuitID{Scope: oktaretry.TripsHost, Host: host}
+		return shared.CircuitID{Host: host}
 	}
 	method, template, _ := strings.Cut(field, " ")
-	return oktaretry.CircuitID{Scope: oktaretry.TripsEndpoint, Host: host, Method: method, Template: template}
+	return shared.CircuitID{Host: host, Method: method, Template: template}
 }
 
 // stateOf is the state of a number that a script answers. One that it never
 // answers stays one that is none.
-func stateOf(n int64) oktaretry.SharedState {
-	if n < 0 || n > int64(oktaretry.SharedHalfOpen) {
-		return oktaretry.SharedHalfOpen + 1
+func stateOf(n int64) shared.State {
+	if n < 0 || n > int64(shared.HalfOpen) {
+		return shared.HalfOpen + 1
 	}
-	return oktaretry.SharedState(n)
+	return shared.State(n)
 }
 
 // micros is a duration in microseconds. What overflows stays what is absurd.

@@ -13,10 +13,10 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/fleet"
 	"github.com/oktaretry/oktaretry/fleet/internal/redistest"
 	"github.com/oktaretry/oktaretry/internal/sharedtest"
+	"github.com/oktaretry/oktaretry/shared"
 )
 
 // newStore returns a store on a server of its own.
@@ -39,7 +39,7 @@ func TestScriptsDoWhatTheStoreInMemoryDoes(t *testing.T) {
 		client.FlushAll(t.Context())
 		m := sharedtest.NewMemory()
 		random := rand.New(rand.NewPCG(seed, 3))
-		b := oktaretry.SharedBucket{Host: "acme.okta.com", Bucket: "GET /api/v1/users/{id}", Credential: "c"}
+		b := shared.Bucket{Host: "acme.okta.com", Bucket: "GET /api/v1/users/{id}", Credential: "c"}
 		limit := []int{5, 40, 600, 3000}[random.IntN(4)]
 		id, remaining := int64(1_700_000_000), limit
 		told := map[string]int64{}
@@ -52,10 +52,10 @@ func TestScriptsDoWhatTheStoreInMemoryDoes(t *testing.T) {
 				remaining = limit
 			}
 			remaining = max(remaining-random.IntN(10), 0)
-			r := oktaretry.LeaseRequest{
-				Holder: holder, Told: told[holder], MaxUtilization: utilization * []float64{1, 0.9}[holder[0]%2],
-				Unused: random.IntN(has[holder] + 1), InFlight: random.IntN(5), Back: random.IntN(3) / 2,
-				Interactive: random.IntN(30) * random.IntN(2), Background: random.IntN(30) * random.IntN(2), Ahead: random.IntN(10),
+			r := shared.LeaseRequest{
+				Holder: holder, LastWindowID: told[holder], MaxUtilization: utilization * []float64{1, 0.9}[holder[0]%2],
+				Unused: random.IntN(has[holder] + 1), InFlight: random.IntN(5), ScoutsEnded: random.IntN(3) / 2,
+				Interactive: random.IntN(30) * random.IntN(2), Background: random.IntN(30) * random.IntN(2), Prefetch: random.IntN(10),
 			}
 			r.Returned = (has[holder] - r.Unused) * random.IntN(2)
 			r.Age = time.Minute * time.Duration(random.IntN(2))
@@ -70,7 +70,7 @@ func TestScriptsDoWhatTheStoreInMemoryDoes(t *testing.T) {
 			}
 			if random.IntN(4) > 0 {
 				seen := id - int64(random.IntN(2)) - 60*int64(random.IntN(8)/7)
-				r.Seen = oktaretry.SharedWindow{ID: seen, Limit: limit, Remaining: min(remaining+random.IntN(4), limit),
+				r.Seen = shared.Window{ID: seen, Limit: limit, Remaining: min(remaining+random.IntN(4), limit),
 					Ends: []time.Duration{-time.Second, 50 * time.Second, 50 * time.Second}[random.IntN(3)]}
 			}
 			want, err1 := m.Lease(t.Context(), b, r)
@@ -105,14 +105,14 @@ func TestCircuitScriptsDoWhatTheStoreInMemoryDoes(t *testing.T) {
 		client.FlushAll(t.Context())
 		m := sharedtest.NewMemory()
 		random := rand.New(rand.NewPCG(seed, 4))
-		ids := []oktaretry.CircuitID{
-			{Scope: oktaretry.TripsHost, Host: "acme.okta.com:8443"},
-			{Scope: oktaretry.TripsEndpoint, Host: "acme.okta.com:8443", Method: "GET", Template: "/api/v1/users/{userId}"},
+		ids := []shared.CircuitID{
+			{Host: "acme.okta.com:8443"},
+			{Host: "acme.okta.com:8443", Method: "GET", Template: "/api/v1/users/{userId}"},
 		}
 		for step := range 60 {
 			id := ids[random.IntN(2)]
 			holder := fmt.Sprintf("p%d.x", random.IntN(3))
-			var want, got oktaretry.SharedCircuit
+			var want, got shared.Circuit
 			var err1, err2 error
 			what := random.IntN(5)
 			if what < 2 {
@@ -120,7 +120,7 @@ func TestCircuitScriptsDoWhatTheStoreInMemoryDoes(t *testing.T) {
 				want, err1 = m.Probe(t.Context(), id, holder, ttl)
 				got, err2 = s.Probe(t.Context(), id, holder, ttl)
 			} else {
-				r := oktaretry.CircuitReport{Holder: holder, Event: oktaretry.CircuitEvent(random.IntN(3)), Needed: 1 + random.IntN(2)}
+				r := shared.Report{Holder: holder, Event: shared.Event(random.IntN(3)), Needed: 1 + random.IntN(2)}
 				if random.IntN(3) == 0 {
 					r.OpenFor = time.Minute
 				}
@@ -153,10 +153,10 @@ func TestCircuitScriptsDoWhatTheStoreInMemoryDoes(t *testing.T) {
 func TestEveryKeyExpiresAndHasTheHashTagOfItsScript(t *testing.T) {
 	s, client := newStore(t, fleet.WithPrefix("acme:"))
 	ctx := t.Context()
-	b := oktaretry.SharedBucket{Host: "acme.okta.com", Bucket: "GET /api/v1/users/{id}", Credential: "0123456789abcdef"}
-	s.Lease(ctx, b, oktaretry.LeaseRequest{Holder: "a", Interactive: 1, MaxUtilization: 1})
-	id := oktaretry.CircuitID{Scope: oktaretry.TripsHost, Host: "acme.okta.com"}
-	s.Report(ctx, id, oktaretry.CircuitReport{OpenFor: time.Minute})
+	b := shared.Bucket{Host: "acme.okta.com", Bucket: "GET /api/v1/users/{id}", Credential: "0123456789abcdef"}
+	s.Lease(ctx, b, shared.LeaseRequest{Holder: "a", Interactive: 1, MaxUtilization: 1})
+	id := shared.CircuitID{Host: "acme.okta.com"}
+	s.Report(ctx, id, shared.Report{OpenFor: time.Minute})
 	s.Probe(ctx, id, "a", time.Minute)
 	keys := client.Keys(ctx, "*").Val()
 	if len(keys) != 3 {
@@ -186,9 +186,9 @@ func TestEveryKeyExpiresAndHasTheHashTagOfItsScript(t *testing.T) {
 
 func TestScriptsSurviveAFlushOfScripts(t *testing.T) {
 	s, client := newStore(t)
-	b := oktaretry.SharedBucket{Host: "h", Bucket: "b"}
+	b := shared.Bucket{Host: "h", Bucket: "b"}
 	for range 3 {
-		if _, err := s.Lease(t.Context(), b, oktaretry.LeaseRequest{Holder: "a", Interactive: 1, MaxUtilization: 1}); err != nil {
+		if _, err := s.Lease(t.Context(), b, shared.LeaseRequest{Holder: "a", Interactive: 1, MaxUtilization: 1}); err != nil {
 			t.Fatal(err)
 		}
 		if err := client.ScriptFlush(t.Context()).Err(); err != nil {
@@ -199,11 +199,11 @@ func TestScriptsSurviveAFlushOfScripts(t *testing.T) {
 
 func TestLostPlacesComeBackWithTheNextWindowAtTheLatest(t *testing.T) {
 	s, _ := newStore(t)
-	b := oktaretry.SharedBucket{Host: "h", Bucket: "b"}
-	ask := func(holder string, id int64, remaining, wants int) oktaretry.Lease {
-		l, err := s.Lease(t.Context(), b, oktaretry.LeaseRequest{
-			Holder: holder, Interactive: wants, MaxUtilization: 1, Told: id,
-			Seen: oktaretry.SharedWindow{ID: id, Limit: 10, Remaining: remaining, Ends: time.Minute},
+	b := shared.Bucket{Host: "h", Bucket: "b"}
+	ask := func(holder string, id int64, remaining, wants int) shared.Lease {
+		l, err := s.Lease(t.Context(), b, shared.LeaseRequest{
+			Holder: holder, Interactive: wants, MaxUtilization: 1, LastWindowID: id,
+			Seen: shared.Window{ID: id, Limit: 10, Remaining: remaining, Ends: time.Minute},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -227,13 +227,13 @@ func TestLostPlacesComeBackWithTheNextWindowAtTheLatest(t *testing.T) {
 
 func TestAShareOfTheWindowIsNeverLeased(t *testing.T) {
 	s, _ := newStore(t)
-	b := oktaretry.SharedBucket{Host: "h", Bucket: "b"}
+	b := shared.Bucket{Host: "h", Bucket: "b"}
 	places, has := 0, map[string]int{}
 	for i := range 20 {
 		holder := string(rune('a' + i%4))
-		l, err := s.Lease(t.Context(), b, oktaretry.LeaseRequest{
-			Holder: holder, Interactive: 50, MaxUtilization: 0.7, Told: 1000, InFlight: has[holder],
-			Seen: oktaretry.SharedWindow{ID: 1000, Limit: 100, Remaining: 100, Ends: time.Minute},
+		l, err := s.Lease(t.Context(), b, shared.LeaseRequest{
+			Holder: holder, Interactive: 50, MaxUtilization: 0.7, LastWindowID: 1000, InFlight: has[holder],
+			Seen: shared.Window{ID: 1000, Limit: 100, Remaining: 100, Ends: time.Minute},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -250,10 +250,10 @@ func TestAShareOfTheWindowIsNeverLeased(t *testing.T) {
 // that headers said seemed to be older.
 func TestAWindowThatIsOverGivesWayToOneThatRuns(t *testing.T) {
 	redis, _ := newStore(t)
-	for name, s := range map[string]oktaretry.Shared{"Redis": redis, "memory": sharedtest.NewMemory()} {
-		ask := func(id int64, ends time.Duration) oktaretry.Lease {
-			l, err := s.Lease(t.Context(), oktaretry.SharedBucket{Host: "h", Bucket: "b"}, oktaretry.LeaseRequest{
-				Holder: "a", Interactive: 5, MaxUtilization: 1, Seen: oktaretry.SharedWindow{ID: id, Limit: 10, Remaining: 10, Ends: ends},
+	for name, s := range map[string]shared.Store{"Redis": redis, "memory": sharedtest.NewMemory()} {
+		ask := func(id int64, ends time.Duration) shared.Lease {
+			l, err := s.Lease(t.Context(), shared.Bucket{Host: "h", Bucket: "b"}, shared.LeaseRequest{
+				Holder: "a", Interactive: 5, MaxUtilization: 1, Seen: shared.Window{ID: id, Limit: 10, Remaining: 10, Ends: ends},
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -273,16 +273,16 @@ func TestAWindowThatIsOverGivesWayToOneThatRuns(t *testing.T) {
 func TestAClockThatIsSetBackHoldsNobody(t *testing.T) {
 	s, client := newStore(t)
 	ctx := t.Context()
-	b := oktaretry.SharedBucket{Host: "h", Bucket: "b"}
-	r := oktaretry.LeaseRequest{
+	b := shared.Bucket{Host: "h", Bucket: "b"}
+	r := shared.LeaseRequest{
 		Holder: "a", Interactive: 1, MaxUtilization: 1, Refused: 5 * time.Second,
-		Seen: oktaretry.SharedWindow{ID: 1000, Limit: 10, Remaining: 0, Ends: 5 * time.Second},
+		Seen: shared.Window{ID: 1000, Limit: 10, Remaining: 0, Ends: 5 * time.Second},
 	}
 	if l, err := s.Lease(ctx, b, r); err != nil || !l.Held {
 		t.Fatal(l, err)
 	}
-	host := oktaretry.CircuitID{Scope: oktaretry.TripsHost, Host: "h"}
-	if _, err := s.Report(ctx, host, oktaretry.CircuitReport{OpenFor: 5 * time.Second}); err != nil {
+	host := shared.CircuitID{Host: "h"}
+	if _, err := s.Report(ctx, host, shared.Report{OpenFor: 5 * time.Second}); err != nil {
 		t.Fatal(err)
 	}
 	const ahead = int64(10 * time.Minute / time.Microsecond)
@@ -296,7 +296,7 @@ func TestAClockThatIsSetBackHoldsNobody(t *testing.T) {
 	fmt.Sscanf(client.HGet(ctx, circuits, "").Val(), "%d:", &until)
 	client.HSet(ctx, circuits, "", fmt.Sprintf("%d:0:0:", until+ahead))
 
-	if l, err := s.Lease(ctx, b, oktaretry.LeaseRequest{Holder: "b", Interactive: 1, MaxUtilization: 1}); err != nil || l.Places != 1 {
+	if l, err := s.Lease(ctx, b, shared.LeaseRequest{Holder: "b", Interactive: 1, MaxUtilization: 1}); err != nil || l.Places != 1 {
 		t.Errorf("%+v, %v: the bucket is held", l, err)
 	}
 	if list, err := s.Circuits(ctx, "h"); err != nil || len(list) != 0 {
@@ -308,12 +308,12 @@ func TestAClockThatIsSetBackHoldsNobody(t *testing.T) {
 // leaves most to others once left it to its own fleet.
 func TestTheLowestShareThatAProcessIsToldHoldsForAll(t *testing.T) {
 	redis, _ := newStore(t)
-	for name, s := range map[string]oktaretry.Shared{"Redis": redis, "memory": sharedtest.NewMemory()} {
+	for name, s := range map[string]shared.Store{"Redis": redis, "memory": sharedtest.NewMemory()} {
 		places, has := 0, map[int]int{}
 		for i := range 12 {
-			l, err := s.Lease(t.Context(), oktaretry.SharedBucket{Host: "h", Bucket: "b"}, oktaretry.LeaseRequest{
-				Holder: string(rune('a' + i%3)), Interactive: 50, MaxUtilization: []float64{0.7, 1, 0.9}[i%3], Told: 1000, InFlight: has[i%3],
-				Seen: oktaretry.SharedWindow{ID: 1000, Limit: 100, Remaining: 100, Ends: time.Minute},
+			l, err := s.Lease(t.Context(), shared.Bucket{Host: "h", Bucket: "b"}, shared.LeaseRequest{
+				Holder: string(rune('a' + i%3)), Interactive: 50, MaxUtilization: []float64{0.7, 1, 0.9}[i%3], LastWindowID: 1000, InFlight: has[i%3],
+				Seen: shared.Window{ID: 1000, Limit: 100, Remaining: 100, Ends: time.Minute},
 			})
 			if err != nil {
 				t.Fatal(err)

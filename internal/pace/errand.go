@@ -6,12 +6,14 @@ package pace
 import (
 	"math"
 	"time"
+
+	"github.com/oktaretry/oktaretry/shared"
 )
 
 // Errand is a question to the store, to be answered once with [Errand.Answered]
 // or [Errand.Failed]. The bucket stays meanwhile.
 type Errand struct {
-	Request LeaseRequest
+	Request shared.LeaseRequest
 	Attempt Attempt
 	bucket  *bucket
 	at      time.Time
@@ -59,9 +61,9 @@ func (b *bucket) errand(now time.Time, a Attempt) *Errand {
 	l, w, cfg := b.lease, &b.window, b.cfg.Load()
 	l.asking = true
 	b.refs.Add(1)
-	r := LeaseRequest{
-		Holder: l.holder, Late: w.late, Unbound: w.unspoken, Told: l.told, Refused: max(b.held.Sub(now), 0), Back: l.back,
-		Unused: l.usable(now), InFlight: b.inFlight + l.lost, Utilization: cfg.utilization(),
+	r := shared.LeaseRequest{
+		Holder: l.holder, Late: w.late, Unbound: w.unspoken, LastWindowID: l.told, Refused: max(b.held.Sub(now), 0), ScoutsEnded: l.back,
+		Unused: l.usable(now), InFlight: b.inFlight + l.lost, MaxUtilization: cfg.utilization(),
 	}
 	if l.heard.ID != 0 && abs(l.heard.ID-w.id) <= sameWindow {
 		r.Seen, r.Age = l.heard, now.Sub(l.heardOf)
@@ -79,7 +81,7 @@ func (b *bucket) errand(now time.Time, a Attempt) *Errand {
 	} else {
 		l.batch /= 2
 	}
-	r.Ahead = max(min(b.inFlight, mostAhead), l.batch)
+	r.Prefetch = max(min(b.inFlight, mostAhead), l.batch)
 	b.atMost(&r, now, cfg)
 	l.back = 0
 	if abs(l.takenOf-w.id) <= sameWindow {
@@ -97,9 +99,9 @@ func (b *bucket) errand(now time.Time, a Attempt) *Errand {
 }
 
 // atMost trims what is asked for to what can go within the life of a lease.
-func (b *bucket) atMost(r *LeaseRequest, now time.Time, cfg *Config) {
+func (b *bucket) atMost(r *shared.LeaseRequest, now time.Time, cfg *Config) {
 	if b.line.len() == 0 && b.inFlight == 0 {
-		r.Ahead = 0 // nobody is there who would use it
+		r.Prefetch = 0 // nobody is there who would use it
 	}
 	most := math.MaxInt32
 	trim := func(perSecond float64) {
@@ -117,16 +119,16 @@ func (b *bucket) atMost(r *LeaseRequest, now time.Time, cfg *Config) {
 	}
 	r.Interactive = min(r.Interactive, most)
 	r.Background = min(r.Background, most-r.Interactive)
-	r.Ahead = min(r.Ahead, most-r.Interactive-r.Background)
+	r.Prefetch = min(r.Prefetch, most-r.Interactive-r.Background)
 }
 
 // Absurd reports whether no honest store gives that answer.
-func (e *Errand) Absurd(now time.Time, a *Lease) bool {
-	return a.Absurd(&e.Request) || a.Window.ID != 0 && a.Window.Ends > 0 && e.bucket.host.clock.denies(a.Window.ID, now)
+func (e *Errand) Absurd(now time.Time, a *shared.Lease) bool {
+	return absurd(a, &e.Request) || a.Window.ID != 0 && a.Window.Ends > 0 && e.bucket.host.clock.denies(a.Window.ID, now)
 }
 
 // Answered takes the store's answer, which is not absurd.
-func (e *Errand) Answered(now time.Time, a Lease) {
+func (e *Errand) Answered(now time.Time, a shared.Lease) {
 	b := e.bucket
 	l, w := b.lease, &b.window
 	b.mu.Lock()
@@ -142,7 +144,7 @@ func (e *Errand) Answered(now time.Time, a Lease) {
 	if a.Unbound && w.id == 0 {
 		w.unspoken = true
 	}
-	l.told, l.sharers, l.wanted = a.Window.ID, a.Sharers, a.Wanted
+	l.told, l.sharers, l.wanted = a.Window.ID, a.Sharers, a.ReturnUnused
 	l.full = time.Time{}
 	switch {
 	case a.Places > 0:
@@ -182,7 +184,7 @@ func (e *Errand) Failed() {
 	// What the store may not have heard is told again. Of places that were given
 	// up it must not hear twice.
 	b.lease.taken += e.Request.Taken
-	b.lease.back += e.Request.Back
+	b.lease.back += e.Request.ScoutsEnded
 	b.line.wakeFirst()
 	b.mu.Unlock()
 	b.release()

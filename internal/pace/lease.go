@@ -7,55 +7,13 @@ package pace
 import (
 	"strconv"
 	"time"
+
+	"github.com/oktaretry/oktaretry/shared"
 )
 
-// Window is a window of a bucket as headers describe it.
-type Window struct {
-	ID        int64 // the reset that the headers name, Unix seconds by the server's clock; 0: unknown
-	Limit     int
-	Remaining int           // the least that a header said
-	Ends      time.Duration // from now on
-}
-
-// LeaseRequest is what a bucket tells the store, and asks it for.
-type LeaseRequest struct {
-	Holder  string        // who asks: this bucket of this process
-	Seen    Window        // what answers said; an ID of 0 says nothing
-	Age     time.Duration // since the last of the calls went whose answers are in Seen
-	Late    bool          // the server opens the next window up to a second after the reset that it names
-	Unbound bool          // its answers carry no limits
-	Told    int64         // the ID of the window that the store told of last
-	Refused time.Duration // nobody goes before: the server refused a call
-	Back    int           // calls that went to find out and have ended, since the last request
-
-	Returned int // places of the window in Told that will not be used
-	Taken    int // calls of the window in Seen that went without a place
-	Unused   int // places leased that may be used
-	InFlight int // calls that the headers in Seen may not count yet
-
-	Interactive, Background int // calls that wait
-	Ahead                   int // calls that will come soon, by what came lately
-	Utilization             float64
-}
-
-// Wants is how many places the request is for.
-func (r *LeaseRequest) Wants() int { return r.Interactive + r.Background + r.Ahead }
-
-// Lease is the store's answer.
-type Lease struct {
-	Places  int
-	Lasts   time.Duration // for which the places may be used, from the asking on
-	Retry   time.Duration // when Places is 0: ask again after this
-	Window  Window        // what all processes together know of it; an ID of 0: nothing
-	Unbound bool          // the bucket has no limits
-	Held    bool          // the server refused a call: nobody goes before Retry is over
-	Sharers int           // processes that use the bucket, this one included
-	Wanted  bool          // the window runs out: return what is not needed
-}
-
-// Absurd reports whether no honest store gives that answer to r. A window may
+// absurd reports whether no honest store gives that answer to r. A window may
 // last for a second more than its reset says.
-func (a *Lease) Absurd(r *LeaseRequest) bool {
+func absurd(a *shared.Lease, r *shared.LeaseRequest) bool {
 	w := &a.Window
 	return a.Places < 0 || a.Places > max(r.Wants(), 0) ||
 		a.Places > 0 && (a.Lasts <= 0 || a.Lasts > time.Minute) ||
@@ -87,11 +45,11 @@ type lease struct {
 	sharers int
 	wanted  bool
 
-	spent   int64     // the ID of the window that the store was told to be used up
-	heard   Window    // by headers alone, not by the store; Ends is not used
-	heardOf time.Time // when the last of the calls went that told
-	lost    int       // calls of this window that were sent and not answered
-	back    int       // calls that found out, or could not, since the store was told
+	spent   int64         // the ID of the window that the store was told to be used up
+	heard   shared.Window // by headers alone, not by the store; Ends is not used
+	heardOf time.Time     // when the last of the calls went that told
+	lost    int           // calls of this window that were sent and not answered
+	back    int           // calls that found out, or could not, since the store was told
 
 	crowd   int   // the most calls in flight since places were granted
 	taken   int   // calls that went without a place
@@ -209,10 +167,10 @@ func (b *bucket) ended(t *Ticket, now time.Time, s Seen) *Errand {
 		l.lost++ // the server may have counted it or not
 	case s.Slots || s.Limit <= 0 || s.Remaining < 0 || abs(s.Reset-w.id) > sameWindow:
 	case abs(l.heard.ID-w.id) > sameWindow:
-		l.heard = Window{ID: s.Reset, Limit: min(s.Limit, most), Remaining: min(s.Remaining, most)}
+		l.heard = shared.Window{ID: s.Reset, Limit: min(s.Limit, most), Remaining: min(s.Remaining, most)}
 		l.heardOf, l.lost = t.went, 0
 	default:
-		l.heard = Window{ID: s.Reset, Limit: min(s.Limit, most), Remaining: min(s.Remaining, l.heard.Remaining)}
+		l.heard = shared.Window{ID: s.Reset, Limit: min(s.Limit, most), Remaining: min(s.Remaining, l.heard.Remaining)}
 		l.heardOf = later(l.heardOf, t.went)
 	}
 	// The headers' word goes before the store's. Where they say that less is left
@@ -238,7 +196,7 @@ func (b *bucket) ended(t *Ticket, now time.Time, s Seen) *Errand {
 }
 
 // hear takes what others saw of a window.
-func (w *window) hear(s Window, reset, now time.Time) {
+func (w *window) hear(s shared.Window, reset, now time.Time) {
 	w.unspoken = false
 	switch {
 	case w.id == 0 || s.ID > w.id+sameWindow:

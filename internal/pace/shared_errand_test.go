@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry/internal/pace"
+	"github.com/oktaretry/oktaretry/shared"
 )
 
 // sharing returns a governor with a store.
@@ -34,9 +35,9 @@ func lease(t *testing.T, g *pace.Governor, now time.Time, places int, s pace.See
 	t.Helper()
 	ticket := enter(g, now, users)
 	e := asks(t, ticket, now)
-	e.Answered(now, pace.Lease{
+	e.Answered(now, shared.Lease{
 		Places: places, Lasts: time.Second, Sharers: 1,
-		Window: pace.Window{ID: s.Reset, Limit: s.Limit, Remaining: s.Remaining, Ends: time.Minute},
+		Window: shared.Window{ID: s.Reset, Limit: s.Limit, Remaining: s.Remaining, Ends: time.Minute},
 	})
 	goes(t, ticket, now)
 	ticket.Done(now, s)
@@ -106,7 +107,7 @@ func TestOneAsksForAll(t *testing.T) {
 		t.Error("the second asks as well")
 	}
 	told(first)
-	e.Answered(epoch, pace.Lease{Places: 1, Lasts: time.Second})
+	e.Answered(epoch, shared.Lease{Places: 1, Lasts: time.Second})
 	if !told(first) {
 		t.Error("nobody was woken")
 	}
@@ -114,20 +115,20 @@ func TestOneAsksForAll(t *testing.T) {
 }
 
 func TestAbsurdAnswers(t *testing.T) {
-	r := pace.LeaseRequest{Interactive: 3}
-	w := pace.Window{ID: 1, Limit: 10, Remaining: 5, Ends: time.Minute}
-	for _, l := range []pace.Lease{
+	e := &pace.Errand{Request: shared.LeaseRequest{Interactive: 3}}
+	w := shared.Window{ID: 1, Limit: 10, Remaining: 5, Ends: time.Minute}
+	for _, l := range []shared.Lease{
 		{Places: 4, Lasts: time.Second}, {Places: -1}, {Places: 1}, {Places: 1, Lasts: time.Hour}, {Retry: -1},
-		{Retry: 2 * time.Hour}, {Sharers: -1}, {Sharers: 1 << 40}, {Window: pace.Window{ID: -1}}, {Window: pace.Window{ID: 1}},
-		{Window: pace.Window{ID: 1, Limit: 10, Remaining: 11}}, {Window: pace.Window{ID: 1, Limit: 10, Remaining: -1}},
-		{Window: pace.Window{ID: 1, Limit: 10, Ends: 2 * time.Hour}}, {Window: pace.Window{ID: 1, Limit: 1 << 40}},
+		{Retry: 2 * time.Hour}, {Sharers: -1}, {Sharers: 1 << 40}, {Window: shared.Window{ID: -1}}, {Window: shared.Window{ID: 1}},
+		{Window: shared.Window{ID: 1, Limit: 10, Remaining: 11}}, {Window: shared.Window{ID: 1, Limit: 10, Remaining: -1}},
+		{Window: shared.Window{ID: 1, Limit: 10, Ends: 2 * time.Hour}}, {Window: shared.Window{ID: 1, Limit: 1 << 40}},
 	} {
-		if !l.Absurd(&r) {
+		if !e.Inconsistent(&l) {
 			t.Errorf("%+v is taken", l)
 		}
 	}
-	for _, l := range []pace.Lease{{Places: 3, Lasts: time.Second, Window: w}, {Retry: time.Minute, Window: w}, {}} {
-		if l.Absurd(&r) {
+	for _, l := range []shared.Lease{{Places: 3, Lasts: time.Second, Window: w}, {Retry: time.Minute, Window: w}, {}} {
+		if e.Inconsistent(&l) {
 			t.Errorf("%+v is not taken", l)
 		}
 	}
@@ -139,8 +140,8 @@ func TestAWindowThatTheServersClockDeniesIsAbsurd(t *testing.T) {
 	g, _ := sharing()
 	ticket := enter(g, epoch, users)
 	e := asks(t, ticket, epoch)
-	far := pace.Lease{Retry: time.Minute, Window: pace.Window{ID: 32_503_680_000, Limit: 600, Ends: time.Minute}}
-	near := pace.Lease{Retry: time.Minute, Window: pace.Window{ID: after(time.Minute).Unix(), Limit: 600, Ends: time.Minute}}
+	far := shared.Lease{Retry: time.Minute, Window: shared.Window{ID: 32_503_680_000, Limit: 600, Ends: time.Minute}}
+	near := shared.Lease{Retry: time.Minute, Window: shared.Window{ID: after(time.Minute).Unix(), Limit: 600, Ends: time.Minute}}
 	if e.Absurd(epoch, &far) {
 		t.Error("nothing is known of the server's clock yet")
 	}
@@ -155,18 +156,18 @@ func TestHeadersCorrectAWindowThatIsOver(t *testing.T) {
 	g, _ := sharing()
 	ticket := enter(g, epoch, users)
 	e := asks(t, ticket, epoch)
-	e.Answered(epoch, pace.Lease{Places: 1, Lasts: time.Second, Window: pace.Window{ID: after(50 * time.Minute).Unix(), Limit: 600, Remaining: 600, Ends: time.Second}})
+	e.Answered(epoch, shared.Lease{Places: 1, Lasts: time.Second, Window: shared.Window{ID: after(50 * time.Minute).Unix(), Limit: 600, Remaining: 600, Ends: time.Second}})
 	goes(t, ticket, epoch)
 	ticket.Done(epoch, says(600, 599, time.Minute))
 	for i := range 10 {
 		now := after(time.Duration(2+i) * time.Second)
 		scout := enter(g, now, users)
 		if _, why := scout.Ready(now); why == pace.Ask {
-			scout.Errand(now).Answered(now, pace.Lease{Places: 1, Lasts: time.Second})
+			scout.Errand(now).Answered(now, shared.Lease{Places: 1, Lasts: time.Second})
 			goes(t, scout, now)
 		}
 		if e := scout.Done(now, says(600, 590-i, time.Minute)); e != nil {
-			e.Answered(now, pace.Lease{})
+			e.Answered(now, shared.Lease{})
 		}
 	}
 	if s := g.States(after(12 * time.Second))[0]; s.Remaining > 590 || !s.Reset.Equal(after(time.Minute)) {
@@ -218,7 +219,7 @@ func TestPlacesThatComeTooLateAreNotAskedForAgainAtOnce(t *testing.T) {
 	ticket := enter(g, epoch, users)
 	e := asks(t, ticket, epoch)
 	now := after(10 * time.Millisecond)
-	e.Answered(now, pace.Lease{Places: 1, Lasts: time.Millisecond})
+	e.Answered(now, shared.Lease{Places: 1, Lasts: time.Millisecond})
 	if wait, why := ticket.Ready(now); wait < time.Millisecond || why == pace.Ask {
 		t.Errorf("it waits %s for reason %d", wait, why)
 	}

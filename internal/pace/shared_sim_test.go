@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/internal/pace"
 	"github.com/oktaretry/oktaretry/internal/sharedtest"
+	"github.com/oktaretry/oktaretry/shared"
 )
 
 // crew is processes that share a store.
@@ -156,14 +156,12 @@ func (x *crew) errand(m *member, e *pace.Errand, then func()) {
 		takes = 50 * time.Millisecond
 	}
 	x.commands++
-	var a pace.Lease
+	var a shared.Lease
 	err := errDown
 	x.after(takes/2, func() {
 		if !x.down(x.now) {
-			var l oktaretry.Lease
-			l, err = x.store.Lease(context.Background(), oktaretry.SharedBucket{Host: "h", Bucket: "b"}, toShared(&e.Request))
-			a = fromShared(l)
-			if a.Absurd(&e.Request) {
+			a, err = x.store.Lease(context.Background(), shared.Bucket{Host: "h", Bucket: "b"}, e.Request)
+			if e.Inconsistent(&a) {
 				x.t.Fatalf("an absurd answer %+v to %+v", a, e.Request)
 			}
 		}
@@ -229,20 +227,5 @@ func (x *crew) kill(process int) {
 		if m.process == process && m.waiting {
 			x.left++ // another makes its call
 		}
-	}
-}
-
-func toShared(r *pace.LeaseRequest) oktaretry.LeaseRequest {
-	return oktaretry.LeaseRequest{
-		Holder: r.Holder, Seen: oktaretry.SharedWindow(r.Seen), Age: r.Age, Late: r.Late, Unbound: r.Unbound, Told: r.Told,
-		Refused: r.Refused, Back: r.Back, Returned: r.Returned, Taken: r.Taken, Unused: r.Unused, InFlight: r.InFlight,
-		Interactive: r.Interactive, Background: r.Background, Ahead: r.Ahead, MaxUtilization: r.Utilization,
-	}
-}
-
-func fromShared(l oktaretry.Lease) pace.Lease {
-	return pace.Lease{
-		Places: l.Places, Lasts: l.Lasts, Retry: l.Retry, Window: pace.Window(l.Window),
-		Unbound: l.Unbound, Held: l.Held, Sharers: l.Sharers, Wanted: l.Wanted,
 	}
 }

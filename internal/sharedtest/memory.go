@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/shared"
 )
 
 // Memory is a store for the Transports of one process. It is safe for
@@ -20,8 +20,8 @@ type Memory struct {
 
 	mu       sync.Mutex
 	asked    map[string]int // by operation
-	buckets  map[oktaretry.SharedBucket]*bucket
-	circuits map[oktaretry.CircuitID]*circuit
+	buckets  map[shared.Bucket]*bucket
+	circuits map[shared.CircuitID]*circuit
 }
 
 // NewMemory returns an empty store.
@@ -36,8 +36,8 @@ func (m *Memory) Flush() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked = make(map[string]int)
-	m.buckets = make(map[oktaretry.SharedBucket]*bucket)
-	m.circuits = make(map[oktaretry.CircuitID]*circuit)
+	m.buckets = make(map[shared.Bucket]*bucket)
+	m.circuits = make(map[shared.CircuitID]*circuit)
 }
 
 // Asked returns how often an operation was asked for: "lease", "circuits",
@@ -98,8 +98,8 @@ const (
 	back     = time.Second
 )
 
-// Lease implements [oktaretry.Shared].
-func (m *Memory) Lease(_ context.Context, key oktaretry.SharedBucket, r oktaretry.LeaseRequest) (oktaretry.Lease, error) {
+// Lease implements [shared.Store].
+func (m *Memory) Lease(_ context.Context, key shared.Bucket, r shared.LeaseRequest) (shared.Lease, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked["lease"]++
@@ -124,11 +124,11 @@ func (m *Memory) Lease(_ context.Context, key oktaretry.SharedBucket, r oktaretr
 			r.MaxUtilization = min(r.MaxUtilization, o.utilization) // the fleet keeps to the lowest
 		}
 	}
-	if r.Told == b.id && now.Before(b.over()) {
+	if r.LastWindowID == b.id && now.Before(b.over()) {
 		b.left += min(max(r.Returned, 0), h.out)
 	}
 	h.out = r.Unused + r.InFlight
-	b.scouts = max(b.scouts-r.Back, 0)
+	b.scouts = max(b.scouts-r.ScoutsEnded, 0)
 	if b.scouts == 0 {
 		b.overdue = now
 	}
@@ -137,7 +137,7 @@ func (m *Memory) Lease(_ context.Context, key oktaretry.SharedBucket, r oktaretr
 	h.out += a.Places
 	h.interactive = max(r.Interactive-a.Places, 0)
 	a.Sharers = b.sharers(now)
-	a.Wanted = b.scarce(&r)
+	a.ReturnUnused = b.scarce(&r)
 	if a.Places > 0 {
 		h.until, h.dry = now.Add(a.Lasts+Grace), 0
 		h.spent = h.until
@@ -185,7 +185,7 @@ func (b *bucket) out() (n int) {
 }
 
 // learn takes what a holder's headers said.
-func (b *bucket) learn(now time.Time, r *oktaretry.LeaseRequest) {
+func (b *bucket) learn(now time.Time, r *shared.LeaseRequest) {
 	b.late = b.late || r.Late
 	if r.Refused > 0 {
 		if until := now.Add(min(r.Refused, most)); until.After(b.held) {
@@ -202,7 +202,7 @@ func (b *bucket) learn(now time.Time, r *oktaretry.LeaseRequest) {
 	b.unbound = now
 	ends := now.Add(s.Ends)
 	newer := b.id == 0 || s.ID > b.id+1
-	if s.ID < b.id-1 && r.Told == b.id && now.Before(b.ends) {
+	if s.ID < b.id-1 && r.LastWindowID == b.id && now.Before(b.ends) {
 		// It was told of the present window and finds that another runs.
 		b.stray++
 		newer = b.stray >= astray
@@ -227,7 +227,7 @@ func (b *bucket) learn(now time.Time, r *oktaretry.LeaseRequest) {
 		}
 		// Who knows Okta's clock best says the earliest end. That the window goes
 		// on longer only a scout can tell, who met it after that.
-		if now.Before(b.ends) && ends.Before(b.ends) || !now.Before(b.ends) && r.Back > 0 {
+		if now.Before(b.ends) && ends.Before(b.ends) || !now.Before(b.ends) && r.ScoutsEnded > 0 {
 			b.ends = ends
 		}
 	}
@@ -244,12 +244,12 @@ func (b *bucket) over() time.Time {
 	return b.ends
 }
 
-func (b *bucket) answer(now time.Time, r *oktaretry.LeaseRequest, h *holder) oktaretry.Lease {
-	wants := r.Interactive + r.Background + r.Ahead
-	var a oktaretry.Lease
+func (b *bucket) answer(now time.Time, r *shared.LeaseRequest, h *holder) shared.Lease {
+	wants := r.Interactive + r.Background + r.Prefetch
+	var a shared.Lease
 	known := b.id != 0 && now.Before(b.over())
 	if known {
-		a.Window = oktaretry.SharedWindow{ID: b.id, Limit: b.limit, Remaining: min(b.remaining, b.limit), Ends: b.over().Sub(now)}
+		a.Window = shared.Window{ID: b.id, Limit: b.limit, Remaining: min(b.remaining, b.limit), Ends: b.over().Sub(now)}
 	}
 	switch {
 	case now.Before(b.held):
@@ -298,7 +298,7 @@ func (b *bucket) scout(now time.Time, wants int, utilization float64) (places in
 // grant hands out places: to each its part of what is left, to calls that wait
 // before those that may come, and to background calls only what interactive
 // calls of other processes don't wait for.
-func (b *bucket) grant(now time.Time, r *oktaretry.LeaseRequest, h *holder) int {
+func (b *bucket) grant(now time.Time, r *shared.LeaseRequest, h *holder) int {
 	free := b.left - reserve(b.limit, r.MaxUtilization)
 	if free <= 0 {
 		return 0
@@ -322,13 +322,13 @@ func (b *bucket) grant(now time.Time, r *oktaretry.LeaseRequest, h *holder) int 
 	if b.scarce(r) { // let nobody hold what it may not need
 		ahead = min(ahead, r.InFlight)
 	}
-	places += back + min(ahead, r.Ahead)
+	places += back + min(ahead, r.Prefetch)
 	b.left -= places
 	return places
 }
 
 // scarce reports whether the window runs out.
-func (b *bucket) scarce(r *oktaretry.LeaseRequest) bool {
+func (b *bucket) scarce(r *shared.LeaseRequest) bool {
 	return b.left-reserve(b.limit, r.MaxUtilization) < b.limit/4
 }
 
@@ -337,7 +337,7 @@ func reserve(limit int, utilization float64) int {
 }
 
 // Buckets returns the buckets that the store knows of.
-func (m *Memory) Buckets() (list []oktaretry.SharedBucket) {
+func (m *Memory) Buckets() (list []shared.Bucket) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for b := range m.buckets {

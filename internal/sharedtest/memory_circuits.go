@@ -6,7 +6,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/shared"
 )
 
 // circuit is one that is not closed.
@@ -17,10 +17,10 @@ type circuit struct {
 	successes int
 }
 
-func (c *circuit) state(now time.Time, id oktaretry.CircuitID) oktaretry.SharedCircuit {
-	s := oktaretry.SharedCircuit{CircuitID: id, State: oktaretry.SharedOpen, Wait: c.until.Sub(now)}
+func (c *circuit) state(now time.Time, id shared.CircuitID) shared.Circuit {
+	s := shared.Circuit{CircuitID: id, State: shared.Open, Wait: c.until.Sub(now)}
 	if s.Wait <= 0 {
-		s.State, s.Wait = oktaretry.SharedHalfOpen, 0
+		s.State, s.Wait = shared.HalfOpen, 0
 		if c.prober != "" {
 			s.Wait = max(c.overdue.Sub(now), 0)
 		}
@@ -28,8 +28,8 @@ func (c *circuit) state(now time.Time, id oktaretry.CircuitID) oktaretry.SharedC
 	return s
 }
 
-// Circuits implements [oktaretry.Shared].
-func (m *Memory) Circuits(_ context.Context, host string) (list []oktaretry.SharedCircuit, err error) {
+// Circuits implements [shared.Store].
+func (m *Memory) Circuits(_ context.Context, host string) (list []shared.Circuit, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked["circuits"]++
@@ -41,26 +41,26 @@ func (m *Memory) Circuits(_ context.Context, host string) (list []oktaretry.Shar
 	return list, nil
 }
 
-// Probe implements [oktaretry.Shared].
-func (m *Memory) Probe(_ context.Context, id oktaretry.CircuitID, holder string, ttl time.Duration) (oktaretry.SharedCircuit, error) {
+// Probe implements [shared.Store].
+func (m *Memory) Probe(_ context.Context, id shared.CircuitID, holder string, ttl time.Duration) (shared.Circuit, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked["probe"]++
 	now := m.Now()
 	c := m.circuits[id]
 	if c == nil {
-		return oktaretry.SharedCircuit{CircuitID: id}, nil
+		return shared.Circuit{CircuitID: id}, nil
 	}
 	s := c.state(now, id)
-	if s.State == oktaretry.SharedHalfOpen && s.Wait == 0 {
+	if s.State == shared.HalfOpen && s.Wait == 0 {
 		c.prober, c.overdue = holder, now.Add(ttl)
 		s.Wait, s.Yours = ttl, true
 	}
 	return s, nil
 }
 
-// Report implements [oktaretry.Shared].
-func (m *Memory) Report(_ context.Context, id oktaretry.CircuitID, r oktaretry.CircuitReport) (oktaretry.SharedCircuit, error) {
+// Report implements [shared.Store].
+func (m *Memory) Report(_ context.Context, id shared.CircuitID, r shared.Report) (shared.Circuit, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked["report"]++
@@ -68,7 +68,7 @@ func (m *Memory) Report(_ context.Context, id oktaretry.CircuitID, r oktaretry.C
 	c := m.circuits[id]
 	mine := c != nil && c.prober != "" && c.prober == r.Holder
 	switch {
-	case r.Event == oktaretry.CircuitOpened:
+	case r.Event == shared.Opened:
 		if c == nil {
 			c = new(circuit)
 			m.circuits[id] = c
@@ -78,7 +78,7 @@ func (m *Memory) Report(_ context.Context, id oktaretry.CircuitID, r oktaretry.C
 		}
 		c.prober, c.successes = "", 0
 	case !mine:
-	case r.Event == oktaretry.ProbeSucceeded:
+	case r.Event == shared.ProbeSucceeded:
 		c.prober = ""
 		if c.successes++; c.successes >= r.Needed {
 			delete(m.circuits, id)
@@ -88,7 +88,7 @@ func (m *Memory) Report(_ context.Context, id oktaretry.CircuitID, r oktaretry.C
 		c.prober = ""
 	}
 	if c == nil {
-		return oktaretry.SharedCircuit{CircuitID: id}, nil
+		return shared.Circuit{CircuitID: id}, nil
 	}
 	return c.state(now, id), nil
 }
