@@ -1,5 +1,5 @@
-// This file holds one attempt: the request that goes out, its time limit and
-// its span.
+// This file holds one attempt: the request that goes out, its time limit and its
+// span, what it brought, and what the next one needs.
 
 package oktaretry
 
@@ -14,82 +14,83 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/oktaretry/oktaretry/internal/circuit"
+	"github.com/oktaretry/oktaretry/internal/exchange"
 	"github.com/oktaretry/oktaretry/internal/telemetry"
 )
 
 // attempt is what is known of the request on its way.
 type attempt struct {
-	*exchange                 // nil when none is on its way
-	waits     []Wait          // before it
-	reqBody   io.Closer       // the base closes it, unless something panics
-	ctx       context.Context // with the span
-	span      trace.Span      // nil until it is sent
-	canceled  bool
-	written   *written // nil unless it matters what was written
-	record    *Attempt // in the call's outcome; nil until it is written down
+	*dispatch                   // nil when none is on its way
+	waits     []Wait            // before it
+	reqBody   io.Closer         // the base closes it, unless something panics
+	ctx       context.Context   // with the attempt's span
+	span      trace.Span        // nil until the request is sent
+	canceled  bool              // the caller's context ended it
+	written   *exchange.Written // nil where sending again does no harm
+	record    *Attempt          // in the call's outcome; nil until it is recorded
 }
 
-// errPanicked stands in the outcome of a call that the base's panic ended.
+// errPanicked is the error, in its outcome, of a call that a panic ended.
 var errPanicked = errors.New("oktaretry: the base transport, or a hook, panicked")
 
-// send sends one attempt and notes what it brought. It stops the call when the
+// send sends one attempt and returns what it brought. It stops the call where the
 // request cannot be made again.
 func (c *call) send() (*answer, StopReason) {
 	a := &c.attempt
-	x := new(exchange)
+	d := new(dispatch)
 	sent := c.now
-	*a = attempt{exchange: x, waits: c.waits}
-	limit := c.attemptLimit()
-	x.open(c.ctx, sent, limit)
-	var ctx context.Context = x
-	if !c.idempotent() {
-		a.written = new(written)
-		ctx = a.written.watch(ctx)
+	*a = attempt{dispatch: d, waits: c.waits}
+	limit := attemptLimit(&c.settings.policy, &c.permits)
+	d.Open(c.ctx, sent, limit)
+	var ctx context.Context = d
+	if !idempotent(c.to.method, c.req.Header, &c.to.route, c.opts) {
+		a.written = new(exchange.Written)
+		ctx = a.written.Watch(ctx)
 	}
-	if stop := c.nextRequest(&x.request, ctx); stop != StopNone {
-		a.exchange = nil
+	if stop := c.nextRequest(&d.Request, ctx); stop != StopNone {
+		a.dispatch = nil
 		return nil, stop
 	}
-	if !c.first() {
-		x.began = time.Now() // making out a resend can take long, with a hook that signs it
+	if !c.progress.first() {
+		d.Began = time.Now() // a hook that signs a resend can take long
 	}
-	if x.request.Body != nil {
-		a.reqBody = x.request.Body // ours to close, should a sampler or a propagator panic
+	if d.Request.Body != nil {
+		a.reqBody = d.Request.Body // ours to close, should a sampler or a propagator panic
 	}
 	c.waits = nil
-	c.withdrawn = false
+	c.progress.withdrawn = false
 	if len(c.outcome.Attempts) == 0 {
-		c.endpoint.host.budget.deposit(sent)
+		c.to.endpoint.host.budget.Deposit(sent)
 	}
-	closeResponse(c.answer.resp) // a better one is on its way
-	if !c.first() {
-		// The first time it is empty, as is all of a call that begins.
+	closeResponse(c.answer.resp) // superseded by the attempt about to be sent
+	if !c.progress.first() {     // else it is empty
 		c.answer = answer{}
 	}
-	c.answer.exchange, c.answer.sent = x, sent
+	c.answer.dispatch, c.answer.sent = d, sent
 	c.answer.limits.Limit, c.answer.limits.Remaining = -1, -1
 
-	a.ctx, a.span = c.told.StartAttempt(c.where(), c.resends, c.polls > 0)
-	x.Context = a.ctx
-	c.told.Propagate(a.ctx, &x.request, c.first())
-	resp, err := c.t.base.RoundTrip(&x.request)
+	a.ctx, a.span = c.report.StartAttempt(c.to.where(), c.progress.resends, c.progress.polls > 0)
+	d.Context.Context = a.ctx
+	c.report.Propagate(a.ctx, &d.Request, c.progress.first())
+	resp, err := c.t.base.RoundTrip(&d.Request)
 
 	c.now = time.Now()
 	c.answer.arrived = c.now
-	late := x.settle(c.now)
+	late := d.Settle(c.now)
 	resp, err = checkAnswer(resp, err)
 	switch {
-	case late && c.ended() == nil:
-		x.release() // first, for a Close may wait for it
+	case late && c.contextErr() == nil:
+		d.Release() // first, for a Close may wait for it
 		closeResponse(resp)
-		resp, err = nil, &attemptTimeoutError{limit, c.target.Host + c.route.Template}
+		resp, err = nil, &attemptTimeoutError{limit, c.to.url.Host + c.to.route.Template}
 	case err != nil:
-		a.canceled = c.ended() != nil
+		a.canceled = c.contextErr() != nil
 	}
 	if resp != nil {
-		resp.Body = x.wrap(resp.Body)
+		resp.Body = d.Wrap(resp.Body)
 	} else {
-		x.release()
+		d.Release()
 	}
 	c.answer.resp, c.answer.err, c.answer.canceled = resp, err, a.canceled
 	if err != nil {
@@ -98,51 +99,45 @@ func (c *call) send() (*answer, StopReason) {
 	return &c.answer, StopNone
 }
 
-// attemptLimit is how long the attempt may be without headers; 0: as long as it
-// takes. A probe has less time: who asks a server that was down a minute ago
-// should not wait another for nothing.
-func (c *call) attemptLimit() time.Duration {
-	limit := c.settings.policy.AttemptTimeout
-	if c.permits[0].Probing() || c.permits[1].Probing() {
-		limit = min(limit, c.settings.policy.Breaker.ProbeTimeout)
+// attemptLimit is how long the attempt may be without headers; 0: no limit. A
+// probe has less time: whoever asks a server that was down a minute ago should
+// not wait another for nothing.
+func attemptLimit(p *Policy, permits *[2]circuit.Permit) time.Duration {
+	if permits[0].Probing() || permits[1].Probing() {
+		return min(p.AttemptTimeout, p.Breaker.ProbeTimeout)
 	}
-	return limit
+	return p.AttemptTimeout
 }
 
-// first reports whether the request goes out for the first time, as the caller
-// made it.
-func (c *call) first() bool { return c.resends == 0 && c.polls == 0 }
-
-// nextRequest makes out the request of the next attempt: the caller's, the
-// caller's again, or a poll. The caller's own is never changed.
+// nextRequest makes the request of the next attempt: the caller's, the caller's
+// again, or a poll. The caller's own is never changed.
 func (c *call) nextRequest(out *http.Request, ctx context.Context) StopReason {
 	*out = *c.req.WithContext(ctx)
-	if c.first() {
+	if c.progress.first() {
 		out.Body, _ = c.body.Next(c.ctx) // the first one cannot fail
-		if c.route.Token && c.hasBody {
-			// Or else net/http might send an assertion twice on its own. SDK v6
+		if c.to.route.Token && hasBody(c.req) {
+			// Or else net/http might send an assertion twice by itself. SDK v6
 			// replaces Body on its DPoP path and leaves the GetBody of the old one.
 			out.GetBody = nil
 		}
 		return StopNone
 	}
-	if c.nextTarget != nil {
-		out.Method, out.URL, out.Header = http.MethodGet, c.target, pollHeader(c.req.Header)
+	if c.pollAt != nil {
+		out.Method, out.URL, out.Header = http.MethodGet, c.to.url, pollHeader(c.req.Header)
 		out.Body, out.GetBody, out.ContentLength, out.TransferEncoding, out.Trailer = nil, nil, 0, nil, nil
 	} else {
 		body, err := c.body.Next(c.ctx)
 		if err != nil {
-			// The answer in hand is the caller's, unless there is none.
-			if c.answer.resp == nil {
-				c.failure = clean(err)
+			if c.answer.resp == nil { // else the answer in hand is the caller's
+				c.end.err = clean(err)
 			}
 			return StopNotReplayable
 		}
 		out.Body, out.Header = body, c.req.Header.Clone()
 	}
-	if c.resends > 0 {
+	if c.progress.resends > 0 {
 		// Okta's SDKs mark their retries so, for Okta Support to see.
-		out.Header.Set("X-Okta-Retry-Count", strconv.Itoa(c.resends))
+		out.Header.Set("X-Okta-Retry-Count", strconv.Itoa(c.progress.resends))
 		out.Header.Del("X-Okta-Retry-For")
 		if id := c.answer.RequestID; id != "" {
 			out.Header.Set("X-Okta-Retry-For", id)
@@ -154,10 +149,13 @@ func (c *call) nextRequest(out *http.Request, ctx context.Context) StopReason {
 	return StopNone
 }
 
+// hasBody reports whether the caller's request has a body.
+func hasBody(req *http.Request) bool { return req.Body != nil && req.Body != http.NoBody }
+
 // prepare has the user's hook sign a request anew.
 func (c *call) prepare(out *http.Request) StopReason {
-	// The hook may change the URL too, which is the caller's. The attempt's
-	// context is not for it: that begins when the request is sent.
+	// The hook may change the URL, too, which is the caller's. It does not get the
+	// attempt's context: that begins when the request is sent.
 	own := out.Clone(c.ctx)
 	if own.Body != nil {
 		c.attempt.reqBody = own.Body
@@ -166,8 +164,7 @@ func (c *call) prepare(out *http.Request) StopReason {
 		if own.Body != nil {
 			own.Body.Close()
 		}
-		c.failure = fmt.Errorf("oktaretry: preparing to resend %s %s%s after %s: %w",
-			telemetry.ShownMethod(c.method), c.target.Host, c.route.Template, c.answer.describe(), clean(err))
+		c.end.err = fmt.Errorf("oktaretry: preparing to resend %s after %s: %w", c.to.shown(), c.answer.shown(), clean(err))
 		return StopPrepareFailed
 	}
 	*out = *own.WithContext(out.Context())
@@ -188,62 +185,90 @@ func checkAnswer(resp *http.Response, err error) (*http.Response, error) {
 	return resp, nil
 }
 
-// brokenBaseError is about a base that breaks the RoundTripper contract.
-type brokenBaseError struct{ returned string }
-
-func (e *brokenBaseError) Error() string {
-	return "oktaretry: the base transport returned " + e.returned
-}
-
-// endAttempt ends the attempt, once its answer is classified: it is written
-// down, counted and traced.
+// endAttempt records, counts and traces the attempt, once its answer is
+// classified.
 func (c *call) endAttempt() {
 	a := &c.attempt
-	if a.record == nil { // it is not, unless telling of it panicked
+	if a.record == nil { // it is not, unless reporting it panicked
 		c.outcome.Attempts = append(c.outcome.Attempts, Attempt{})
 		a.record = &c.outcome.Attempts[len(c.outcome.Attempts)-1]
 	}
 	a.record.Classification = c.answer.Classification
 	a.record.Start, a.record.Duration = c.answer.sent, c.answer.arrived.Sub(c.answer.sent)
-	a.record.Waits, a.record.Poll = a.waits, c.polls > 0
+	a.record.Waits, a.record.Poll = a.waits, c.progress.polls > 0
 	if c.answer.err != nil {
 		a.record.Err = clean(c.answer.err)
 	}
-	left := a.canceled && c.left()
-	c.told.EndAttempt(a.ctx, a.span, c.where(), func() telemetry.AttemptEnd { return attemptEnd(a.record, &c.answer, left) })
-	a.exchange = nil
+	canceled := a.canceled && left(c.ctx)
+	c.report.EndAttempt(a.ctx, a.span, c.to.where(), func() telemetry.AttemptEnd { return attemptEnd(a.record, &c.answer, canceled) })
+	a.dispatch = nil
 }
 
-// abandonAttempt ends an attempt whose base, or hook, panicked; or what was told
-// of its end did.
+// abandonAttempt ends an attempt that a panic of the base, of a hook or of
+// reporting it has ended.
 func (c *call) abandonAttempt() {
 	a := &c.attempt
 	if a.reqBody != nil {
 		defer a.reqBody.Close()
 	}
 	if a.span == nil { // nothing was sent
-		a.exchange = nil
+		a.dispatch = nil
 		return
 	}
-	a.release()
+	a.Release()
 	c.answer.Classification, c.answer.err = Classification{Class: ClassNetwork}, errPanicked
 	c.answer.arrived = c.now
 	c.endAttempt()
 }
 
-// free lets go of the connection of a response that is kept in hand while the
-// call waits. A body that was not read to its end keeps its connection.
-func free(resp *http.Response) {
-	if resp == nil {
-		return
+// facts are gathered where there is something to decide.
+func (c *call) facts(a *answer) facts {
+	if a.Class == ClassSuccess || a.rule.Action == FailFast {
+		return facts{}
 	}
-	if p, ok := resp.Body.(*peekedBody); ok && p.whole() {
-		p.free()
+	f := facts{now: time.Now(), noRetry: c.opts.noRetry, polling: c.progress.polls > 0, pollAt: c.pollAt}
+	f.deadline, _ = c.ctx.Deadline()
+	f.once = c.signed() || a.rule.Action != Poll && c.to.route.Token && hasBody(c.req)
+	f.idempotent = idempotent(c.to.method, c.req.Header, &c.to.route, c.opts)
+	f.repeatable = repeatable(c.to.method, &c.to.route)
+	f.replayable = c.body.CanReplay() == nil
+	if a.rule.Action == Poll {
+		if target := pollTarget(a.resp, c.to.url); target != nil {
+			f.pollAt = target
+		}
 	}
+	f.refused, f.by = c.to.endpoint.refusesFor(f.now)
+	return f
 }
 
-// closeResponse drops a response. What is worth reading of it for the sake of
-// its connection was read when it was classified.
+// claim takes what the next attempt needs: the body and, after an error, a resend
+// from the budget. The answer is kept in case no better one comes.
+func (c *call) claim(next step) StopReason {
+	if next.pollAt == nil && c.body.Hold() != nil {
+		return StopNotReplayable
+	}
+	if next.resend {
+		if !c.to.endpoint.host.budget.Withdraw(time.Now()) {
+			return StopBudget
+		}
+		c.progress.withdrawn = true
+	}
+	c.pollAt = next.pollAt
+	if next.poll {
+		if c.pollAt != nil {
+			c.aim(http.MethodGet, c.pollAt)
+		}
+		c.progress.polls++
+		c.progress.resends = 0
+	} else {
+		c.progress.resends++
+	}
+	exchange.Free(c.answer.resp)
+	return StopNone
+}
+
+// closeResponse drops a response. What is worth reading for the sake of its
+// connection was read when it was classified.
 func closeResponse(resp *http.Response) {
 	if resp != nil && resp.Body != nil {
 		resp.Body.Close()

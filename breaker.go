@@ -1,17 +1,16 @@
-// This file holds how a call goes through its two circuits, the host's and the
-// endpoint's, and what an answer says to either. What a circuit is stands in
+// This file holds how a call passes its two circuits, the host's and the
+// endpoint's, and what an answer counts for. A circuit itself is in
 // internal/circuit.
 
 package oktaretry
 
 import (
-	"time"
-
 	"github.com/oktaretry/oktaretry/internal/circuit"
+	"github.com/oktaretry/oktaretry/internal/telemetry"
 	"github.com/oktaretry/oktaretry/shared"
 )
 
-// CircuitID says which circuit it is.
+// CircuitID identifies a circuit.
 type CircuitID struct {
 	Scope    Scope // TripsEndpoint or TripsHost
 	Host     string
@@ -19,80 +18,85 @@ type CircuitID struct {
 	Template string // "" for a host's circuit
 }
 
-func (id CircuitID) shared() shared.CircuitID {
-	return shared.CircuitID{Host: id.Host, Method: id.Method, Template: id.Template}
+func circuitID(id shared.CircuitID) CircuitID {
+	return CircuitID{scopeOf(id), id.Host, id.Method, id.Template}
 }
 
-// guard is a circuit and its name. Its Breaker is nil when circuits are off.
-type guard struct {
-	id CircuitID
-	*circuit.Breaker
-}
-
-func newGuard(id CircuitID, cfg *Breaker) guard {
-	if cfg.Disabled {
-		return guard{id: id}
+func scopeOf(id shared.CircuitID) Scope {
+	if id.OfHost() {
+		return TripsHost
 	}
-	return guard{id, circuit.New((*circuit.Config)(cfg))}
+	return TripsEndpoint
 }
 
-// guards are the two that a call goes through, the host's first.
-func (e *endpoint) guards() [2]*guard { return [2]*guard{&e.host.guard, &e.guard} }
-
-// passCircuits asks the host's circuit and the endpoint's. If the second
-// refuses, the call's end gives back what the first gave.
+// passCircuits asks the host's circuit and then the endpoint's. If the second
+// refuses, the call's end returns the permit of the first.
 func (c *call) passCircuits() StopReason {
-	for i, g := range c.endpoint.guards() {
-		if c.t.shared == nil && g.Enter(&c.permits[i]) {
+	s := c.t.sharing
+	if s != nil {
+		s.refreshCircuits(c.ctx, c.to.endpoint, c.settings.endpoints, &c.now)
+	}
+	for i, b := range c.to.endpoint.circuits() {
+		if s == nil && b.Enter(&c.permits[i]) {
 			continue // as nearly always
 		}
-		p, retryAfter, ok := c.allow(g, c.now)
-		c.permits[i] = p // before a log handler may panic, or a probe's place is lost
-		c.tellChanges(g)
+		p, retryAfter, ok := s.allow(c.ctx, b, &c.now)
+		c.permits[i] = p // first, or a log handler that panics loses a probe's place
+		c.reportTransitions(b)
 		if !ok {
-			c.refusedBy, c.needed = g.id.Scope, retryAfter
+			c.end.by, c.end.needed = scopeOf(b.ID()), retryAfter
 			return StopCircuitOpen
 		}
 	}
 	return StopNone
 }
 
-// reportCircuits gives the permits back. A failure counts against the one
-// circuit that scope names and is neutral to the other; anything else is said
-// to both.
+// reportCircuits reports v with the permits. A failure counts against the one
+// circuit that scope names and is neutral to the other; every other verdict
+// counts with both.
 func (c *call) reportCircuits(scope Scope, v circuit.Verdict) {
-	if c.endpoint == nil {
+	if c.to.endpoint == nil {
 		return
 	}
-	for i, g := range c.endpoint.guards() {
-		p := &c.permits[i]
+	for i, b := range c.to.endpoint.circuits() {
+		p, verdict := &c.permits[i], v
 		if !p.Active() {
 			continue
 		}
-		if v == circuit.Failed && g.id.Scope != scope {
-			p.Report(circuit.Neutral, c.now)
-		} else {
-			p.Report(v, c.now)
+		if v == circuit.Failed && scopeOf(b.ID()) != scope {
+			verdict = circuit.Neutral
 		}
-		c.tellChanges(g)
-		if c.t.shared != nil {
-			c.reportShared(g, p, v, scope)
+		report := p.Report(verdict, c.now)
+		c.reportTransitions(b)
+		if report != nil {
+			c.t.sharing.report(c.ctx, b, report, &c.now)
+			c.reportTransitions(b)
 		}
 	}
 }
 
-// refusedUntil returns how long a circuit will certainly refuse the next
-// attempt, and which.
-func (c *call) refusedUntil(now time.Time) (time.Duration, Scope) {
-	byHost, byEndpoint := c.endpoint.host.guard.RefusesUntil(now), c.endpoint.guard.RefusesUntil(now)
-	if byHost >= byEndpoint {
-		return byHost, TripsHost
+// reportTransitions logs and counts the changes of a circuit that nobody has
+// reported yet.
+func (c *call) reportTransitions(b *circuit.Breaker) {
+	for _, ch := range b.Transitions() {
+		id := circuitID(b.ID())
+		c.report.Changed(c.to.where(), telemetry.CircuitChange{
+			Scope: id.Scope.String(), Host: id.Host, Method: id.Method, Template: id.Template,
+			From: ch.From.String(), To: ch.To.String(),
+		})
 	}
-	return byEndpoint, TripsEndpoint
 }
 
-func (c *call) tellChanges(g *guard) {
-	if g.Breaker != nil && g.Changed() {
-		c.changed(g.id, g.Changes())
+// verdictOf returns what an answer means to circuits, and which of the two a
+// failure counts against.
+func verdictOf(a *answer) (Scope, circuit.Verdict) {
+	switch {
+	case a.Class == ClassSuccess, a.Class == ClassPending:
+		return TripsNothing, circuit.Healthy
+	case a.canceled:
+		return TripsNothing, circuit.Neutral
+	case a.Class == ClassClientError && a.rule.Trips == TripsNothing:
+		return TripsNothing, circuit.Alive
 	}
+	return a.rule.Trips, circuit.Failed
 }

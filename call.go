@@ -1,11 +1,13 @@
-// This file holds a call's state and how it ends.
+// This file holds what one call knows, who writes it, and how the call ends.
 
 package oktaretry
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
+	"strconv"
 	"sync"
 	"time"
 
@@ -17,54 +19,93 @@ import (
 	"github.com/oktaretry/oktaretry/internal/wire"
 )
 
-// call is one RoundTrip. It is for one goroutine.
+// call is one RoundTrip. It is for one goroutine. The comments name the steps
+// that write a field, beside newCall.
 type call struct {
 	t        *Transport
 	settings *settings
 	req      *http.Request // the caller's; never changed
 	opts     *callOptions
-	ctx      context.Context // the caller's, with the call's span
-	told     telemetry.Call
-	start    time.Time
-	now      time.Time // the last look at the clock; good for what takes no time
-	hasBody  bool
-	body     replay.Body
+	ctx      context.Context // the caller's, with the call's span: begin
+	report   telemetry.Call
+	now      time.Time   // the last look at the clock; valid for what takes no time
+	phase    phase       // begin, conclude, refuse
+	outcome  Outcome     // check, endAttempt, conclude
+	body     replay.Body // check
 
-	// Where the next attempt goes. Polling moves it.
-	method     string
-	target     *url.URL
-	route      route.Route
-	endpoint   *endpoint
-	origin     *endpoint // where it went first
-	nextTarget *url.URL  // where to ask for a pending answer's result; nil: by the same request
+	to     destination // of the next attempt: check, claim
+	origin *endpoint   // of the caller's own request: check
+	pollAt *url.URL    // where to ask for a pending answer's result; nil: by the same request: claim
 
-	// What the attempt in flight holds.
-	ticket  pace.Ticket
-	permits [2]circuit.Permit // the host's and the endpoint's
-	attempt attempt
+	ticket  pace.Ticket       // acquireTurn, learn
+	permits [2]circuit.Permit // the host's and the endpoint's: passCircuits, learn
+	attempt attempt           // on its way: send, judge
+	answer  answer            // the last one, until another takes its place: send, judge, learn
 
-	answer    answer // the last one, until another takes its place
-	tallies   []*tally
-	resends   int // of the present request
+	progress progress // judge, claim, send
+	waits    []Wait   // since the last attempt: acquireTurn, pause, send
+	end      ending
+}
+
+// phase is how far a call has come. It decides what is left to do when a panic of
+// the base, or of a hook, ends the call.
+type phase uint8
+
+const (
+	checking  phase = iota // only the caller's body is held
+	begun                  // permits, places and an attempt may be held, and a span is open
+	reporting              // the outcome is complete; a call stays here if reporting it panics
+	ended                  // nothing is held
+)
+
+// destination is where a request goes.
+type destination struct {
+	method   string
+	url      *url.URL
+	route    route.Route
+	endpoint *endpoint
+}
+
+// where is the destination as telemetry takes it.
+func (d *destination) where() telemetry.Where {
+	return telemetry.Where{Endpoint: &d.endpoint.labels, URL: d.url, Bucket: d.route.Bucket}
+}
+
+// shown is the destination as error texts show it.
+func (d *destination) shown() string {
+	return telemetry.ShownMethod(d.method) + " " + d.url.Host + d.route.Template
+}
+
+// progress is how often a call was answered and sent again.
+type progress struct {
+	tallies   []*tally // by rule
+	resends   int      // of the present request
 	polls     int
 	withdrawn bool // from the budget, for a resend that was not sent yet
+}
 
-	waits     []Wait // since the last attempt
-	needed    time.Duration
-	refusedBy Scope
-	failure   error // of what had to be done before a resend
-	done      bool
-	telling   bool // of its end; for good, if that panicked
-	outcome   Outcome
+// first reports whether the caller's request goes out for the first time.
+func (p *progress) first() bool { return p.resends == 0 && p.polls == 0 }
+
+// tally returns the tally of a rule, begun now if it is new.
+func (p *progress) tally(rule string, now time.Time) *tally {
+	for _, t := range p.tallies {
+		if t.rule == rule {
+			return t
+		}
+	}
+	t := &tally{rule: rule, since: now}
+	p.tallies = append(p.tallies, t)
+	return t
 }
 
 // answer is what an attempt brought: a response or an error.
 type answer struct {
 	Classification
 	resp     *http.Response
-	exchange *exchange // that brought it
+	dispatch *dispatch // that brought it
 	err      error
-	canceled bool // the caller's context ended it
+	canceled bool // the caller's context ended the attempt
 	sent     time.Time
 	arrived  time.Time
 	limits   wire.Limits
@@ -76,47 +117,53 @@ type answer struct {
 
 func (a *answer) any() bool { return a.resp != nil || a.err != nil }
 
-// tally returns the call's tally of a rule, begun now if it is new.
-func (c *call) tally(rule string, now time.Time) *tally {
-	for _, t := range c.tallies {
-		if t.rule == rule {
-			return t
-		}
+// shown describes an answer in an error's text: "503 E0000009 (request id …)".
+func (a *answer) shown() string {
+	if a.resp == nil {
+		return "a network error"
 	}
-	t := &tally{rule: rule, since: now}
-	c.tallies = append(c.tallies, t)
-	return t
+	text := strconv.Itoa(a.Status)
+	if a.Code != "" {
+		text += " " + shownCode(a.Code)
+	}
+	if a.RequestID != "" {
+		text += " (request id " + a.RequestID + ")"
+	}
+	return text
 }
 
-// sleep waits and reports whether it was to the end.
-func (c *call) sleep(w Wait) bool {
-	began := time.Now()
-	c.told.Waiting(c.where(), w.Reason.String(), w.Duration)
-	whole := pauseFor(c.ctx, w.Duration, nil)
+// ending is what is known of a call's end besides its last answer.
+type ending struct {
+	needed time.Duration // what a wait that was not begun would have taken, or its rest
+	by     Scope         // the circuit that refused
+	err    error         // of what had to be done before a resend
+}
+
+// calls are those that have ended, to be used again: that saves 2 allocations and
+// 1.4 KB a call. Nothing refers to a call but its RoundTrip; after a panic it is
+// left alone.
+var calls = sync.Pool{New: func() any { return new(call) }}
+
+// newCall returns a call that has done nothing yet.
+func (t *Transport) newCall(req *http.Request) *call {
+	c := calls.Get().(*call)
+	c.t, c.settings, c.req, c.ctx = t, t.settings.Load(), req, req.Context()
 	c.now = time.Now()
-	c.waitedFor(Wait{w.Reason, c.now.Sub(began)}, began)
-	return whole
+	c.outcome.Start = c.now
+	c.opts = callOptionsOf(c.ctx)
+	if c.to.method = req.Method; c.to.method == "" {
+		c.to.method = http.MethodGet
+	}
+	return c
 }
 
-// waitedFor notes a wait that has ended.
-func (c *call) waitedFor(w Wait, began time.Time) {
-	if w.Duration > 0 {
-		c.waits = append(c.waits, w)
-		c.told.Waited(c.where(), w.Reason.String(), w.Duration, began)
+// begin opens the span of the whole call.
+func (c *call) begin() {
+	c.phase = begun
+	c.ctx = c.report.Start(c.ctx, c.t.telemetry, c.to.where())
+	if c.report.Recording() {
+		c.now = time.Now() // no wait begins before the span
 	}
-}
-
-// pauseFor waits for d, a value on wake or the end of ctx. It is false when
-// ctx has ended.
-func pauseFor(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-wake:
-	case <-ctx.Done():
-	}
-	return ctx.Err() == nil
 }
 
 // refuse ends a call that was never begun.
@@ -124,11 +171,11 @@ func (c *call) refuse(err error) (*http.Response, error) {
 	if c.req.Body != nil {
 		c.req.Body.Close()
 	}
-	c.done = true
+	c.phase = ended
 	if c.opts.recorder != nil {
 		c.opts.recorder.add(Outcome{
 			Classification: Classification{Class: ClassNetwork},
-			Method:         telemetry.ShownMethod(c.method), Stop: StopInvalid, Start: c.start, Err: err,
+			Method:         telemetry.ShownMethod(c.to.method), Stop: StopInvalid, Start: c.outcome.Start, Err: err,
 		})
 	}
 	return nil, err
@@ -143,7 +190,7 @@ func (c *call) finish(stop StopReason) (*http.Response, error) {
 	}
 	c.conclude(stop, err)
 	if resp != nil {
-		resp.Request = c.answer.exchange.conclude(&c.outcome, c.origin, c.req)
+		resp.Request = c.answer.dispatch.conclude(&c.outcome, c.origin, c.req)
 	}
 	return resp, err
 }
@@ -153,27 +200,89 @@ func (c *call) finish(stop StopReason) (*http.Response, error) {
 func (c *call) verdict(stop StopReason) (*http.Response, error) {
 	a := &c.answer
 	switch {
-	case c.failure != nil:
-		return nil, c.failure
+	case c.end.err != nil:
+		return nil, c.end.err
 	case !a.any():
 		return nil, c.refusal(stop)
-	case a.Class == ClassRateLimited && a.resp != nil && !c.keepsRateLimited():
+	case a.Class == ClassRateLimited && a.resp != nil && !c.settings.policy.ReturnRateLimited && !c.signed():
 		return nil, c.rateLimitError(stop)
-	case a.Class == ClassPending && stop != StopNoPollTarget && stop != StopNotReplayable && stop != StopFailFast && stop != StopNoRetry:
+	case a.Class == ClassPending && !handsPendingBack(stop):
 		return nil, c.pendingError(stop)
 	case a.canceled:
-		return nil, matching(clean(a.err), c.ended())
+		return nil, matching(clean(a.err), c.contextErr())
 	case stop == StopCanceled:
-		return nil, c.interrupted()
+		return nil, &interruptedError{
+			text:  "oktaretry: gave up waiting to resend " + c.to.shown() + " after " + a.shown(),
+			cause: causeOf(c.ctx),
+		}
 	case a.err != nil:
 		return nil, clean(a.err)
 	}
 	return a.resp, nil
 }
 
-// ended says why the caller's context has ended, if it has. That its deadline
-// has passed, it notices a moment later itself.
-func (c *call) ended() error {
+// handsPendingBack reports whether a pending answer comes back as Okta sent it:
+// where it was never to be polled, or could not be.
+func handsPendingBack(stop StopReason) bool {
+	return stop == StopNoPollTarget || stop == StopNotReplayable || stop == StopFailFast || stop == StopNoRetry
+}
+
+// refusal is the error of a call that sent nothing and has no answer.
+func (c *call) refusal(stop StopReason) error {
+	switch {
+	case stop == StopCircuitOpen:
+		return &CircuitOpenError{
+			Scope: c.end.by, Method: telemetry.ShownMethod(c.to.method), Host: c.to.url.Host, Template: c.to.route.Template,
+			RetryAfter: c.end.needed,
+		}
+	case stop == StopCanceled && len(c.waits) == 0:
+		return causeOf(c.ctx)
+	}
+	return c.rateLimitError(stop)
+}
+
+// rateLimitError is the error of a 429 that is given up, or of a bucket that is
+// closed for too long.
+func (c *call) rateLimitError(stop StopReason) error {
+	a := &c.answer
+	e := &RateLimitError{
+		Code: shownCode(a.Code), RequestID: a.RequestID,
+		Method: telemetry.ShownMethod(c.to.method), Host: c.to.url.Host, Template: c.to.route.Template, Bucket: c.to.route.Bucket,
+		Limit: a.limits.Limit, ClientSide: a.resp == nil,
+		Attempts: len(c.outcome.Attempts), Stop: stop, cause: endOfContext(c.ctx, stop),
+	}
+	from, left := a.arrived, a.wait
+	if e.ClientSide {
+		e.Limit = -1
+	}
+	if e.ClientSide || len(c.waits) > 0 {
+		from = time.Now() // a part of the wait is over, or it has become another
+		left -= from.Sub(a.arrived)
+	}
+	e.RetryAfter = max(left, c.end.needed)
+	e.Reset = from.Add(e.RetryAfter)
+	return e
+}
+
+// pendingError is the error of a challenge that nobody has answered in time.
+func (c *call) pendingError(stop StopReason) error {
+	a := &c.answer
+	polls := 0
+	for i := range c.outcome.Attempts {
+		if c.outcome.Attempts[i].Poll {
+			polls++
+		}
+	}
+	return &PendingError{
+		Code: shownCode(a.Code), RequestID: a.RequestID,
+		Method: telemetry.ShownMethod(c.to.method), Host: c.to.url.Host, Template: c.to.route.Template,
+		RetryAfter: max(a.wait, c.end.needed), Polls: polls, Stop: stop, cause: endOfContext(c.ctx, stop),
+	}
+}
+
+// contextErr returns why the caller's context has ended; nil if it has not. A
+// context notices a little late that its deadline has passed.
+func (c *call) contextErr() error {
 	err := c.ctx.Err()
 	if deadline, ok := c.ctx.Deadline(); err == nil && ok && !c.now.Before(deadline) {
 		return context.DeadlineExceeded
@@ -181,94 +290,91 @@ func (c *call) ended() error {
 	return err
 }
 
-// keepsRateLimited reports whether a final 429 is handed back as a response.
-func (c *call) keepsRateLimited() bool {
-	return c.settings.policy.ReturnRateLimited || c.signed()
-}
+// left reports whether the caller canceled the call, which is no error. That its
+// deadline passed is one.
+func left(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }
 
-// release gives back what the call holds. It does no harm twice.
+// signed reports whether the request holds a proof that is valid once, and no
+// hook signs it anew.
+func (c *call) signed() bool { return c.t.prepareRetry == nil && hasDPoP(c.req.Header) }
+
+// release returns what the call holds. A second release does nothing.
 func (c *call) release() {
 	c.ticket.Leave(c.now)
 	c.reportCircuits(TripsNothing, circuit.Neutral)
-	if c.withdrawn {
-		c.withdrawn = false
-		c.endpoint.host.budget.refund(time.Now())
+	if c.progress.withdrawn {
+		c.progress.withdrawn = false
+		c.to.endpoint.host.budget.Refund(time.Now())
 	}
 	c.body.Close()
 }
 
-// conclude writes the outcome and tells whoever wants to know.
+// conclude completes the outcome and reports it.
 func (c *call) conclude(stop StopReason, err error) {
-	c.done = true
-	c.outcome.Classification = c.answer.Classification
-	if !c.answer.any() {
-		// Nothing was answered: that is no success.
-		c.outcome.Class = ClassNetwork
+	o := &c.outcome
+	o.Classification = c.answer.Classification
+	if !c.answer.any() { // nothing was answered: that is no success
+		o.Class = ClassNetwork
 		if _, limited := err.(*RateLimitError); limited {
-			c.outcome.Class = ClassRateLimited
+			o.Class = ClassRateLimited
 		}
 	}
-	c.outcome.Stop, c.outcome.Needed = stop, c.needed
-	c.outcome.Elapsed = c.now.Sub(c.start)
-	c.outcome.Waits, c.outcome.Err = c.waits, err
+	o.Stop, o.Needed, o.Elapsed, o.Waits, o.Err = stop, c.end.needed, c.now.Sub(o.Start), c.waits, err
+	c.phase = reporting
 	if c.opts.recorder != nil {
-		c.opts.recorder.add(c.outcome.clone())
+		c.opts.recorder.add(o.clone())
 	}
-	c.telling = true
-	c.told.End(c.originally(), c.where(), func() telemetry.CallEnd { return callEnd(&c.outcome, c.left(), c.refusedBy) })
-	c.telling = false
+	c.report.End(originWhere(c), c.to.where(), func() telemetry.CallEnd { return callEnd(o, left(c.ctx), c.end.by) })
+	c.phase = ended
 }
 
-// cleanUp runs when RoundTrip leaves. After a panic of the base, or of a hook,
-// it is what keeps circuits, counters and spans right.
+// originWhere is where the caller's own request goes.
+func originWhere(c *call) telemetry.Where {
+	return telemetry.Where{Endpoint: &c.origin.labels, URL: c.req.URL, Bucket: c.outcome.Bucket}
+}
+
+// cleanUp runs when RoundTrip returns. After a panic of the base, or of a hook,
+// it keeps circuits, counters and spans right.
 func (c *call) cleanUp() {
-	if c.telling {
-		closeResponse(c.answer.resp) // nobody will get it
-		return
-	}
-	if c.done {
+	switch c.phase {
+	case ended:
 		c.recycle()
-		return
-	}
-	c.now = time.Now()
-	defer c.giveUp() // also where telling of the attempt panics, too
-	if c.attempt.exchange != nil {
-		c.abandonAttempt()
-	}
-}
-
-// giveUp gives back what a call holds that a panic has ended, and concludes it.
-func (c *call) giveUp() {
-	if c.target == nil { // it never got past its check
+	case reporting:
+		closeResponse(c.answer.resp) // nobody gets it
+	case checking:
 		if c.req.Body != nil {
 			c.req.Body.Close()
 		}
-		return
+	default:
+		c.now = time.Now()
+		defer c.abandon() // also where reporting the attempt panics, too
+		if c.attempt.dispatch != nil {
+			c.abandonAttempt()
+		}
 	}
+}
+
+// abandon returns what a call holds that a panic has ended, and concludes it.
+func (c *call) abandon() {
 	c.release()
 	closeResponse(c.answer.resp)
-	if c.told.Started() {
+	if c.report.Started() {
 		c.conclude(StopNone, errPanicked)
 	}
 }
 
-// calls are those that have ended, for others to come. Nobody refers to a call
-// but its RoundTrip, so it can be used again once that has left; after a panic
-// it is left alone.
-var calls = sync.Pool{New: func() any { return new(call) }}
-
-// recycle forgets all that the call was about.
+// recycle forgets everything about the call.
 func (c *call) recycle() {
-	attempts, tallies, told := c.outcome.Attempts, c.tallies, c.told.Reset()
+	attempts, tallies, report := c.outcome.Attempts, c.progress.tallies, c.report.Reset()
 	clear(attempts)
 	clear(tallies)
 	*c = call{}
-	c.tallies, c.told = tallies[:0], told
+	c.progress.tallies, c.report = tallies[:0], report
 	if cap(attempts) <= maxRecycled {
 		c.outcome.Attempts = attempts[:0]
 	}
 	calls.Put(c)
 }
 
-// maxRecycled bounds what one long call leaves to others.
+// maxRecycled bounds what one long call leaves to later ones.
 const maxRecycled = 8

@@ -1,17 +1,21 @@
 // This file holds the classes: what kind of answer Okta gave, decided by its
-// error code first and its status second.
+// error code first and its status second; and what an error of the base means.
 
 package oktaretry
 
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
+	"github.com/oktaretry/oktaretry/internal/exchange"
 	"github.com/oktaretry/oktaretry/internal/wire"
 )
 
@@ -60,13 +64,6 @@ type Classification struct {
 	NotSent bool
 }
 
-// Bounds of what is read of a body to classify it. An error body of Okta's
-// has a few hundred bytes.
-const (
-	peekLimit   = 64 << 10
-	peekTimeout = 2 * time.Second
-)
-
 // Classify says what an answer means. It reads at most 64 KiB of an error
 // body (status 400 and above, and 202 in JSON), also when it is gzip-encoded,
 // for at most two seconds, and leaves the body readable in full. A body that
@@ -82,13 +79,12 @@ func Classify(resp *http.Response) Classification {
 	return c
 }
 
-// read fills c, which is empty, and reports whether the body kept it waiting.
+// read fills c, which is empty, and reports whether it waited for the body.
 func (c *Classification) read(resp *http.Response) (waited bool) {
 	c.Status, c.RequestID = resp.StatusCode, requestID(resp.Header)
 	if peekable(resp) {
 		c.Code, c.Error = readError(resp)
-		p, _ := resp.Body.(*peekedBody)
-		waited = p != nil && p.late
+		_, waited = exchange.Peek(resp)
 	}
 	c.Class = classOf(c.Code, c.Status)
 	return waited
@@ -178,28 +174,6 @@ func first(values []string) string {
 	return values[0]
 }
 
-// shownID returns an ID of Okta's, or "" for what doesn't look like one. IDs go
-// into error texts and telemetry, so nothing else may come in by them.
-func shownID(id string) string {
-	if len(id) > 64 {
-		return ""
-	}
-	for i := range len(id) {
-		if !ofIDs[id[i]] {
-			return ""
-		}
-	}
-	return id
-}
-
-// ofIDs are the bytes that Okta's IDs are made of.
-var ofIDs = func() (set [256]bool) {
-	for _, c := range []byte("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-_@") {
-		set[c] = true
-	}
-	return set
-}()
-
 // isOktaCode reports whether s has the form of Okta's codes, E and 7 digits.
 func isOktaCode[T string | []byte](s T) bool {
 	if len(s) != 8 || s[0] != 'E' {
@@ -236,7 +210,7 @@ func isJSON(h http.Header) bool {
 // peekText returns the start of the body as text: peeked at, and unzipped when
 // the transport below left that to its caller.
 func peekText(resp *http.Response) []byte {
-	raw := peek(resp)
+	raw, _ := exchange.Peek(resp)
 	if len(raw) == 0 || !strings.EqualFold(first(resp.Header["Content-Encoding"]), "gzip") {
 		return raw
 	}
@@ -245,6 +219,83 @@ func peekText(resp *http.Response) []byte {
 		return nil
 	}
 	// A truncated or damaged stream still yields its start.
-	text, _ := io.ReadAll(io.LimitReader(z, peekLimit))
+	text, _ := io.ReadAll(io.LimitReader(z, exchange.PeekLimit))
 	return text
+}
+
+// classifyNetwork returns what an error of the base transport means.
+func classifyNetwork(err error, w *exchange.Written) Classification {
+	return Classification{
+		Class:    ClassNetwork,
+		Terminal: terminal(err),
+		NotSent:  neverSent(err, w),
+	}
+}
+
+// terminal reports whether the same request would meet the same error again.
+func terminal(err error) bool {
+	var (
+		verification *tls.CertificateVerificationError
+		unknownCA    x509.UnknownAuthorityError
+		badHost      x509.HostnameError
+		badCert      x509.CertificateInvalidError
+		dns          *net.DNSError
+		address      *net.AddrError
+		escape       url.EscapeError
+		invalidHost  url.InvalidHostError
+		record       tls.RecordHeaderError
+	)
+	var broken *brokenBaseError
+	switch {
+	case errors.As(err, &broken):
+		return true
+	case errors.As(err, &verification), errors.As(err, &unknownCA), errors.As(err, &badHost), errors.As(err, &badCert):
+		return true
+	case errors.As(err, &dns):
+		return dns.IsNotFound && !dns.IsTemporary
+	case errors.As(err, &record) && string(record.RecordHeader[:]) == "HTTP/":
+		return true // a server without TLS; http.Client makes ErrSchemeMismatch of it
+	case errors.As(err, &address), errors.As(err, &escape), errors.As(err, &invalidHost):
+		return true
+	case errors.Is(err, http.ErrSchemeMismatch), errors.Is(err, http.ErrNotSupported), errors.Is(err, http.ErrSkipAltProtocol):
+		return true
+	}
+	// net/http has no values for these. A test against the real one catches a
+	// change of its texts.
+	text := err.Error()
+	for _, part := range []string{
+		"unsupported protocol scheme", "invalid header field", "invalid method", "no Host in request URL",
+		"nil Request.URL", "nil Request.Header", "with nil Body", "ContentLength=", "invalid trailer", "invalid Host header",
+		"control character in Request.URL",
+	} {
+		if strings.Contains(text, part) {
+			return true
+		}
+	}
+	return false
+}
+
+// neverSent reports whether there is proof that nothing of the request was
+// written. A base that reports nothing may have written it; so may one that could
+// not dial, if it had sent the request before and repeats it by itself.
+func neverSent(err error, w *exchange.Written) bool {
+	if w.Any() {
+		return false
+	}
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" {
+		return true
+	}
+	var dns *net.DNSError
+	if errors.As(err, &dns) {
+		return true
+	}
+	return w.NoConnection()
+}
+
+// brokenBaseError is the error of a base that breaks the RoundTripper contract.
+type brokenBaseError struct{ returned string }
+
+func (e *brokenBaseError) Error() string {
+	return "oktaretry: the base transport returned " + e.returned
 }

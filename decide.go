@@ -1,6 +1,6 @@
 // This file decides what follows an answer: it is the caller's, or there is
-// another attempt, at once or after a wait. decide is a function of what it is
-// given; claim takes what the next attempt needs.
+// another attempt, at once or after a wait. Everything here is a function of its
+// arguments.
 
 package oktaretry
 
@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/oktaretry/oktaretry/internal/route"
 )
 
 // step is what follows an answer. The zero step is a call's first attempt.
@@ -20,7 +22,7 @@ type step struct {
 	pause  Wait     // before the next attempt
 	pollAt *url.URL // where to ask for a pending answer's result; nil: by the same request
 	poll   bool
-	resend bool // the budget pays for it
+	resend bool // to be paid for from the budget
 }
 
 // facts are what a call knows of itself when it decides.
@@ -29,17 +31,17 @@ type facts struct {
 	deadline   time.Time // of the caller's context; zero: none
 	noRetry    bool
 	polling    bool
-	once       bool     // it holds a proof that is good for once
+	once       bool     // the request holds a proof that is valid once
 	idempotent bool     // doing the work twice does no harm
-	repeatable bool     // it only reads, or is itself a poll
-	replayable bool     // its body can be sent again
+	repeatable bool     // the request only reads, or is itself a poll
+	replayable bool     // the body can be sent again
 	pollAt     *url.URL // where to ask for the result, by this answer or an earlier one
 
-	refused time.Duration // for which a circuit certainly refuses
+	refused time.Duration // how long a circuit certainly refuses
 	by      Scope         // which
 }
 
-// decide says what follows an answer.
+// decide returns what follows an answer.
 func decide(a *answer, f facts) step {
 	r := &a.rule
 	switch {
@@ -75,7 +77,7 @@ func decide(a *answer, f facts) step {
 	}
 	next := step{pollAt: f.pollAt, resend: a.Class == ClassServerError || a.Class == ClassNetwork}
 	switch {
-	case a.held: // the bucket's line makes it wait
+	case a.held: // the bucket's line makes the call wait
 	case a.Class != ClassRateLimited:
 		next.pause = Wait{WaitBackoff, a.wait}
 	case a.limits.Concurrency():
@@ -86,8 +88,8 @@ func decide(a *answer, f facts) step {
 	return next
 }
 
-// fits says why a wait must not be begun, if it must not. since is when its rule
-// first applied.
+// fits returns why a wait must not be begun; StopNone if it may. since is when
+// its rule first applied.
 func fits(wait time.Duration, r *Rule, since, deadline, now time.Time) StopReason {
 	if !deadline.IsZero() && deadline.Sub(now) <= wait {
 		return StopDeadline
@@ -98,68 +100,23 @@ func fits(wait time.Duration, r *Rule, since, deadline, now time.Time) StopReaso
 	return StopNone
 }
 
-// facts are gathered when there is something to decide.
-func (c *call) facts(a *answer) facts {
-	if a.Class == ClassSuccess || a.rule.Action == FailFast {
-		return facts{}
-	}
-	f := facts{now: time.Now(), noRetry: c.opts.noRetry, polling: c.polls > 0, pollAt: c.nextTarget}
-	f.deadline, _ = c.ctx.Deadline()
-	f.once = c.signed() || a.rule.Action != Poll && c.route.Token && c.hasBody
-	f.idempotent, f.repeatable = c.idempotent(), repeatable(c.method, c.route)
-	f.replayable = c.body.CanReplay() == nil
-	if a.rule.Action == Poll {
-		if target := pollTarget(a.resp, c.target); target != nil {
-			f.pollAt = target
-		}
-	}
-	f.refused, f.by = c.refusedUntil(f.now)
-	return f
-}
-
-// claim takes what the next attempt needs: the body and, after an error, a
-// resend from the budget. The answer is kept for the case that there will be no
-// better one.
-func (c *call) claim(next step) StopReason {
-	if next.pollAt == nil && c.body.Hold() != nil {
-		return StopNotReplayable
-	}
-	if next.resend {
-		if !c.endpoint.host.budget.withdraw(time.Now()) {
-			return StopBudget
-		}
-		c.withdrawn = true
-	}
-	switch c.nextTarget = next.pollAt; {
-	case !next.poll:
-		c.resends++
-	default:
-		if c.nextTarget != nil {
-			c.aim(http.MethodGet, c.nextTarget)
-		}
-		c.polls++
-		c.resends = 0
-	}
-	free(c.answer.resp)
-	return StopNone
-}
-
-// idempotent reports whether doing the work twice does no harm.
-func (c *call) idempotent() bool {
-	switch c.method {
+// idempotent reports whether doing the work of a request twice does no harm.
+func idempotent(method string, h http.Header, to *route.Route, o *callOptions) bool {
+	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace, http.MethodPut, http.MethodDelete:
 		return true
 	}
-	h := c.req.Header
-	return c.opts.idempotent || c.route.Poll || len(h["Idempotency-Key"]) > 0 || len(h["X-Idempotency-Key"]) > 0
+	return o.idempotent || to.Poll || len(h["Idempotency-Key"]) > 0 || len(h["X-Idempotency-Key"]) > 0
 }
 
-// signed reports whether the request holds a DPoP proof, which is good for once,
-// and nobody signs it anew.
-func (c *call) signed() bool { return c.t.prepareRetry == nil && hasDPoP(c.req.Header) }
+// repeatable reports whether the same request can be made again to ask for a
+// pending answer's result: it only reads, or is itself a poll.
+func repeatable(method string, to *route.Route) bool {
+	return method == http.MethodGet || method == http.MethodHead || to.Poll
+}
 
-// hasDPoP looks past the canonical form of the name: some write it into the map
-// as its RFC does.
+// hasDPoP reports whether a request holds a DPoP proof, which is valid once. The
+// field's name may be in the map as its RFC writes it, which is not canonical.
 func hasDPoP(h http.Header) bool {
 	for name := range h {
 		if len(name) == len("DPoP") && strings.EqualFold(name, "DPoP") {

@@ -1,6 +1,6 @@
-package oktaretry
-
 // This file tests what bounds the register of endpoints, and what it keeps.
+
+package oktaretry
 
 import (
 	"net/url"
@@ -14,11 +14,11 @@ import (
 	"github.com/oktaretry/oktaretry/internal/telemetry"
 )
 
-// open has a circuit see nothing but failures, for long enough.
-func open(g *guard) {
+// open reports failures to a circuit until it opens.
+func open(b *circuit.Breaker) {
 	for i := range 2 * DefaultPolicy().Breaker.MinCalls {
 		var p circuit.Permit
-		if g.Enter(&p) {
+		if b.Enter(&p) {
 			p.Report(circuit.Failed, time.Now().Add(time.Duration(i)*time.Second))
 		}
 	}
@@ -32,7 +32,7 @@ func fill(r *endpoints, now time.Time, from, to int) {
 
 func TestEndpointsThatAreIdleAreForgotten(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
-	r := newEndpoints(DefaultPolicy().Breaker, DefaultPolicy().Budget)
+	r := newEndpoints(DefaultPolicy().Breaker, DefaultPolicy().Budget, false)
 	fill(r, now, 0, minSweep)
 	used := r.find("GET", &url.URL{Host: "h"}, &route.Route{Template: "/7"}, now.Add(idle-time.Second))
 	fill(r, now.Add(idle), minSweep, minSweep+1)
@@ -45,11 +45,11 @@ func TestEndpointsThatAreIdleAreForgotten(t *testing.T) {
 // talks to very many hosts.
 func TestEndpointsInUseAreForgottenByHalves(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
-	r := newEndpoints(DefaultPolicy().Breaker, DefaultPolicy().Budget)
+	r := newEndpoints(DefaultPolicy().Breaker, DefaultPolicy().Budget, false)
 	sick := r.find("GET", &url.URL{Host: "h"}, &route.Route{Template: "/sick"}, now)
-	open(&sick.guard)
+	open(sick.circuit)
 	down := r.find("GET", &url.URL{Host: "down"}, &route.Route{Template: "/"}, now)
-	open(&down.host.guard)
+	open(down.host.circuit)
 	for i := range 3 * maxEndpoints {
 		fill(r, now, i, i+1)
 		if len(r.byKey) > 2*maxEndpoints {
@@ -69,7 +69,7 @@ func TestEndpointsAreKeptForAsLongAsTheirCircuitsRemember(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	b := DefaultPolicy().Breaker
 	b.Window, b.OpenFor = idle, idle
-	r := newEndpoints(b, DefaultPolicy().Budget)
+	r := newEndpoints(b, DefaultPolicy().Budget, false)
 	fill(r, now, 0, minSweep)
 	fill(r, now.Add(2*idle-time.Second), minSweep, minSweep+1)
 	if n := len(r.byKey); n != minSweep+1 {
@@ -80,7 +80,7 @@ func TestEndpointsAreKeptForAsLongAsTheirCircuitsRemember(t *testing.T) {
 // What was found last is found without a lock, but never in the place of another.
 func TestRecentEndpointsAreTheRightOnes(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
-	r := newEndpoints(DefaultPolicy().Breaker, DefaultPolicy().Budget)
+	r := newEndpoints(DefaultPolicy().Breaker, DefaultPolicy().Budget, false)
 	want := map[endpointKey]*endpoint{}
 	for range 3 {
 		for _, method := range []string{"GET", "POST", "PUT", "HEAD", "FAKE"} {
@@ -106,7 +106,7 @@ func TestRecentEndpointsAreTheRightOnes(t *testing.T) {
 
 func TestForgottenEndpointsAreNotRecent(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
-	r := newEndpoints(DefaultPolicy().Breaker, DefaultPolicy().Budget)
+	r := newEndpoints(DefaultPolicy().Breaker, DefaultPolicy().Budget, false)
 	fill(r, now, 0, minSweep)
 	old := r.find("GET", &url.URL{Host: "h"}, &route.Route{Template: "/7"}, now)
 	fill(r, now.Add(idle), minSweep, minSweep+1)

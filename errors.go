@@ -7,10 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/url"
-	"regexp"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -153,75 +149,25 @@ func (e *attemptTimeoutError) Error() string {
 func (e *attemptTimeoutError) Timeout() bool   { return true }
 func (e *attemptTimeoutError) Temporary() bool { return true }
 
-// hiddenEOF carries an error that matches io.EOF without the match. The Okta
-// SDKs take an io.EOF for a dropped keep-alive connection and send again at
-// once, without a wait and without end.
-type hiddenEOF struct{ text string }
-
-func (e *hiddenEOF) Error() string { return e.text }
-
-// Unwrap keeps what is true of it: the connection ended before the answer did.
-func (e *hiddenEOF) Unwrap() error { return io.ErrUnexpectedEOF }
-
-// noEOF returns err, or its text in an error that doesn't match io.EOF.
-func noEOF(err error) error {
-	if !errors.Is(err, io.EOF) {
-		return err
-	}
-	return &hiddenEOF{text: "oktaretry: " + err.Error()}
+// interruptedError is the error of a call whose context ended while it waited to
+// be sent again after an error. It matches what ended it.
+type interruptedError struct {
+	text  string
+	cause error
 }
 
-// clean makes an error of the base fit to be returned: without a URL in its
-// text, which may hold a token, and without a match for io.EOF.
-func clean(err error) error {
-	var u *url.Error
-	for errors.As(err, &u) && u.Err != nil {
-		err = u.Err // anything that wraps a *url.Error repeats its text, so it goes too
+func (e *interruptedError) Error() string { return e.text + ": " + e.cause.Error() }
+func (e *interruptedError) Unwrap() error { return e.cause }
+
+// endOfContext returns the context's part in stopping, if it had one.
+func endOfContext(ctx context.Context, stop StopReason) error {
+	switch stop {
+	case StopDeadline:
+		return context.DeadlineExceeded
+	case StopCanceled:
+		return causeOf(ctx)
 	}
-	err = noEOF(err)
-	if text := err.Error(); shownText(text) != text {
-		return &discreetError{shownText(text), err}
-	}
-	return err
-}
-
-// shownText cuts out of a text what may quote a request or an answer: all of a
-// URL but its host, and what net/http could not make sense of.
-func shownText(text string) string {
-	for _, phrase := range quoting {
-		if i := strings.Index(text, phrase); i >= 0 {
-			text = text[:i+len(phrase)]
-		}
-	}
-	if !strings.Contains(text, "://") {
-		return text
-	}
-	return urlInText.ReplaceAllString(text, "$1$2")
-}
-
-// quoting are the words of net/http and net/textproto that the bytes which
-// they could not make sense of come after: of a body, where an answer was
-// longer than it said; of a token, where it stood for a header's name.
-var quoting = []string{
-	"malformed HTTP response", "malformed HTTP version", "malformed HTTP status code", "malformed MIME header", "invalid method",
-	"invalid header field name", "invalid trailer field name", "unsupported protocol scheme",
-}
-
-var urlInText = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://)(?:[^\s/?#"'<>@]*@)?([^\s/?#"'<>]*)[^\s"'<>]*`)
-
-// discreetError matches what err matches, with a text of its own.
-type discreetError struct {
-	text string
-	err  error
-}
-
-func (e *discreetError) Error() string        { return e.text }
-func (e *discreetError) GoString() string     { return strconv.Quote(e.text) } // %#v would print err
-func (e *discreetError) Is(target error) bool { return errors.Is(e.err, target) }
-func (e *discreetError) As(target any) bool   { return errors.As(e.err, target) }
-func (e *discreetError) Timeout() bool {
-	var t interface{ Timeout() bool }
-	return errors.As(e.err, &t) && t.Timeout()
+	return nil
 }
 
 // causeOf returns why ctx ended, matching both its cause and ctx.Err().

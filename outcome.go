@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/oktaretry/oktaretry/internal/exchange"
 )
 
 // StopReason says why a call ended as it did.
@@ -56,6 +58,8 @@ const (
 	WaitConcurrency            // too many calls to the host are in flight
 	WaitBackoff                // before sending again after an error
 	WaitPoll                   // before asking again for a pending answer
+
+	waitReasons = iota
 )
 
 var waitNames = [...]string{"none", "rate-limit", "ceiling", "concurrency", "backoff", "poll"}
@@ -185,15 +189,95 @@ type outcomeKey struct{}
 // OutcomeOf returns what happened to the call that brought resp; false when
 // resp did not come through a [Transport]. It reads resp.Request's context, so
 // it also works on the response that an SDK hands out after reading its body.
+// It is safe for concurrent use.
 func OutcomeOf(resp *http.Response) (Outcome, bool) {
 	if resp == nil || resp.Request == nil {
 		return Outcome{}, false
 	}
-	x, ok := resp.Request.Context().Value(outcomeKey{}).(*exchange)
+	d, ok := resp.Request.Context().Value(outcomeKey{}).(*dispatch)
 	if !ok {
 		return Outcome{}, false
 	}
-	return x.outcome(), true
+	return d.outcome(), true
+}
+
+// dispatch is an exchange along with what its response refers to once that is
+// the caller's. It is one piece of memory, since every attempt needs one.
+type dispatch struct {
+	exchange.Exchange
+	shown   http.Request // the response's Request
+	context answerContext
+	summary summary
+}
+
+// answerContext is the context of a response's request: the caller's, as with
+// net/http, so that it is still of use when the body was read, with the call's
+// outcome as a value.
+type answerContext struct {
+	context.Context
+	dispatch *dispatch
+}
+
+func (c *answerContext) Value(key any) any {
+	if _, ok := key.(outcomeKey); ok {
+		return c.dispatch
+	}
+	return c.Context.Value(key)
+}
+
+// summary is an Outcome of a call that brought a response, in little memory.
+type summary struct {
+	class   Class
+	stop    StopReason
+	status  int32
+	code    string
+	id      string
+	error   *APIError
+	origin  *endpoint
+	bucket  string
+	start   time.Time
+	elapsed time.Duration
+	took    time.Duration // the first attempt
+	more    *history      // nil for a call that was over at its first attempt, without a wait
+}
+
+// history is the rest of the outcome of a call that was not over at once.
+type history struct {
+	attempts []Attempt
+	waits    []Wait
+	needed   time.Duration
+}
+
+// conclude keeps the outcome of the call of req that d's response is the answer
+// of, and returns the response's request.
+func (d *dispatch) conclude(o *Outcome, origin *endpoint, req *http.Request) *http.Request {
+	d.summary = summary{
+		class: o.Class, stop: o.Stop, status: int32(o.Status), code: o.Code, id: o.RequestID, error: o.Error,
+		origin: origin, bucket: o.Bucket, start: o.Start, elapsed: o.Elapsed, took: o.Attempts[0].Duration,
+	}
+	if len(o.Attempts) > 1 || len(o.Attempts[0].Waits) > 0 || len(o.Waits) > 0 || o.Needed > 0 || !o.Attempts[0].Start.Equal(d.Began) {
+		// The slice of attempts is used again by a later call.
+		d.summary.more = &history{slices.Clone(o.Attempts), o.Waits, o.Needed}
+	}
+	d.context = answerContext{req.Context(), d}
+	d.shown = *d.Request.WithContext(&d.context)
+	return &d.shown
+}
+
+// outcome returns what conclude kept.
+func (d *dispatch) outcome() Outcome {
+	s := &d.summary
+	o := Outcome{
+		Classification: Classification{Class: s.class, Code: s.code, Status: int(s.status), RequestID: s.id, Error: s.error},
+		Method:         s.origin.key.method, Host: s.origin.key.host, Template: s.origin.key.template, Bucket: s.bucket,
+		Stop: s.stop, Start: s.start, Elapsed: s.elapsed,
+	}
+	if s.more != nil {
+		o.Attempts, o.Waits, o.Needed = s.more.attempts, s.more.waits, s.more.needed
+		return o.clone()
+	}
+	o.Attempts = []Attempt{{Classification: o.Classification, Start: d.Began, Duration: s.took}}
+	return o
 }
 
 // clone returns an outcome that shares no slice with o.

@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/oktaretry/oktaretry/internal/route"
 	"github.com/oktaretry/oktaretry/internal/telemetry"
 	"github.com/oktaretry/oktaretry/internal/wire"
 )
@@ -51,12 +50,6 @@ func pollTarget(resp *http.Response, from *url.URL) *url.URL {
 // port.
 func sameHost(a, b *url.URL) bool {
 	return strings.EqualFold(a.Hostname(), b.Hostname()) && telemetry.ServerPort(a) == telemetry.ServerPort(b)
-}
-
-// repeatable reports whether asking again by the same request is safe: it only
-// reads, or it is itself a poll.
-func repeatable(method string, to route.Route) bool {
-	return method == http.MethodGet || method == http.MethodHead || to.Poll
 }
 
 // pollHeader returns the headers of a poll: those of the call without what

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/oktaretry/oktaretry/internal/circuit"
 )
 
 // Snapshot is how a Transport stands at one moment. It holds no credential.
@@ -48,11 +50,11 @@ func (t *Transport) Snapshot() Snapshot {
 			Reset: b.Reset, HeldUntil: b.HeldUntil, InFlight: b.InFlight, Waiting: b.Waiting,
 		})
 	}
-	t.settings.Load().endpoints.guards(func(c *guard) {
-		successes, failures := c.Counts(now)
+	t.settings.Load().endpoints.eachCircuit(func(b *circuit.Breaker) {
+		successes, failures := b.Counts(now)
 		s.Circuits = append(s.Circuits, CircuitState{
-			CircuitID: c.id, State: c.Standing(now).String(),
-			Successes: successes, Failures: failures, RetryAfter: max(c.RefusesUntil(now), 0),
+			CircuitID: circuitID(b.ID()), State: b.Standing(now).String(),
+			Successes: successes, Failures: failures, RetryAfter: max(b.RefusesFor(now), 0),
 		})
 	})
 	slices.SortFunc(s.Buckets, func(a, b BucketState) int {

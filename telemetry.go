@@ -4,8 +4,6 @@
 package oktaretry
 
 import (
-	"context"
-	"errors"
 	"runtime"
 	"time"
 	"weak"
@@ -60,56 +58,13 @@ func attemptEnd(a *Attempt, answer *answer, left bool) telemetry.AttemptEnd {
 	}
 }
 
-// where the next attempt goes, or the last one went.
-func (c *call) where() telemetry.Where {
-	return telemetry.Where{Endpoint: &c.endpoint.told, URL: c.target, Bucket: c.route.Bucket}
-}
-
-// origin is where the caller's own request goes.
-func (c *call) originally() telemetry.Where {
-	return telemetry.Where{Endpoint: &c.origin.told, URL: c.req.URL, Bucket: c.outcome.Bucket}
-}
-
-// startCall opens the span of the whole call.
-func (c *call) startCall() {
-	c.ctx = c.told.Start(c.ctx, c.t.telemetry, c.where())
-	if c.told.Recording() {
-		c.now = time.Now() // no wait begins before the span
-	}
-}
-
-// left reports whether the caller left, which is no error. That its deadline
-// passed is one.
-func (c *call) left() bool { return errors.Is(c.ctx.Err(), context.Canceled) }
-
-// changed tells of changes of a circuit.
-func (c *call) changed(id CircuitID, changes []circuit.Change) {
-	for _, ch := range changes {
-		c.told.Changed(c.where(), telemetry.CircuitChange{
-			Scope: id.Scope.String(), Host: id.Host, Method: id.Method, Template: id.Template, From: ch.From.String(), To: ch.To.String(),
-		})
-	}
-}
-
-// tellRefusal tells of an answer that a rate limit gave, by what the limit is of.
-func (c *call) tellRefusal() {
-	kind := "bucket"
-	switch a := &c.answer; {
-	case local(a.Code):
-		kind = "resource"
-	case a.limits.Concurrency():
-		kind = "concurrency"
-	}
-	c.told.Refused(c.where(), kind, countedCode(c.answer.Code))
-}
-
 // observe has t's gauges read for as long as t is in use: a Transport needs no
 // closing, and a meter provider that outlives it must not keep it.
-func (t *Transport) observe() error {
+func observe(t *Transport) error {
 	alive := weak.Make(t)
 	r, err := t.telemetry.Observe(func() (telemetry.Readings, bool) {
 		if t := alive.Value(); t != nil {
-			return t.readings(), true
+			return readings(t), true
 		}
 		return telemetry.Readings{}, false
 	})
@@ -119,7 +74,7 @@ func (t *Transport) observe() error {
 	return err
 }
 
-func (t *Transport) readings() (r telemetry.Readings) {
+func readings(t *Transport) (r telemetry.Readings) {
 	now, e := time.Now(), t.settings.Load().endpoints
 	for _, s := range t.governor.States(now) {
 		r.Buckets = append(r.Buckets, telemetry.Bucket{
@@ -127,15 +82,16 @@ func (t *Transport) readings() (r telemetry.Readings) {
 			Limit: s.Limit, Remaining: s.Remaining, InFlight: s.InFlight, Waiting: s.Waiting, Utilization: utilization(s, now),
 		})
 	}
-	e.guards(func(g *guard) {
+	e.eachCircuit(func(b *circuit.Breaker) {
+		id := circuitID(b.ID())
 		r.Circuits = append(r.Circuits, telemetry.Circuit{
-			CircuitChange: telemetry.CircuitChange{Scope: g.id.Scope.String(), Host: g.id.Host, Method: g.id.Method, Template: g.id.Template},
-			Port:          e.port(g.id.Host), State: int64(g.Standing(now)),
+			CircuitChange: telemetry.CircuitChange{Scope: id.Scope.String(), Host: id.Host, Method: id.Method, Template: id.Template},
+			Port:          e.port(id.Host), State: int64(b.Standing(now)),
 		})
 	})
 	for name, h := range e.allHosts() {
 		if h.budget != nil {
-			r.Budgets = append(r.Budgets, telemetry.Budget{Server: telemetry.Server{Host: name, Port: h.port}, Left: int64(h.budget.left(now))})
+			r.Budgets = append(r.Budgets, telemetry.Budget{Server: telemetry.Server{Host: name, Port: h.port}, Left: int64(h.budget.Left(now))})
 		}
 	}
 	return r

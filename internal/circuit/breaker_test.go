@@ -1,18 +1,20 @@
-package circuit
-
 // This file tests what a circuit keeps of the attempts that it let through.
+
+package circuit
 
 import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/oktaretry/oktaretry/shared"
 )
 
 // newTestCircuit opens at its first failure, and lets two probes out.
 func newTestCircuit() *Breaker {
-	return New(&Config{
+	return New(shared.CircuitID{}, &Config{
 		Window: 10 * time.Second, MinCalls: 1, FailureRatio: 1, OpenFor: time.Second, Probes: 2, ProbeTimeout: time.Minute,
-	})
+	}, nil)
 }
 
 func pass(t *testing.T, c *Breaker) Permit {
@@ -24,7 +26,7 @@ func pass(t *testing.T, c *Breaker) Permit {
 	return s
 }
 
-func TestSlotReportsOnce(t *testing.T) {
+func TestPermitReportsOnce(t *testing.T) {
 	c := newTestCircuit()
 	s := pass(t, c)
 	s.Report(Healthy, time.Now())
@@ -67,11 +69,11 @@ func TestProbesOfAnEarlierStateAreForgotten(t *testing.T) {
 	})
 }
 
-// A circuit tells how long it will refuse, by a time that it kept: it must not
-// become an hour because the clock went back by one.
-func TestOpenCircuitRefusesForNoLongerThanOpenForWhateverTheClockDoes(t *testing.T) {
+// How long a circuit refuses is computed from a stored time: it must not become
+// an hour because the clock went back by one.
+func TestOpenCircuitRefusesNoLongerThanOpenForWhateverTheClockDoes(t *testing.T) {
 	cfg := Config{Window: 30 * time.Second, MinCalls: 1, FailureRatio: 0.8, OpenFor: 5 * time.Second, Probes: 1, ProbeTimeout: 10 * time.Second}
-	c := New(&cfg)
+	c := New(shared.CircuitID{}, &cfg, nil)
 	now := time.Now()
 	s, _, ok := c.Allow(now)
 	if !ok {
@@ -80,7 +82,7 @@ func TestOpenCircuitRefusesForNoLongerThanOpenForWhateverTheClockDoes(t *testing
 	s.Report(Failed, time.Now())
 	for _, shift := range []time.Duration{0, -time.Hour, time.Hour} {
 		then := now.Add(shift)
-		if until := c.RefusesUntil(then); until > cfg.OpenFor {
+		if until := c.RefusesFor(then); until > cfg.OpenFor {
 			t.Errorf("clock shifted by %s: refuses for %s, want %s at most", shift, until, cfg.OpenFor)
 		}
 		_, after, ok := c.Allow(then)

@@ -1,3 +1,5 @@
+// This file holds what shapes a circuit, and its states.
+
 package circuit
 
 import (
@@ -6,7 +8,8 @@ import (
 	"github.com/sony/gobreaker/v2"
 )
 
-// Config shapes a circuit. Its fields are those of oktaretry.Breaker, in the same order.
+// Config shapes a circuit. Its fields are those of oktaretry.Breaker, in the
+// same order.
 type Config struct {
 	Disabled     bool
 	Window       time.Duration
@@ -17,7 +20,15 @@ type Config struct {
 	ProbeTimeout time.Duration
 }
 
-// State is the state of a circuit; its String is the one that telemetry shows.
+// bucketPeriod is how far the rolling window moves in a step.
+func (c *Config) bucketPeriod() time.Duration { return max(c.Window/steps, 1) }
+
+// probeHolds is how long a probe keeps others out: no longer than OpenFor, or a
+// silent probe would keep calls from a server that is back for longer than one
+// that failed.
+func (c *Config) probeHolds() time.Duration { return min(c.OpenFor, c.ProbeTimeout) }
+
+// State is the state of a circuit; its String is "closed", "half-open" or "open".
 type State = gobreaker.State
 
 const (

@@ -1,6 +1,6 @@
-package oktaretry
+// This file tests the bookkeeping of the retry budget, with explicit time.
 
-// This file tests the retry budget's bookkeeping, with explicit time.
+package budget
 
 import (
 	"math"
@@ -19,31 +19,31 @@ type budgetStep struct {
 func TestBudgetBooks(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		cfg   Budget
+		cfg   Config
 		steps []budgetStep
 	}{
-		{"the reserve alone", Budget{Reserve: 2, TTL: 10 * time.Second}, []budgetStep{
+		{"the reserve alone", Config{Reserve: 2, TTL: 10 * time.Second}, []budgetStep{
 			{at: 0, do: "withdraw", times: 30, granted: 20},
 			{at: 9.9, do: "withdraw", times: 30, granted: 0},
 			{at: 10, do: "withdraw", times: 30, granted: 20}, // what was taken at 0 is forgotten
 		}},
-		{"the reserve comes back as it was taken", Budget{Reserve: 1, TTL: 4 * time.Second}, []budgetStep{
+		{"the reserve comes back as it was taken", Config{Reserve: 1, TTL: 4 * time.Second}, []budgetStep{
 			{at: 0, do: "withdraw", times: 3, granted: 3},
 			{at: 1, do: "withdraw", times: 3, granted: 1},
 			{at: 3, do: "withdraw", times: 3, granted: 0},
 			{at: 4, do: "withdraw", times: 9, granted: 3},
 			{at: 5, do: "withdraw", times: 9, granted: 1},
 		}},
-		{"deposits pay for their share", Budget{Ratio: 0.5, TTL: 10 * time.Second}, []budgetStep{
+		{"deposits pay for their share", Config{Ratio: 0.5, TTL: 10 * time.Second}, []budgetStep{
 			{at: 0, do: "withdraw", times: 1, granted: 0},
 			{at: 0, do: "deposit", times: 10},
 			{at: 1, do: "withdraw", times: 9, granted: 5},
 		}},
-		{"shares that don't add up exactly", Budget{Ratio: 0.1, TTL: 10 * time.Second}, []budgetStep{
+		{"shares that don't add up exactly", Config{Ratio: 0.1, TTL: 10 * time.Second}, []budgetStep{
 			{at: 0, do: "deposit", times: 10}, // 0.9999999999999999
 			{at: 0, do: "withdraw", times: 9, granted: 1},
 		}},
-		{"deposits expire", Budget{Ratio: 1, TTL: 10 * time.Second}, []budgetStep{
+		{"deposits expire", Config{Ratio: 1, TTL: 10 * time.Second}, []budgetStep{
 			{at: 0, do: "deposit", times: 5},
 			{at: 5, do: "deposit", times: 2},
 			{at: 9.9, do: "withdraw", times: 1, granted: 1},
@@ -53,16 +53,16 @@ func TestBudgetBooks(t *testing.T) {
 			{at: 20, do: "withdraw", times: 9, granted: 1},
 			{at: 1000, do: "withdraw", times: 9, granted: 0},
 		}},
-		{"a refund is a resend more", Budget{Reserve: 1, TTL: time.Second}, []budgetStep{
+		{"a refund is a resend more", Config{Reserve: 1, TTL: time.Second}, []budgetStep{
 			{at: 0, do: "withdraw", times: 2, granted: 1},
 			{at: 0, do: "refund", times: 1},
 			{at: 0, do: "withdraw", times: 2, granted: 1},
 		}},
-		{"nothing at all", Budget{TTL: time.Minute}, []budgetStep{
+		{"nothing at all", Config{TTL: time.Minute}, []budgetStep{
 			{at: 0, do: "deposit", times: 100},
 			{at: 0, do: "withdraw", times: 3, granted: 0},
 		}},
-		{"a clock a little backwards", Budget{Reserve: 1, TTL: 4 * time.Second}, []budgetStep{
+		{"a clock a little backwards", Config{Reserve: 1, TTL: 4 * time.Second}, []budgetStep{
 			{at: 100, do: "withdraw", times: 9, granted: 4},
 			{at: 98, do: "withdraw", times: 9, granted: 0},
 			{at: 103.9, do: "withdraw", times: 9, granted: 0},
@@ -70,7 +70,7 @@ func TestBudgetBooks(t *testing.T) {
 		}},
 		// It once stood still until the clock had caught up, with the resends of
 		// one window for all that time.
-		{"a clock far backwards", Budget{Reserve: 1, TTL: 4 * time.Second}, []budgetStep{
+		{"a clock far backwards", Config{Reserve: 1, TTL: 4 * time.Second}, []budgetStep{
 			{at: 10000, do: "withdraw", times: 9, granted: 4},
 			{at: 5000, do: "withdraw", times: 9, granted: 4},
 			{at: 5003, do: "withdraw", times: 9, granted: 0},
@@ -78,7 +78,7 @@ func TestBudgetBooks(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			b := newBudget(tt.cfg)
+			b := New(tt.cfg)
 			epoch := time.Unix(1700000000, 0)
 			for i, st := range tt.steps {
 				now := epoch.Add(time.Duration(st.at * float64(time.Second)))
@@ -86,11 +86,11 @@ func TestBudgetBooks(t *testing.T) {
 				for range st.times {
 					switch st.do {
 					case "deposit":
-						b.deposit(now)
+						b.Deposit(now)
 					case "refund":
-						b.refund(now)
+						b.Refund(now)
 					case "withdraw":
-						if b.withdraw(now) {
+						if b.Withdraw(now) {
 							granted++
 						}
 					}
@@ -104,12 +104,12 @@ func TestBudgetBooks(t *testing.T) {
 }
 
 func TestBudgetSumStaysTrueOverManyBookings(t *testing.T) {
-	b := newBudget(Budget{Ratio: 0.1, TTL: 10 * time.Second})
+	b := New(Config{Ratio: 0.1, TTL: 10 * time.Second})
 	epoch := time.Unix(1700000000, 0)
 	for i := range 1_000_000 {
 		now := epoch.Add(time.Duration(i) * time.Millisecond)
-		b.deposit(now)
-		b.withdraw(now)
+		b.Deposit(now)
+		b.Withdraw(now)
 	}
 	var sum float64
 	for _, x := range b.ring {
@@ -124,13 +124,13 @@ func TestBudgetSumStaysTrueOverManyBookings(t *testing.T) {
 }
 
 func TestDisabledBudgetGrantsEverything(t *testing.T) {
-	b := newBudget(Budget{Disabled: true})
+	b := New(Config{Disabled: true})
 	now := time.Now()
-	b.deposit(now)
+	b.Deposit(now)
 	for range 1000 {
-		if !b.withdraw(now) {
+		if !b.Withdraw(now) {
 			t.Fatal("refused")
 		}
 	}
-	b.refund(now)
+	b.Refund(now)
 }

@@ -1,6 +1,6 @@
-package oktaretry
-
 // This file tests the context of an attempt against the rules of contexts.
+
+package exchange
 
 import (
 	"context"
@@ -13,12 +13,12 @@ import (
 
 type callerKey struct{}
 
-func newAttemptContext(parent context.Context, limit time.Duration) *attemptContext {
-	return &attemptContext{Context: parent, began: time.Now(), limit: limit}
+func newContext(parent context.Context, limit time.Duration) *Context {
+	return &Context{Context: parent, Began: time.Now(), limit: limit}
 }
 
 // wantEnd fails unless the context has ended, or not, in every way to see it.
-func wantEnd(t *testing.T, c *attemptContext, want error) {
+func wantEnd(t *testing.T, c *Context, want error) {
 	t.Helper()
 	synctest.Wait()
 	select {
@@ -38,17 +38,17 @@ func wantEnd(t *testing.T, c *attemptContext, want error) {
 
 // However it ends, it does so for one who asked for Done before, one who asks
 // later, one who never does, and for the contexts that are derived from it.
-func TestAttemptContextEnds(t *testing.T) {
+func TestContextEnds(t *testing.T) {
 	for name, tt := range map[string]struct {
-		end  func(c *attemptContext, cancel context.CancelCauseFunc)
+		end  func(c *Context, cancel context.CancelCauseFunc)
 		want error
 	}{
-		"with its parent": {func(_ *attemptContext, cancel context.CancelCauseFunc) { cancel(errors.New("enough")) }, context.Canceled},
-		"by its limit":    {func(*attemptContext, context.CancelCauseFunc) { time.Sleep(time.Minute) }, context.Canceled},
-		"by its release":  {func(c *attemptContext, _ context.CancelCauseFunc) { c.release() }, context.Canceled},
-		"not yet":         {func(*attemptContext, context.CancelCauseFunc) { time.Sleep(time.Minute - 1) }, nil},
-		"not once settled": {func(c *attemptContext, _ context.CancelCauseFunc) {
-			c.settle(time.Now())
+		"with its parent": {func(_ *Context, cancel context.CancelCauseFunc) { cancel(errors.New("enough")) }, context.Canceled},
+		"by its limit":    {func(*Context, context.CancelCauseFunc) { time.Sleep(time.Minute) }, context.Canceled},
+		"by its release":  {func(c *Context, _ context.CancelCauseFunc) { c.Release() }, context.Canceled},
+		"not yet":         {func(*Context, context.CancelCauseFunc) { time.Sleep(time.Minute - 1) }, nil},
+		"not once settled": {func(c *Context, _ context.CancelCauseFunc) {
+			c.Settle(time.Now())
 			time.Sleep(time.Hour)
 		}, nil},
 	} {
@@ -56,7 +56,7 @@ func TestAttemptContextEnds(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				parent, cancel := context.WithCancelCause(t.Context())
 				defer cancel(nil)
-				c := newAttemptContext(parent, time.Minute)
+				c := newContext(parent, time.Minute)
 				child := context.Context(c)
 				if asked {
 					var stop context.CancelFunc
@@ -79,21 +79,21 @@ func TestAttemptContextEnds(t *testing.T) {
 
 // A base that keeps a context sees no other end of it later: that of an answer
 // that was read was a cancellation at first, and then the caller's deadline.
-func TestAttemptContextEndsOnce(t *testing.T) {
+func TestContextEndsOnce(t *testing.T) {
 	for name, tt := range map[string]struct {
 		limit time.Duration
-		end   func(c *attemptContext)
+		end   func(c *Context)
 		want  error
 	}{
-		"by its release":  {time.Hour, func(c *attemptContext) { c.release() }, context.Canceled},
-		"by its limit":    {time.Second, func(*attemptContext) { time.Sleep(time.Second) }, context.Canceled},
-		"with its parent": {time.Hour, func(c *attemptContext) { time.Sleep(time.Minute) }, context.DeadlineExceeded},
+		"by its release":  {time.Hour, func(c *Context) { c.Release() }, context.Canceled},
+		"by its limit":    {time.Second, func(*Context) { time.Sleep(time.Second) }, context.Canceled},
+		"with its parent": {time.Hour, func(c *Context) { time.Sleep(time.Minute) }, context.DeadlineExceeded},
 	} {
 		for _, asked := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {
 				parent, cancel := context.WithTimeout(t.Context(), time.Minute)
 				defer cancel()
-				c := newAttemptContext(parent, tt.limit)
+				c := newContext(parent, tt.limit)
 				if asked {
 					c.Done()
 				}
@@ -101,7 +101,7 @@ func TestAttemptContextEndsOnce(t *testing.T) {
 				synctest.Wait()
 				first, cause := c.Err(), context.Cause(c)
 				time.Sleep(time.Hour)
-				c.release()
+				c.Release()
 				if last := c.Err(); first != tt.want || last != first {
 					t.Errorf("%s, asked %v: Err is %v, then %v; want %v", name, asked, first, last, tt.want)
 				}
@@ -114,11 +114,11 @@ func TestAttemptContextEndsOnce(t *testing.T) {
 	}
 }
 
-func TestAttemptContextTellsItsCause(t *testing.T) {
+func TestContextReportsItsCause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		parent, cancel := context.WithCancelCause(t.Context())
 		enough := errors.New("enough")
-		c, late := newAttemptContext(parent, 0), newAttemptContext(t.Context(), time.Minute)
+		c, late := newContext(parent, 0), newContext(t.Context(), time.Minute)
 		c.Done()
 		late.Done()
 		cancel(enough)
@@ -127,7 +127,7 @@ func TestAttemptContextTellsItsCause(t *testing.T) {
 		if got := context.Cause(c); got != enough {
 			t.Errorf("the cause is %v, want the parent's", got)
 		}
-		if got := context.Cause(late); got != errAttemptTimeout {
+		if got := context.Cause(late); got != ErrTimeout {
 			t.Errorf("the cause is %v, want the limit", got)
 		}
 	})
@@ -135,12 +135,12 @@ func TestAttemptContextTellsItsCause(t *testing.T) {
 
 // A context of a type that package context doesn't know costs a goroutine for
 // each that is derived from it, unless it lets it see what is behind it.
-func TestDerivingFromAnAttemptContextStartsNoGoroutine(t *testing.T) {
+func TestDerivingFromContextStartsNoGoroutine(t *testing.T) {
 	parent, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	before := runtime.NumGoroutine()
 	for range 100 {
-		child, stop := context.WithCancel(newAttemptContext(parent, time.Hour))
+		child, stop := context.WithCancel(newContext(parent, time.Hour))
 		defer stop()
 		context.AfterFunc(child, func() {})
 	}
@@ -150,7 +150,7 @@ func TestDerivingFromAnAttemptContextStartsNoGoroutine(t *testing.T) {
 }
 
 // The parent must not keep the attempts of a long sync.
-func TestAReleasedAttemptContextLeavesItsParent(t *testing.T) {
+func TestReleasedContextLeavesItsParent(t *testing.T) {
 	parent, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var heap runtime.MemStats
@@ -158,10 +158,10 @@ func TestAReleasedAttemptContextLeavesItsParent(t *testing.T) {
 	runtime.ReadMemStats(&heap)
 	before := heap.HeapObjects
 	for range 10_000 {
-		c := newAttemptContext(parent, time.Hour)
+		c := newContext(parent, time.Hour)
 		c.Done()
-		c.settle(time.Now())
-		c.release()
+		c.Settle(time.Now())
+		c.Release()
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&heap)
@@ -170,16 +170,16 @@ func TestAReleasedAttemptContextLeavesItsParent(t *testing.T) {
 	}
 }
 
-func TestAttemptContextSettlesLateAnswers(t *testing.T) {
+func TestSettleReportsLateAnswers(t *testing.T) {
 	for _, asked := range []bool{false, true} {
 		for after, want := range map[time.Duration]bool{time.Minute - 1: false, time.Minute: true, time.Hour: true} {
 			synctest.Test(t, func(t *testing.T) {
-				c := newAttemptContext(t.Context(), time.Minute)
+				c := newContext(t.Context(), time.Minute)
 				if asked {
 					c.Done()
 				}
 				time.Sleep(after)
-				if late := c.settle(time.Now()); late != want {
+				if late := c.Settle(time.Now()); late != want {
 					t.Errorf("an answer after %s is late: %t", after, late)
 				}
 			})
@@ -187,10 +187,10 @@ func TestAttemptContextSettlesLateAnswers(t *testing.T) {
 	}
 }
 
-func TestAttemptContextHasItsParentsValuesAndDeadline(t *testing.T) {
+func TestContextHasParentsValuesAndDeadline(t *testing.T) {
 	parent, cancel := context.WithTimeout(context.WithValue(t.Context(), callerKey{}, "caller"), time.Hour)
 	defer cancel()
-	c := newAttemptContext(parent, time.Minute)
+	c := newContext(parent, time.Minute)
 	for range 2 {
 		if v := c.Value(callerKey{}); v != "caller" {
 			t.Errorf("Value is %v", v)

@@ -1,6 +1,6 @@
-package oktaretry
-
 // This file tests what the log shows of a store's own words.
+
+package oktaretry
 
 import (
 	"bytes"

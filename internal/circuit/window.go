@@ -1,5 +1,5 @@
-// This file counts successes over a rolling window. There is one for nearly
-// every call, so it must cost next to nothing.
+// This file holds the rolling count of successes. There is one for nearly every
+// call, so it must cost next to nothing.
 
 package circuit
 
@@ -12,7 +12,7 @@ import (
 // rolling counts what happened within a window, in steps of a part of it. It is
 // safe for concurrent use. Counting within a step is one addition, for every
 // core counts here.
-type rolling struct {
+type window struct {
 	step time.Duration // the length of one
 	born time.Time     // the clock may be set, and times measured from here don't see it
 
@@ -25,7 +25,7 @@ type rolling struct {
 }
 
 // add counts one.
-func (r *rolling) add(now time.Time) {
+func (r *window) add(now time.Time) {
 	if now.Sub(r.born) >= time.Duration(r.over.Load()) {
 		r.mu.Lock()
 		r.turn(r.number(now))
@@ -35,7 +35,7 @@ func (r *rolling) add(now time.Time) {
 }
 
 // total returns how many there are in the window that ends now.
-func (r *rolling) total(now time.Time) int {
+func (r *window) total(now time.Time) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.turn(r.number(now))
@@ -43,10 +43,10 @@ func (r *rolling) total(now time.Time) int {
 }
 
 // ever returns how many there have been in all, more or less 2^32.
-func (r *rolling) ever() uint32 { return r.all.Load() }
+func (r *window) ever() uint32 { return r.all.Load() }
 
 // reset empties the window.
-func (r *rolling) reset() {
+func (r *window) reset() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i := range r.start {
@@ -54,10 +54,10 @@ func (r *rolling) reset() {
 	}
 }
 
-func (r *rolling) number(now time.Time) int64 { return int64(now.Sub(r.born) / r.step) }
+func (r *window) number(now time.Time) int64 { return int64(now.Sub(r.born) / r.step) }
 
 // turn begins the steps up to n. The caller holds mu.
-func (r *rolling) turn(n int64) {
+func (r *window) turn(n int64) {
 	for i := max(r.newest, n-steps) + 1; i <= n; i++ {
 		r.start[i%steps] = r.all.Load()
 	}

@@ -1,6 +1,6 @@
-package circuit
-
 // This file holds the rolling count against one that keeps every event.
+
+package circuit
 
 import (
 	"math/rand/v2"
@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-func TestRollingCountsTheWindow(t *testing.T) {
-	const window = 30 * time.Second
-	const step = window / steps
+func TestWindowCountsWhatHappenedWithinIt(t *testing.T) {
+	const length = 30 * time.Second
+	const step = length / steps
 	random := rand.New(rand.NewPCG(1, 2))
 	now := time.Now()
-	r := rolling{step: step, born: now}
+	r := window{step: step, born: now}
 	var events []time.Time
 	for range 10_000 {
 		pause := time.Duration(random.Int64N(int64(step)))
@@ -26,9 +26,9 @@ func TestRollingCountsTheWindow(t *testing.T) {
 
 		// A step counts as a whole until the window has left all of it behind.
 		exact, most := 0, 0
-		for i := len(events) - 1; i >= 0 && now.Sub(events[i]) < window; i-- {
+		for i := len(events) - 1; i >= 0 && now.Sub(events[i]) < length; i-- {
 			most++
-			if now.Sub(events[i]) < window-step {
+			if now.Sub(events[i]) < length-step {
 				exact++
 			}
 		}
@@ -42,9 +42,9 @@ func TestRollingCountsTheWindow(t *testing.T) {
 }
 
 // A clock that goes back counts into the step that it knows.
-func TestRollingSurvivesAClockThatGoesBack(t *testing.T) {
+func TestWindowSurvivesAClockThatGoesBack(t *testing.T) {
 	now := time.Now().Round(0) // without its monotonic part
-	r := rolling{step: time.Second, born: now}
+	r := window{step: time.Second, born: now}
 	r.add(now.Add(5 * time.Second))
 	r.add(now.Add(-time.Hour))
 	if n := r.total(now.Add(5 * time.Second)); n != 2 {

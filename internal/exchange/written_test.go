@@ -1,4 +1,6 @@
-package oktaretry
+// This file tests the trace of an attempt.
+
+package exchange
 
 import (
 	"context"
@@ -7,21 +9,21 @@ import (
 	"testing"
 )
 
-func TestABaseFindsTheTraceOfAnAttempt(t *testing.T) {
+func TestBaseFindsTheTraceOfAnAttempt(t *testing.T) {
 	if traceKey == nil {
-		t.Error("httptrace didn't show its key")
+		t.Error("httptrace does not show its key")
 	}
 	type other struct{}
-	for name, learnt := range map[string]any{"key known": traceKey, "key unknown": nil} {
+	for name, key := range map[string]any{"key known": traceKey, "key unknown": nil} {
 		t.Run(name, func(t *testing.T) {
-			defer func(key any) { traceKey = key }(traceKey)
-			traceKey = learnt
-			told := 0
+			defer func(old any) { traceKey = old }(traceKey)
+			traceKey = key
+			called := 0
 			ctx := httptrace.WithClientTrace(context.WithValue(t.Context(), other{}, "value"), &httptrace.ClientTrace{
-				GetConn: func(string) { told++ }, Got100Continue: func() { told++ },
+				GetConn: func(string) { called++ }, Got100Continue: func() { called++ },
 			})
-			var w written
-			ctx, cancel := context.WithCancel(w.watch(ctx))
+			var w Written
+			ctx, cancel := context.WithCancel(w.Watch(ctx))
 			defer cancel()
 			if ctx.Value(other{}) != "value" {
 				t.Error("other values of the context are lost")
@@ -39,8 +41,8 @@ func TestABaseFindsTheTraceOfAnAttempt(t *testing.T) {
 			trace.GetConn("host")
 			trace.Got100Continue()
 			trace.GotConn(httptrace.GotConnInfo{})
-			if told != 2 {
-				t.Errorf("the caller's trace was told %d times of two events", told)
+			if called != 2 {
+				t.Errorf("the caller's trace was called %d times for two events", called)
 			}
 			if !w.sought.Load() || !w.got.Load() || w.wrote.Load() {
 				t.Errorf("sought %t, got %t, wrote %t", w.sought.Load(), w.got.Load(), w.wrote.Load())

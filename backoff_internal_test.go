@@ -1,7 +1,7 @@
-package oktaretry
-
 // This file tests the computed waits at the ends of their range, which no clock
 // reaches.
+
+package oktaretry
 
 import (
 	"math"

@@ -1,0 +1,236 @@
+// This file holds what the fleet knows of circuits: how long the fleet's circuit
+// refuses, who asks for its one probe, and what the store is informed of. The
+// store is asked by the caller: questions and answers are values.
+
+package circuit
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/oktaretry/oktaretry/shared"
+)
+
+const (
+	// listEvery is how old what is known of a host's circuits may be.
+	listEvery = 750 * time.Millisecond
+	// probeRetry is when to ask for the probe again while another process has it.
+	probeRetry = 250 * time.Millisecond
+	// maxListed bounds how many circuits of a host are followed.
+	maxListed = 1 << 12
+)
+
+// FleetHost is what a process knows of how the circuits of one host stand in the
+// fleet. It is safe for concurrent use.
+type FleetHost struct {
+	born time.Time
+	next atomic.Int64 // when to list the circuits again, counted from born
+
+	mu        sync.Mutex
+	following map[*Breaker]bool // the circuits with a fleetState
+}
+
+// NewFleetHost returns a FleetHost that knows of no circuit.
+func NewFleetHost(now time.Time) *FleetHost { return &FleetHost{born: now} }
+
+// ListDue reports whether the host's circuits were listed too long ago.
+func (h *FleetHost) ListDue(now time.Time) bool { return int64(now.Sub(h.born)) >= h.next.Load() }
+
+// ClaimList gives the question for the host's circuits to one caller.
+func (h *FleetHost) ClaimList(now time.Time) bool {
+	at, next := int64(now.Sub(h.born)), h.next.Load()
+	return at >= next && h.next.CompareAndSwap(next, at+int64(listEvery))
+}
+
+// ConsistentList reports whether an honest store can have answered so about host.
+func ConsistentList(host string, list []shared.Circuit) bool {
+	return len(list) <= maxListed && !slices.ContainsFunc(list, func(c shared.Circuit) bool {
+		return !Consistent(c) || c.Host != host || (c.Method == "") != (c.Template == "")
+	})
+}
+
+// Consistent reports whether an honest store can have answered so.
+func Consistent(c shared.Circuit) bool { return c.State <= shared.HalfOpen && c.Wait >= 0 }
+
+// Listed updates the host's circuits to the store's list of those that are not
+// closed. breaker returns this process's own circuit, nil where it has none.
+// Transitions wait in the circuits until a call delivers them.
+func (h *FleetHost) Listed(now time.Time, list []shared.Circuit, breaker func(shared.CircuitID) *Breaker) {
+	open := make(map[*Breaker]bool, len(list))
+	for _, c := range list {
+		b := breaker(c.CircuitID)
+		if b == nil || c.State == shared.Closed {
+			continue
+		}
+		open[b] = true
+		if f := b.fleetState.Load(); c.State == shared.Open || f == nil {
+			// Half-open: the next call asks for the probe.
+			b.follow(now.Add(min(c.Wait, b.cfg.OpenFor)), true)
+		} else {
+			f.confirmed.Store(true)
+		}
+	}
+	h.mu.Lock()
+	var closed []*Breaker
+	for b := range h.following {
+		if !open[b] {
+			closed = append(closed, b)
+			delete(h.following, b)
+		}
+	}
+	h.mu.Unlock()
+	for _, b := range closed {
+		b.unfollow()
+	}
+}
+
+// fleetState is a circuit that the fleet knows as not closed.
+type fleetState struct {
+	until  time.Time // no call is sent before; after it, one of the fleet's is a probe
+	opened bool      // a transition to open was recorded, for here it was closed
+
+	confirmed atomic.Bool // the store knows of it
+	asking    atomic.Bool // a call asks for the probe
+}
+
+// FleetRefusesFor returns how long from now the fleet's circuit refuses. known is
+// false where that is closed, as far as this process knows.
+func (b *Breaker) FleetRefusesFor(now time.Time) (wait time.Duration, known bool) {
+	if f := b.fleetState.Load(); f != nil {
+		return f.until.Sub(now), true
+	}
+	return 0, false
+}
+
+// follow has the circuit follow the fleet's, which refuses until a time.
+func (b *Breaker) follow(until time.Time, confirmed bool) {
+	f := &fleetState{until: until}
+	f.confirmed.Store(confirmed)
+	switch before := b.fleetState.Load(); {
+	case before != nil:
+		f.opened = before.opened
+	case b.Closed():
+		f.opened = true
+		b.record(Closed, Open)
+	}
+	b.fleetState.Store(f)
+	b.fleet.mu.Lock()
+	defer b.fleet.mu.Unlock()
+	if b.fleet.following == nil {
+		b.fleet.following = make(map[*Breaker]bool)
+	}
+	b.fleet.following[b] = true
+}
+
+// unfollow has the circuit stand for itself again, and closes it as the fleet's
+// probe did. Of a circuit that the store never knew there was no probe.
+func (b *Breaker) unfollow() {
+	f := b.fleetState.Swap(nil)
+	if f == nil {
+		return
+	}
+	for range b.cfg.Probes {
+		if !f.confirmed.Load() || b.Closed() {
+			break
+		}
+		done, err := b.gobreaker().Allow()
+		if err != nil {
+			break // it is open for its own reasons, or a probe of its own is out
+		}
+		done(nil)
+	}
+	if f.opened {
+		b.record(Open, Closed)
+	}
+}
+
+func (b *Breaker) record(from, to State) {
+	b.mu.Lock()
+	b.transitions = append(b.transitions, Transition{from, to})
+	b.mu.Unlock()
+	b.pending.Store(true)
+}
+
+// ProbeRequest asks the store for the one probe of the fleet's circuit.
+type ProbeRequest struct {
+	Holder string
+	TTL    time.Duration // how long the probe keeps others out
+	b      *Breaker
+	state  *fleetState
+}
+
+// RequestProbe returns the question for the fleet's probe, which one caller at a
+// time may ask; it must be released. Where another asks, retryAfter is when to
+// come back.
+func (b *Breaker) RequestProbe(holder string) (r *ProbeRequest, retryAfter time.Duration) {
+	f := b.fleetState.Load()
+	if f == nil || f.asking.Swap(true) {
+		return nil, probeRetry
+	}
+	return &ProbeRequest{Holder: holder, TTL: b.cfg.probeHolds(), b: b, state: f}, 0
+}
+
+// Release lets another call ask.
+func (r *ProbeRequest) Release() { r.state.asking.Store(false) }
+
+// Answered takes the store's answer, and is [Breaker.Allow] by it. A permit that
+// is refused although the probe is the holder's must be reported as
+// inconclusive.
+func (r *ProbeRequest) Answered(now time.Time, c shared.Circuit) (p Permit, retryAfter time.Duration, ok bool) {
+	b := r.b
+	switch {
+	case c.State == shared.Closed:
+		b.unfollow()
+		return b.Allow(now)
+	case c.Yours:
+		p, retryAfter, ok = b.Allow(now)
+		if ok {
+			p.claim = r.Holder
+		}
+		return p, retryAfter, ok
+	}
+	longest := b.cfg.OpenFor
+	if c.State == shared.HalfOpen {
+		longest = probeRetry
+	}
+	wait := min(max(c.Wait, time.Millisecond), longest)
+	b.follow(now.Add(wait), true)
+	return Permit{}, wait, false
+}
+
+// Inconclusive returns the report that frees the probe for another, where it is
+// the holder's and will not be sent.
+func (r *ProbeRequest) Inconclusive() *shared.Report {
+	return r.b.report(r.Holder, shared.ProbeInconclusive)
+}
+
+// fleetReport returns what the store must be informed of after an attempt with a
+// claim on the fleet's probe, or none, ended with v.
+func (b *Breaker) fleetReport(claim string, v Verdict, now time.Time) *shared.Report {
+	opened := b.opened.Load() && b.opened.Swap(false)
+	switch {
+	case opened, claim != "" && v == Failed:
+		b.follow(now.Add(b.cfg.OpenFor), false)
+		return b.report(claim, shared.Opened)
+	case claim == "":
+		return nil
+	case v == Healthy, v == Alive:
+		return b.report(claim, shared.ProbeSucceeded)
+	}
+	return b.report(claim, shared.ProbeInconclusive)
+}
+
+func (b *Breaker) report(holder string, e shared.Event) *shared.Report {
+	return &shared.Report{Holder: holder, Event: e, OpenFor: b.cfg.OpenFor, Needed: b.cfg.Probes}
+}
+
+// Reported takes the store's answer to a report.
+func (b *Breaker) Reported(r *shared.Report, c shared.Circuit) {
+	if r.Event == shared.ProbeSucceeded && c.State == shared.Closed {
+		b.unfollow()
+	} else if f := b.fleetState.Load(); f != nil {
+		f.confirmed.Store(true)
+	}
+}

@@ -1,0 +1,373 @@
+// This file holds what a Transport shares with other processes through a store:
+// the options, and how the store's questions are put. What a store implements is
+// package shared.
+
+package oktaretry
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/oktaretry/oktaretry/internal/ask"
+	"github.com/oktaretry/oktaretry/internal/circuit"
+	"github.com/oktaretry/oktaretry/internal/pace"
+	"github.com/oktaretry/oktaretry/internal/telemetry"
+	"github.com/oktaretry/oktaretry/shared"
+)
+
+// SharedOption configures [WithShared].
+type SharedOption interface{ applyShared(*sharedConfig) error }
+
+type sharedOption func(*sharedConfig) error
+
+func (f sharedOption) applyShared(c *sharedConfig) error { return f(c) }
+
+type sharedConfig struct {
+	store    shared.Store
+	timeout  time.Duration
+	secret   []byte
+	identity func(*http.Request) string
+}
+
+// defaultSharedTimeout is what a call waits for the store at most.
+const defaultSharedTimeout = 50 * time.Millisecond
+
+// WithShared shares rate limits and circuits with other processes through a
+// store. Without it each process learns from Okta's headers by itself, which is
+// enough unless many processes compete for one bucket; the README has figures.
+//
+// Places come in small batches, so most calls don't ask the store. No call fails
+// because of it, or waits for an answer of it longer than [SharedTimeout]; the
+// first that does not come in time is the last that is waited for. When the store
+// is lost, calls go on by what their process knows, one log line and the metric
+// oktaretry.shared.changes say so, and again when it is back.
+//
+// [Pace].MaxUtilization holds for the fleet as a whole, by the lowest share that
+// a process which is at work is told. MaxInFlight, MaxRate and BucketRates hold
+// for each process.
+// Interactive calls go before background calls across processes, too, in that
+// the latter get no place that an interactive call is known to wait for; a few
+// places that a process has leased already may go to its background calls.
+//
+// The store is asked by the calls themselves, each time in a goroutine that ends
+// with the answer, or at the latest when the store gives up on a context that
+// has ended. There is nothing to close but the store.
+func WithShared(store shared.Store, opts ...SharedOption) Option {
+	return optionFunc(func(c *config) error {
+		s := &sharedConfig{store: store, timeout: defaultSharedTimeout}
+		bad := []error{notNil("WithShared", store == nil)}
+		for i, o := range opts {
+			if o == nil {
+				bad = append(bad, fmt.Errorf("oktaretry: WithShared: option %d is nil", i+1))
+				continue
+			}
+			bad = append(bad, o.applyShared(s))
+		}
+		c.sharing = s
+		return errors.Join(bad...)
+	})
+}
+
+// SharedTimeout sets how long a call waits for the store at most, each time that
+// it asks; 50 ms without it. A store that takes longer counts as lost.
+func SharedTimeout(d time.Duration) SharedOption {
+	return sharedOption(func(c *sharedConfig) error {
+		c.timeout = d
+		if d <= 0 || d > time.Minute {
+			return fmt.Errorf("oktaretry: SharedTimeout: %v: must be above 0 and at most a minute", d)
+		}
+		return nil
+	})
+}
+
+// SharedSecret sets the key of the hash (HMAC-SHA-256) by which the store tells
+// credentials apart. All processes of a fleet need the same; 16 bytes at least.
+// Without it the hash is keyed by the credential itself, which all processes
+// have in common: nobody finds an unguessable credential by its hash, but who
+// holds a credential can find its hash.
+func SharedSecret(secret []byte) SharedOption {
+	return sharedOption(func(c *sharedConfig) error {
+		c.secret = append([]byte(nil), secret...)
+		if len(secret) < 16 {
+			return fmt.Errorf("oktaretry: SharedSecret: %d bytes: must be 16 at least", len(secret))
+		}
+		return nil
+	})
+}
+
+// SharedCredential sets what tells the credentials of a request apart, which the
+// processes must agree on; it is hashed like one. Without it the Authorization
+// header does, and of an access token that is a JWT its client: each process
+// fetches a token of its own, and Okta counts by client. For opaque tokens, or
+// where a proxy adds the credential, name the client here. The function must be
+// fast and safe for concurrent use, and neither change nor keep the request.
+func SharedCredential(name func(*http.Request) string) SharedOption {
+	return sharedOption(func(c *sharedConfig) error {
+		c.identity = name
+		return notNil("SharedCredential", name == nil)
+	})
+}
+
+// sharing is a Transport's side of a store. It is safe for concurrent use.
+type sharing struct {
+	store     shared.Store
+	identity  func(*http.Request) string // nil: the Authorization header
+	secret    []byte                     // nil: the identity itself is the key
+	questions ask.Questions
+	health    pace.Fleet
+	holder    string // this process, for the store
+	claims    atomic.Uint64
+	telemetry telemetry.Store
+}
+
+func newSharing(c config) (*sharing, error) {
+	report, err := telemetry.NewStore(c.telemetry())
+	if err != nil {
+		return nil, err
+	}
+	return &sharing{
+		store: c.sharing.store, identity: c.sharing.identity, secret: c.sharing.secret,
+		questions: ask.Questions{Timeout: c.sharing.timeout}, holder: rand.Text()[:16] + ".", telemetry: report,
+	}, nil
+}
+
+// The operations of a store, as metrics and logs show them.
+const (
+	opLease    = "lease"
+	opCircuits = "circuits"
+	opProbe    = "probe"
+	opReport   = "report"
+)
+
+// permit asks for permission to ask the store. A permit must be used.
+func (s *sharing) permit(now time.Time) (pace.Attempt, bool) {
+	if s.questions.Saturated() {
+		return pace.Attempt{}, false
+	}
+	return s.health.Try(now)
+}
+
+// put asks the store one question, within its timeout. answered runs once, with
+// the question's error, maybe after put has returned.
+func (s *sharing) put(ctx context.Context, op string, p pace.Attempt, question func(context.Context) error, answered func(error)) {
+	s.questions.Put(ctx, question, func(took time.Duration, err error) {
+		answered(err) // first, for a log handler may panic
+		lost := err != nil && s.health.Failed(p, time.Now())
+		back := err == nil && s.health.Succeeded(p)
+		kind, text := "", ""
+		if err != nil {
+			kind, text = ask.Kind(err), shownText(err.Error())
+		}
+		s.telemetry.Asked(ctx, op, took, kind)
+		if lost || back {
+			s.telemetry.Changed(ctx, lost, op, kind, text)
+		}
+	})
+}
+
+// lease puts a bucket's question to the store.
+func (s *sharing) lease(ctx context.Context, b shared.Bucket, e *pace.Errand) {
+	var lease shared.Lease
+	s.put(ctx, opLease, e.Attempt, func(ctx context.Context) error {
+		got, err := s.store.Lease(ctx, b, e.Request)
+		if err == nil && e.Absurd(time.Now(), &got) {
+			err = ask.ErrInconsistent
+		}
+		lease = got
+		return err
+	}, func(err error) {
+		if err != nil {
+			e.Failed()
+		} else {
+			e.Answered(time.Now(), lease)
+		}
+	})
+}
+
+// visitDue reports whether the store is lost and a call should see whether it is
+// back.
+func (s *sharing) visitDue(now time.Time) bool { return s.health.Due(now) && !s.questions.Saturated() }
+
+// refreshCircuits asks how the circuits of an endpoint's host stand in the fleet,
+// when that was asked too long ago. One call does; the others go on.
+func (s *sharing) refreshCircuits(ctx context.Context, e *endpoint, r *endpoints, now *time.Time) {
+	fleet, name := e.host.fleet, e.key.host
+	if e.circuit == nil || !fleet.ListDue(*now) {
+		return
+	}
+	p, ok := s.permit(*now)
+	if !ok {
+		return
+	}
+	if !fleet.ClaimList(*now) && s.health.Works() {
+		return
+	}
+	var list []shared.Circuit
+	s.put(ctx, opCircuits, p, func(ctx context.Context) error {
+		got, err := s.store.Circuits(ctx, name)
+		if err == nil && !circuit.ConsistentList(name, got) {
+			err = ask.ErrInconsistent
+		}
+		list = got
+		return err
+	}, func(err error) {
+		if err == nil {
+			fleet.Listed(time.Now(), list, r.circuitOf)
+		}
+	})
+	*now = time.Now()
+}
+
+// allow asks a circuit for a permit: the fleet's, where that is known not to be
+// closed, and then always this process's own.
+func (s *sharing) allow(ctx context.Context, b *circuit.Breaker, now *time.Time) (circuit.Permit, time.Duration, bool) {
+	if s == nil || b == nil {
+		return b.Allow(*now)
+	}
+	switch wait, known := b.FleetRefusesFor(*now); {
+	case !known:
+		return b.Allow(*now)
+	case wait > 0:
+		return circuit.Permit{}, wait, false
+	}
+	r, retryAfter := b.RequestProbe(s.holder + strconv.FormatUint(s.claims.Add(1), 36))
+	if r == nil {
+		return circuit.Permit{}, retryAfter, false
+	}
+	defer r.Release()
+	p, ok := s.permit(*now) // last: a permit must be used
+	if !ok {
+		return b.Allow(*now)
+	}
+	answer, ok := s.probe(ctx, b, r, p)
+	*now = time.Now()
+	if !ok {
+		return b.Allow(*now)
+	}
+	permit, retryAfter, ok := r.Answered(*now, answer)
+	if !ok && answer.Yours {
+		s.report(ctx, b, r.Inconclusive(), now)
+	}
+	return permit, retryAfter, ok
+}
+
+// probe asks the store for the fleet's probe of a circuit. It is false when there
+// is no answer, or when ctx ended before.
+func (s *sharing) probe(ctx context.Context, b *circuit.Breaker, r *circuit.ProbeRequest, p pace.Attempt) (shared.Circuit, bool) {
+	var (
+		mu   sync.Mutex
+		got  *shared.Circuit
+		left bool // nobody is there to send the probe
+	)
+	s.put(ctx, opProbe, p, func(ctx context.Context) error {
+		c, err := s.store.Probe(ctx, b.ID(), r.Holder, r.TTL)
+		switch {
+		case err != nil:
+			return err
+		case !circuit.Consistent(c):
+			return ask.ErrInconsistent
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if got = &c; left && c.Yours {
+			go s.abandonProbe(b, r)
+		}
+		return nil
+	}, func(error) {})
+	mu.Lock()
+	defer mu.Unlock()
+	if left = got == nil; left {
+		return shared.Circuit{}, false
+	}
+	return *got, true
+}
+
+// abandonProbe frees a probe that was granted too late for its call.
+func (s *sharing) abandonProbe(b *circuit.Breaker, r *circuit.ProbeRequest) {
+	ctx, cancel := context.WithTimeout(context.Background(), s.questions.Timeout)
+	defer cancel()
+	ask.Recovered(ctx, func(ctx context.Context) error {
+		_, err := s.store.Report(ctx, b.ID(), *r.Inconclusive())
+		return err
+	})
+}
+
+// report informs the store of a circuit's event. A call that has been canceled
+// does not wait for the answer.
+func (s *sharing) report(ctx context.Context, b *circuit.Breaker, r *shared.Report, now *time.Time) {
+	p, ok := s.permit(time.Now())
+	if !ok {
+		return
+	}
+	var got shared.Circuit
+	s.put(ctx, opReport, p, func(ctx context.Context) error {
+		c, err := s.store.Report(ctx, b.ID(), *r)
+		if err == nil && !circuit.Consistent(c) {
+			err = ask.ErrInconsistent
+		}
+		got = c
+		return err
+	}, func(err error) {
+		if err == nil {
+			b.Reported(r, got)
+		}
+	})
+	*now = time.Now()
+}
+
+// credential is a name of the request's credential on which all processes
+// agree, and from which nobody finds the credential.
+func (s *sharing) credential(req *http.Request) string {
+	var name string
+	if s.identity != nil {
+		name = s.identity(req)
+	} else {
+		name = client(req.Header.Get("Authorization"))
+	}
+	if name == "" {
+		return ""
+	}
+	key := s.secret
+	if key == nil {
+		key = []byte(name)
+	}
+	mac := hmac.New(sha256.New, key)
+	mac.Write([]byte("oktaretry: credential of a bucket\x00" + name))
+	return hex.EncodeToString(mac.Sum(nil)[:16])
+}
+
+// client returns what Okta counts the calls of an Authorization header for: the
+// client of a token that is a JWT, else the header itself.
+func client(authorization string) string {
+	_, token, _ := strings.Cut(authorization, " ")
+	_, rest, _ := strings.Cut(token, ".")
+	payload, _, isJWT := strings.Cut(rest, ".")
+	if !isJWT || len(payload) > 16<<10 {
+		return authorization
+	}
+	text, err := base64.RawURLEncoding.DecodeString(payload)
+	if err != nil {
+		return authorization
+	}
+	var claims struct {
+		Issuer string `json:"iss"`
+		Client string `json:"cid"`
+	}
+	if json.Unmarshal(text, &claims) != nil || claims.Client == "" {
+		return authorization
+	}
+	return claims.Issuer + " " + claims.Client
+}

@@ -1,0 +1,152 @@
+// This file holds how a call acquires its turn: its own pause after an answer,
+// and its place in the rate-limit bucket.
+
+package oktaretry
+
+import (
+	"context"
+	"hash/maphash"
+	"strings"
+	"time"
+
+	"github.com/oktaretry/oktaretry/internal/pace"
+	"github.com/oktaretry/oktaretry/shared"
+)
+
+// pause waits as an answer asked and reports whether it did to the end.
+func (c *call) pause(w Wait) bool {
+	began := time.Now()
+	c.report.Waiting(c.to.where(), w.Reason.String(), w.Duration)
+	whole := sleep(c.ctx, w.Duration, nil)
+	c.now = time.Now()
+	c.recordWait(Wait{w.Reason, c.now.Sub(began)}, began)
+	return whole
+}
+
+// acquireTurn waits until the bucket has a place for the call.
+func (c *call) acquireTurn() StopReason {
+	if c.ctx.Err() != nil {
+		return StopCanceled
+	}
+	if !c.progress.first() {
+		c.now = time.Now()
+	}
+	c.t.governor.Enter(&c.ticket, c.now, pace.Key{
+		Host:       c.to.endpoint.key.host,
+		Credential: maphash.String(c.t.seed, first(c.req.Header["Authorization"])),
+		Bucket:     c.to.route.Bucket,
+	}, pace.Priority(c.opts.priority), c.answer.any(), &c.to.endpoint.bucket)
+	wait, why := c.ticket.Ready(c.now)
+	if wait > 0 {
+		return c.waitInLine(wait, why)
+	}
+	if s := c.t.sharing; s != nil && s.visitDue(c.now) {
+		c.askStore(c.ticket.Visit(c.now))
+	}
+	return StopNone
+}
+
+// waitInLine waits for the call's turn, by the rule for rate limits: that of the
+// call's own 429 if it waits for that.
+func (c *call) waitInLine(wait time.Duration, why pace.Reason) StopReason {
+	began := c.now
+	deadline, _ := c.ctx.Deadline()
+	rule, name := c.settings.policy.ruleFor(Classification{Class: ClassRateLimited}, c.opts.rules)
+	since := c.progress.tally(name, began).since
+	if c.answer.held {
+		rule, since = c.answer.rule, c.answer.tally.since
+	}
+	var waited [waitReasons]time.Duration // the line can come to wait for something else
+	stop, logged := StopNone, false
+	for now := began; wait > 0 && stop == StopNone; {
+		if why == pace.Ask && c.ctx.Err() == nil && c.askStore(c.ticket.Errand(time.Now())) {
+			now = time.Now()
+			wait, why = c.ticket.Ready(now)
+			continue
+		}
+		reason := waitReason(why)
+		if rule.Action == FailFast && (why == pace.Held || why == pace.Exhausted) {
+			stop, c.end.needed = StopFailFast, wait
+			break
+		}
+		if stop = fits(wait, &rule, since, deadline, now); stop != StopNone {
+			c.end.needed = wait
+			break
+		}
+		if !logged { // the wait can grow while it lasts
+			logged = c.report.Waiting(c.to.where(), reason.String(), now.Sub(began)+wait)
+		}
+		nap := c.ticket.Nap(wait)
+		if rule.MaxElapsed > 0 {
+			nap = min(nap, max(wait, rule.MaxElapsed-now.Sub(since)))
+		}
+		if !sleep(c.ctx, nap, c.ticket.Wake()) {
+			stop = StopCanceled
+			c.end.needed = max(wait-time.Since(now), 0)
+		}
+		before := now
+		now = time.Now()
+		c.now = now
+		waited[reason] += now.Sub(before)
+		if stop == StopNone {
+			wait, why = c.ticket.Ready(now)
+		}
+	}
+	for reason, d := range waited {
+		c.recordWait(Wait{WaitReason(reason), d}, began)
+		began = began.Add(d)
+	}
+	return stop
+}
+
+// waitReason is what a call in line waits for, in the words of an Outcome.
+func waitReason(r pace.Reason) WaitReason {
+	switch r {
+	case pace.Ceiling:
+		return WaitCeiling
+	case pace.Slot:
+		return WaitConcurrency
+	}
+	return WaitRateLimit
+}
+
+// recordWait records a wait that has ended.
+func (c *call) recordWait(w Wait, began time.Time) {
+	if w.Duration > 0 {
+		c.waits = append(c.waits, w)
+		c.report.Waited(c.to.where(), w.Reason.String(), w.Duration, began)
+	}
+}
+
+// askStore puts a bucket's question to the store and reports whether there was
+// one.
+func (c *call) askStore(e *pace.Errand) bool {
+	if e == nil {
+		return false
+	}
+	s := c.t.sharing
+	asked := false
+	defer func() {
+		if !asked { // the user's function panicked: the bucket must not wait for an answer
+			e.Failed()
+		}
+	}()
+	b := shared.Bucket{Host: strings.ToLower(c.to.url.Host), Bucket: c.to.route.Bucket, Credential: s.credential(c.req)}
+	asked = true
+	s.lease(c.ctx, b, e)
+	c.now = time.Now()
+	return true
+}
+
+// sleep waits for d, for a value on wake, or until ctx ends. It is false when ctx
+// has ended.
+func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-wake:
+	case <-ctx.Done():
+	}
+	return ctx.Err() == nil
+}
