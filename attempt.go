@@ -80,12 +80,12 @@ func (c *call) send() (*answer, StopReason) {
 	late := d.Settle(c.now)
 	resp, err = checkAnswer(resp, err)
 	switch {
-	case late && c.contextErr() == nil:
+	case late && contextErr(c.ctx, c.now) == nil:
 		d.Release() // first, for a Close may wait for it
 		closeResponse(resp)
 		resp, err = nil, &attemptTimeoutError{limit, c.to.url.Host + c.to.route.Template}
 	case err != nil:
-		a.canceled = c.contextErr() != nil
+		a.canceled = contextErr(c.ctx, c.now) != nil
 	}
 	if resp != nil {
 		resp.Body = d.Wrap(resp.Body)
@@ -228,7 +228,7 @@ func (c *call) facts(a *answer) facts {
 	}
 	f := facts{now: time.Now(), noRetry: c.opts.noRetry, polling: c.progress.polls > 0, pollAt: c.pollAt}
 	f.deadline, _ = c.ctx.Deadline()
-	f.once = c.signed() || a.rule.Action != Poll && c.to.route.Token && hasBody(c.req)
+	f.once = c.t.signedOnce(c.req) || a.rule.Action != Poll && c.to.route.Token && hasBody(c.req)
 	f.idempotent = idempotent(c.to.method, c.req.Header, &c.to.route, c.opts)
 	f.repeatable = repeatable(c.to.method, &c.to.route)
 	f.replayable = c.body.CanReplay() == nil
@@ -265,6 +265,12 @@ func (c *call) claim(next step) StopReason {
 	}
 	exchange.Free(c.answer.resp)
 	return StopNone
+}
+
+// signedOnce reports whether a request holds a proof that is valid once, and no
+// hook signs it anew.
+func (t *Transport) signedOnce(req *http.Request) bool {
+	return t.prepareRetry == nil && hasDPoP(req.Header)
 }
 
 // closeResponse drops a response. What is worth reading for the sake of its

@@ -86,17 +86,3 @@ func (c *call) reportTransitions(b *circuit.Breaker) {
 		})
 	}
 }
-
-// verdictOf returns what an answer means to circuits, and which of the two a
-// failure counts against.
-func verdictOf(a *answer) (Scope, circuit.Verdict) {
-	switch {
-	case a.Class == ClassSuccess, a.Class == ClassPending:
-		return TripsNothing, circuit.Healthy
-	case a.canceled:
-		return TripsNothing, circuit.Neutral
-	case a.Class == ClassClientError && a.rule.Trips == TripsNothing:
-		return TripsNothing, circuit.Alive
-	}
-	return a.rule.Trips, circuit.Failed
-}

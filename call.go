@@ -7,7 +7,6 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strconv"
 	"sync"
 	"time"
 
@@ -16,7 +15,6 @@ import (
 	"github.com/oktaretry/oktaretry/internal/replay"
 	"github.com/oktaretry/oktaretry/internal/route"
 	"github.com/oktaretry/oktaretry/internal/telemetry"
-	"github.com/oktaretry/oktaretry/internal/wire"
 )
 
 // call is one RoundTrip. It is for one goroutine. The comments name the steps
@@ -99,39 +97,6 @@ func (p *progress) tally(rule string, now time.Time) *tally {
 	return t
 }
 
-// answer is what an attempt brought: a response or an error.
-type answer struct {
-	Classification
-	resp     *http.Response
-	dispatch *dispatch // that brought it
-	err      error
-	canceled bool // the caller's context ended the attempt
-	sent     time.Time
-	arrived  time.Time
-	limits   wire.Limits
-	rule     Rule
-	tally    *tally
-	wait     time.Duration // before the next attempt, by the rule
-	held     bool          // the bucket holds all its calls that long
-}
-
-func (a *answer) any() bool { return a.resp != nil || a.err != nil }
-
-// shown describes an answer in an error's text: "503 E0000009 (request id …)".
-func (a *answer) shown() string {
-	if a.resp == nil {
-		return "a network error"
-	}
-	text := strconv.Itoa(a.Status)
-	if a.Code != "" {
-		text += " " + shownCode(a.Code)
-	}
-	if a.RequestID != "" {
-		text += " (request id " + a.RequestID + ")"
-	}
-	return text
-}
-
 // ending is what is known of a call's end besides its last answer.
 type ending struct {
 	needed time.Duration // what a wait that was not begun would have taken, or its rest
@@ -204,12 +169,12 @@ func (c *call) verdict(stop StopReason) (*http.Response, error) {
 		return nil, c.end.err
 	case !a.any():
 		return nil, c.refusal(stop)
-	case a.Class == ClassRateLimited && a.resp != nil && !c.settings.policy.ReturnRateLimited && !c.signed():
+	case a.Class == ClassRateLimited && a.resp != nil && !c.settings.policy.ReturnRateLimited && !c.t.signedOnce(c.req):
 		return nil, c.rateLimitError(stop)
 	case a.Class == ClassPending && !handsPendingBack(stop):
 		return nil, c.pendingError(stop)
 	case a.canceled:
-		return nil, matching(clean(a.err), c.contextErr())
+		return nil, matching(clean(a.err), contextErr(c.ctx, c.now))
 	case stop == StopCanceled:
 		return nil, &interruptedError{
 			text:  "oktaretry: gave up waiting to resend " + c.to.shown() + " after " + a.shown(),
@@ -280,11 +245,11 @@ func (c *call) pendingError(stop StopReason) error {
 	}
 }
 
-// contextErr returns why the caller's context has ended; nil if it has not. A
-// context notices a little late that its deadline has passed.
-func (c *call) contextErr() error {
-	err := c.ctx.Err()
-	if deadline, ok := c.ctx.Deadline(); err == nil && ok && !c.now.Before(deadline) {
+// contextErr returns why a context has ended by now; nil if it has not. A context
+// notices a little late that its deadline has passed.
+func contextErr(ctx context.Context, now time.Time) error {
+	err := ctx.Err()
+	if deadline, ok := ctx.Deadline(); err == nil && ok && !now.Before(deadline) {
 		return context.DeadlineExceeded
 	}
 	return err
@@ -293,10 +258,6 @@ func (c *call) contextErr() error {
 // left reports whether the caller canceled the call, which is no error. That its
 // deadline passed is one.
 func left(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }
-
-// signed reports whether the request holds a proof that is valid once, and no
-// hook signs it anew.
-func (c *call) signed() bool { return c.t.prepareRetry == nil && hasDPoP(c.req.Header) }
 
 // release returns what the call holds. A second release does nothing.
 func (c *call) release() {

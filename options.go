@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/oktaretry/oktaretry/internal/telemetry"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
@@ -39,6 +40,18 @@ type config struct {
 
 	noAttemptSpans, noAttemptMetrics bool
 }
+
+// telemetry is what the options set of telemetry.
+func (c *config) telemetry() telemetry.Config {
+	return telemetry.Config{
+		Tracers: c.tracers, Meters: c.meters, Propagators: c.propagators, Logger: c.logger, LogWaitFrom: c.logWaitFrom,
+		NoAttemptSpans: c.noAttemptSpans, NoAttemptMetrics: c.noAttemptMetrics,
+	}
+}
+
+// defaultLogWaitFrom is how long a wait must be to be logged, unless the user
+// says otherwise.
+const defaultLogWaitFrom = time.Second
 
 // newConfig applies the options and reports everything that is wrong with
 // them at once.

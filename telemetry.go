@@ -15,17 +15,6 @@ import (
 	"github.com/oktaretry/oktaretry/internal/telemetry"
 )
 
-// defaultLogWaitFrom is how long a wait must be to be logged, unless the user
-// says otherwise.
-const defaultLogWaitFrom = time.Second
-
-func (c *config) telemetry() telemetry.Config {
-	return telemetry.Config{
-		Tracers: c.tracers, Meters: c.meters, Propagators: c.propagators, Logger: c.logger, LogWaitFrom: c.logWaitFrom,
-		NoAttemptSpans: c.noAttemptSpans, NoAttemptMetrics: c.noAttemptMetrics,
-	}
-}
-
 func resultOf(c Classification, err error) telemetry.Result {
 	return telemetry.Result{
 		Class: c.Class.String(), Code: shownCode(c.Code), RequestID: c.RequestID, Status: c.Status,

@@ -256,20 +256,3 @@ func (c *call) learn(a *answer) {
 	c.askStore(c.ticket.Done(a.arrived, seen))
 	c.reportCircuits(verdictOf(a))
 }
-
-// limitKind returns what a rate limit limits, as metrics show it.
-func limitKind(a *answer) string {
-	switch {
-	case local(a.Code):
-		return "resource"
-	case a.limits.Concurrency():
-		return "concurrency"
-	}
-	return "bucket"
-}
-
-// local reports whether a rate limit's code speaks of less than a bucket.
-func local(code string) bool {
-	e, ok := lookup(code)
-	return ok && e.local
-}

@@ -1,0 +1,77 @@
+// This file holds what an attempt brought, and what it means to rate limits and
+// circuits.
+
+package oktaretry
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/oktaretry/oktaretry/internal/circuit"
+	"github.com/oktaretry/oktaretry/internal/wire"
+)
+
+// answer is what an attempt brought: a response or an error.
+type answer struct {
+	Classification
+	resp     *http.Response
+	dispatch *dispatch // that brought it
+	err      error
+	canceled bool // the caller's context ended the attempt
+	sent     time.Time
+	arrived  time.Time
+	limits   wire.Limits
+	rule     Rule
+	tally    *tally
+	wait     time.Duration // before the next attempt, by the rule
+	held     bool          // the bucket holds all its calls that long
+}
+
+func (a *answer) any() bool { return a.resp != nil || a.err != nil }
+
+// shown describes an answer in an error's text: "503 E0000009 (request id …)".
+func (a *answer) shown() string {
+	if a.resp == nil {
+		return "a network error"
+	}
+	text := strconv.Itoa(a.Status)
+	if a.Code != "" {
+		text += " " + shownCode(a.Code)
+	}
+	if a.RequestID != "" {
+		text += " (request id " + a.RequestID + ")"
+	}
+	return text
+}
+
+// verdictOf returns what an answer means to circuits, and which of the two a
+// failure counts against.
+func verdictOf(a *answer) (Scope, circuit.Verdict) {
+	switch {
+	case a.Class == ClassSuccess, a.Class == ClassPending:
+		return TripsNothing, circuit.Healthy
+	case a.canceled:
+		return TripsNothing, circuit.Neutral
+	case a.Class == ClassClientError && a.rule.Trips == TripsNothing:
+		return TripsNothing, circuit.Alive
+	}
+	return a.rule.Trips, circuit.Failed
+}
+
+// limitKind returns what a rate limit limits, as metrics show it.
+func limitKind(a *answer) string {
+	switch {
+	case local(a.Code):
+		return "resource"
+	case a.limits.Concurrency():
+		return "concurrency"
+	}
+	return "bucket"
+}
+
+// local reports whether a rate limit's code speaks of less than a bucket.
+func local(code string) bool {
+	e, ok := lookup(code)
+	return ok && e.local
+}
