@@ -150,9 +150,8 @@ func peekable(resp *http.Response) bool {
 // readError finds the error code in the body or, failing that, in
 // WWW-Authenticate, and puts what it read of the body back.
 func readError(resp *http.Response) (string, *APIError) {
-	body := peekText(resp)
-	if parsed, ok := wire.ParseError(body); ok {
-		if e := newAPIError(parsed, body); e != nil {
+	if parsed, ok := wire.ParseError(peekText(resp)); ok {
+		if e := newAPIError(parsed); e != nil {
 			return e.Code, e
 		}
 	}

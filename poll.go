@@ -4,7 +4,6 @@
 package oktaretry
 
 import (
-	"bytes"
 	"net/http"
 	"net/url"
 	"strings"
@@ -24,7 +23,7 @@ func factorWaiting(resp *http.Response) bool {
 		return false
 	}
 	result, poll := wire.ParseFactor(peekText(resp))
-	return bytes.Equal(result, []byte("WAITING")) && len(poll) > 0
+	return result == "WAITING" && poll != ""
 }
 
 // pollTarget returns where to ask for the result of a pending answer to a
@@ -32,7 +31,7 @@ func factorWaiting(resp *http.Response) bool {
 // or scheme gets neither a request nor a credential; nil when there is no other.
 func pollTarget(resp *http.Response, from *url.URL) *url.URL {
 	_, link := wire.ParseFactor(peekText(resp))
-	for _, href := range []string{resp.Header.Get("Location"), wire.Unescape(link)} {
+	for _, href := range []string{resp.Header.Get("Location"), link} {
 		if href == "" {
 			continue
 		}

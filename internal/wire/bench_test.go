@@ -1,3 +1,5 @@
+// This file holds what parsing costs.
+
 package wire_test
 
 import (
@@ -9,7 +11,7 @@ import (
 	"github.com/oktaretry/oktaretry/internal/wire"
 )
 
-// What an Okta org answers with, in number and length of fields.
+// oktaHeader has the fields of an Okta org's answers, in number and length.
 var oktaHeader = http.Header{
 	"Accept-Ch":                 {"Sec-CH-UA-Platform-Version"},
 	"Cache-Control":             {"no-cache, no-store"},
@@ -34,31 +36,44 @@ var oktaHeader = http.Header{
 	"X-Xss-Protection":          {"0"},
 }
 
-// An error body of 200 bytes.
+// shortBody is an error body of 200 bytes.
 var shortBody = []byte(`{"errorCode":"E0000007","errorSummary":"Not found: Resource not found: 00u1nobody (User)",` +
 	`"errorLink":"E0000007","errorId":"oaeUZEcyZz-Sg6MBchNjHwSxA","errorCauses":[{"errorSummary":"no user"}]}`)
 
 var challengeValues = []string{`DPoP realm="x", Bearer error="invalid_token", error_description="The token has expired."`}
 
-func TestNothingIsAllocated(t *testing.T) {
+func TestHeadersAllocateNothing(t *testing.T) {
 	now := time.Unix(1668516326, 0)
 	for name, f := range map[string]func(){
 		"ParseLimits":    func() { wire.ParseLimits(oktaHeader) },
 		"RetryAfter":     func() { wire.RetryAfter(oktaHeader, 1668516326, now) },
-		"ParseError":     func() { wire.ParseError(shortBody) },
-		"ParseFactor":    func() { wire.ParseFactor([]byte(pushBody)) },
 		"ChallengeError": func() { wire.ChallengeError(challengeValues) },
-		"escaped keys": func() {
-			wire.ParseError([]byte(`{"error\u0043ode":"E0000047","a key that is longer than others \n":1}`))
-		},
 	} {
 		if n := testing.AllocsPerRun(100, f); n != 0 {
 			t.Errorf("%s allocates %v times", name, n)
 		}
 	}
-	raw := []byte("a summary of one hundred bytes and more, in which nothing is escaped, neither an umlaut (ü) nor others")
-	if n := testing.AllocsPerRun(100, func() { _ = wire.Unescape(raw) }); n > 1 {
-		t.Errorf("Unescape allocates %v times where nothing is escaped", n)
+}
+
+// Nothing that exceeds the bounds of an error's causes and of poll links is kept.
+func TestBodiesAllocateLittle(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates, too")
+	}
+	for name, body := range map[string][]byte{
+		"short":      shortBody,
+		"causes":     []byte(fill(`{"errorCauses":[`, `{"errorSummary":"x"},`, `0]}`)),
+		"poll links": []byte(fill(`{"_links":{"poll":[`, `{"x":"x"},`, `0]}}`)),
+		"members":    []byte(fill(`{`, `"x":"x",`, `"":0}`)),
+	} {
+		for function, f := range map[string]func(){
+			"ParseError":  func() { wire.ParseError(body) },
+			"ParseFactor": func() { wire.ParseFactor(body) },
+		} {
+			if n := testing.AllocsPerRun(10, f); n > 60 {
+				t.Errorf("%s of %s allocates %v times, want 60 at most", function, name, n)
+			}
+		}
 	}
 }
 
@@ -77,14 +92,24 @@ func BenchmarkRetryAfter(b *testing.B) {
 	}
 }
 
-// Finding the code of an error is on the path of each 429. Beside it stands what
-// encoding/json takes for the same bytes.
-func BenchmarkErrorCode(b *testing.B) {
-	b.Run("wire", func(b *testing.B) {
+// BenchmarkParseError is on the path of each 429. Beside it stands what encoding/json
+// takes to decode the code alone.
+func BenchmarkParseError(b *testing.B) {
+	b.Run("whole", func(b *testing.B) {
 		b.SetBytes(int64(len(shortBody)))
 		b.ReportAllocs()
 		for b.Loop() {
 			if e, ok := wire.ParseError(shortBody); !ok || len(e.Code) != 8 {
+				b.Fatal("no code")
+			}
+		}
+	})
+	b.Run("cut off", func(b *testing.B) {
+		body := shortBody[:len(shortBody)-1]
+		b.SetBytes(int64(len(body)))
+		b.ReportAllocs()
+		for b.Loop() {
+			if e, ok := wire.ParseError(body); !ok || len(e.Code) != 8 {
 				b.Fatal("no code")
 			}
 		}

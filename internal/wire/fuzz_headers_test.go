@@ -1,7 +1,6 @@
 package wire_test
 
 import (
-	"encoding/json"
 	"math"
 	"net/http"
 	"slices"
@@ -135,127 +134,6 @@ func slowDates(value string) (dates []int64) {
 		}
 	}
 	return dates
-}
-
-var bodySeeds = []string{
-	rateLimitBody, validationBody, oauthBody, htmlBody, gzipBody, pushBody, "", "{", "{}", "[]", "null", "\ufeff{}",
-	`{"errorCode":"E0000001","errorCode":null}`, `{"errorCode":5,"error":{},"errorCauses":{}}`,
-	`{"error\u0043ode":"\ud83d\ude00\ud83d","errorLink":"\\","":""}`, "{\"errorId\":\"\xff\xed\xa0\x80\"}",
-	`{"errorCode":"E0000047","errorSummary":"abc`, `{"a":[{"b":"]}"},1e5,true],"errorCode":"x"}`, `{"a":tru"errorCode":"x"}`,
-	`{"_links":{"poll":[{"name":"x"},5,{"href":"/1"},{"href":"/2"}]},"factorResult":"WAITING"}`,
-	`{"_links":{"poll":{"href":"/1"}},"_links":{"p\u006fll":{"hre\u0066":"\/2"},"poll":[]}}`,
-}
-
-// asMap is what encoding/json makes of a body, nil if it refuses or it is no object.
-func asMap(body []byte) (m map[string]json.RawMessage) {
-	if json.Unmarshal([]byte(strings.TrimPrefix(string(body), "\ufeff")), &m) != nil {
-		return nil
-	}
-	return m
-}
-
-// asString is a string by encoding/json.
-func asString(raw json.RawMessage) (string, bool) {
-	if len(raw) == 0 || raw[0] != '"' {
-		return "", false
-	}
-	var s string
-	err := json.Unmarshal(raw, &s)
-	return s, err == nil
-}
-
-// checkView fails unless view is absent or a part of body itself.
-func checkView(t *testing.T, body, view []byte) {
-	t.Helper()
-	if view != nil && (cap(view) == 0 || &view[:cap(view)][cap(view)-1] != &body[:cap(body)][cap(body)-1]) {
-		t.Errorf("%q is not part of the body", view)
-	}
-}
-
-func checkString(t *testing.T, name string, view []byte, raw json.RawMessage) {
-	t.Helper()
-	want, ok := asString(raw)
-	if got := wire.Unescape(view); ok != (view != nil) || got != want {
-		t.Errorf("%s is %q (present: %t), encoding/json says %q (present: %t)", name, got, view != nil, want, ok)
-	}
-}
-
-func FuzzParseError(f *testing.F) {
-	for _, seed := range bodySeeds {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		e, ok := wire.ParseError(body)
-		views := [][]byte{e.Code, e.Summary, e.Link, e.ID, e.Causes, e.OAuth, e.Description}
-		found := false
-		for _, view := range views {
-			checkView(t, body, view)
-			wire.Unescape(view)
-			found = found || view != nil
-		}
-		if ok != found {
-			t.Errorf("reports %t, has members: %t", ok, found)
-		}
-		causes := causesOf(e.Causes)
-		for range wire.Causes(body) {
-		}
-
-		m := asMap(body)
-		if m == nil {
-			return
-		}
-		for i, name := range []string{"errorCode", "errorSummary", "errorLink", "errorId", "", "error", "error_description"} {
-			if name != "" {
-				checkString(t, name, views[i], m[name])
-			}
-		}
-		raw := m["errorCauses"]
-		if len(raw) == 0 || raw[0] != '[' {
-			raw = nil
-		}
-		if string(e.Causes) != string(raw) {
-			t.Errorf("causes are %q, want %q", e.Causes, raw)
-		}
-		var list []json.RawMessage
-		var want []string
-		_ = json.Unmarshal(raw, &list)
-		for _, cause := range list[:min(len(list), 32)] {
-			if s, ok := asString(asMap(cause)["errorSummary"]); ok {
-				want = append(want, s)
-			}
-		}
-		if !slices.Equal(causes, want) {
-			t.Errorf("causes are %q, want %q", causes, want)
-		}
-	})
-}
-
-func FuzzParseFactor(f *testing.F) {
-	for _, seed := range bodySeeds {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		result, poll := wire.ParseFactor(body)
-		checkView(t, body, result)
-		checkView(t, body, poll)
-
-		m := asMap(body)
-		if m == nil {
-			return
-		}
-		checkString(t, "factorResult", result, m["factorResult"])
-		link := asMap(m["_links"])["poll"]
-		href := asMap(link)["href"]
-		var links []json.RawMessage
-		if json.Unmarshal(link, &links) == nil {
-			for _, link := range links[:min(len(links), 32)] {
-				if href = asMap(link)["href"]; len(href) > 0 && href[0] == '"' {
-					break
-				}
-			}
-		}
-		checkString(t, "href", poll, href)
-	})
 }
 
 func FuzzChallengeError(f *testing.F) {
