@@ -1,8 +1,12 @@
+// This file holds the header fields that are read to strconv and net/http, and
+// challenges to what is true of every one.
+
 package wire_test
 
 import (
 	"math"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +23,7 @@ var headerSeeds = []string{
 	"Tue, 15 Nov 2022 12:45:26 GMT, Wed, 16 Nov 2022 12:45:26 GMT", "5, Tue, 15 Nov 2022 12:45:26 GMT, 7",
 	"Wed, 29 Feb 2023 00:00:00 GMT", "Fri, 31 Dec 9999 23:59:59 GMT", "Sat, 15 Nov 1902 12:45:26 GMT",
 	"tue, 15 nov 2022 12:45:26 GMT", "Tue, 15 Nov 2022 12:45:26.5 GMT", "Tue, 15 Nov 2022 12:45:60 GMT",
+	"Tue, 15 Nov 2022 12:45:26,5 GMT", "Tue Nov 15 12:45:26,75 2022", "Tuesday, 15-Nov-22 12:45:26 PST", "Tue Nov  1  2:45:26 2022",
 }
 
 func FuzzParseLimits(f *testing.F) {
@@ -30,20 +35,41 @@ func FuzzParseLimits(f *testing.F) {
 		got := wire.ParseLimits(http.Header{
 			"X-Rate-Limit-Limit": values, "X-Rate-Limit-Remaining": {a}, "X-Rate-Limit-Reset": values, "Date": {a},
 		})
-		if want := slowSmallest(values, 0, math.MaxInt, -1); int64(got.Limit) != want {
+		if want := expectedSmallest(values, 0, math.MaxInt, -1); int64(got.Limit) != want {
 			t.Errorf("Limit %d, want %d", got.Limit, want)
 		}
-		if want := slowSmallest(values[:1], 0, math.MaxInt, -1); int64(got.Remaining) != want {
+		if want := expectedSmallest(values[:1], 0, math.MaxInt, -1); int64(got.Remaining) != want {
 			t.Errorf("Remaining %d, want %d", got.Remaining, want)
 		}
-		if want := slowSmallest(values, 1, 1<<40, 0); got.Reset != want {
+		if want := expectedSmallest(values, 1, 1<<40, 0); got.Reset != want {
 			t.Errorf("Reset %d, want %d", got.Reset, want)
 		}
-		if want, ok := slowDate(a); ok && want > 0 && got.Date != want {
-			t.Errorf("Date %d, want %d", got.Date, want)
-		}
-		if got.Date < 0 || got.Date > 0 && !slices.Contains(slowDates(a), got.Date) {
-			t.Errorf("Date %d, in none of the members", got.Date)
+		checkDate(t, got.Date, a)
+		got = wire.ParseLimits(http.Header{"Date": values})
+		checkDate(t, got.Date, values...)
+	})
+}
+
+// FuzzDates holds lists in which there is at least one date.
+func FuzzDates(f *testing.F) {
+	for i, seed := range headerSeeds {
+		f.Add(seed, headerSeeds[(i+1)%len(headerSeeds)], int64(1668516326), uint8(i))
+	}
+	f.Fuzz(func(t *testing.T, before, behind string, unix int64, form uint8) {
+		forms := []string{http.TimeFormat, "Monday, 02-Jan-06 15:04:05 GMT", time.ANSIC}
+		date := time.Unix(unix%(253402300800), 0).UTC().Format(forms[int(form)%len(forms)])
+		for _, values := range [][]string{
+			{date},
+			{" " + date + "\t"},
+			{before + "," + date},
+			{date + "," + behind},
+			{before + ", " + date + " ," + behind},
+			{before, date, behind},
+			{date + ", " + date, behind},
+		} {
+			checkDate(t, wire.ParseLimits(http.Header{"Date": values}).Date, values...)
+			wait, ok := wire.RetryAfter(http.Header{"Retry-After": values}, 1668516326, time.Time{})
+			checkWait(t, wait, ok, time.Unix(1668516326, 0), values...)
 		}
 	})
 }
@@ -67,21 +93,17 @@ func FuzzRetryAfter(f *testing.F) {
 		if first < 0 || first > 0 && !firstOK {
 			t.Errorf("got %v, %t", first, firstOK)
 		}
-		for _, member := range slowMembers(a) {
-			if n, err := strconv.ParseUint(member, 10, 33); err == nil && first < time.Duration(n)*time.Second {
-				t.Errorf("%v is earlier than %d s", first, n)
-			}
+		from := time.Unix(now, 0)
+		if date > 0 {
+			from = time.Unix(min(date, 1<<40), 0)
 		}
-		if at, ok := slowDate(a); ok && date > 0 && at-date <= math.MaxInt32 {
-			if want := time.Duration(max(at-date, 0)) * time.Second; !firstOK || first != want {
-				t.Errorf("got %v, %t, want %v", first, firstOK, want)
-			}
-		}
+		checkWait(t, first, firstOK, from, a)
 	})
 }
 
-// slowMembers is what a header's value is made of, if it is short enough to be read.
-func slowMembers(value string) []string {
+// members returns the members of a header's value, none of one that is too long to be
+// read.
+func members(value string) []string {
 	if len(value) > 256 {
 		return nil
 	}
@@ -92,10 +114,10 @@ func slowMembers(value string) []string {
 	return members
 }
 
-func slowSmallest(values []string, least, most, absent int64) int64 {
+func expectedSmallest(values []string, least, most, absent int64) int64 {
 	var valid []int64
 	for _, value := range values {
-		for _, member := range slowMembers(value) {
+		for _, member := range members(value) {
 			n, err := strconv.ParseUint(member, 10, 63)
 			if err == nil && int64(n) >= least && int64(n) <= most {
 				valid = append(valid, int64(n))
@@ -108,33 +130,68 @@ func slowSmallest(values []string, least, most, absent int64) int64 {
 	return slices.Min(valid)
 }
 
-// slowDate is what net/http makes of a value that is one HTTP date.
-func slowDate(value string) (int64, bool) {
-	value = strings.Trim(value, " \t")
-	t, err := http.ParseTime(value)
-	if err != nil || t.Nanosecond() != 0 || len(value) > 33 ||
-		!strings.HasSuffix(value, " GMT") && !strings.ContainsAny(value[len(value)-1:], "0123456789") {
-		return 0, false
-	}
-	return t.Unix(), true
-}
-
-// slowDates is every date that can be read out of a list.
-func slowDates(value string) (dates []int64) {
-	members := slowMembers(value)
-	for i, member := range members {
-		if t, ok := slowDate(member); ok {
-			dates = append(dates, t)
+// expectedDates is every run of members that http.ParseTime reads.
+func expectedDates(values []string) (dates []time.Time) {
+	for _, value := range values {
+		if len(value) > 256 {
+			continue
 		}
-		if i > 0 {
-			untrimmed := strings.Join(strings.Split(value, ",")[i-1:i+1], ",")
-			if t, ok := slowDate(untrimmed); ok {
-				dates = append(dates, t)
+		parts := strings.Split(value, ",")
+		for i := range parts {
+			for end := i + 1; end <= len(parts); end++ {
+				if date, err := http.ParseTime(strings.Trim(strings.Join(parts[i:end], ","), " \t")); err == nil {
+					dates = append(dates, date)
+				}
 			}
 		}
 	}
 	return dates
 }
+
+// checkDate fails unless got is the first date of the values after 1970.
+func checkDate(t *testing.T, got int64, values ...string) {
+	t.Helper()
+	var want int64
+	for _, date := range expectedDates(values) {
+		if date.Unix() > 0 {
+			want = date.Unix()
+			break
+		}
+	}
+	if got != want {
+		t.Errorf("the date of %q is %d, want %d as net/http", values, got, want)
+	}
+}
+
+// checkWait fails unless got is the longest of the delays and of the times from from
+// to a date that values hold, and ok reports whether they hold any.
+func checkWait(t *testing.T, got time.Duration, ok bool, from time.Time, values ...string) {
+	t.Helper()
+	waits := []time.Duration{}
+	for _, date := range expectedDates(values) {
+		waits = append(waits, date.Sub(from))
+	}
+	for _, value := range values {
+		for _, member := range members(value) {
+			if delay := delays.FindStringSubmatch(member); delay != nil {
+				n, _ := strconv.ParseUint(delay[1], 10, 64) // the largest of what overflows
+				if strings.Trim(delay[2], "0") != "" {
+					n = max(n, n+1)
+				}
+				waits = append(waits, time.Duration(min(n, uint64(math.MaxInt64/time.Second)))*time.Second)
+				if n > uint64(math.MaxInt64/time.Second) {
+					waits = append(waits, math.MaxInt64)
+				}
+			}
+		}
+	}
+	want := slices.Max(append(waits, 0))
+	if got != want || ok != (len(waits) > 0) {
+		t.Errorf("the wait of %q is %v, %t, want %v", values, got, ok, want)
+	}
+}
+
+var delays = regexp.MustCompile(`^([0-9]+)(?:\.([0-9]+))?$`)
 
 func FuzzChallengeError(f *testing.F) {
 	for _, seed := range []string{

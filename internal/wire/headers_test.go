@@ -1,6 +1,9 @@
+// This file holds what is read of the header fields that limit rates and order waits.
+
 package wire_test
 
 import (
+	"fmt"
 	"math"
 	"net/http"
 	"strconv"
@@ -22,7 +25,7 @@ func fields(pairs ...string) http.Header {
 	return h
 }
 
-func TestParseLimitsReadsOktasHeaders(t *testing.T) {
+func TestParseLimitsOfOktasHeaders(t *testing.T) {
 	got := wire.ParseLimits(fields(
 		"Date", "Tue, 15 Nov 2022 12:45:26 GMT",
 		"X-Rate-Limit-Limit", "600",
@@ -156,8 +159,9 @@ func TestParseLimitsDate(t *testing.T) {
 		{"unknown month", []string{"Sun, 06 Nob 1994 08:49:37 GMT"}, 0},
 		{"unknown day", []string{"Sum, 06 Nov 1994 08:49:37 GMT"}, 0},
 		{"another zone", []string{"Sun, 06 Nov 1994 08:49:37 PST"}, 0},
-		{"an RFC 850 date of another zone", []string{"Sunday, 06-Nov-94 08:49:37 PST"}, 0},
-		{"fraction of a second", []string{"Sun, 06 Nov 1994 08:49:37.5 GMT"}, 0},
+		{"fraction of a second", []string{"Sun, 06 Nov 1994 08:49:37.5 GMT"}, 784111777},
+		{"fraction behind a comma", []string{"Sun, 06 Nov 1994 08:49:37,5 GMT"}, 784111777},
+		{"fraction behind a comma, in a list", []string{"x, Sun, 06 Nov 1994 08:49:37,5 GMT, x"}, 784111777},
 		{"RFC 3339", []string{"1994-11-06T08:49:37Z"}, 0},
 		{"seconds", []string{"784111777"}, 0},
 		{"cut off", []string{"Sun, 06 Nov 1994 08:49:37"}, 0},
@@ -173,18 +177,46 @@ func TestParseLimitsDate(t *testing.T) {
 	}
 }
 
-// Each day of four centuries reads as net/http reads it.
-func TestDateAgreesWithNetHTTP(t *testing.T) {
-	day := time.Date(1970, 1, 1, 23, 59, 1, 0, time.UTC)
-	for ; day.Year() < 2370; day = day.Add(24*time.Hour - 7*time.Second) {
-		text := day.Format(http.TimeFormat)
-		if got := wire.ParseLimits(http.Header{"Date": {text}}).Date; got != day.Unix() {
-			t.Fatalf("%s is read as %d, want %d", text, got, day.Unix())
+// The last Date is remembered, by all goroutines together.
+func TestParseLimitsDateInParallel(t *testing.T) {
+	for i := range 4 {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			for n := range int64(2000) {
+				unix := 784111777 + n/3%50
+				h := http.Header{"Date": {time.Unix(unix, 0).UTC().Format(http.TimeFormat)}}
+				if got := wire.ParseLimits(h).Date; got != unix {
+					t.Fatalf("%s is read as %d, want %d", h.Get("Date"), got, unix)
+				}
+			}
+		})
+	}
+}
+
+func TestParseLimitsDateAfterAnother(t *testing.T) {
+	const date = "Sun, 06 Nov 1994 08:49:37 GMT"
+	for _, test := range []struct {
+		text string
+		want int64
+	}{
+		{"Sun, 06 Nov 1994 08:49:38 GMT", 784111778},
+		{"Sun, 06 Nov 1994 08:49:37 gmt", 0},
+		{"Sun, 36 Nov 1994 08:49:37 GMT", 0},
+		{"Mon, 06 Nov 1904 08:49:37 GMT", 0},
+		{"", 0},
+	} {
+		for range 2 {
+			if got := wire.ParseLimits(http.Header{"Date": {date}}).Date; got != 784111777 {
+				t.Fatalf("%s is read as %d", date, got)
+			}
+			if got := wire.ParseLimits(http.Header{"Date": {test.text}}).Date; got != test.want {
+				t.Errorf("%q after %q is read as %d, want %d", test.text, date, got, test.want)
+			}
 		}
 	}
 }
 
-func TestConcurrencyIsZeroOfZero(t *testing.T) {
+func TestConcurrencyLimitIsZeroOfZero(t *testing.T) {
 	tests := []struct {
 		limit, remaining string
 		want             bool
@@ -259,6 +291,8 @@ func TestRetryAfter(t *testing.T) {
 		{"seconds and a date joined", []string{"5, Tue, 15 Nov 2022 12:45:56 GMT, 7"}, date, 30 * time.Second, true},
 		{"asctime and seconds joined", []string{"Tue Nov 15 12:45:56 2022, 40"}, date, 40 * time.Second, true},
 		{"a day's name and seconds", []string{"Tue, 40"}, date, 40 * time.Second, true},
+		{"date with a fraction", []string{"Tue, 15 Nov 2022 12:45:56.5 GMT"}, date, 30*time.Second + 500*time.Millisecond, true},
+		{"dates with a fraction behind a comma", []string{"Tue, 15 Nov 2022 12:45:56,5 GMT, Tue Nov 15 12:45:56,75 2022"}, date, 30*time.Second + 750*time.Millisecond, true},
 		{"a broken date and a good one", []string{"Tue, 99 Nov 2022 12:45:36 GMT, Tue, 15 Nov 2022 12:45:56 GMT"}, date, 30 * time.Second, true},
 	}
 	for _, test := range tests {
