@@ -1,4 +1,7 @@
-// WWW-Authenticate: where Okta puts an OAuth error whose answer has no body.
+// This file holds WWW-Authenticate, where Okta puts an OAuth error whose answer has
+// no body. It is parsed by hand: the standard library does not parse challenges, and
+// mime.ParseMediaType, which reads the nearest to them, knows parameters but neither
+// lists nor schemes, and refuses the whole for one missing quote.
 
 package wire
 
@@ -14,16 +17,14 @@ const (
 // Bearer or DPoP challenge that carries an error, both empty if none does. values
 // are the values of the WWW-Authenticate field, one challenge or several in each.
 //
-// The code has at most 64 bytes, all letters, digits or one of "_.-"; an error that
-// looks otherwise counts as none. The description is as the server wrote it, of any
-// content. At most 16 values and 8 KiB of each are read. Nothing is allocated unless
-// a quoted string holds backslashes to be removed.
+// The code has at most 64 bytes, all letters, digits or one of "_.-"; any other error
+// is ignored. The description can hold anything. At most 16 values and 8 KiB of each
+// are read. Nothing is allocated unless a quoted string holds backslashes.
 //
-// It is lenient where that cannot be mistaken: commas between parameters and quotes
-// may be missing, and what makes no sense is skipped.
+// It is lenient where the meaning is plain: commas between parameters and quotes may
+// be missing, and what is malformed is skipped.
 func ChallengeError(values []string) (code, description string) {
-	// The values of a field are one list, wherever they were split: a challenge may
-	// go on in the next value.
+	// The values of a field form one list, so a challenge can continue in the next.
 	var c challenge
 	for _, v := range values[:min(len(values), maxChallengeValues)] {
 		p := challengeParser{text: v}
@@ -32,11 +33,11 @@ func ChallengeError(values []string) (code, description string) {
 		}
 		for {
 			name, value, kind := p.next()
-			if kind == atEnd {
+			if kind == kindEnd {
 				break
 			}
 			switch {
-			case kind == aScheme:
+			case kind == kindScheme:
 				if c.code != "" {
 					return c.code, c.description()
 				}
@@ -59,11 +60,11 @@ func ChallengeError(values []string) (code, description string) {
 	return c.code, c.description()
 }
 
-// challenge is what was read of one challenge so far.
+// challenge is one challenge as far as it is parsed.
 type challenge struct {
-	ours bool   // of a scheme that carries OAuth errors
+	ours bool   // its scheme carries OAuth errors
 	code string // plausible, or empty
-	raw  string // the description, still quoted
+	raw  string // the description, with its opening quote
 }
 
 func (c *challenge) description() string { return unquote(c.raw) }
@@ -85,23 +86,23 @@ func plausibleCode(s string) bool {
 type kind uint8
 
 const (
-	atEnd kind = iota
-	aScheme
-	aParameter
+	kindEnd kind = iota
+	kindScheme
+	kindParameter
 )
 
-// challengeParser splits one value into schemes and parameters. A word before a
-// "=" is a parameter; another one is a scheme where a list member begins, and
-// elsewhere (as the token68 of some schemes) nothing of interest.
+// challengeParser splits one value into schemes and parameters. A word before a "="
+// is the name of a parameter. Any other word is a scheme where a list member begins,
+// and skipped elsewhere: some schemes have a token68 there.
 type challengeParser struct {
 	text   string
 	i      int
-	inside bool // of a list member
-	cut    bool // text goes on, unseen: a value that reaches its end is not whole
+	inside bool // a list member
+	cut    bool // text is a prefix: a parameter that reaches its end is incomplete
 }
 
-// next returns a scheme, or a parameter with its value, which keeps its opening
-// quote if it has one, so that unquote can tell.
+// next returns the next scheme, or the next parameter and its value, which keeps its
+// opening quote for unquote.
 func (p *challengeParser) next() (name, value string, k kind) {
 	for p.i < len(p.text) {
 		if c := p.text[p.i]; !isWord(c) {
@@ -122,16 +123,16 @@ func (p *challengeParser) next() (name, value string, k kind) {
 			if p.cut && p.i == len(p.text) {
 				break
 			}
-			return name, value, aParameter
+			return name, value, kindParameter
 		}
 		if first {
-			return name, "", aScheme
+			return name, "", kindScheme
 		}
 	}
-	return "", "", atEnd
+	return "", "", kindEnd
 }
 
-// isWord tells the bytes of tokens, and of much else, from those that end them.
+// isWord reports whether c is part of a word: anything but a separator.
 func isWord(c byte) bool {
 	switch c {
 	case ' ', '\t', ',', ';', '=', '"':
@@ -154,8 +155,8 @@ func (p *challengeParser) space() {
 	}
 }
 
-// value reads a word, or a quoted string without its closing quote. A string that
-// is never closed goes on to the end.
+// value returns a word, or a quoted string without its closing quote. An unclosed
+// string reaches to the end.
 func (p *challengeParser) value() string {
 	if p.i == len(p.text) || p.text[p.i] != '"' {
 		return p.word()
@@ -170,11 +171,11 @@ func (p *challengeParser) value() string {
 			return p.text[start : p.i-1]
 		}
 	}
-	p.i = len(p.text) // behind a last backslash it is one too far
+	p.i = len(p.text) // not one more, after a last backslash
 	return p.text[start:]
 }
 
-// unquote removes what makes a quoted string of its content.
+// unquote returns the content of a quoted string, or a word as it is.
 func unquote(value string) string {
 	content, quoted := strings.CutPrefix(value, `"`)
 	if !quoted || strings.IndexByte(content, '\\') < 0 {
@@ -191,7 +192,7 @@ func unquote(value string) string {
 	return out.String()
 }
 
-// foldEqual compares with an ASCII name, in any case and in ASCII only.
+// foldEqual reports whether s is name, which is ASCII, in any case.
 func foldEqual(s, name string) bool {
 	return len(s) == len(name) && strings.EqualFold(s, name)
 }
