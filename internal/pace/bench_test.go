@@ -21,10 +21,10 @@ var callers = []struct {
 	{"ceiling", func() func() { return caller(pace.New(pace.Config{MaxRate: 1e9, Burst: 1 << 30}), free) }},
 	{"shared, no limits", func() func() {
 		g := pace.New(pace.Config{})
-		g.Share(new(pace.Fleet), "p.")
+		g.Share(new(pace.StoreHealth), "p.")
 		first := enter(g, epoch, users)
 		first.Ready(epoch)
-		first.Errand(epoch).Answered(epoch, shared.Lease{Unbound: true, Places: 1, Lasts: time.Second})
+		first.StoreRequest(epoch).Answered(epoch, shared.Lease{Unbound: true, Places: 1, Lasts: time.Second})
 		first.Leave(epoch)
 		return caller(g, free)
 	}},

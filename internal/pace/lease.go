@@ -29,7 +29,7 @@ func (g *Governor) newLease() *lease {
 
 // lease is what a bucket holds of the store's.
 type lease struct {
-	fleet  *Fleet
+	fleet  *StoreHealth
 	holder string
 
 	places int // that may still be used
@@ -157,7 +157,7 @@ func (b *bucket) giveBack(t *Ticket) {
 // must hear of it now, for no other call may come that tells it: of a refusal,
 // of what a window is like that others wait to hear of, of places that others
 // want.
-func (b *bucket) ended(t *Ticket, now time.Time, s Seen) *Errand {
+func (b *bucket) ended(t *Ticket, now time.Time, s Seen) *StoreRequest {
 	l, w := b.lease, &b.window
 	if t.finds {
 		l.back++
@@ -190,7 +190,7 @@ func (b *bucket) ended(t *Ticket, now time.Time, s Seen) *Errand {
 		l.until, l.crowd = now, 0
 	}
 	if spare || t.finds || s.Refused && !s.Slots {
-		return b.errand(now, Attempt{})
+		return b.errand(now, Permit{})
 	}
 	return nil
 }

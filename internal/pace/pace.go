@@ -46,7 +46,7 @@ func (c *Config) equal(o *Config) bool {
 // Governor holds what is known of every bucket. It is safe for concurrent use.
 type Governor struct {
 	cfg     atomic.Pointer[Config]
-	fleet   *Fleet // nil: no store is shared with other processes
+	fleet   *StoreHealth // nil: no store is shared with other processes
 	holder  string
 	holders atomic.Uint64
 
@@ -65,7 +65,7 @@ func New(cfg Config) *Governor {
 
 // Share has all buckets lease their places from a store that processes share.
 // holder names this process. It must be called before anything else.
-func (g *Governor) Share(f *Fleet, holder string) { g.fleet, g.holder = f, holder }
+func (g *Governor) Share(f *StoreHealth, holder string) { g.fleet, g.holder = f, holder }
 
 // Configure changes the settings for all calls, those that wait included.
 func (g *Governor) Configure(cfg Config) {

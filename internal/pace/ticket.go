@@ -258,7 +258,7 @@ func (b *bucket) estimate(now time.Time, ahead int, cfg *Config) time.Duration {
 // Done ends a call that was sent, with what its answer said. It does nothing
 // for a ticket that is not in flight. What it returns, if anything, is to be
 // asked of the shared store now.
-func (t *Ticket) Done(now time.Time, seen Seen) *Errand {
+func (t *Ticket) Done(now time.Time, seen Seen) *StoreRequest {
 	if !t.flying {
 		return nil
 	}
@@ -281,7 +281,7 @@ func (t *Ticket) Done(now time.Time, seen Seen) *Errand {
 	} else {
 		b.line.wakeFirst()
 	}
-	var errand *Errand
+	var errand *StoreRequest
 	if b.lease != nil {
 		errand = b.ended(t, now, seen)
 	}

@@ -10,18 +10,18 @@ import (
 	"github.com/oktaretry/oktaretry/shared"
 )
 
-// Errand is a question to the store, to be answered once with [Errand.Answered]
-// or [Errand.Failed]. The bucket stays meanwhile.
-type Errand struct {
+// StoreRequest is a question to the store, to be answered once with [StoreRequest.Answered]
+// or [StoreRequest.Failed]. The bucket stays meanwhile.
+type StoreRequest struct {
 	Request shared.LeaseRequest
-	Attempt Attempt
+	Permit  Permit
 	bucket  *bucket
 	at      time.Time
 }
 
-// Errand returns the question that t asks in the name of its bucket, after
+// StoreRequest returns the question that t asks in the name of its bucket, after
 // Ready has said Ask; nil when another has asked it meanwhile.
-func (t *Ticket) Errand(now time.Time) *Errand {
+func (t *Ticket) StoreRequest(now time.Time) *StoreRequest {
 	b := t.bucket
 	if b == nil || b.lease == nil {
 		return nil
@@ -33,13 +33,13 @@ func (t *Ticket) Errand(now time.Time) *Errand {
 	if l.asking || !l.fleet.Works() || !used && (l.usable(now) > 0 || l.retry.After(now)) {
 		return nil
 	}
-	return b.errand(now, Attempt{})
+	return b.errand(now, Permit{})
 }
 
-// Visit returns a question for a store that was lost, to see whether it is
+// StoreProbe returns a question for a store that was lost, to see whether it is
 // back; nil when it is not yet time, or another does. t is in flight: it goes
 // whatever comes of it, and nobody waits for it.
-func (t *Ticket) Visit(now time.Time) *Errand {
+func (t *Ticket) StoreProbe(now time.Time) *StoreRequest {
 	b := t.bucket
 	if b == nil || b.lease == nil || b.lease.fleet.Works() {
 		return nil
@@ -57,7 +57,7 @@ func (t *Ticket) Visit(now time.Time) *Errand {
 }
 
 // errand writes down what the store is told and asked. The caller holds mu.
-func (b *bucket) errand(now time.Time, a Attempt) *Errand {
+func (b *bucket) errand(now time.Time, a Permit) *StoreRequest {
 	l, w, cfg := b.lease, &b.window, b.cfg.Load()
 	l.asking = true
 	b.refs.Add(1)
@@ -95,7 +95,7 @@ func (b *bucket) errand(now time.Time, a Attempt) *Errand {
 	if w.left <= reserve(w.limit, cfg.utilization()) {
 		l.spent = w.id
 	}
-	return &Errand{Request: r, Attempt: a, bucket: b, at: now}
+	return &StoreRequest{Request: r, Permit: a, bucket: b, at: now}
 }
 
 // atMost trims what is asked for to what can go within the life of a lease.
@@ -122,13 +122,13 @@ func (b *bucket) atMost(r *shared.LeaseRequest, now time.Time, cfg *Config) {
 	r.Prefetch = min(r.Prefetch, most-r.Interactive-r.Background)
 }
 
-// Absurd reports whether no honest store gives that answer.
-func (e *Errand) Absurd(now time.Time, a *shared.Lease) bool {
+// Inconsistent reports whether no honest store gives that answer.
+func (e *StoreRequest) Inconsistent(now time.Time, a *shared.Lease) bool {
 	return absurd(a, &e.Request) || a.Window.ID != 0 && a.Window.Ends > 0 && e.bucket.host.clock.denies(a.Window.ID, now)
 }
 
 // Answered takes the store's answer, which is not absurd.
-func (e *Errand) Answered(now time.Time, a shared.Lease) {
+func (e *StoreRequest) Answered(now time.Time, a shared.Lease) {
 	b := e.bucket
 	l, w := b.lease, &b.window
 	b.mu.Lock()
@@ -177,7 +177,7 @@ func (e *Errand) Answered(now time.Time, a shared.Lease) {
 
 // Failed says that the store gave no answer. From now on, and until it is
 // found to be back, the bucket goes by what it knows itself.
-func (e *Errand) Failed() {
+func (e *StoreRequest) Failed() {
 	b := e.bucket
 	b.mu.Lock()
 	b.lease.asking = false

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// Fleet says whether the shared store can be asked. One is for all buckets of a
+// StoreHealth says whether the shared store can be asked. One is for all buckets of a
 // Governor. It is safe for concurrent use.
-type Fleet struct {
+type StoreHealth struct {
 	out  atomic.Pointer[outage] // nil: the store works, as far as is known
 	last atomic.Pointer[outage] // the one that ended last
 }
@@ -29,14 +29,14 @@ const (
 	longestRetry = 2 * time.Second
 )
 
-// Attempt is the permission to ask the store.
-type Attempt struct{ of *outage } // nil: the store works
+// Permit is the permission to ask the store.
+type Permit struct{ of *outage } // nil: the store works
 
 // Works reports whether the store rules.
-func (f *Fleet) Works() bool { return f.out.Load() == nil }
+func (f *StoreHealth) Works() bool { return f.out.Load() == nil }
 
 // Due reports whether the store is lost and it is time to see whether it is back.
-func (f *Fleet) Due(now time.Time) bool {
+func (f *StoreHealth) Due(now time.Time) bool {
 	o := f.out.Load()
 	return o != nil && !now.Before(o.next) && !o.tried.Load()
 }
@@ -44,20 +44,20 @@ func (f *Fleet) Due(now time.Time) bool {
 // Try asks for permission to ask the store. While it works everybody may; while
 // it is lost one at a time, after a pause that doubles up to two seconds, also
 // over losses that follow each other. Whoever
-// may must say how it went with [Fleet.Failed] or [Fleet.Succeeded].
-func (f *Fleet) Try(now time.Time) (Attempt, bool) {
+// may must say how it went with [StoreHealth.Failed] or [StoreHealth.Succeeded].
+func (f *StoreHealth) Try(now time.Time) (Permit, bool) {
 	o := f.out.Load()
 	if o == nil {
-		return Attempt{}, true
+		return Permit{}, true
 	}
 	if now.Before(o.next) || o.tried.Swap(true) {
-		return Attempt{}, false
+		return Permit{}, false
 	}
-	return Attempt{o}, true
+	return Permit{o}, true
 }
 
 // Failed takes note of a failure and reports whether the store is lost by it.
-func (f *Fleet) Failed(a Attempt, now time.Time) (lost bool) {
+func (f *StoreHealth) Failed(a Permit, now time.Time) (lost bool) {
 	if a.of == nil {
 		// A store that serves some questions only comes and goes with each.
 		wait := firstRetry
@@ -72,7 +72,7 @@ func (f *Fleet) Failed(a Attempt, now time.Time) (lost bool) {
 
 // Succeeded takes note of an answer and reports whether the store is back by
 // it. The answer to a question from before the loss proves nothing.
-func (f *Fleet) Succeeded(a Attempt) (back bool) {
+func (f *StoreHealth) Succeeded(a Permit) (back bool) {
 	if a.of == nil {
 		return false
 	}
