@@ -1,6 +1,5 @@
-// This file holds the places that a bucket has leased of a store which many
-// processes share: who gets them, and when there are none. errand.go holds what
-// the store is told and asked.
+// This file holds the places that a bucket has leased from a store which many
+// processes share: who gets them, and what calls do while there are none.
 
 package pace
 
@@ -11,51 +10,48 @@ import (
 	"github.com/oktaretry/oktaretry/shared"
 )
 
-// absurd reports whether no honest store gives that answer to r. A window may
-// last for a second more than its reset says.
-func absurd(a *shared.Lease, r *shared.LeaseRequest) bool {
-	w := &a.Window
-	return a.Places < 0 || a.Places > max(r.Wants(), 0) ||
-		a.Places > 0 && (a.Lasts <= 0 || a.Lasts > time.Minute) ||
-		a.Retry < 0 || a.Retry > farthest+time.Second || a.Sharers < 0 || a.Sharers > most ||
-		w.ID < 0 || w.ID > 0 && (w.Limit <= 0 || w.Limit > most || w.Remaining < 0 || w.Remaining > w.Limit || w.Ends > farthest+time.Second)
-}
-
-// newLease returns what a new bucket holds: nothing. Buckets of one name follow
-// each other when a credential is renewed, and are told apart.
-func (g *Governor) newLease() *lease {
-	return &lease{fleet: g.fleet, holder: g.holder + strconv.FormatUint(g.holders.Add(1), 36)}
-}
-
-// lease is what a bucket holds of the store's.
+// lease is a bucket's side of the store. bucket.mu guards it.
 type lease struct {
-	fleet  *StoreHealth
-	holder string
+	health *StoreHealth // of the store, for all buckets; never changed
+	holder string       // names this bucket to the store; never changed
 
-	places int // that may still be used
-	until  time.Time
-	given  int  // places that were given up since the store was told
-	found  bool // the places are for finding out what the window is like
-	asking bool
+	pending  bool // a request is out, and no other is made; by newRequest and by the request's end
+	held     heldPlaces
+	answered lastAnswer
+	seen     unreported
+}
 
-	retry   time.Time // when to ask again
-	why     Reason    // what is waited for until then
-	full    time.Time // no place comes before, as far as the store knows
-	told    int64
-	sharers int
-	wanted  bool
+// heldPlaces are the places that calls may take without a request.
+type heldPlaces struct {
+	places       int       // not taken yet; by grant, deny, takePlace, bucket.left, trim and report
+	until        time.Time // when they may be taken no longer; by grant, and by leaseDone to give them up
+	forScouts    bool      // the window was unknown when they were granted; by grant
+	returned     int       // places given up since the last request; by trim and report
+	grantedAt    time.Time // when the last ones were; by grant
+	peakInFlight int       // the most calls in flight since then; by takePlace
+	prefetch     int       // how many the last request was for beyond the calls that wait; by demand
+}
 
-	spent   int64         // the ID of the window that the store was told to be used up
-	heard   shared.Window // by headers alone, not by the store; Ends is not used
-	heardOf time.Time     // when the last of the calls went that told
-	lost    int           // calls of this window that were sent and not answered
-	back    int           // calls that found out, or could not, since the store was told
+// lastAnswer is what the store answered last. The fields are written by record,
+// grant and deny.
+type lastAnswer struct {
+	windowID     int64
+	sharers      int       // how many processes use the bucket
+	returnUnused bool      // others need the places that this bucket does not
+	retryAt      time.Time // no request is made before; zero: at once
+	retryFor     Reason    // what calls wait for until then
+	noneBefore   time.Time // no place comes before, as far as the store knows
+}
 
-	crowd   int   // the most calls in flight since places were granted
-	taken   int   // calls that went without a place
-	takenOf int64 // the ID of their window
-	batch   int   // how many places are asked for ahead
-	granted time.Time
+// unreported is what calls have shown and the next request reports.
+type unreported struct {
+	window       shared.Window // from headers alone, never from the store; Ends is not used; by observe
+	sentAt       time.Time     // when the last of the calls was sent that window is from; by observe
+	unanswered   int           // calls of window that were sent and not answered; by observe
+	scoutsBack   int           // scouts that ended, whatever they found; by leaseDone
+	unleased     int           // calls that were sent without a place; by takePlace
+	unleasedIn   int64         // the ID of their window; by takePlace
+	reportedFull int64         // the ID of the window that the store knows to be used up; by report
 }
 
 const (
@@ -63,160 +59,165 @@ const (
 	mostAhead = 32
 	// oftenAsked: places that were used up sooner than this were too few.
 	oftenAsked = time.Second
-	// soonest is how soon the store is asked again at the earliest, latest how
-	// late: it may have been emptied, or others may have returned places.
+	// The store is asked again after soonest at the earliest, and after latest at
+	// the latest: it may have been emptied, or others may have returned places.
 	soonest = 5 * time.Millisecond
 	latest  = 5 * time.Second
 	// moment is what a call expects to wait for an answer of the store.
 	moment = time.Millisecond
 )
 
-// room is what the window, or the store where there is one, says to the next
-// call: see [window.room].
-func (b *bucket) room(t *Ticket, now time.Time, cfg *Config) (why Reason, wait, pause time.Duration) {
-	w, l := &b.window, b.lease
-	t.nap = 0
-	if l == nil || w.unspoken {
-		return w.room(now, b.inFlight, cfg.utilization())
-	}
-	if !l.fleet.Works() {
-		if l.usable(now) > 0 {
-			return NoReason, 0, 0 // the store may be lost, these places are not
-		}
-		return w.room(now, b.inFlight, cfg.utilization())
-	}
-	if w.id != 0 && now.Before(w.reset) {
-		kept := reserve(w.limit, cfg.utilization())
-		if w.bursts > 1 && kept == 0 {
-			return NoReason, 0, 0
-		}
-		if w.left <= kept && l.spent == w.id { // the headers' word goes before the store's
-			return Exhausted, w.reset.Sub(now), 0
-		}
-		if w.left <= kept && !l.asking {
-			return Ask, moment, 0 // rather tell: others may wait to hear of it
-		}
-	}
-	if l.usable(now) > 0 {
-		return NoReason, 0, 0
-	}
-	if l.asking {
-		t.nap = patience // it will be woken
-		return Answers, moment, 0
-	}
-	if wait = l.retry.Sub(now); wait > 0 {
-		t.nap = wait
-		return l.why, max(wait, l.full.Sub(now)), 0
-	}
-	return Ask, moment, 0
+// newLease returns the lease of a new bucket, which has nothing yet. Buckets of
+// one key can follow each other, and each is a holder of its own.
+func (g *Governor) newLease() *lease {
+	return &lease{health: g.store, holder: g.holder + strconv.FormatUint(g.holders.Add(1), 36)}
 }
 
-// sharers is how many processes use the bucket, as far as is known; 1 at least.
+// room returns what the store, or the window where the store has no part, has
+// for the next call: see [window.room].
+func (b *bucket) room(t *Ticket, now time.Time, cfg *Config) (why Reason, wait, pause time.Duration) {
+	t.nap = 0
+	l := b.lease
+	switch {
+	case l == nil || b.window.unbound:
+	case l.health.Works():
+		why, wait = b.leaseRoom(t, now, cfg)
+		return why, wait, 0
+	case l.held.usable(now) > 0:
+		return NoReason, 0, 0 // a lease outlives the loss of its store
+	}
+	return b.window.room(now, b.inFlight, cfg.utilization())
+}
+
+// leaseRoom is room while the store works.
+func (b *bucket) leaseRoom(t *Ticket, now time.Time, cfg *Config) (why Reason, wait time.Duration) {
+	l, w := b.lease, &b.window
+	if w.isOpen(now) {
+		if w.isBursting() && reserve(w.limit, cfg.utilization()) == 0 {
+			return NoReason, 0
+		}
+		if w.isUsedUp(cfg.utilization()) {
+			switch { // headers count for more than the store
+			case l.seen.reportedFull == w.id:
+				return Exhausted, w.reset.Sub(now)
+			case !l.pending:
+				return Ask, moment // others may hold places that are gone
+			}
+		}
+	}
+	if l.held.usable(now) > 0 {
+		return NoReason, 0
+	}
+	if l.pending {
+		t.nap = patience // the answer wakes it
+		return Answers, moment
+	}
+	if wait = l.answered.retryAt.Sub(now); wait > 0 {
+		t.nap = wait
+		return l.answered.retryFor, max(wait, l.answered.noneBefore.Sub(now))
+	}
+	return Ask, moment
+}
+
+// sharers returns how many processes use the bucket, as far as is known; at least 1.
 func (b *bucket) sharers() int {
-	if l := b.lease; l != nil && l.fleet.Works() {
-		return max(l.sharers, 1)
+	if l := b.lease; l != nil && l.health.Works() {
+		return max(l.answered.sharers, 1)
 	}
 	return 1
 }
 
-// usable is how many places may be used now.
-func (l *lease) usable(now time.Time) int {
-	if now.Before(l.until) {
-		return l.places
+// usable returns how many places may be taken now.
+func (h *heldPlaces) usable(now time.Time) int {
+	if now.Before(h.until) {
+		return h.places
 	}
 	return 0
 }
 
-// use gives a place to a call that goes.
-func (b *bucket) use(t *Ticket, now time.Time) {
+// takePlace gives a place to a call that is sent, and counts a call for which
+// there is none.
+func (b *bucket) takePlace(t *Ticket, now time.Time) {
 	l := b.lease
 	if l == nil {
 		return
 	}
-	t.went = now
+	t.sentAt = now
 	switch {
-	case l.usable(now) > 0:
-		l.places--
-		l.crowd = max(l.crowd, b.inFlight+1)
-		t.leased, t.finds = true, l.found
-	case abs(l.takenOf-b.window.id) > sameWindow:
-		l.taken, l.takenOf = 1, b.window.id
+	case l.held.usable(now) > 0:
+		l.held.places--
+		l.held.peakInFlight = max(l.held.peakInFlight, b.inFlight+1)
+		t.leased, t.forOthers = true, l.held.forScouts
+	case isSameWindow(l.seen.unleasedIn, b.window.id):
+		l.seen.unleased++
 	default:
-		l.taken++
+		l.seen.unleased, l.seen.unleasedIn = 1, b.window.id
 	}
 }
 
-// giveBack takes the place of a call that was not sent.
-func (b *bucket) giveBack(t *Ticket) {
-	if t.leased {
-		b.lease.places++
+// leaseDone records what a call in flight brought. It returns a request when the
+// store must learn something at once, for no later call may report it: a refusal,
+// what a scout found, or places that others need.
+func (b *bucket) leaseDone(t *Ticket, now time.Time, s Seen) *StoreRequest {
+	l := b.lease
+	if t.forOthers {
+		l.seen.scoutsBack++
 	}
-}
-
-// ended takes note of what a call brought. It returns an errand when the store
-// must hear of it now, for no other call may come that tells it: of a refusal,
-// of what a window is like that others wait to hear of, of places that others
-// want.
-func (b *bucket) ended(t *Ticket, now time.Time, s Seen) *StoreRequest {
-	l, w := b.lease, &b.window
-	if t.finds {
-		l.back++
-	}
-	switch {
-	case !s.Answered:
-		l.lost++ // the server may have counted it or not
-	case s.Slots || s.Limit <= 0 || s.Remaining < 0 || abs(s.Reset-w.id) > sameWindow:
-	case abs(l.heard.ID-w.id) > sameWindow:
-		l.heard = shared.Window{ID: s.Reset, Limit: min(s.Limit, most), Remaining: min(s.Remaining, most)}
-		l.heardOf, l.lost = t.went, 0
-	default:
-		l.heard = shared.Window{ID: s.Reset, Limit: min(s.Limit, most), Remaining: min(s.Remaining, l.heard.Remaining)}
-		l.heardOf = later(l.heardOf, t.went)
-	}
-	// The headers' word goes before the store's. Where they say that less is left
-	// than all hold, as far as this process can tell, somebody else took places.
-	if n := b.sharers(); w.id != 0 && now.Before(w.reset) {
-		part := (max(w.left-reserve(w.limit, b.cfg.Load().utilization()), 0) + n - 1) / n
-		l.given += max(l.places-part, 0)
-		l.places = min(l.places, part)
-	}
-	if l.asking || !l.fleet.Works() {
+	l.seen.observe(t, s, b.window.id)
+	b.trim(now)
+	if l.pending || !l.health.Works() {
 		return nil
 	}
-	// One worker is idle after each of its calls, several seldom are.
-	quiet := b.inFlight == 0 && b.line.len() == 0
-	spare := quiet && !w.unspoken && (l.wanted || l.crowd > 1) && (l.usable(now) > 0 || l.wanted && l.crowd > 1)
+	spare := b.hasSpare(now)
 	if spare {
-		l.until, l.crowd = now, 0
+		l.held.until, l.held.peakInFlight = now, 0
 	}
-	if spare || t.finds || s.Refused && !s.Slots {
-		return b.errand(now, Permit{})
+	if spare || t.forOthers || s.Refused && !s.Slots {
+		return b.newRequest(now, Permit{})
 	}
 	return nil
 }
 
-// hear takes what others saw of a window.
-func (w *window) hear(s shared.Window, reset, now time.Time) {
-	w.unspoken = false
+// observe records the headers of t's answer, where they are of the window id.
+func (u *unreported) observe(t *Ticket, s Seen, id int64) {
 	switch {
-	case w.id == 0 || s.ID > w.id+sameWindow:
-		w.turn(Seen{Limit: s.Limit, Reset: s.ID}, reset)
-	case s.ID < w.id-sameWindow:
+	case !s.Answered:
+		u.unanswered++ // the server may have counted it or not
 		return
-	case reset.Before(w.reset):
-		w.reset = reset // another knows the server's clock better
+	case s.Slots || s.Limit <= 0 || s.Remaining < 0 || !isSameWindow(s.Reset, id):
+		return
 	}
-	w.limit = s.Limit
-	if used := min(w.left, s.Limit) - s.Remaining; used > 0 {
-		w.used += float64(used)
+	w := shared.Window{ID: s.Reset, Limit: min(s.Limit, most), Remaining: min(s.Remaining, most)}
+	if isSameWindow(u.window.ID, id) {
+		w.Remaining = min(w.Remaining, u.window.Remaining)
+		u.sentAt = later(u.sentAt, t.sentAt)
+	} else {
+		u.sentAt, u.unanswered = t.sentAt, 0
 	}
-	w.left = min(w.left, s.Remaining)
-	w.atLeast = max(w.atLeast, reset.Sub(now))
+	u.window = w
 }
 
-func abs(n int64) int64 {
-	if n < 0 {
-		return -n
+// trim gives up places beyond this process's part of what headers report to be
+// left: where that is less than all processes hold, somebody else took places.
+func (b *bucket) trim(now time.Time) {
+	w, h := &b.window, &b.lease.held
+	if !w.isOpen(now) {
+		return
 	}
-	return n
+	n := b.sharers()
+	part := (max(w.left-reserve(w.limit, b.cfg.Load().utilization()), 0) + n - 1) / n
+	h.returned += max(h.places-part, 0)
+	h.places = min(h.places, part)
+}
+
+// hasSpare reports whether places are to be returned because no call waits or is
+// in flight that would take them. One worker is idle after each of its calls, so
+// its places are returned only if others need them; several seldom are.
+func (b *bucket) hasSpare(now time.Time) bool {
+	if b.inFlight > 0 || b.line.len() > 0 || b.window.unbound {
+		return false
+	}
+	h, needed := &b.lease.held, b.lease.answered.returnUnused
+	several := h.peakInFlight > 1
+	return (needed || several) && h.usable(now) > 0 || needed && several
 }

@@ -1,4 +1,4 @@
-// This file holds the order in which waiting calls go.
+// This file holds the order in which waiting calls are sent.
 
 package pace
 
@@ -6,26 +6,12 @@ package pace
 type Priority uint8
 
 const (
-	Interactive Priority = iota // a person waits for it
+	Interactive Priority = iota // a person waits for the answer
 	Background
 )
 
-// Reason says what a call waits for.
-type Reason uint8
-
-const (
-	NoReason  Reason = iota
-	Held             // the bucket refused a call and names a time
-	Exhausted        // the window has no place left, as far as is known
-	Answers          // it may have; the answers of calls that are out will tell
-	Turn             // others go first
-	Slot             // too many calls are in flight
-	Ceiling          // the user's own limit
-	Ask              // the store that processes share must be asked, by the call itself
-)
-
-// Each priority has two lanes: calls that were refused and come back go before
-// those that were never sent.
+// Each priority has two lanes: calls that have been sent before, and after them
+// those that have not.
 const lanes = 4
 
 func laneOf(p Priority, returning bool) uint8 {
@@ -35,24 +21,30 @@ func laneOf(p Priority, returning bool) uint8 {
 	return uint8(p)*2 + 1
 }
 
-// line is who waits, lane by lane, first come, first served within a lane.
-// All its operations take constant time, amortised.
+// line is the calls that wait, lane by lane, first come, first served within a
+// lane. All its operations but wakeAll take constant time, amortised. bucket.mu
+// guards it; push and remove write its fields.
 type line struct {
 	lanes [lanes]lane
 	count int
 }
 
-// lane is a queue whose places are counted from the bucket's beginning, so that
-// a ticket knows how many stand before it.
+// lane is a queue whose positions are counted from the bucket's beginning, so
+// that a ticket knows how many stand before it.
 type lane struct {
-	first   int       // the place of tickets[0], less one
-	tickets []*Ticket // nil where somebody left; never at the front
+	first   int       // the position of tickets[0], less one
+	tickets []*Ticket // nil where one left; never at the front
 	live    int       // how many of them are not nil
 }
 
 func (l *line) len() int { return l.count }
 
-// push adds t at the end of its lane, unless it is in line already.
+// waiting returns how many calls of a priority wait.
+func (l *line) waiting(p Priority) int {
+	return l.lanes[laneOf(p, true)].live + l.lanes[laneOf(p, false)].live
+}
+
+// push adds t at the end of its lane, unless it is in line.
 func (l *line) push(t *Ticket) {
 	if t.place != 0 {
 		return
@@ -77,7 +69,7 @@ func (l *line) remove(t *Ticket) bool {
 		q.first++
 	}
 	if len(q.tickets) == 0 {
-		q.tickets = nil // let go of the array that the slice has walked along
+		q.tickets = nil // frees the array that the slice has walked along
 	}
 	t.place, t.wake = 0, nil
 	q.live--
@@ -85,9 +77,9 @@ func (l *line) remove(t *Ticket) bool {
 	return true
 }
 
-// ahead returns how many go before t: of one that has just come exactly, of
-// another at most, for the places of those who left its lane are counted until
-// the front has passed them. It is 0 exactly when t is the first, or would be.
+// ahead returns how many go before t: exactly for one that is not in line yet, at
+// most for another, for those who left its lane are counted until the front has
+// passed them. It is 0 exactly when t is the first, or would be.
 func (l *line) ahead(t *Ticket) int {
 	n := 0
 	for i := range int(t.lane) {
@@ -100,7 +92,7 @@ func (l *line) ahead(t *Ticket) int {
 	return n + min(t.place-q.first, q.live) - 1
 }
 
-// wakeFirst tells the first of the line to ask again, if there is one.
+// wakeFirst wakes the first of the line, and reports whether there is one.
 func (l *line) wakeFirst() bool {
 	for i := range l.lanes {
 		if q := l.lanes[i].tickets; len(q) > 0 {
@@ -124,6 +116,6 @@ func (l *line) wakeAll() {
 func (t *Ticket) wakeUp() {
 	select {
 	case t.wake <- struct{}{}:
-	default: // it has been told already
+	default: // it has been woken
 	}
 }

@@ -1,5 +1,6 @@
-// This file holds what a bucket tells the store that processes share, what it
-// asks, and what it makes of the answers. The asking itself is done by others.
+// This file holds the requests of a bucket to the store that processes share:
+// what is reported, how much is requested, and what follows from the answer. The
+// caller puts them to the store.
 
 package pace
 
@@ -10,17 +11,19 @@ import (
 	"github.com/oktaretry/oktaretry/shared"
 )
 
-// StoreRequest is a question to the store, to be answered once with [StoreRequest.Answered]
-// or [StoreRequest.Failed]. The bucket stays meanwhile.
+// StoreRequest is a request to the store, made by a call for its bucket. It ends
+// with one call of [StoreRequest.Answered] or [StoreRequest.Failed], by any
+// goroutine; until then the bucket makes no other.
 type StoreRequest struct {
-	Request shared.LeaseRequest
-	Permit  Permit
-	bucket  *bucket
-	at      time.Time
+	Request shared.LeaseRequest // for [shared.Store].Lease
+	Permit  Permit              // for [StoreHealth.Failed] or [StoreHealth.Succeeded]
+
+	bucket *bucket // retained until the end
+	madeAt time.Time
 }
 
-// StoreRequest returns the question that t asks in the name of its bucket, after
-// Ready has said Ask; nil when another has asked it meanwhile.
+// StoreRequest returns the request that t is to make after Ready has returned
+// Ask; nil when another call has made it meanwhile.
 func (t *Ticket) StoreRequest(now time.Time) *StoreRequest {
 	b := t.bucket
 	if b == nil || b.lease == nil {
@@ -28,166 +31,203 @@ func (t *Ticket) StoreRequest(now time.Time) *StoreRequest {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	l := b.lease
-	used := b.window.id != 0 && b.window.left <= reserve(b.window.limit, b.cfg.Load().utilization()) && l.spent != b.window.id
-	if l.asking || !l.fleet.Works() || !used && (l.usable(now) > 0 || l.retry.After(now)) {
+	l, w := b.lease, &b.window
+	if l.pending || !l.health.Works() {
 		return nil
 	}
-	return b.errand(now, Permit{})
+	fullUnreported := w.isUsedUp(b.cfg.Load().utilization()) && l.seen.reportedFull != w.id
+	if !fullUnreported && (l.held.usable(now) > 0 || l.answered.retryAt.After(now)) {
+		return nil
+	}
+	return b.newRequest(now, Permit{})
 }
 
-// StoreProbe returns a question for a store that was lost, to see whether it is
-// back; nil when it is not yet time, or another does. t is in flight: it goes
-// whatever comes of it, and nobody waits for it.
+// StoreProbe returns a request to a lost store, to find out whether it is back;
+// nil when it is not yet time, or another call does. t is in flight: it is sent
+// whatever the store answers, and no other call waits for that.
 func (t *Ticket) StoreProbe(now time.Time) *StoreRequest {
 	b := t.bucket
-	if b == nil || b.lease == nil || b.lease.fleet.Works() {
+	if b == nil || b.lease == nil || b.lease.health.Works() {
 		return nil
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.lease.asking || b.window.unspoken {
+	if b.lease.pending || b.window.unbound {
 		return nil
 	}
-	a, ok := b.lease.fleet.Try(now)
-	if !ok || a.of == nil { // or it has come back this moment
+	p, ok := b.lease.health.Try(now)
+	if !ok || p.outage == nil { // or it has come back this moment
 		return nil
 	}
-	return b.errand(now, a)
+	return b.newRequest(now, p)
 }
 
-// errand writes down what the store is told and asked. The caller holds mu.
-func (b *bucket) errand(now time.Time, a Permit) *StoreRequest {
-	l, w, cfg := b.lease, &b.window, b.cfg.Load()
-	l.asking = true
+// newRequest is called under mu.
+func (b *bucket) newRequest(now time.Time, p Permit) *StoreRequest {
+	b.lease.pending = true
 	b.refs.Add(1)
-	r := shared.LeaseRequest{
-		Holder: l.holder, Late: w.late, Unbound: w.unspoken, LastWindowID: l.told, Refused: max(b.held.Sub(now), 0), ScoutsEnded: l.back,
-		Unused: l.usable(now), InFlight: b.inFlight + l.lost, MaxUtilization: cfg.utilization(),
-	}
-	if l.heard.ID != 0 && abs(l.heard.ID-w.id) <= sameWindow {
-		r.Seen, r.Age = l.heard, now.Sub(l.heardOf)
+	r := &StoreRequest{Permit: p, bucket: b, madeAt: now}
+	b.report(&r.Request, now)
+	b.demand(&r.Request, now)
+	return r
+}
+
+// report writes down what the bucket has and has seen. What is reported is not
+// reported again.
+func (b *bucket) report(r *shared.LeaseRequest, now time.Time) {
+	l, w, utilization := b.lease, &b.window, b.cfg.Load().utilization()
+	h, seen := &l.held, &l.seen
+	r.Holder, r.MaxUtilization = l.holder, utilization
+	r.Late, r.Unbound, r.Refused = w.late, w.unbound, max(b.heldUntil.Sub(now), 0)
+	r.LastWindowID = l.answered.windowID
+	r.InFlight = b.inFlight + seen.unanswered
+	r.ScoutsEnded, seen.scoutsBack = seen.scoutsBack, 0
+	if seen.window.ID != 0 && isSameWindow(seen.window.ID, w.id) {
+		r.Seen, r.Age = seen.window, now.Sub(seen.sentAt)
 		r.Seen.Ends = w.reset.Sub(now)
 		if w.late {
 			r.Seen.Ends -= time.Second
 		}
 	}
-	r.Interactive = b.line.lanes[0].live + b.line.lanes[1].live
-	r.Background = b.line.lanes[2].live + b.line.lanes[3].live
-	// Calls in flight are followed by as many more, as a rule; and who came
-	// back soon last time will come back soon.
-	if now.Sub(l.granted) < oftenAsked {
-		l.batch = min(max(2*l.batch, 1), mostAhead)
-	} else {
-		l.batch /= 2
+	if isSameWindow(seen.unleasedIn, w.id) {
+		r.Taken = seen.unleased
 	}
-	r.Prefetch = max(min(b.inFlight, mostAhead), l.batch)
-	b.atMost(&r, now, cfg)
-	l.back = 0
-	if abs(l.takenOf-w.id) <= sameWindow {
-		r.Taken = l.taken
+	seen.unleased = 0
+	if r.Unused = h.usable(now); r.Unused == 0 { // their time is over, or nobody needs them
+		h.returned, h.places = h.returned+h.places, 0
 	}
-	l.taken = 0
-	if l.places > 0 && r.Unused == 0 { // their time is over, or nobody needs them
-		l.given, l.places = l.given+l.places, 0
+	r.Returned, h.returned = h.returned, 0
+	if w.isUsedUp(utilization) {
+		seen.reportedFull = w.id
 	}
-	r.Returned, l.given = l.given, 0
-	if w.left <= reserve(w.limit, cfg.utilization()) {
-		l.spent = w.id
-	}
-	return &StoreRequest{Request: r, Permit: a, bucket: b, at: now}
 }
 
-// atMost trims what is asked for to what can go within the life of a lease.
-func (b *bucket) atMost(r *shared.LeaseRequest, now time.Time, cfg *Config) {
-	if b.line.len() == 0 && b.inFlight == 0 {
-		r.Prefetch = 0 // nobody is there who would use it
+// demand writes down how many places are requested: for the calls that wait, and
+// as many ahead as there are calls in flight, which as many others follow as a
+// rule. A bucket whose places were used up within a moment requests more ahead
+// each time.
+func (b *bucket) demand(r *shared.LeaseRequest, now time.Time) {
+	h := &b.lease.held
+	if now.Sub(h.grantedAt) < oftenAsked {
+		h.prefetch = min(max(2*h.prefetch, 1), mostAhead)
+	} else {
+		h.prefetch /= 2
 	}
-	most := math.MaxInt32
-	trim := func(perSecond float64) {
+	if b.line.len() > 0 || b.inFlight > 0 { // else nobody is there who would use them
+		r.Prefetch = max(min(b.inFlight, mostAhead), h.prefetch)
+	}
+	most := b.mostUsable(now)
+	r.Interactive = min(b.line.waiting(Interactive), most)
+	r.Background = min(b.line.waiting(Background), most-r.Interactive)
+	r.Prefetch = min(r.Prefetch, most-r.Interactive-r.Background)
+}
+
+// mostUsable returns how many calls the user's settings let through within the
+// life of a lease.
+func (b *bucket) mostUsable(now time.Time) int {
+	cfg, most := b.cfg.Load(), math.MaxInt32
+	atRate := func(perSecond float64) {
 		if perSecond > 0 && perSecond < 1e6 {
 			most = min(most, int(2*perSecond)+1)
 		}
 	}
-	trim(cfg.MaxRate)
-	trim(cfg.BucketRates[b.key.Bucket])
-	if even := b.evenly(now, cfg); even != nil {
-		trim(float64(even.Limit()))
+	atRate(cfg.MaxRate)
+	atRate(cfg.BucketRates[b.key.Bucket])
+	if smooth := b.smoothly(now, cfg); smooth != nil {
+		atRate(float64(smooth.Limit()))
 	}
 	if cfg.MaxInFlight > 0 {
 		most = min(most, 4*cfg.MaxInFlight)
 	}
-	r.Interactive = min(r.Interactive, most)
-	r.Background = min(r.Background, most-r.Interactive)
-	r.Prefetch = min(r.Prefetch, most-r.Interactive-r.Background)
+	return most
 }
 
-// Inconsistent reports whether no honest store gives that answer.
-func (e *StoreRequest) Inconsistent(now time.Time, a *shared.Lease) bool {
-	return absurd(a, &e.Request) || a.Window.ID != 0 && a.Window.Ends > 0 && e.bucket.host.clock.denies(a.Window.ID, now)
+// Inconsistent reports whether a is an answer to r that no store should give. A
+// window may last for a second more than its reset says.
+func (r *StoreRequest) Inconsistent(now time.Time, a *shared.Lease) bool {
+	w := &a.Window
+	return a.Places < 0 || a.Places > max(r.Request.Wants(), 0) ||
+		a.Places > 0 && (a.Lasts <= 0 || a.Lasts > time.Minute) ||
+		a.Retry < 0 || a.Retry > farthest+time.Second || a.Sharers < 0 || a.Sharers > most ||
+		w.ID < 0 || w.ID > 0 && (w.Limit <= 0 || w.Limit > most || w.Remaining < 0 || w.Remaining > w.Limit || w.Ends > farthest+time.Second) ||
+		w.ID > 0 && w.Ends > 0 && r.bucket.host.clock.rulesOut(w.ID, now)
 }
 
-// Answered takes the store's answer, which is not absurd.
-func (e *StoreRequest) Answered(now time.Time, a shared.Lease) {
-	b := e.bucket
-	l, w := b.lease, &b.window
+// Answered records the store's answer, which must not be inconsistent.
+func (r *StoreRequest) Answered(now time.Time, a shared.Lease) {
+	b := r.bucket
 	b.mu.Lock()
-	l.asking = false
-	known := w.id
+	b.lease.pending = false
+	known := b.window.id
 	if a.Window.ID != 0 && a.Window.Ends > 0 {
-		w.hear(a.Window, now.Add(a.Window.Ends), now)
+		b.window.merge(a.Window, now)
 	}
-	if w.id != known {
-		b.open(now)
-		l.retry = time.Time{}
+	if a.Unbound && b.window.id == 0 {
+		b.window.unbound = true
 	}
-	if a.Unbound && w.id == 0 {
-		w.unspoken = true
+	if b.window.id != known {
+		b.spreadLine(now)
+		b.lease.answered.retryAt = time.Time{}
 	}
-	l.told, l.sharers, l.wanted = a.Window.ID, a.Sharers, a.ReturnUnused
-	l.full = time.Time{}
+	b.lease.record(now, r, &a)
+	b.line.wakeFirst()
+	b.mu.Unlock()
+	b.release()
+}
+
+// Failed records that the store gave no answer. Until the store is found to be
+// back, the bucket goes by what it knows itself.
+func (r *StoreRequest) Failed() {
+	b := r.bucket
+	b.mu.Lock()
+	b.lease.pending = false
+	// What the store may not have got is reported again. Places that were given up
+	// must not reach it twice.
+	b.lease.seen.unleased += r.Request.Taken
+	b.lease.seen.scoutsBack += r.Request.ScoutsEnded
+	b.line.wakeFirst()
+	b.mu.Unlock()
+	b.release()
+}
+
+// record records the store's answer.
+func (l *lease) record(now time.Time, r *StoreRequest, a *shared.Lease) {
+	known := &l.answered
+	known.windowID, known.sharers, known.returnUnused = a.Window.ID, a.Sharers, a.ReturnUnused
+	known.noneBefore = time.Time{}
 	switch {
 	case a.Places > 0:
-		// Those that were left are part of what the store knows of: they stay.
-		l.places, l.until = l.usable(now)+a.Places, e.at.Add(a.Lasts)
-		l.found = !a.Unbound && (a.Window.ID == 0 || a.Window.Ends <= 0)
-		l.granted, l.retry, l.crowd = now, time.Time{}, 0
-		if !now.Before(l.until) { // they came too late, and so may the next
-			l.retry, l.why = now.Add(soonest), Answers
-		}
-	case e.Request.Wants() == 0:
-	default:
-		if !now.Before(l.until) {
-			l.places = 0
-		}
-		l.retry = now.Add(min(max(a.Retry, soonest), latest))
-		switch {
-		case a.Held:
-			l.why, l.full = Held, now.Add(a.Retry)
-		case a.Window.ID != 0 && a.Window.Ends > 0:
-			l.why, l.full = Exhausted, now.Add(a.Retry)
-		default:
-			l.why = Answers
-		}
+		l.grant(now, r.madeAt, a)
+	case r.Request.Wants() > 0:
+		l.deny(now, a)
 	}
-	b.line.wakeFirst()
-	b.mu.Unlock()
-	b.release()
 }
 
-// Failed says that the store gave no answer. From now on, and until it is
-// found to be back, the bucket goes by what it knows itself.
-func (e *StoreRequest) Failed() {
-	b := e.bucket
-	b.mu.Lock()
-	b.lease.asking = false
-	// What the store may not have heard is told again. Of places that were given
-	// up it must not hear twice.
-	b.lease.taken += e.Request.Taken
-	b.lease.back += e.Request.ScoutsEnded
-	b.line.wakeFirst()
-	b.mu.Unlock()
-	b.release()
+// grant records places. Those that were left before are still the bucket's.
+func (l *lease) grant(now, madeAt time.Time, a *shared.Lease) {
+	h := &l.held
+	h.places, h.until = h.usable(now)+a.Places, madeAt.Add(a.Lasts)
+	h.forScouts = !a.Unbound && (a.Window.ID == 0 || a.Window.Ends <= 0)
+	h.grantedAt, h.peakInFlight = now, 0
+	l.answered.retryAt = time.Time{}
+	if !now.Before(h.until) { // they came too late, and so may the next
+		l.answered.retryAt, l.answered.retryFor = now.Add(soonest), Answers
+	}
 }
 
-func (b *bucket) release() { b.refs.Add(-1) }
+// deny records that there are no places, and when to request some again.
+func (l *lease) deny(now time.Time, a *shared.Lease) {
+	if !now.Before(l.held.until) {
+		l.held.places = 0
+	}
+	known := &l.answered
+	known.retryAt = now.Add(min(max(a.Retry, soonest), latest))
+	switch {
+	case a.Held:
+		known.retryFor, known.noneBefore = Held, now.Add(a.Retry)
+	case a.Window.ID != 0 && a.Window.Ends > 0:
+		known.retryFor, known.noneBefore = Exhausted, now.Add(a.Retry)
+	default:
+		known.retryFor = Answers
+	}
+}
