@@ -28,10 +28,10 @@ type bucket struct {
 	blockedBy Reason     // what the first of the line waits for, or waited for last; by ready and spreadLine
 	inFlight  int        // by ready, left and done
 	window    window
-	heldUntil time.Time     // no call is sent before; by done, and by gate once it is over
+	heldUntil time.Time     // no call is sent before; by hold, and by gate once it is over
 	nextAt    time.Time     // the next call is not sent before; by ready and gate
 	smooth    *rate.Limiter // spreads calls over the window; nil until it is needed; by smoothly
-	lastReset localReset    // by localReset
+	lastReset localReset    // of the last answer
 	lease     *lease        // nil: no store is shared with other processes; never changed
 
 	// After a wait of all, the calls in line go one by one, step apart, until
@@ -50,9 +50,9 @@ const (
 // ready answers [Ticket.Ready].
 func (b *bucket) ready(t *Ticket, now time.Time, cfg *Config) (time.Duration, Reason) {
 	b.usedAt = now
-	ahead := b.line.ahead(t)
+	ahead := b.line.ahead(&t.waiter)
 	if t.behind = ahead > 0; t.behind {
-		b.line.push(t)
+		b.line.push(&t.waiter)
 		return b.estimate(now, ahead, cfg), cmp.Or(b.blockedBy, Turn)
 	}
 	wait, why := b.gate(t, now, cfg)
@@ -60,10 +60,10 @@ func (b *bucket) ready(t *Ticket, now time.Time, cfg *Config) (time.Duration, Re
 		if why != Ask { // which only t is to do
 			b.blockedBy = why
 		}
-		b.line.push(t)
+		b.line.push(&t.waiter)
 		return wait, why
 	}
-	if b.line.remove(t) {
+	if b.line.remove(&t.waiter) {
 		if now.Before(b.stepUntil) {
 			b.nextAt = later(b.nextAt, now.Add(jitter(b.step)))
 		}
@@ -72,9 +72,10 @@ func (b *bucket) ready(t *Ticket, now time.Time, cfg *Config) (time.Duration, Re
 	if b.line.len() == 0 {
 		b.blockedBy = NoReason
 	}
-	t.scout = b.window.enter(now)
-	t.windowID = b.window.id
-	b.takePlace(t, now)
+	t.entry = b.window.enter(now)
+	if b.lease != nil {
+		t.place = b.lease.take(now, b.window.id, b.inFlight+1)
+	}
 	b.inFlight++
 	t.inFlight = true
 	return 0, NoReason
@@ -114,6 +115,22 @@ func (b *bucket) gate(t *Ticket, now time.Time, cfg *Config) (time.Duration, Rea
 	return 0, NoReason
 }
 
+// room returns what the store, or the window where the store has no part, has
+// for the next call: see [window.room].
+func (b *bucket) room(t *Ticket, now time.Time, cfg *Config) (why Reason, wait, pause time.Duration) {
+	t.nap = 0
+	l := b.lease
+	switch {
+	case l == nil || b.window.unbound:
+	case l.health.Works():
+		why, wait, t.nap = l.room(&b.window, now, cfg.utilization())
+		return why, wait, 0
+	case l.held.usable(now) > 0:
+		return NoReason, 0, 0 // a lease outlives the loss of its store
+	}
+	return b.window.room(now, b.inFlight, cfg.utilization())
+}
+
 // spreadLine begins the time in which the calls in line go step by step.
 func (b *bucket) spreadLine(now time.Time) {
 	b.step = min(gap, spread/time.Duration(max(b.line.len(), 1)))
@@ -137,6 +154,14 @@ func (b *bucket) smoothly(now time.Time, cfg *Config) *rate.Limiter {
 	}
 	b.smooth.SetLimitAt(now, even)
 	return b.smooth
+}
+
+// sharers returns how many processes use the bucket, as far as is known; at least 1.
+func (b *bucket) sharers() int {
+	if b.lease == nil {
+		return 1
+	}
+	return b.lease.sharers()
 }
 
 // estimate returns when the turn comes of a call that has others before it. It
@@ -165,15 +190,14 @@ func (b *bucket) done(t *Ticket, now time.Time, seen Seen) *StoreRequest {
 	b.usedAt = now
 	known := b.window.id
 	if seen.Answered && !seen.Slots {
-		b.window.learn(seen, b.localReset(seen.Reset, now), t, now)
+		b.window.learn(seen, b.lastReset.of(seen.Reset, &b.host.clock, now), t.entry, now)
 	}
 	if b.window.id != known {
 		b.spreadLine(now)
 	}
-	b.window.leave(t)
+	b.window.leave(t.entry)
 	if seen.Hold.After(b.heldUntil) {
-		b.heldUntil = seen.Hold.Add(rand.N(gap))
-		b.line.wakeAll() // each call judges anew whether the longer wait still fits
+		b.hold(seen.Hold)
 	} else {
 		b.line.wakeFirst()
 	}
@@ -183,42 +207,44 @@ func (b *bucket) done(t *Ticket, now time.Time, seen Seen) *StoreRequest {
 	return b.leaseDone(t, now, seen)
 }
 
+// hold stops the bucket until a time. All calls in line are woken to judge whether
+// the longer wait still fits.
+func (b *bucket) hold(until time.Time) {
+	b.heldUntil = until.Add(rand.N(gap))
+	b.line.wakeAll()
+}
+
+// leaseDone returns a request when the store must learn something at once, for no
+// later call may report it: a refusal, what a scout found, or places that others
+// need.
+func (b *bucket) leaseDone(t *Ticket, now time.Time, seen Seen) *StoreRequest {
+	l := b.lease
+	l.observe(t.place, seen, b.window.id)
+	if b.window.isOpen(now) {
+		l.trim(b.window.left - reserve(b.window.limit, b.cfg.Load().utilization()))
+	}
+	if l.pending || !l.health.Works() {
+		return nil
+	}
+	isIdle := b.inFlight == 0 && b.line.len() == 0
+	spare := isIdle && !b.window.unbound && l.giveUpSpare(now)
+	if spare || t.place.forScout || seen.Refused && !seen.Slots {
+		return b.newRequest(now, Permit{})
+	}
+	return nil
+}
+
 // left takes a call that was not sent out of the line, or out of flight.
 func (b *bucket) left(t *Ticket) {
 	if t.inFlight {
 		b.inFlight--
-		b.window.leave(t)
-		if t.leased {
-			b.lease.held.places++
+		b.window.leave(t.entry)
+		if b.lease != nil {
+			b.lease.putBack(t.place)
 		}
 	}
-	b.line.remove(t)
+	b.line.remove(&t.waiter)
 	b.line.wakeFirst()
-}
-
-// localReset is a server's reset on the local clock, as far as that was known.
-// Most answers of a second share one, so the last is kept.
-type localReset struct {
-	reset int64
-	by    *bounds // what was known of the server's clock
-	at    time.Time
-}
-
-// localReset returns when the server's clock will have passed reset, or has, on
-// the local clock; zero when reset is not plausible. No second is added as in
-// [Ticket.Until]: at most one scout meets the old window, and then window.late
-// adds it.
-func (b *bucket) localReset(reset int64, now time.Time) time.Time {
-	by := b.host.clock.known.Load()
-	if by != nil && b.lastReset.by == by && b.lastReset.reset == reset {
-		return b.lastReset.at
-	}
-	wait, _, ok := b.host.clock.Until(reset, now)
-	if !ok {
-		return time.Time{}
-	}
-	b.lastReset = localReset{reset, by, now.Add(wait)}
-	return b.lastReset.at
 }
 
 // state returns the bucket's part of [Governor.States].
@@ -238,11 +264,4 @@ func (b *bucket) state(now time.Time) State {
 // jitter returns between a half and one and a half of d.
 func jitter(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (0.5 + rand.Float64()))
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }

@@ -21,7 +21,7 @@ const longest = 1000 * time.Hour
 
 // take counts a call of a bucket, or returns how long it has to wait.
 func (c *ceilings) take(now time.Time, bucket string, cfg *Config) (wait time.Duration) {
-	if cfg.MaxRate <= 0 && len(cfg.BucketRates) == 0 && c.all == nil && len(c.byBucket) == 0 {
+	if !cfg.hasCeilings() && c.all == nil && len(c.byBucket) == 0 {
 		return 0
 	}
 	limiters := c.limiters(bucket, cfg)

@@ -97,3 +97,28 @@ func (c *Clock) rulesOut(reset int64, now time.Time) bool {
 	_, _, ok := c.Until(reset, now)
 	return !ok
 }
+
+// localReset caches one reset on the local clock: most answers of a second name
+// the same. bucket.mu guards it.
+type localReset struct {
+	reset int64
+	by    *bounds // what was known of the server's clock
+	at    time.Time
+}
+
+// of returns when the server's clock will have passed reset, or has, on the local
+// clock; zero when reset is not plausible. No second is added as in
+// [Ticket.Until]: at most one scout meets the old window, and then window.late
+// adds it.
+func (l *localReset) of(reset int64, c *Clock, now time.Time) time.Time {
+	by := c.known.Load()
+	if by != nil && l.by == by && l.reset == reset {
+		return l.at
+	}
+	wait, _, ok := c.Until(reset, now)
+	if !ok {
+		return time.Time{}
+	}
+	*l = localReset{reset, by, now.Add(wait)}
+	return l.at
+}

@@ -53,7 +53,7 @@ func (h *host) release(now time.Time, end slotEnd) {
 
 // untilCeilings returns how long the ceilings need for n calls of b, at least.
 func (h *host) untilCeilings(now time.Time, b *bucket, n int, cfg *Config) time.Duration {
-	if cfg.MaxRate <= 0 && len(cfg.BucketRates) == 0 { // no lock for those who set none
+	if !cfg.hasCeilings() { // known without the lock
 		return 0
 	}
 	h.mu.Lock()

@@ -1,10 +1,9 @@
-// This file holds the places that a bucket has leased from a store which many
+// This file holds the places that a bucket has leased from a store which
 // processes share: who gets them, and what calls do while there are none.
 
 package pace
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/oktaretry/oktaretry/shared"
@@ -23,12 +22,12 @@ type lease struct {
 
 // heldPlaces are the places that calls may take without a request.
 type heldPlaces struct {
-	places       int       // not taken yet; by grant, deny, takePlace, bucket.left, trim and report
-	until        time.Time // when they may be taken no longer; by grant, and by leaseDone to give them up
+	places       int       // not taken yet; by grant, deny, take, putBack, trim and report
+	until        time.Time // when they may be taken no longer; by grant and giveUpSpare
 	forScouts    bool      // the window was unknown when they were granted; by grant
 	returned     int       // places given up since the last request; by trim and report
 	grantedAt    time.Time // when the last ones were; by grant
-	peakInFlight int       // the most calls in flight since then; by takePlace
+	peakInFlight int       // the most calls in flight since then; by take
 	prefetch     int       // how many the last request was for beyond the calls that wait; by demand
 }
 
@@ -48,9 +47,9 @@ type unreported struct {
 	window       shared.Window // from headers alone, never from the store; Ends is not used; by observe
 	sentAt       time.Time     // when the last of the calls was sent that window is from; by observe
 	unanswered   int           // calls of window that were sent and not answered; by observe
-	scoutsBack   int           // scouts that ended, whatever they found; by leaseDone
-	unleased     int           // calls that were sent without a place; by takePlace
-	unleasedIn   int64         // the ID of their window; by takePlace
+	scoutsBack   int           // scouts that ended, whatever they found; by observe
+	unleased     int           // calls that were sent without a place; by take
+	unleasedIn   int64         // the ID of their window; by take
 	reportedFull int64         // the ID of the window that the store knows to be used up; by report
 }
 
@@ -67,61 +66,37 @@ const (
 	moment = time.Millisecond
 )
 
-// newLease returns the lease of a new bucket, which has nothing yet. Buckets of
-// one key can follow each other, and each is a holder of its own.
-func (g *Governor) newLease() *lease {
-	return &lease{health: g.store, holder: g.holder + strconv.FormatUint(g.holders.Add(1), 36)}
-}
-
-// room returns what the store, or the window where the store has no part, has
-// for the next call: see [window.room].
-func (b *bucket) room(t *Ticket, now time.Time, cfg *Config) (why Reason, wait, pause time.Duration) {
-	t.nap = 0
-	l := b.lease
-	switch {
-	case l == nil || b.window.unbound:
-	case l.health.Works():
-		why, wait = b.leaseRoom(t, now, cfg)
-		return why, wait, 0
-	case l.held.usable(now) > 0:
-		return NoReason, 0, 0 // a lease outlives the loss of its store
-	}
-	return b.window.room(now, b.inFlight, cfg.utilization())
-}
-
-// leaseRoom is room while the store works.
-func (b *bucket) leaseRoom(t *Ticket, now time.Time, cfg *Config) (why Reason, wait time.Duration) {
-	l, w := b.lease, &b.window
+// room returns what the store has for the next call while it works, see
+// [window.room], and how long to sleep before asking again; 0: as long as the wait.
+func (l *lease) room(w *window, now time.Time, utilization float64) (why Reason, wait, nap time.Duration) {
 	if w.isOpen(now) {
-		if w.isBursting() && reserve(w.limit, cfg.utilization()) == 0 {
-			return NoReason, 0
+		if w.isBursting() && reserve(w.limit, utilization) == 0 {
+			return NoReason, 0, 0
 		}
-		if w.isUsedUp(cfg.utilization()) {
+		if w.isUsedUp(utilization) {
 			switch { // headers count for more than the store
 			case l.seen.reportedFull == w.id:
-				return Exhausted, w.reset.Sub(now)
+				return Exhausted, w.reset.Sub(now), 0
 			case !l.pending:
-				return Ask, moment // others may hold places that are gone
+				return Ask, moment, 0 // others may hold places that are gone
 			}
 		}
 	}
 	if l.held.usable(now) > 0 {
-		return NoReason, 0
+		return NoReason, 0, 0
 	}
 	if l.pending {
-		t.nap = patience // the answer wakes it
-		return Answers, moment
+		return Answers, moment, patience // the answer wakes it
 	}
 	if wait = l.answered.retryAt.Sub(now); wait > 0 {
-		t.nap = wait
-		return l.answered.retryFor, max(wait, l.answered.noneBefore.Sub(now))
+		return l.answered.retryFor, max(wait, l.answered.noneBefore.Sub(now)), wait
 	}
-	return Ask, moment
+	return Ask, moment, 0
 }
 
 // sharers returns how many processes use the bucket, as far as is known; at least 1.
-func (b *bucket) sharers() int {
-	if l := b.lease; l != nil && l.health.Works() {
+func (l *lease) sharers() int {
+	if l.health.Works() {
 		return max(l.answered.sharers, 1)
 	}
 	return 1
@@ -135,89 +110,127 @@ func (h *heldPlaces) usable(now time.Time) int {
 	return 0
 }
 
-// takePlace gives a place to a call that is sent, and counts a call for which
-// there is none.
-func (b *bucket) takePlace(t *Ticket, now time.Time) {
-	l := b.lease
-	if l == nil {
-		return
+// record records the store's answer to a request for so many places.
+func (l *lease) record(now, madeAt time.Time, wanted int, a *shared.Lease) {
+	known := &l.answered
+	known.windowID, known.sharers, known.returnUnused = a.Window.ID, a.Sharers, a.ReturnUnused
+	known.noneBefore = time.Time{}
+	switch {
+	case a.Places > 0:
+		l.grant(now, madeAt, a)
+	case wanted > 0:
+		l.deny(now, a)
 	}
-	t.sentAt = now
+}
+
+// grant records places. Those that were left before are still the bucket's.
+func (l *lease) grant(now, madeAt time.Time, a *shared.Lease) {
+	h := &l.held
+	h.places, h.until = h.usable(now)+a.Places, madeAt.Add(a.Lasts)
+	h.forScouts = !a.Unbound && (a.Window.ID == 0 || a.Window.Ends <= 0)
+	h.grantedAt, h.peakInFlight = now, 0
+	l.answered.retryAt = time.Time{}
+	if !now.Before(h.until) { // they came too late, and so may the next
+		l.answered.retryAt, l.answered.retryFor = now.Add(soonest), Answers
+	}
+}
+
+// deny records that there are no places, and when to request some again.
+func (l *lease) deny(now time.Time, a *shared.Lease) {
+	if !now.Before(l.held.until) {
+		l.held.places = 0
+	}
+	known := &l.answered
+	known.retryAt = now.Add(min(max(a.Retry, soonest), latest))
+	switch {
+	case a.Held:
+		known.retryFor, known.noneBefore = Held, now.Add(a.Retry)
+	case a.Window.ID != 0 && a.Window.Ends > 0:
+		known.retryFor, known.noneBefore = Exhausted, now.Add(a.Retry)
+	default:
+		known.retryFor = Answers
+	}
+}
+
+// place is what a call that was sent has of the lease.
+type place struct {
+	leased   bool // it took a place
+	forScout bool // which was granted to find out the window: all processes wait for its answer
+	sentAt   time.Time
+}
+
+// take takes a place for a call that is sent into a window, and counts the call
+// where there is none. inFlight includes it.
+func (l *lease) take(now time.Time, windowID int64, inFlight int) place {
 	switch {
 	case l.held.usable(now) > 0:
 		l.held.places--
-		l.held.peakInFlight = max(l.held.peakInFlight, b.inFlight+1)
-		t.leased, t.forOthers = true, l.held.forScouts
-	case isSameWindow(l.seen.unleasedIn, b.window.id):
+		l.held.peakInFlight = max(l.held.peakInFlight, inFlight)
+		return place{leased: true, forScout: l.held.forScouts, sentAt: now}
+	case isSameWindow(l.seen.unleasedIn, windowID):
 		l.seen.unleased++
 	default:
-		l.seen.unleased, l.seen.unleasedIn = 1, b.window.id
+		l.seen.unleased, l.seen.unleasedIn = 1, windowID
+	}
+	return place{sentAt: now}
+}
+
+// putBack gives the place of a call that was not sent to the next one.
+func (l *lease) putBack(p place) {
+	if p.leased {
+		l.held.places++
 	}
 }
 
-// leaseDone records what a call in flight brought. It returns a request when the
-// store must learn something at once, for no later call may report it: a refusal,
-// what a scout found, or places that others need.
-func (b *bucket) leaseDone(t *Ticket, now time.Time, s Seen) *StoreRequest {
-	l := b.lease
-	if t.forOthers {
-		l.seen.scoutsBack++
+// observe records the end of a call, and its headers where they are of the
+// present window.
+func (l *lease) observe(p place, s Seen, windowID int64) {
+	u := &l.seen
+	if p.forScout {
+		u.scoutsBack++
 	}
-	l.seen.observe(t, s, b.window.id)
-	b.trim(now)
-	if l.pending || !l.health.Works() {
-		return nil
-	}
-	spare := b.hasSpare(now)
-	if spare {
-		l.held.until, l.held.peakInFlight = now, 0
-	}
-	if spare || t.forOthers || s.Refused && !s.Slots {
-		return b.newRequest(now, Permit{})
-	}
-	return nil
-}
-
-// observe records the headers of t's answer, where they are of the window id.
-func (u *unreported) observe(t *Ticket, s Seen, id int64) {
 	switch {
 	case !s.Answered:
 		u.unanswered++ // the server may have counted it or not
 		return
-	case s.Slots || s.Limit <= 0 || s.Remaining < 0 || !isSameWindow(s.Reset, id):
+	case s.Slots || s.Limit <= 0 || s.Remaining < 0 || !isSameWindow(s.Reset, windowID):
 		return
 	}
 	w := shared.Window{ID: s.Reset, Limit: min(s.Limit, most), Remaining: min(s.Remaining, most)}
-	if isSameWindow(u.window.ID, id) {
+	if isSameWindow(u.window.ID, windowID) {
 		w.Remaining = min(w.Remaining, u.window.Remaining)
-		u.sentAt = later(u.sentAt, t.sentAt)
+		u.sentAt = later(u.sentAt, p.sentAt)
 	} else {
-		u.sentAt, u.unanswered = t.sentAt, 0
+		u.sentAt, u.unanswered = p.sentAt, 0
 	}
 	u.window = w
 }
 
 // trim gives up places beyond this process's part of what headers report to be
 // left: where that is less than all processes hold, somebody else took places.
-func (b *bucket) trim(now time.Time) {
-	w, h := &b.window, &b.lease.held
-	if !w.isOpen(now) {
-		return
-	}
-	n := b.sharers()
-	part := (max(w.left-reserve(w.limit, b.cfg.Load().utilization()), 0) + n - 1) / n
-	h.returned += max(h.places-part, 0)
-	h.places = min(h.places, part)
+func (l *lease) trim(left int) {
+	n := l.sharers()
+	part := (max(left, 0) + n - 1) / n
+	l.held.returned += max(l.held.places-part, 0)
+	l.held.places = min(l.held.places, part)
 }
 
-// hasSpare reports whether places are to be returned because no call waits or is
-// in flight that would take them. One worker is idle after each of its calls, so
-// its places are returned only if others need them; several seldom are.
-func (b *bucket) hasSpare(now time.Time) bool {
-	if b.inFlight > 0 || b.line.len() > 0 || b.window.unbound {
-		return false
-	}
-	h, needed := &b.lease.held, b.lease.answered.returnUnused
+// giveUpSpare gives up the places of an idle bucket for the next request to
+// return, and reports whether it did. One worker is idle after each of its calls,
+// so its places are kept unless others need them; several workers seldom are.
+func (l *lease) giveUpSpare(now time.Time) bool {
+	h, needed := &l.held, l.answered.returnUnused
 	several := h.peakInFlight > 1
-	return (needed || several) && h.usable(now) > 0 || needed && several
+	spare := (needed || several) && h.usable(now) > 0 || needed && several
+	if spare {
+		h.until, h.peakInFlight = now, 0
+	}
+	return spare
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }

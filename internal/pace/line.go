@@ -10,6 +10,14 @@ const (
 	Background
 )
 
+// waiter is a call's place in the line of its bucket. push and remove write its
+// fields, for the call's own goroutine and under bucket.mu.
+type waiter struct {
+	lane     uint8         // never changed
+	position int           // in the lane, counted from 1; 0: not in line
+	wake     chan struct{} // nil: not in line
+}
+
 // Each priority has two lanes: calls that have been sent before, and after them
 // those that have not.
 const lanes = 4
@@ -30,10 +38,10 @@ type line struct {
 }
 
 // lane is a queue whose positions are counted from the bucket's beginning, so
-// that a ticket knows how many stand before it.
+// that a waiter knows how many stand before it.
 type lane struct {
-	first   int       // the position of tickets[0], less one
-	tickets []*Ticket // nil where one left; never at the front
+	first   int       // the position of waiters[0], less one
+	waiters []*waiter // nil where one left; never at the front
 	live    int       // how many of them are not nil
 }
 
@@ -44,58 +52,58 @@ func (l *line) waiting(p Priority) int {
 	return l.lanes[laneOf(p, true)].live + l.lanes[laneOf(p, false)].live
 }
 
-// push adds t at the end of its lane, unless it is in line.
-func (l *line) push(t *Ticket) {
-	if t.place != 0 {
+// push adds w at the end of its lane, unless it is in line.
+func (l *line) push(w *waiter) {
+	if w.position != 0 {
 		return
 	}
-	q := &l.lanes[t.lane]
-	q.tickets = append(q.tickets, t)
-	t.place = q.first + len(q.tickets)
-	t.wake = make(chan struct{}, 1)
+	q := &l.lanes[w.lane]
+	q.waiters = append(q.waiters, w)
+	w.position = q.first + len(q.waiters)
+	w.wake = make(chan struct{}, 1)
 	q.live++
 	l.count++
 }
 
-// remove takes t out of the line and reports whether it was in it.
-func (l *line) remove(t *Ticket) bool {
-	if t.place == 0 {
+// remove takes w out of the line and reports whether it was in it.
+func (l *line) remove(w *waiter) bool {
+	if w.position == 0 {
 		return false
 	}
-	q := &l.lanes[t.lane]
-	q.tickets[t.place-q.first-1] = nil
-	for len(q.tickets) > 0 && q.tickets[0] == nil {
-		q.tickets = q.tickets[1:]
+	q := &l.lanes[w.lane]
+	q.waiters[w.position-q.first-1] = nil
+	for len(q.waiters) > 0 && q.waiters[0] == nil {
+		q.waiters = q.waiters[1:]
 		q.first++
 	}
-	if len(q.tickets) == 0 {
-		q.tickets = nil // frees the array that the slice has walked along
+	if len(q.waiters) == 0 {
+		q.waiters = nil // frees the array that the slice has walked along
 	}
-	t.place, t.wake = 0, nil
+	w.position, w.wake = 0, nil
 	q.live--
 	l.count--
 	return true
 }
 
-// ahead returns how many go before t: exactly for one that is not in line yet, at
+// ahead returns how many go before w: exactly for one that is not in line yet, at
 // most for another, for those who left its lane are counted until the front has
-// passed them. It is 0 exactly when t is the first, or would be.
-func (l *line) ahead(t *Ticket) int {
+// passed them. It is 0 exactly when w is the first, or would be.
+func (l *line) ahead(w *waiter) int {
 	n := 0
-	for i := range int(t.lane) {
+	for i := range int(w.lane) {
 		n += l.lanes[i].live
 	}
-	q := &l.lanes[t.lane]
-	if t.place == 0 {
+	q := &l.lanes[w.lane]
+	if w.position == 0 {
 		return n + q.live
 	}
-	return n + min(t.place-q.first, q.live) - 1
+	return n + min(w.position-q.first, q.live) - 1
 }
 
 // wakeFirst wakes the first of the line, and reports whether there is one.
 func (l *line) wakeFirst() bool {
 	for i := range l.lanes {
-		if q := l.lanes[i].tickets; len(q) > 0 {
+		if q := l.lanes[i].waiters; len(q) > 0 {
 			q[0].wakeUp()
 			return true
 		}
@@ -105,17 +113,17 @@ func (l *line) wakeFirst() bool {
 
 func (l *line) wakeAll() {
 	for i := range l.lanes {
-		for _, t := range l.lanes[i].tickets {
-			if t != nil {
-				t.wakeUp()
+		for _, w := range l.lanes[i].waiters {
+			if w != nil {
+				w.wakeUp()
 			}
 		}
 	}
 }
 
-func (t *Ticket) wakeUp() {
+func (w *waiter) wakeUp() {
 	select {
-	case t.wake <- struct{}{}:
+	case w.wake <- struct{}{}:
 	default: // it has been woken
 	}
 }

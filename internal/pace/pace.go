@@ -28,7 +28,6 @@
 package pace
 
 import (
-	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,29 +39,6 @@ type Key struct {
 	Host       string
 	Credential uint64
 	Bucket     string
-}
-
-// Config is what a user can set.
-type Config struct {
-	MaxUtilization float64 // the share of each window to use at most; 0 counts as 1
-	MaxInFlight    int     // calls in flight for each host at most; 0: no cap
-	Smooth         bool    // spread calls evenly over each window
-	MaxRate        float64 // calls a second for each host; 0: no ceiling
-	Burst          int     // calls that may go at once under a ceiling
-
-	BucketRates map[string]float64 // calls a second by bucket, for each host; never changed
-}
-
-func (c *Config) equal(o *Config) bool {
-	return c.MaxUtilization == o.MaxUtilization && c.MaxInFlight == o.MaxInFlight && c.Smooth == o.Smooth &&
-		c.MaxRate == o.MaxRate && c.Burst == o.Burst && maps.Equal(c.BucketRates, o.BucketRates)
-}
-
-func (c *Config) utilization() float64 {
-	if c.MaxUtilization == 0 {
-		return 1
-	}
-	return c.MaxUtilization
 }
 
 // Governor holds what is known of every bucket. It is safe for concurrent use.
@@ -113,7 +89,7 @@ func (g *Governor) Enter(t *Ticket, now time.Time, k Key, p Priority, returning 
 		b = g.bucket(k, now)
 		hint.bucket.Store(b)
 	}
-	*t = Ticket{bucket: b, lane: laneOf(p, returning)}
+	*t = Ticket{bucket: b, waiter: waiter{lane: laneOf(p, returning)}}
 }
 
 // Hint caches the bucket of the last call from one place in the program, which

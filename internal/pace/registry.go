@@ -5,6 +5,7 @@ package pace
 
 import (
 	"math"
+	"strconv"
 	"time"
 )
 
@@ -51,6 +52,12 @@ func (g *Governor) newBucket(k Key, now time.Time) *bucket {
 		b.lease = g.newLease()
 	}
 	return b
+}
+
+// newLease returns the lease of a new bucket, which has nothing yet. Buckets of
+// one key can follow each other, and each is a holder of its own.
+func (g *Governor) newLease() *lease {
+	return &lease{health: g.store, holder: g.holder + strconv.FormatUint(g.holders.Add(1), 36)}
 }
 
 // sweep drops idle buckets that no ticket refers to and, while there are too

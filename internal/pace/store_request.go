@@ -169,7 +169,7 @@ func (r *StoreRequest) Answered(now time.Time, a shared.Lease) {
 		b.spreadLine(now)
 		b.lease.answered.retryAt = time.Time{}
 	}
-	b.lease.record(now, r, &a)
+	b.lease.record(now, r.madeAt, r.Request.Wants(), &a)
 	b.line.wakeFirst()
 	b.mu.Unlock()
 	b.release()
@@ -188,46 +188,4 @@ func (r *StoreRequest) Failed() {
 	b.line.wakeFirst()
 	b.mu.Unlock()
 	b.release()
-}
-
-// record records the store's answer.
-func (l *lease) record(now time.Time, r *StoreRequest, a *shared.Lease) {
-	known := &l.answered
-	known.windowID, known.sharers, known.returnUnused = a.Window.ID, a.Sharers, a.ReturnUnused
-	known.noneBefore = time.Time{}
-	switch {
-	case a.Places > 0:
-		l.grant(now, r.madeAt, a)
-	case r.Request.Wants() > 0:
-		l.deny(now, a)
-	}
-}
-
-// grant records places. Those that were left before are still the bucket's.
-func (l *lease) grant(now, madeAt time.Time, a *shared.Lease) {
-	h := &l.held
-	h.places, h.until = h.usable(now)+a.Places, madeAt.Add(a.Lasts)
-	h.forScouts = !a.Unbound && (a.Window.ID == 0 || a.Window.Ends <= 0)
-	h.grantedAt, h.peakInFlight = now, 0
-	l.answered.retryAt = time.Time{}
-	if !now.Before(h.until) { // they came too late, and so may the next
-		l.answered.retryAt, l.answered.retryFor = now.Add(soonest), Answers
-	}
-}
-
-// deny records that there are no places, and when to request some again.
-func (l *lease) deny(now time.Time, a *shared.Lease) {
-	if !now.Before(l.held.until) {
-		l.held.places = 0
-	}
-	known := &l.answered
-	known.retryAt = now.Add(min(max(a.Retry, soonest), latest))
-	switch {
-	case a.Held:
-		known.retryFor, known.noneBefore = Held, now.Add(a.Retry)
-	case a.Window.ID != 0 && a.Window.Ends > 0:
-		known.retryFor, known.noneBefore = Exhausted, now.Add(a.Retry)
-	default:
-		known.retryFor = Answers
-	}
 }

@@ -5,52 +5,21 @@ package pace
 
 import "time"
 
-// Ticket is one call's place in the line of a bucket. Its methods are for one
-// goroutine. The zero Ticket is ready for [Governor.Enter].
+// Ticket is one call's way through its bucket. Its methods are for one goroutine.
+// The zero Ticket is ready for [Governor.Enter].
 type Ticket struct {
 	bucket *bucket // nil: not entered, or done with; by the call's own goroutine
-
-	// The place in the line; by the line's methods, under bucket.mu.
-	lane  uint8 // by Enter
-	place int   // position in the lane, counted from 1; 0: not in line
-	wake  chan struct{}
+	waiter waiter  // its place in the line; under bucket.mu
 
 	// The last answer of Ready; by Ready.
 	behind bool          // others go first, as far as is known
 	nap    time.Duration // how long to sleep before asking again; 0: as long as the wait
 
 	// The call in flight; by Ready, under bucket.mu.
-	inFlight  bool
-	scout     bool      // it counts in window.scouts
-	windowID  int64     // the window in which it was sent
-	sentAt    time.Time // only with a store
-	leased    bool      // it has a place of the lease
-	forOthers bool      // its place was granted to a scout: all processes wait for its answer
+	inFlight bool
+	entry    entry // into the window
+	place    place // of the lease
 }
-
-// Seen is what an answer reported about limits.
-type Seen struct {
-	Limit, Remaining int       // -1: not reported
-	Reset            int64     // Unix seconds on the server's clock; 0: not reported
-	Refused          bool      // a 429
-	Hold             time.Time // the refusal was the bucket's: no call is sent before; zero: none
-	Slots            bool      // the refusal came from the host's limit of calls in flight
-	Answered         bool      // there was an answer
-}
-
-// Reason is what a call waits for.
-type Reason uint8
-
-const (
-	NoReason  Reason = iota
-	Held             // the time that a refusal of the bucket named
-	Exhausted        // the next window: this one has no place left, as far as is known
-	Answers          // answers of calls in flight, which may show a free place
-	Turn             // calls that go first
-	Slot             // a call of the host to end: too many are in flight
-	Ceiling          // the user's own limit
-	Ask              // nothing: the call itself is to make a [Ticket.StoreRequest]
-)
 
 // Ready returns 0 when the call may be sent: it then counts as in flight. Else it
 // returns how long the wait is, and what the call, or the line before it, waits
@@ -70,7 +39,7 @@ func (t *Ticket) Ready(now time.Time) (time.Duration, Reason) {
 
 // Wake yields a value when Ready should be asked again. It is nil, which
 // blocks for ever, while the ticket is not in line.
-func (t *Ticket) Wake() <-chan struct{} { return t.wake }
+func (t *Ticket) Wake() <-chan struct{} { return t.waiter.wake }
 
 // Nap returns how long to sleep at most before asking again, when Ready has
 // returned wait. A call behind others is woken once it is the first, and asks

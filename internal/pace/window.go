@@ -36,8 +36,6 @@ type window struct {
 }
 
 const (
-	// patience is how long a scout's answer is waited for before another goes.
-	patience = time.Second
 	// sameWindow: resets of one window that differ by rounding only.
 	sameWindow = 1
 	// astray is how many answers in a row prove that the window which is believed
@@ -72,10 +70,33 @@ func (w *window) isUsedUp(utilization float64) bool {
 // isBursting reports whether the bucket accepts more calls than its headers name.
 func (w *window) isBursting() bool { return w.bursts > 1 }
 
-// learn records the limits in t's answer. reset is when its window ends on the
-// local clock, which may be past; zero when that is not plausible. An answer from
-// an older window than the known one is ignored.
-func (w *window) learn(s Seen, reset time.Time, t *Ticket, now time.Time) {
+// entry is how a call was sent into a window.
+type entry struct {
+	windowID int64 // of the window that was known then
+	scout    bool
+}
+
+// enter counts a call that is sent.
+func (w *window) enter(now time.Time) entry {
+	if w.unbound || w.isOpen(now) {
+		return entry{windowID: w.id}
+	}
+	w.scouts.enter(now)
+	return entry{windowID: w.id, scout: true}
+}
+
+// leave counts the end of a call. After a scout that has not found the window,
+// another may be sent.
+func (w *window) leave(e entry) {
+	if e.scout && e.windowID == w.id {
+		w.scouts.leave()
+	}
+}
+
+// learn records the limits in the answer to a call. reset is when its window ends
+// on the local clock, which may be past; zero when that is not plausible. An
+// answer from an older window than the known one is ignored.
+func (w *window) learn(s Seen, reset time.Time, e entry, now time.Time) {
 	if s.Limit <= 0 || s.Remaining < 0 || s.Reset <= 0 || reset.IsZero() {
 		if w.id == 0 && !s.Refused {
 			w.unbound = true
@@ -88,7 +109,7 @@ func (w *window) learn(s Seen, reset time.Time, t *Ticket, now time.Time) {
 	case w.id == 0 || s.Reset > w.id+sameWindow:
 		w.begin(s.Reset, s.Limit, reset)
 	case s.Reset < w.id-sameWindow:
-		if t.windowID == w.id {
+		if e.windowID == w.id {
 			w.stray++ // it was sent when w was known, and yet counted in an older window
 		}
 		if w.stray < astray {
@@ -96,7 +117,7 @@ func (w *window) learn(s Seen, reset time.Time, t *Ticket, now time.Time) {
 		}
 		w.atLeast, w.atMost = 0, 0
 		w.begin(s.Reset, s.Limit, reset)
-	case s.Refused && t.scout && t.windowID == w.id && !w.late:
+	case s.Refused && e.scout && e.windowID == w.id && !w.late:
 		// A scout that was sent at the reset met the old window: the server ends it
 		// within the second that it names, not at its start.
 		w.late = true
@@ -181,7 +202,7 @@ func (w *window) room(now time.Time, inFlight int, utilization float64) (why Rea
 		return NoReason, 0, 0
 	}
 	if !w.isOpen(now) {
-		why, wait = w.scoutRoom(now, utilization)
+		why, wait = w.scouts.room(now, w.mostScouts(utilization))
 		return why, wait, 0
 	}
 	kept := reserve(w.limit, utilization)
@@ -210,4 +231,16 @@ func (w *window) room(now time.Time, inFlight int, utilization float64) (why Rea
 	// The calls in flight need all places, unless the server has counted them: their
 	// answers will show.
 	return Answers, min(w.reset.Sub(now), patience), 0
+}
+
+// mostScouts returns how many scouts are sent at once into the next window: one
+// where the last window was used up, for others wait for the next as well.
+func (w *window) mostScouts(utilization float64) int {
+	switch {
+	case w.id == 0:
+		return firstFew
+	case w.left-reserve(w.limit, utilization) <= w.limit/4:
+		return 1
+	}
+	return max(firstFew, w.limit/10)
 }
