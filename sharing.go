@@ -127,7 +127,7 @@ type sharing struct {
 	identity  func(*http.Request) string // nil: the Authorization header
 	secret    []byte                     // nil: the identity itself is the key
 	questions ask.Questions
-	health    pace.Fleet
+	health    pace.StoreHealth
 	holder    string // this process, for the store
 	claims    atomic.Uint64
 	telemetry telemetry.Store
@@ -153,16 +153,16 @@ const (
 )
 
 // permit asks for permission to ask the store. A permit must be used.
-func (s *sharing) permit(now time.Time) (pace.Attempt, bool) {
+func (s *sharing) permit(now time.Time) (pace.Permit, bool) {
 	if s.questions.Saturated() {
-		return pace.Attempt{}, false
+		return pace.Permit{}, false
 	}
 	return s.health.Try(now)
 }
 
 // put asks the store one question, within its timeout. answered runs once, with
 // the question's error, maybe after put has returned.
-func (s *sharing) put(ctx context.Context, op string, p pace.Attempt, question func(context.Context) error, answered func(error)) {
+func (s *sharing) put(ctx context.Context, op string, p pace.Permit, question func(context.Context) error, answered func(error)) {
 	s.questions.Put(ctx, question, func(took time.Duration, err error) {
 		answered(err) // first, for a log handler may panic
 		lost := err != nil && s.health.Failed(p, time.Now())
@@ -179,11 +179,11 @@ func (s *sharing) put(ctx context.Context, op string, p pace.Attempt, question f
 }
 
 // lease puts a bucket's question to the store.
-func (s *sharing) lease(ctx context.Context, b shared.Bucket, e *pace.Errand) {
+func (s *sharing) lease(ctx context.Context, b shared.Bucket, e *pace.StoreRequest) {
 	var lease shared.Lease
-	s.put(ctx, opLease, e.Attempt, func(ctx context.Context) error {
+	s.put(ctx, opLease, e.Permit, func(ctx context.Context) error {
 		got, err := s.store.Lease(ctx, b, e.Request)
-		if err == nil && e.Absurd(time.Now(), &got) {
+		if err == nil && e.Inconsistent(time.Now(), &got) {
 			err = ask.ErrInconsistent
 		}
 		lease = got
@@ -266,7 +266,7 @@ func (s *sharing) allow(ctx context.Context, b *circuit.Breaker, now *time.Time)
 
 // probe asks the store for the fleet's probe of a circuit. It is false when there
 // is no answer, or when ctx ended before.
-func (s *sharing) probe(ctx context.Context, b *circuit.Breaker, r *circuit.ProbeRequest, p pace.Attempt) (shared.Circuit, bool) {
+func (s *sharing) probe(ctx context.Context, b *circuit.Breaker, r *circuit.ProbeRequest, p pace.Permit) (shared.Circuit, bool) {
 	var (
 		mu   sync.Mutex
 		got  *shared.Circuit

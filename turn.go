@@ -41,7 +41,7 @@ func (c *call) acquireTurn() StopReason {
 		return c.waitInLine(wait, why)
 	}
 	if s := c.t.sharing; s != nil && s.visitDue(c.now) {
-		c.askStore(c.ticket.Visit(c.now))
+		c.askStore(c.ticket.StoreProbe(c.now))
 	}
 	return StopNone
 }
@@ -59,7 +59,7 @@ func (c *call) waitInLine(wait time.Duration, why pace.Reason) StopReason {
 	var waited [waitReasons]time.Duration // the line can come to wait for something else
 	stop, logged := StopNone, false
 	for now := began; wait > 0 && stop == StopNone; {
-		if why == pace.Ask && c.ctx.Err() == nil && c.askStore(c.ticket.Errand(time.Now())) {
+		if why == pace.Ask && c.ctx.Err() == nil && c.askStore(c.ticket.StoreRequest(time.Now())) {
 			now = time.Now()
 			wait, why = c.ticket.Ready(now)
 			continue
@@ -120,7 +120,7 @@ func (c *call) recordWait(w Wait, began time.Time) {
 
 // askStore puts a bucket's question to the store and reports whether there was
 // one.
-func (c *call) askStore(e *pace.Errand) bool {
+func (c *call) askStore(e *pace.StoreRequest) bool {
 	if e == nil {
 		return false
 	}

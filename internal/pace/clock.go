@@ -1,4 +1,4 @@
-// This file holds what answers teach of the server's clock.
+// This file holds what is learned of the server's clock.
 
 package pace
 
@@ -20,10 +20,9 @@ type bounds struct {
 }
 
 const (
-	// A reset further ahead than this is nonsense (milliseconds, the year
-	// 3000). Okta's windows last 5 minutes at most; an hour leaves room. When
-	// nothing but the local clock speaks, which may be wrong by minutes, the
-	// longest window is the bound.
+	// A reset further ahead than this is nonsense (milliseconds, the year 3000).
+	// Okta's windows last 5 minutes at most; an hour leaves room. By the local clock
+	// alone, which may be wrong by minutes, the longest window is the bound.
 	farthest          = time.Hour
 	farthestByOwnTime = 5*time.Minute + time.Second
 
@@ -34,18 +33,18 @@ const (
 	drift = 0.0005
 	// Within this the server's clock counts as known.
 	sharp = 300 * time.Millisecond
-	// Bounds that an answer does not narrow by a grain are good for so long.
+	// Bounds that an answer does not narrow by a grain are kept for so long.
 	fresh = time.Second
 	grain = 10 * time.Millisecond
 )
 
-// Observe takes note of the Date, in Unix seconds, of an answer to a request
-// that was sent and whose answer arrived at these local times.
+// Observe records the Date, in Unix seconds, of an answer to a request that was
+// sent and answered at these local times.
 func (c *Clock) Observe(sent, arrived time.Time, date int64) {
 	if date <= 0 || date > endOfTime {
 		return
 	}
-	// In nanoseconds since 1970: of all that a call costs, this is asked most.
+	// In nanoseconds since 1970, which costs less than times.
 	at := time.Duration(date) * time.Second
 	lo, hi := at-time.Duration(arrived.UnixNano()), at+time.Second-time.Duration(sent.UnixNano())
 	if hi < lo {
@@ -69,10 +68,10 @@ func (c *Clock) Observe(sent, arrived time.Time, date int64) {
 	}
 }
 
-// Until returns how long after now the server's clock will have passed reset
-// for certain; less than 0 when it has. It is false when reset is not
-// plausible: too far ahead or, where nothing but the local clock speaks, in the
-// past. isSharp tells that the server's clock is known well.
+// Until returns how long after now the server's clock will have passed reset for
+// certain; less than 0 when it has. ok is false when reset is not plausible: too
+// far ahead or, by the local clock alone, in the past. isSharp reports whether the
+// server's clock is known well.
 func (c *Clock) Until(reset int64, now time.Time) (wait time.Duration, isSharp, ok bool) {
 	if reset <= 0 || reset > endOfTime {
 		return 0, false, false
@@ -89,12 +88,37 @@ func (c *Clock) Until(reset int64, now time.Time) (wait time.Duration, isSharp, 
 	return wait, known != nil && known.hi-known.lo <= sharp, true
 }
 
-// denies reports whether answers have told of a clock by which reset cannot be
-// that of a window which runs.
-func (c *Clock) denies(reset int64, now time.Time) bool {
+// rulesOut reports whether, by a clock that is known from answers, reset cannot be
+// that of an open window.
+func (c *Clock) rulesOut(reset int64, now time.Time) bool {
 	if c.known.Load() == nil {
 		return false
 	}
 	_, _, ok := c.Until(reset, now)
 	return !ok
+}
+
+// localReset caches one reset on the local clock: most answers of a second name
+// the same. bucket.mu guards it.
+type localReset struct {
+	reset int64
+	by    *bounds // what was known of the server's clock
+	at    time.Time
+}
+
+// of returns when the server's clock will have passed reset, or has, on the local
+// clock; zero when reset is not plausible. No second is added as in
+// [Ticket.Until]: at most one scout meets the old window, and then window.late
+// adds it.
+func (l *localReset) of(reset int64, c *Clock, now time.Time) time.Time {
+	by := c.known.Load()
+	if by != nil && l.by == by && l.reset == reset {
+		return l.at
+	}
+	wait, _, ok := c.Until(reset, now)
+	if !ok {
+		return time.Time{}
+	}
+	*l = localReset{reset, by, now.Add(wait)}
+	return l.at
 }

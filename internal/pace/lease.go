@@ -1,61 +1,56 @@
-// This file holds the places that a bucket has leased of a store which many
-// processes share: who gets them, and when there are none. errand.go holds what
-// the store is told and asked.
+// This file holds the places that a bucket has leased from a store which
+// processes share: who gets them, and what calls do while there are none.
 
 package pace
 
 import (
-	"strconv"
 	"time"
 
 	"github.com/oktaretry/oktaretry/shared"
 )
 
-// absurd reports whether no honest store gives that answer to r. A window may
-// last for a second more than its reset says.
-func absurd(a *shared.Lease, r *shared.LeaseRequest) bool {
-	w := &a.Window
-	return a.Places < 0 || a.Places > max(r.Wants(), 0) ||
-		a.Places > 0 && (a.Lasts <= 0 || a.Lasts > time.Minute) ||
-		a.Retry < 0 || a.Retry > farthest+time.Second || a.Sharers < 0 || a.Sharers > most ||
-		w.ID < 0 || w.ID > 0 && (w.Limit <= 0 || w.Limit > most || w.Remaining < 0 || w.Remaining > w.Limit || w.Ends > farthest+time.Second)
-}
-
-// newLease returns what a new bucket holds: nothing. Buckets of one name follow
-// each other when a credential is renewed, and are told apart.
-func (g *Governor) newLease() *lease {
-	return &lease{fleet: g.fleet, holder: g.holder + strconv.FormatUint(g.holders.Add(1), 36)}
-}
-
-// lease is what a bucket holds of the store's.
+// lease is a bucket's side of the store. bucket.mu guards it.
 type lease struct {
-	fleet  *Fleet
-	holder string
+	health *StoreHealth // of the store, for all buckets; never changed
+	holder string       // names this bucket to the store; never changed
 
-	places int // that may still be used
-	until  time.Time
-	given  int  // places that were given up since the store was told
-	found  bool // the places are for finding out what the window is like
-	asking bool
+	pending  bool // a request is out, and no other is made; by newRequest and by the request's end
+	held     heldPlaces
+	answered lastAnswer
+	seen     unreported
+}
 
-	retry   time.Time // when to ask again
-	why     Reason    // what is waited for until then
-	full    time.Time // no place comes before, as far as the store knows
-	told    int64
-	sharers int
-	wanted  bool
+// heldPlaces are the places that calls may take without a request.
+type heldPlaces struct {
+	places       int       // not taken yet; by grant, deny, take, putBack, trim and report
+	until        time.Time // when they may be taken no longer; by grant and giveUpSpare
+	forScouts    bool      // the window was unknown when they were granted; by grant
+	returned     int       // places given up since the last request; by trim and report
+	grantedAt    time.Time // when the last ones were; by grant
+	peakInFlight int       // the most calls in flight since then; by take
+	prefetch     int       // how many the last request was for beyond the calls that wait; by demand
+}
 
-	spent   int64         // the ID of the window that the store was told to be used up
-	heard   shared.Window // by headers alone, not by the store; Ends is not used
-	heardOf time.Time     // when the last of the calls went that told
-	lost    int           // calls of this window that were sent and not answered
-	back    int           // calls that found out, or could not, since the store was told
+// lastAnswer is what the store answered last. The fields are written by record,
+// grant and deny.
+type lastAnswer struct {
+	windowID     int64
+	sharers      int       // how many processes use the bucket
+	returnUnused bool      // others need the places that this bucket does not
+	retryAt      time.Time // no request is made before; zero: at once
+	retryFor     Reason    // what calls wait for until then
+	noneBefore   time.Time // no place comes before, as far as the store knows
+}
 
-	crowd   int   // the most calls in flight since places were granted
-	taken   int   // calls that went without a place
-	takenOf int64 // the ID of their window
-	batch   int   // how many places are asked for ahead
-	granted time.Time
+// unreported is what calls have shown and the next request reports.
+type unreported struct {
+	window       shared.Window // from headers alone, never from the store; Ends is not used; by observe
+	sentAt       time.Time     // when the last of the calls was sent that window is from; by observe
+	unanswered   int           // calls of window that were sent and not answered; by observe
+	scoutsBack   int           // scouts that ended, whatever they found; by observe
+	unleased     int           // calls that were sent without a place; by take
+	unleasedIn   int64         // the ID of their window; by take
+	reportedFull int64         // the ID of the window that the store knows to be used up; by report
 }
 
 const (
@@ -63,160 +58,179 @@ const (
 	mostAhead = 32
 	// oftenAsked: places that were used up sooner than this were too few.
 	oftenAsked = time.Second
-	// soonest is how soon the store is asked again at the earliest, latest how
-	// late: it may have been emptied, or others may have returned places.
+	// The store is asked again after soonest at the earliest, and after latest at
+	// the latest: it may have been emptied, or others may have returned places.
 	soonest = 5 * time.Millisecond
 	latest  = 5 * time.Second
 	// moment is what a call expects to wait for an answer of the store.
 	moment = time.Millisecond
 )
 
-// room is what the window, or the store where there is one, says to the next
-// call: see [window.room].
-func (b *bucket) room(t *Ticket, now time.Time, cfg *Config) (why Reason, wait, pause time.Duration) {
-	w, l := &b.window, b.lease
-	t.nap = 0
-	if l == nil || w.unspoken {
-		return w.room(now, b.inFlight, cfg.utilization())
-	}
-	if !l.fleet.Works() {
-		if l.usable(now) > 0 {
-			return NoReason, 0, 0 // the store may be lost, these places are not
-		}
-		return w.room(now, b.inFlight, cfg.utilization())
-	}
-	if w.id != 0 && now.Before(w.reset) {
-		kept := reserve(w.limit, cfg.utilization())
-		if w.bursts > 1 && kept == 0 {
+// room returns what the store has for the next call while it works, see
+// [window.room], and how long to sleep before asking again; 0: as long as the wait.
+func (l *lease) room(w *window, now time.Time, utilization float64) (why Reason, wait, nap time.Duration) {
+	if w.isOpen(now) {
+		if w.isBursting() && reserve(w.limit, utilization) == 0 {
 			return NoReason, 0, 0
 		}
-		if w.left <= kept && l.spent == w.id { // the headers' word goes before the store's
-			return Exhausted, w.reset.Sub(now), 0
-		}
-		if w.left <= kept && !l.asking {
-			return Ask, moment, 0 // rather tell: others may wait to hear of it
+		if w.isUsedUp(utilization) {
+			switch { // headers count for more than the store
+			case l.seen.reportedFull == w.id:
+				return Exhausted, w.reset.Sub(now), 0
+			case !l.pending:
+				return Ask, moment, 0 // others may hold places that are gone
+			}
 		}
 	}
-	if l.usable(now) > 0 {
+	if l.held.usable(now) > 0 {
 		return NoReason, 0, 0
 	}
-	if l.asking {
-		t.nap = patience // it will be woken
-		return Answers, moment, 0
+	if l.pending {
+		return Answers, moment, patience // the answer wakes it
 	}
-	if wait = l.retry.Sub(now); wait > 0 {
-		t.nap = wait
-		return l.why, max(wait, l.full.Sub(now)), 0
+	if wait = l.answered.retryAt.Sub(now); wait > 0 {
+		return l.answered.retryFor, max(wait, l.answered.noneBefore.Sub(now)), wait
 	}
 	return Ask, moment, 0
 }
 
-// sharers is how many processes use the bucket, as far as is known; 1 at least.
-func (b *bucket) sharers() int {
-	if l := b.lease; l != nil && l.fleet.Works() {
-		return max(l.sharers, 1)
+// sharers returns how many processes use the bucket, as far as is known; at least 1.
+func (l *lease) sharers() int {
+	if l.health.Works() {
+		return max(l.answered.sharers, 1)
 	}
 	return 1
 }
 
-// usable is how many places may be used now.
-func (l *lease) usable(now time.Time) int {
-	if now.Before(l.until) {
-		return l.places
+// usable returns how many places may be taken now.
+func (h *heldPlaces) usable(now time.Time) int {
+	if now.Before(h.until) {
+		return h.places
 	}
 	return 0
 }
 
-// use gives a place to a call that goes.
-func (b *bucket) use(t *Ticket, now time.Time) {
-	l := b.lease
-	if l == nil {
-		return
-	}
-	t.went = now
+// record records the store's answer to a request for so many places.
+func (l *lease) record(now, madeAt time.Time, wanted int, a *shared.Lease) {
+	known := &l.answered
+	known.windowID, known.sharers, known.returnUnused = a.Window.ID, a.Sharers, a.ReturnUnused
+	known.noneBefore = time.Time{}
 	switch {
-	case l.usable(now) > 0:
-		l.places--
-		l.crowd = max(l.crowd, b.inFlight+1)
-		t.leased, t.finds = true, l.found
-	case abs(l.takenOf-b.window.id) > sameWindow:
-		l.taken, l.takenOf = 1, b.window.id
+	case a.Places > 0:
+		l.grant(now, madeAt, a)
+	case wanted > 0:
+		l.deny(now, a)
+	}
+}
+
+// grant records places. Those that were left before are still the bucket's.
+func (l *lease) grant(now, madeAt time.Time, a *shared.Lease) {
+	h := &l.held
+	h.places, h.until = h.usable(now)+a.Places, madeAt.Add(a.Lasts)
+	h.forScouts = !a.Unbound && (a.Window.ID == 0 || a.Window.Ends <= 0)
+	h.grantedAt, h.peakInFlight = now, 0
+	l.answered.retryAt = time.Time{}
+	if !now.Before(h.until) { // they came too late, and so may the next
+		l.answered.retryAt, l.answered.retryFor = now.Add(soonest), Answers
+	}
+}
+
+// deny records that there are no places, and when to request some again.
+func (l *lease) deny(now time.Time, a *shared.Lease) {
+	if !now.Before(l.held.until) {
+		l.held.places = 0
+	}
+	known := &l.answered
+	known.retryAt = now.Add(min(max(a.Retry, soonest), latest))
+	switch {
+	case a.Held:
+		known.retryFor, known.noneBefore = Held, now.Add(a.Retry)
+	case a.Window.ID != 0 && a.Window.Ends > 0:
+		known.retryFor, known.noneBefore = Exhausted, now.Add(a.Retry)
 	default:
-		l.taken++
+		known.retryFor = Answers
 	}
 }
 
-// giveBack takes the place of a call that was not sent.
-func (b *bucket) giveBack(t *Ticket) {
-	if t.leased {
-		b.lease.places++
+// place is what a call that was sent has of the lease.
+type place struct {
+	leased   bool // it took a place
+	forScout bool // which was granted to find out the window: all processes wait for its answer
+	sentAt   time.Time
+}
+
+// take takes a place for a call that is sent into a window, and counts the call
+// where there is none. inFlight includes it.
+func (l *lease) take(now time.Time, windowID int64, inFlight int) place {
+	switch {
+	case l.held.usable(now) > 0:
+		l.held.places--
+		l.held.peakInFlight = max(l.held.peakInFlight, inFlight)
+		return place{leased: true, forScout: l.held.forScouts, sentAt: now}
+	case isSameWindow(l.seen.unleasedIn, windowID):
+		l.seen.unleased++
+	default:
+		l.seen.unleased, l.seen.unleasedIn = 1, windowID
+	}
+	return place{sentAt: now}
+}
+
+// putBack gives the place of a call that was not sent to the next one.
+func (l *lease) putBack(p place) {
+	if p.leased {
+		l.held.places++
 	}
 }
 
-// ended takes note of what a call brought. It returns an errand when the store
-// must hear of it now, for no other call may come that tells it: of a refusal,
-// of what a window is like that others wait to hear of, of places that others
-// want.
-func (b *bucket) ended(t *Ticket, now time.Time, s Seen) *Errand {
-	l, w := b.lease, &b.window
-	if t.finds {
-		l.back++
+// observe records the end of a call, and its headers where they are of the
+// present window.
+func (l *lease) observe(p place, s Seen, windowID int64) {
+	u := &l.seen
+	if p.forScout {
+		u.scoutsBack++
 	}
 	switch {
 	case !s.Answered:
-		l.lost++ // the server may have counted it or not
-	case s.Slots || s.Limit <= 0 || s.Remaining < 0 || abs(s.Reset-w.id) > sameWindow:
-	case abs(l.heard.ID-w.id) > sameWindow:
-		l.heard = shared.Window{ID: s.Reset, Limit: min(s.Limit, most), Remaining: min(s.Remaining, most)}
-		l.heardOf, l.lost = t.went, 0
-	default:
-		l.heard = shared.Window{ID: s.Reset, Limit: min(s.Limit, most), Remaining: min(s.Remaining, l.heard.Remaining)}
-		l.heardOf = later(l.heardOf, t.went)
-	}
-	// The headers' word goes before the store's. Where they say that less is left
-	// than all hold, as far as this process can tell, somebody else took places.
-	if n := b.sharers(); w.id != 0 && now.Before(w.reset) {
-		part := (max(w.left-reserve(w.limit, b.cfg.Load().utilization()), 0) + n - 1) / n
-		l.given += max(l.places-part, 0)
-		l.places = min(l.places, part)
-	}
-	if l.asking || !l.fleet.Works() {
-		return nil
-	}
-	// One worker is idle after each of its calls, several seldom are.
-	quiet := b.inFlight == 0 && b.line.len() == 0
-	spare := quiet && !w.unspoken && (l.wanted || l.crowd > 1) && (l.usable(now) > 0 || l.wanted && l.crowd > 1)
-	if spare {
-		l.until, l.crowd = now, 0
-	}
-	if spare || t.finds || s.Refused && !s.Slots {
-		return b.errand(now, Attempt{})
-	}
-	return nil
-}
-
-// hear takes what others saw of a window.
-func (w *window) hear(s shared.Window, reset, now time.Time) {
-	w.unspoken = false
-	switch {
-	case w.id == 0 || s.ID > w.id+sameWindow:
-		w.turn(Seen{Limit: s.Limit, Reset: s.ID}, reset)
-	case s.ID < w.id-sameWindow:
+		u.unanswered++ // the server may have counted it or not
 		return
-	case reset.Before(w.reset):
-		w.reset = reset // another knows the server's clock better
+	case s.Slots || s.Limit <= 0 || s.Remaining < 0 || !isSameWindow(s.Reset, windowID):
+		return
 	}
-	w.limit = s.Limit
-	if used := min(w.left, s.Limit) - s.Remaining; used > 0 {
-		w.used += float64(used)
+	w := shared.Window{ID: s.Reset, Limit: min(s.Limit, most), Remaining: min(s.Remaining, most)}
+	if isSameWindow(u.window.ID, windowID) {
+		w.Remaining = min(w.Remaining, u.window.Remaining)
+		u.sentAt = later(u.sentAt, p.sentAt)
+	} else {
+		u.sentAt, u.unanswered = p.sentAt, 0
 	}
-	w.left = min(w.left, s.Remaining)
-	w.atLeast = max(w.atLeast, reset.Sub(now))
+	u.window = w
 }
 
-func abs(n int64) int64 {
-	if n < 0 {
-		return -n
+// trim gives up places beyond this process's part of what headers report to be
+// left: where that is less than all processes hold, somebody else took places.
+func (l *lease) trim(left int) {
+	n := l.sharers()
+	part := (max(left, 0) + n - 1) / n
+	l.held.returned += max(l.held.places-part, 0)
+	l.held.places = min(l.held.places, part)
+}
+
+// giveUpSpare gives up the places of an idle bucket for the next request to
+// return, and reports whether it did. One worker is idle after each of its calls,
+// so its places are kept unless others need them; several workers seldom are.
+func (l *lease) giveUpSpare(now time.Time) bool {
+	h, needed := &l.held, l.answered.returnUnused
+	several := h.peakInFlight > 1
+	spare := (needed || several) && h.usable(now) > 0 || needed && several
+	if spare {
+		h.until, h.peakInFlight = now, 0
 	}
-	return n
+	return spare
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }

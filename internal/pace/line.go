@@ -1,4 +1,4 @@
-// This file holds the order in which waiting calls go.
+// This file holds the order in which waiting calls are sent.
 
 package pace
 
@@ -6,26 +6,20 @@ package pace
 type Priority uint8
 
 const (
-	Interactive Priority = iota // a person waits for it
+	Interactive Priority = iota // a person waits for the answer
 	Background
 )
 
-// Reason says what a call waits for.
-type Reason uint8
+// waiter is a call's place in the line of its bucket. push and remove write its
+// fields, for the call's own goroutine and under bucket.mu.
+type waiter struct {
+	lane     uint8         // never changed
+	position int           // in the lane, counted from 1; 0: not in line
+	wake     chan struct{} // nil: not in line
+}
 
-const (
-	NoReason  Reason = iota
-	Held             // the bucket refused a call and names a time
-	Exhausted        // the window has no place left, as far as is known
-	Answers          // it may have; the answers of calls that are out will tell
-	Turn             // others go first
-	Slot             // too many calls are in flight
-	Ceiling          // the user's own limit
-	Ask              // the store that processes share must be asked, by the call itself
-)
-
-// Each priority has two lanes: calls that were refused and come back go before
-// those that were never sent.
+// Each priority has two lanes: calls that have been sent before, and after them
+// those that have not.
 const lanes = 4
 
 func laneOf(p Priority, returning bool) uint8 {
@@ -35,75 +29,81 @@ func laneOf(p Priority, returning bool) uint8 {
 	return uint8(p)*2 + 1
 }
 
-// line is who waits, lane by lane, first come, first served within a lane.
-// All its operations take constant time, amortised.
+// line is the calls that wait, lane by lane, first come, first served within a
+// lane. All its operations but wakeAll take constant time, amortised. bucket.mu
+// guards it; push and remove write its fields.
 type line struct {
 	lanes [lanes]lane
 	count int
 }
 
-// lane is a queue whose places are counted from the bucket's beginning, so that
-// a ticket knows how many stand before it.
+// lane is a queue whose positions are counted from the bucket's beginning, so
+// that a waiter knows how many stand before it.
 type lane struct {
-	first   int       // the place of tickets[0], less one
-	tickets []*Ticket // nil where somebody left; never at the front
+	first   int       // the position of waiters[0], less one
+	waiters []*waiter // nil where one left; never at the front
 	live    int       // how many of them are not nil
 }
 
 func (l *line) len() int { return l.count }
 
-// push adds t at the end of its lane, unless it is in line already.
-func (l *line) push(t *Ticket) {
-	if t.place != 0 {
+// waiting returns how many calls of a priority wait.
+func (l *line) waiting(p Priority) int {
+	return l.lanes[laneOf(p, true)].live + l.lanes[laneOf(p, false)].live
+}
+
+// push adds w at the end of its lane, unless it is in line.
+func (l *line) push(w *waiter) {
+	if w.position != 0 {
 		return
 	}
-	q := &l.lanes[t.lane]
-	q.tickets = append(q.tickets, t)
-	t.place = q.first + len(q.tickets)
-	t.wake = make(chan struct{}, 1)
+	q := &l.lanes[w.lane]
+	q.waiters = append(q.waiters, w)
+	w.position = q.first + len(q.waiters)
+	w.wake = make(chan struct{}, 1)
 	q.live++
 	l.count++
 }
 
-// remove takes t out of the line and reports whether it was in it.
-func (l *line) remove(t *Ticket) bool {
-	if t.place == 0 {
+// remove takes w out of the line and reports whether it was in it.
+func (l *line) remove(w *waiter) bool {
+	if w.position == 0 {
 		return false
 	}
-	q := &l.lanes[t.lane]
-	q.tickets[t.place-q.first-1] = nil
-	for len(q.tickets) > 0 && q.tickets[0] == nil {
-		q.tickets = q.tickets[1:]
+	q := &l.lanes[w.lane]
+	q.waiters[w.position-q.first-1] = nil
+	for len(q.waiters) > 0 && q.waiters[0] == nil {
+		q.waiters = q.waiters[1:]
 		q.first++
 	}
-	if len(q.tickets) == 0 {
-		q.tickets = nil // let go of the array that the slice has walked along
+	if len(q.waiters) == 0 {
+		q.waiters = nil // frees the array that the slice has walked along
 	}
-	t.place, t.wake = 0, nil
+	w.position, w.wake = 0, nil
 	q.live--
 	l.count--
 	return true
 }
 
-// ahead returns how many go before t: of one that has just come exactly, of
-// another at most, for the places of those who left its lane are counted until
-// the front has passed them. It is 0 exactly when t is the first, or would be.
-func (l *line) ahead(t *Ticket) int {
+// ahead returns how many go before w: exactly for one that is not in line yet, at
+// most for another, for those who left its lane are counted until the front has
+// passed them. It is 0 exactly when w is the first, or would be.
+func (l *line) ahead(w *waiter) int {
 	n := 0
-	for i := range int(t.lane) {
+	for i := range int(w.lane) {
 		n += l.lanes[i].live
 	}
-	q := &l.lanes[t.lane]
-	if t.place == 0 {
+	q := &l.lanes[w.lane]
+	if w.position == 0 {
 		return n + q.live
 	}
-	return n + min(t.place-q.first, q.live) - 1
+	return n + min(w.position-q.first, q.live) - 1
 }
 
-// wakeFirst tells the first of the line to ask again, if there is one.
+// wakeFirst wakes the first of the line, and reports whether there is one.
 func (l *line) wakeFirst() bool {
 	for i := range l.lanes {
-		if q := l.lanes[i].tickets; len(q) > 0 {
+		if q := l.lanes[i].waiters; len(q) > 0 {
 			q[0].wakeUp()
 			return true
 		}
@@ -113,17 +113,17 @@ func (l *line) wakeFirst() bool {
 
 func (l *line) wakeAll() {
 	for i := range l.lanes {
-		for _, t := range l.lanes[i].tickets {
-			if t != nil {
-				t.wakeUp()
+		for _, w := range l.lanes[i].waiters {
+			if w != nil {
+				w.wakeUp()
 			}
 		}
 	}
 }
 
-func (t *Ticket) wakeUp() {
+func (w *waiter) wakeUp() {
 	select {
-	case t.wake <- struct{}{}:
-	default: // it has been told already
+	case w.wake <- struct{}{}:
+	default: // it has been woken
 	}
 }

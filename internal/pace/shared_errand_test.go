@@ -11,19 +11,19 @@ import (
 )
 
 // sharing returns a governor with a store.
-func sharing() (*pace.Governor, *pace.Fleet) {
-	g, f := pace.New(pace.Config{}), new(pace.Fleet)
+func sharing() (*pace.Governor, *pace.StoreHealth) {
+	g, f := pace.New(pace.Config{}), new(pace.StoreHealth)
 	g.Share(f, "p.")
 	return g, f
 }
 
 // asks lets a ticket come to the point where it asks the store.
-func asks(t *testing.T, ticket *pace.Ticket, now time.Time) *pace.Errand {
+func asks(t *testing.T, ticket *pace.Ticket, now time.Time) *pace.StoreRequest {
 	t.Helper()
 	if _, why := ticket.Ready(now); why != pace.Ask {
 		t.Fatalf("it waits for reason %d, want to ask", why)
 	}
-	e := ticket.Errand(now)
+	e := ticket.StoreRequest(now)
 	if e == nil {
 		t.Fatal("nothing to ask")
 	}
@@ -49,7 +49,7 @@ func TestCallsWithoutAPlaceAreTold(t *testing.T) {
 	lost := enter(g, after(2*time.Second), users)
 	e := asks(t, lost, after(2*time.Second))
 	e.Failed()
-	if !f.Failed(e.Attempt, after(2*time.Second)) {
+	if !f.Failed(e.Permit, after(2*time.Second)) {
 		t.Error("that the store is lost is no news")
 	}
 	goes(t, lost, after(2*time.Second))
@@ -61,7 +61,7 @@ func TestCallsWithoutAPlaceAreTold(t *testing.T) {
 		now := after(time.Duration(3+i) * time.Second)
 		visitor := enter(g, now, users)
 		goes(t, visitor, now)
-		e := visitor.Visit(now)
+		e := visitor.StoreProbe(now)
 		if e == nil {
 			t.Fatal("nobody sees whether the store is back")
 		}
@@ -69,7 +69,7 @@ func TestCallsWithoutAPlaceAreTold(t *testing.T) {
 			t.Errorf("visit %d tells of %d calls without a place, want %d", i+1, e.Request.Taken, want)
 		}
 		e.Failed()
-		f.Failed(e.Attempt, now)
+		f.Failed(e.Permit, now)
 		visitor.Done(now, says(600, 590-i, time.Minute))
 	}
 }
@@ -103,7 +103,7 @@ func TestOneAsksForAll(t *testing.T) {
 	if wait, why := second.Ready(epoch); wait == 0 || why == pace.Ask {
 		t.Errorf("the second asks as well: wait %s, reason %d", wait, why)
 	}
-	if again := second.Errand(epoch); again != nil {
+	if again := second.StoreRequest(epoch); again != nil {
 		t.Error("the second asks as well")
 	}
 	told(first)
@@ -114,8 +114,10 @@ func TestOneAsksForAll(t *testing.T) {
 	goes(t, first, epoch)
 }
 
-func TestAbsurdAnswers(t *testing.T) {
-	e := &pace.Errand{Request: shared.LeaseRequest{Interactive: 3}}
+func TestInconsistentAnswers(t *testing.T) {
+	g, _ := sharing()
+	e := asks(t, enter(g, epoch, users), epoch)
+	e.Request = shared.LeaseRequest{Interactive: 3}
 	w := shared.Window{ID: 1, Limit: 10, Remaining: 5, Ends: time.Minute}
 	for _, l := range []shared.Lease{
 		{Places: 4, Lasts: time.Second}, {Places: -1}, {Places: 1}, {Places: 1, Lasts: time.Hour}, {Retry: -1},
@@ -123,12 +125,12 @@ func TestAbsurdAnswers(t *testing.T) {
 		{Window: shared.Window{ID: 1, Limit: 10, Remaining: 11}}, {Window: shared.Window{ID: 1, Limit: 10, Remaining: -1}},
 		{Window: shared.Window{ID: 1, Limit: 10, Ends: 2 * time.Hour}}, {Window: shared.Window{ID: 1, Limit: 1 << 40}},
 	} {
-		if !e.Inconsistent(&l) {
+		if !e.Inconsistent(epoch, &l) {
 			t.Errorf("%+v is taken", l)
 		}
 	}
 	for _, l := range []shared.Lease{{Places: 3, Lasts: time.Second, Window: w}, {Retry: time.Minute, Window: w}, {}} {
-		if e.Inconsistent(&l) {
+		if e.Inconsistent(epoch, &l) {
 			t.Errorf("%+v is not taken", l)
 		}
 	}
@@ -142,11 +144,11 @@ func TestAWindowThatTheServersClockDeniesIsAbsurd(t *testing.T) {
 	e := asks(t, ticket, epoch)
 	far := shared.Lease{Retry: time.Minute, Window: shared.Window{ID: 32_503_680_000, Limit: 600, Ends: time.Minute}}
 	near := shared.Lease{Retry: time.Minute, Window: shared.Window{ID: after(time.Minute).Unix(), Limit: 600, Ends: time.Minute}}
-	if e.Absurd(epoch, &far) {
+	if e.Inconsistent(epoch, &far) {
 		t.Error("nothing is known of the server's clock yet")
 	}
 	ticket.Observe(epoch, epoch, epoch.Unix())
-	if !e.Absurd(epoch, &far) || e.Absurd(epoch, &near) {
+	if !e.Inconsistent(epoch, &far) || e.Inconsistent(epoch, &near) {
 		t.Error("the year 3000 is taken, or what is near is not")
 	}
 }
@@ -163,7 +165,7 @@ func TestHeadersCorrectAWindowThatIsOver(t *testing.T) {
 		now := after(time.Duration(2+i) * time.Second)
 		scout := enter(g, now, users)
 		if _, why := scout.Ready(now); why == pace.Ask {
-			scout.Errand(now).Answered(now, shared.Lease{Places: 1, Lasts: time.Second})
+			scout.StoreRequest(now).Answered(now, shared.Lease{Places: 1, Lasts: time.Second})
 			goes(t, scout, now)
 		}
 		if e := scout.Done(now, says(600, 590-i, time.Minute)); e != nil {
@@ -179,9 +181,9 @@ func TestHeadersCorrectAWindowThatIsOver(t *testing.T) {
 // store back, and the next about those lose it again: twenty times a second once,
 // with two log lines and a timeout each.
 func TestAStoreThatComesAndGoesIsAskedEverMoreSeldom(t *testing.T) {
-	f, now := new(pace.Fleet), epoch
+	f, now := new(pace.StoreHealth), epoch
 	loss := func() time.Duration {
-		if !f.Failed(pace.Attempt{}, now) {
+		if !f.Failed(pace.Permit{}, now) {
 			t.Fatal("it is lost already")
 		}
 		began := now

@@ -21,7 +21,7 @@ type crew struct {
 	takes     time.Duration // a question to the store
 	down      func(at time.Time) bool
 	skew      []time.Duration // by process
-	fleets    []*pace.Fleet
+	fleets    []*pace.StoreHealth
 	commands  int
 	refusedAt []time.Time
 	used      map[int]int // calls by process
@@ -61,7 +61,7 @@ func simulateCrew(t *testing.T, seed uint64, o *org, c crewConfig) *crew {
 	x.store.Now = func() time.Time { return f.now.Add(-37 * time.Minute) } // a clock of its own
 	for p := range c.processes {
 		g := pace.New(c.cfg)
-		x.fleets = append(x.fleets, new(pace.Fleet))
+		x.fleets = append(x.fleets, new(pace.StoreHealth))
 		if !c.unshared {
 			g.Share(x.fleets[p], string(rune('a'+p)))
 		}
@@ -123,7 +123,7 @@ func (x *crew) ask(m *member) {
 	wait, why := m.ticket.Ready(x.clock(m))
 	m.waiting = wait > 0
 	if why == pace.Ask && wait > 0 {
-		if e := m.ticket.Errand(x.clock(m)); e != nil {
+		if e := m.ticket.StoreRequest(x.clock(m)); e != nil {
 			m.waiting = false
 			x.errand(m, e, func() { x.ask(m) })
 			return
@@ -141,7 +141,7 @@ func (x *crew) ask(m *member) {
 		return
 	}
 	if x.fleets[m.process].Due(x.clock(m)) {
-		if e := m.ticket.Visit(x.clock(m)); e != nil {
+		if e := m.ticket.StoreProbe(x.clock(m)); e != nil {
 			x.errand(m, e, func() { x.send(m) })
 			return
 		}
@@ -150,7 +150,7 @@ func (x *crew) ask(m *member) {
 }
 
 // errand asks the store and goes on.
-func (x *crew) errand(m *member, e *pace.Errand, then func()) {
+func (x *crew) errand(m *member, e *pace.StoreRequest, then func()) {
 	takes := x.takes
 	if x.down(x.now) {
 		takes = 50 * time.Millisecond
@@ -161,8 +161,8 @@ func (x *crew) errand(m *member, e *pace.Errand, then func()) {
 	x.after(takes/2, func() {
 		if !x.down(x.now) {
 			a, err = x.store.Lease(context.Background(), shared.Bucket{Host: "h", Bucket: "b"}, e.Request)
-			if e.Inconsistent(&a) {
-				x.t.Fatalf("an absurd answer %+v to %+v", a, e.Request)
+			if e.Inconsistent(x.now, &a) {
+				x.t.Fatalf("an inconsistent answer %+v to %+v", a, e.Request)
 			}
 		}
 	})
@@ -172,10 +172,10 @@ func (x *crew) errand(m *member, e *pace.Errand, then func()) {
 		}
 		if err != nil {
 			e.Failed()
-			x.fleets[m.process].Failed(e.Attempt, x.clock(m))
+			x.fleets[m.process].Failed(e.Permit, x.clock(m))
 		} else {
 			e.Answered(x.clock(m), a)
-			x.fleets[m.process].Succeeded(e.Attempt)
+			x.fleets[m.process].Succeeded(e.Permit)
 		}
 		then()
 	})

@@ -6,90 +6,132 @@ package pace
 import (
 	"math/rand/v2"
 	"time"
+
+	"github.com/oktaretry/oktaretry/shared"
 )
 
-// window is one rate-limit window as the answers describe it. Times are local.
+// window is one rate-limit window as answers describe it, on the local clock.
+// bucket.mu guards it. Where no writer is named, learn, merge and begin are.
 type window struct {
-	limit int   // -1: unknown
-	left  int   // the least Remaining seen in this window
-	id    int64 // its reset on the server's clock, Unix seconds; 0: none is known
-	reset time.Time
-	late  bool // the server opens the next one up to a second after the reset it names
-	trust bool // it has accepted calls: a scout may go at the reset, without waiting for a second more
-	stray int  // answers in a row that a call of this window cannot have got
+	limit int       // -1: unknown
+	left  int       // the least Remaining seen in this window; -1: unknown
+	id    int64     // its reset on the server's clock, Unix seconds; 0: none is known
+	reset time.Time // zero: none is known
+	stray int       // answers in a row that a call of this window cannot have got
+
+	unbound  bool // the bucket's answers carry no limits
+	accepted bool // the bucket has accepted calls, so a scout may go at the reset, without waiting for a second more; by learn
+	late     bool // the server opens the next window up to a second after the reset it names; by learn
+	bursts   int  // calls accepted at Remaining 0 in this window
 
 	// A window is at least as long as the longest time to a reset that was seen,
 	// and at most as long as the shortest distance of two resets; 0: unknown.
 	atLeast, atMost time.Duration
 
-	entered  int       // calls let into a window of which nothing is known yet
-	expect   time.Time // when their answers are waited for no longer
-	unspoken bool      // the bucket's answers carry no limits
-	bursts   int       // calls accepted at Remaining 0 in this window
-
-	// How much of what was used was ours, over this window and, halved with
-	// each, the ones before.
+	// How many places were used, and by this process, over this window and, halved
+	// with each, the ones before.
 	used, ours float64
+
+	scouts scouts
 }
 
 const (
-	// firstFew is how many calls go at once while a limit is unknown.
-	firstFew = 3
-	// patience is how long a scout's answer is waited for before another goes.
-	patience = time.Second
 	// sameWindow: resets of one window that differ by rounding only.
 	sameWindow = 1
-	// astray is how many answers in a row prove that the window which is
-	// thought to be open is not.
+	// astray is how many answers in a row prove that the window which is believed
+	// to be open is not.
 	astray = 5
 	// most bounds a limit: what is beyond needs no counting.
 	most = 1 << 30
+	// leastShare: an estimate of a share that is this close to none or to all is noise.
+	leastShare = 0.02
 )
 
-// learn takes the limits of t's answer. reset is when its window ends on the
-// local clock, which may be past; zero when that is not plausible. An answer
-// that speaks of an older window than the one known says nothing.
-func (w *window) learn(s Seen, reset time.Time, t *Ticket, now time.Time) {
+// lastPlaces is the mean distance of the calls that share the last places of a
+// window among processes that don't know of each other.
+const lastPlaces = float64(25 * time.Millisecond)
+
+// isSameWindow reports whether two IDs are those of one window.
+func isSameWindow(a, b int64) bool { return a-b <= sameWindow && b-a <= sameWindow }
+
+// reserve returns how many places of a window are left to others: never all.
+func reserve(limit int, utilization float64) int {
+	return limit - max(int(float64(limit)*utilization+1e-9), 1)
+}
+
+// isOpen reports whether the window is known and not over.
+func (w *window) isOpen(now time.Time) bool { return now.Before(w.reset) }
+
+// isUsedUp reports whether the window is known and has no place left for us.
+func (w *window) isUsedUp(utilization float64) bool {
+	return w.id != 0 && w.left <= reserve(w.limit, utilization)
+}
+
+// isBursting reports whether the bucket accepts more calls than its headers name.
+func (w *window) isBursting() bool { return w.bursts > 1 }
+
+// entry is how a call was sent into a window.
+type entry struct {
+	windowID int64 // of the window that was known then
+	scout    bool
+}
+
+// enter counts a call that is sent.
+func (w *window) enter(now time.Time) entry {
+	if w.unbound || w.isOpen(now) {
+		return entry{windowID: w.id}
+	}
+	w.scouts.enter(now)
+	return entry{windowID: w.id, scout: true}
+}
+
+// leave counts the end of a call. After a scout that has not found the window,
+// another may be sent.
+func (w *window) leave(e entry) {
+	if e.scout && e.windowID == w.id {
+		w.scouts.leave()
+	}
+}
+
+// learn records the limits in the answer to a call. reset is when its window ends
+// on the local clock, which may be past; zero when that is not plausible. An
+// answer from an older window than the known one is ignored.
+func (w *window) learn(s Seen, reset time.Time, e entry, now time.Time) {
 	if s.Limit <= 0 || s.Remaining < 0 || s.Reset <= 0 || reset.IsZero() {
 		if w.id == 0 && !s.Refused {
-			w.unspoken = true
+			w.unbound = true
 		}
 		return
 	}
 	s.Limit, s.Remaining = min(s.Limit, most), min(s.Remaining, most)
-	w.unspoken = false
+	w.unbound = false
 	switch {
 	case w.id == 0 || s.Reset > w.id+sameWindow:
-		w.turn(s, reset)
+		w.begin(s.Reset, s.Limit, reset)
 	case s.Reset < w.id-sameWindow:
-		if t.window == w.id {
-			// It went when that window was known, and was told of an older one.
-			w.stray++
+		if e.windowID == w.id {
+			w.stray++ // it was sent when w was known, and yet counted in an older window
 		}
 		if w.stray < astray {
 			return
 		}
 		w.atLeast, w.atMost = 0, 0
-		w.turn(s, reset)
-	case s.Refused && t.scout && t.window == w.id && !w.late:
-		// A scout that went at the reset met the old window: the server ends
-		// it within the second that it names, not at its start.
+		w.begin(s.Reset, s.Limit, reset)
+	case s.Refused && e.scout && e.windowID == w.id && !w.late:
+		// A scout that was sent at the reset met the old window: the server ends it
+		// within the second that it names, not at its start.
 		w.late = true
 		w.reset = w.reset.Add(time.Second)
 	}
 	w.stray = 0
-	if used := min(w.left, s.Limit) - s.Remaining; used > 0 {
-		w.used += float64(used)
-	}
-	w.left = min(w.left, s.Remaining)
+	w.count(s.Limit, s.Remaining)
 	if !s.Refused {
 		w.ours++
-		w.trust = true
+		w.accepted = true
 		if s.Remaining == 0 {
 			w.bursts++
 		}
 	}
-	w.limit = s.Limit
 	if s.Reset == w.id {
 		w.reset = reset
 		if w.late {
@@ -99,13 +141,39 @@ func (w *window) learn(s Seen, reset time.Time, t *Ticket, now time.Time) {
 	}
 }
 
-// turn begins a new window.
-func (w *window) turn(s Seen, reset time.Time) {
-	if distance := time.Duration(s.Reset-w.id) * time.Second; w.id != 0 && distance > 0 && (w.atMost == 0 || distance < w.atMost) {
+// merge records what other processes saw of a window.
+func (w *window) merge(s shared.Window, now time.Time) {
+	w.unbound = false
+	reset := now.Add(s.Ends)
+	switch {
+	case w.id == 0 || s.ID > w.id+sameWindow:
+		w.begin(s.ID, s.Limit, reset)
+	case s.ID < w.id-sameWindow:
+		return
+	case reset.Before(w.reset):
+		w.reset = reset // another knows the server's clock better
+	}
+	w.count(s.Limit, s.Remaining)
+	w.atLeast = max(w.atLeast, s.Ends)
+}
+
+// begin replaces the window by a new one.
+func (w *window) begin(id int64, limit int, reset time.Time) {
+	if distance := time.Duration(id-w.id) * time.Second; w.id != 0 && distance > 0 && (w.atMost == 0 || distance < w.atMost) {
 		w.atMost = distance
 	}
-	w.id, w.reset, w.left, w.limit = s.Reset, reset, s.Limit, s.Limit
-	w.used, w.ours, w.bursts, w.entered, w.stray = w.used/2, w.ours/2, 0, 0, 0
+	w.id, w.reset, w.left, w.limit = id, reset, limit, limit
+	w.used, w.ours, w.bursts, w.stray = w.used/2, w.ours/2, 0, 0
+	w.scouts.out = 0
+}
+
+// count records how many places are left.
+func (w *window) count(limit, remaining int) {
+	w.limit = limit
+	if used := min(w.left, limit) - remaining; used > 0 {
+		w.used += float64(used)
+	}
+	w.left = min(w.left, remaining)
 }
 
 // length returns how long a window is, or somewhat less.
@@ -116,29 +184,30 @@ func (w *window) length() time.Duration {
 	return w.atLeast
 }
 
-// share estimates how much of the bucket's use is this process's own.
+// share estimates this process's part of the bucket's use.
 func (w *window) share(inFlight int) float64 {
-	// What is in flight may be counted by the server already.
+	// The server may have counted what is in flight.
 	others := w.used - w.ours - float64(inFlight)
-	if others <= 0.02*w.used || w.used == 0 {
+	if others <= leastShare*w.used || w.used == 0 {
 		return 1
 	}
-	return max(1-others/w.used, 0.02)
+	return max(1-others/w.used, leastShare)
 }
 
-// room says why no more call may go, if none may: wait is when to look again
-// at the latest; an answer may change it earlier. pause is the distance that
-// the next call should keep from this one.
+// room returns why no more calls may be sent, if so: wait is when to look again
+// at the latest; an answer may change it earlier. pause is the distance that the
+// next call should keep from this one.
 func (w *window) room(now time.Time, inFlight int, utilization float64) (why Reason, wait, pause time.Duration) {
-	if w.unspoken {
+	if w.unbound {
 		return NoReason, 0, 0
 	}
-	if w.id == 0 || !now.Before(w.reset) {
-		return w.unknown(now, utilization)
+	if !w.isOpen(now) {
+		why, wait = w.scouts.room(now, w.mostScouts(utilization))
+		return why, wait, 0
 	}
 	kept := reserve(w.limit, utilization)
-	if w.bursts > 1 && kept == 0 {
-		return NoReason, 0, 0 // the bucket accepts more than it says
+	if w.isBursting() && kept == 0 {
+		return NoReason, 0, 0
 	}
 	free := w.left - kept
 	if free <= 0 {
@@ -147,9 +216,9 @@ func (w *window) room(now time.Time, inFlight int, utilization float64) (why Rea
 	share := w.share(inFlight)
 	places := free
 	if share < 1 {
-		// Others use the bucket too, and what they did since the last answer
-		// is unknown. Each goes for half of its part of what is left, so that
-		// the places run out in ever smaller steps and the last ones one by one.
+		// Others use the bucket too, and what they did since the last answer is
+		// unknown. Each process takes half of its part of what is left, so that the
+		// places run out in ever smaller steps and the last ones one by one.
 		part := float64(free) * share / 2
 		places = max(int(part), 1)
 		if part < 1 {
@@ -159,52 +228,19 @@ func (w *window) room(now time.Time, inFlight int, utilization float64) (why Rea
 	if inFlight < places {
 		return NoReason, 0, pause
 	}
-	// Those in flight have the places, unless the server counted them already:
-	// their answers will tell.
+	// The calls in flight need all places, unless the server has counted them: their
+	// answers will show.
 	return Answers, min(w.reset.Sub(now), patience), 0
 }
 
-// unknown is room while nothing is known of the window: of a new bucket, or
-// because the last one is over. A few calls, or a single scout where the last
-// window was used up, find out.
-func (w *window) unknown(now time.Time, utilization float64) (why Reason, wait, pause time.Duration) {
-	few := firstFew
-	if w.id != 0 {
-		few = max(few, w.limit/10)
-		if w.left-reserve(w.limit, utilization) <= w.limit/4 {
-			few = 1
-		}
+// mostScouts returns how many scouts are sent at once into the next window: one
+// where the last window was used up, for others wait for the next as well.
+func (w *window) mostScouts(utilization float64) int {
+	switch {
+	case w.id == 0:
+		return firstFew
+	case w.left-reserve(w.limit, utilization) <= w.limit/4:
+		return 1
 	}
-	if w.entered < few || !now.Before(w.expect) {
-		return NoReason, 0, 0
-	}
-	return Answers, w.expect.Sub(now), 0
-}
-
-// enter notes that a call goes and reports whether it is one of those that find
-// out.
-func (w *window) enter(now time.Time) bool {
-	if w.unspoken || w.id != 0 && now.Before(w.reset) {
-		return false
-	}
-	w.entered++
-	w.expect = now.Add(patience)
-	return true
-}
-
-// leave notes that a call has ended. Where it has found out what the window is
-// like, that begins the count anew; else another may try.
-func (w *window) leave(t *Ticket) {
-	if t.scout && t.window == w.id && w.entered > 0 {
-		w.entered--
-	}
-}
-
-// lastPlaces is the mean distance of the calls that share the last places of a
-// window among processes that don't know of each other.
-const lastPlaces = float64(25 * time.Millisecond)
-
-// reserve is how many places of a window are left to others: never all.
-func reserve(limit int, utilization float64) int {
-	return limit - max(int(float64(limit)*utilization+1e-9), 1)
+	return max(firstFew, w.limit/10)
 }

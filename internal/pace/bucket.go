@@ -1,0 +1,267 @@
+// This file holds one bucket: the decision whether the next call of its line may
+// be sent, and what the end of a call changes.
+
+package pace
+
+import (
+	"cmp"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// bucket is one rate-limit bucket of one host and credential.
+type bucket struct {
+	cfg  *atomic.Pointer[Config] // the governor's; never changed
+	key  Key                     // never changed
+	host *host                   // never changed
+	refs atomic.Int64            // tickets and requests that refer to this bucket; negative once it was dropped
+
+	wantsSlot bool // it stands in host.waiting; by host's line, under host.mu
+
+	mu        sync.Mutex // guards all below
+	usedAt    time.Time  // when a call last asked or ended; by ready and done
+	line      line       // by ready, left and done
+	blockedBy Reason     // what the first of the line waits for, or waited for last; by ready and spreadLine
+	inFlight  int        // by ready, left and done
+	window    window
+	heldUntil time.Time     // no call is sent before; by hold, and by gate once it is over
+	nextAt    time.Time     // the next call is not sent before; by ready and gate
+	smooth    *rate.Limiter // spreads calls over the window; nil until it is needed; by smoothly
+	lastReset localReset    // of the last answer
+	lease     *lease        // nil: no store is shared with other processes; never changed
+
+	// After a wait of all, the calls in line go one by one, step apart, until
+	// stepUntil; by spreadLine.
+	step      time.Duration
+	stepUntil time.Time
+}
+
+// Calls that waited for the same moment are sent in random steps, at most gap
+// apart and within about spread in all.
+const (
+	gap    = 10 * time.Millisecond
+	spread = 200 * time.Millisecond
+)
+
+// ready answers [Ticket.Ready].
+func (b *bucket) ready(t *Ticket, now time.Time, cfg *Config) (time.Duration, Reason) {
+	b.usedAt = now
+	ahead := b.line.ahead(&t.waiter)
+	if t.behind = ahead > 0; t.behind {
+		b.line.push(&t.waiter)
+		return b.estimate(now, ahead, cfg), cmp.Or(b.blockedBy, Turn)
+	}
+	wait, why := b.gate(t, now, cfg)
+	if wait > 0 {
+		if why != Ask { // which only t is to do
+			b.blockedBy = why
+		}
+		b.line.push(&t.waiter)
+		return wait, why
+	}
+	if b.line.remove(&t.waiter) {
+		if now.Before(b.stepUntil) {
+			b.nextAt = later(b.nextAt, now.Add(jitter(b.step)))
+		}
+		b.line.wakeFirst()
+	}
+	if b.line.len() == 0 {
+		b.blockedBy = NoReason
+	}
+	t.entry = b.window.enter(now)
+	if b.lease != nil {
+		t.place = b.lease.take(now, b.window.id, b.inFlight+1)
+	}
+	b.inFlight++
+	t.inFlight = true
+	return 0, NoReason
+}
+
+// gate returns how long the first of the line has to wait. When that is 0, the
+// call has a slot and has been counted under each ceiling.
+func (b *bucket) gate(t *Ticket, now time.Time, cfg *Config) (time.Duration, Reason) {
+	if !b.heldUntil.IsZero() {
+		if wait := b.heldUntil.Sub(now); wait > 0 {
+			return wait, Held
+		}
+		b.heldUntil = time.Time{}
+		b.spreadLine(now)
+	}
+	if b.nextAt.After(now) {
+		return b.nextAt.Sub(now), Turn
+	}
+	why, wait, pause := b.room(t, now, cfg)
+	if why != NoReason {
+		return max(wait, time.Millisecond), why
+	}
+	smooth := b.smoothly(now, cfg)
+	if wait := untilTokens(smooth, now, 1); wait > 0 {
+		return wait, Turn
+	}
+	wait, why = b.host.take(now, b, cfg)
+	if wait > 0 {
+		return wait, why
+	}
+	if smooth != nil {
+		smooth.AllowN(now, 1)
+	}
+	if pause > 0 {
+		b.nextAt = now.Add(pause)
+	}
+	return 0, NoReason
+}
+
+// room returns what the store, or the window where the store has no part, has
+// for the next call: see [window.room].
+func (b *bucket) room(t *Ticket, now time.Time, cfg *Config) (why Reason, wait, pause time.Duration) {
+	t.nap = 0
+	l := b.lease
+	switch {
+	case l == nil || b.window.unbound:
+	case l.health.Works():
+		why, wait, t.nap = l.room(&b.window, now, cfg.utilization())
+		return why, wait, 0
+	case l.held.usable(now) > 0:
+		return NoReason, 0, 0 // a lease outlives the loss of its store
+	}
+	return b.window.room(now, b.inFlight, cfg.utilization())
+}
+
+// spreadLine begins the time in which the calls in line go step by step.
+func (b *bucket) spreadLine(now time.Time) {
+	b.step = min(gap, spread/time.Duration(max(b.line.len(), 1)))
+	b.stepUntil = now.Add(2 * spread)
+	if b.blockedBy == Held || b.blockedBy == Exhausted {
+		b.blockedBy = Turn
+	}
+}
+
+// smoothly returns the limiter that spreads the places left in a window over the
+// time left in it; nil where calls are not to be spread.
+func (b *bucket) smoothly(now time.Time, cfg *Config) *rate.Limiter {
+	w := &b.window
+	if !cfg.Smooth || w.unbound || !w.isOpen(now) {
+		return nil
+	}
+	free := max((w.left-b.inFlight-reserve(w.limit, cfg.utilization()))/b.sharers(), 1)
+	even := rate.Limit(float64(free) / w.reset.Sub(now).Seconds())
+	if b.smooth == nil {
+		b.smooth = rate.NewLimiter(even, 1)
+	}
+	b.smooth.SetLimitAt(now, even)
+	return b.smooth
+}
+
+// sharers returns how many processes use the bucket, as far as is known; at least 1.
+func (b *bucket) sharers() int {
+	if b.lease == nil {
+		return 1
+	}
+	return b.lease.sharers()
+}
+
+// estimate returns when the turn comes of a call that has others before it. It
+// errs on the short side: no call may be refused that could have been sent.
+func (b *bucket) estimate(now time.Time, ahead int, cfg *Config) time.Duration {
+	wait := max(b.heldUntil.Sub(now), 0)
+	w := &b.window
+	kept := reserve(w.limit, cfg.utilization())
+	left := w.left
+	if b.lease != nil && now.Before(b.lease.answered.noneBefore) {
+		left, wait = kept, max(wait, b.lease.answered.noneBefore.Sub(now))
+	}
+	if w.isOpen(now) && !w.unbound && !w.isBursting() {
+		if beyond := ahead - max(left-kept, 0); beyond >= 0 {
+			windows := min(time.Duration(beyond/(w.limit-kept)), longest/max(w.length(), 1))
+			wait = max(wait, w.reset.Sub(now)+w.length()*windows)
+		}
+	}
+	wait = max(wait, b.host.untilCeilings(now, b, ahead+1, cfg))
+	return wait + max(min(time.Duration(ahead)*b.step, b.stepUntil.Sub(now)), gap)
+}
+
+// done records what a call in flight brought, see [Ticket.Done].
+func (b *bucket) done(t *Ticket, now time.Time, seen Seen) *StoreRequest {
+	b.inFlight--
+	b.usedAt = now
+	known := b.window.id
+	if seen.Answered && !seen.Slots {
+		b.window.learn(seen, b.lastReset.of(seen.Reset, &b.host.clock, now), t.entry, now)
+	}
+	if b.window.id != known {
+		b.spreadLine(now)
+	}
+	b.window.leave(t.entry)
+	if seen.Hold.After(b.heldUntil) {
+		b.hold(seen.Hold)
+	} else {
+		b.line.wakeFirst()
+	}
+	if b.lease == nil {
+		return nil
+	}
+	return b.leaseDone(t, now, seen)
+}
+
+// hold stops the bucket until a time. All calls in line are woken to judge whether
+// the longer wait still fits.
+func (b *bucket) hold(until time.Time) {
+	b.heldUntil = until.Add(rand.N(gap))
+	b.line.wakeAll()
+}
+
+// leaseDone returns a request when the store must learn something at once, for no
+// later call may report it: a refusal, what a scout found, or places that others
+// need.
+func (b *bucket) leaseDone(t *Ticket, now time.Time, seen Seen) *StoreRequest {
+	l := b.lease
+	l.observe(t.place, seen, b.window.id)
+	if b.window.isOpen(now) {
+		l.trim(b.window.left - reserve(b.window.limit, b.cfg.Load().utilization()))
+	}
+	if l.pending || !l.health.Works() {
+		return nil
+	}
+	isIdle := b.inFlight == 0 && b.line.len() == 0
+	spare := isIdle && !b.window.unbound && l.giveUpSpare(now)
+	if spare || t.place.forScout || seen.Refused && !seen.Slots {
+		return b.newRequest(now, Permit{})
+	}
+	return nil
+}
+
+// left takes a call that was not sent out of the line, or out of flight.
+func (b *bucket) left(t *Ticket) {
+	if t.inFlight {
+		b.inFlight--
+		b.window.leave(t.entry)
+		if b.lease != nil {
+			b.lease.putBack(t.place)
+		}
+	}
+	b.line.remove(&t.waiter)
+	b.line.wakeFirst()
+}
+
+// state returns the bucket's part of [Governor.States].
+func (b *bucket) state(now time.Time) State {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := State{
+		Key: b.key, Limit: b.window.limit, Remaining: b.window.left, Reset: b.window.reset,
+		Share: b.window.share(b.inFlight), InFlight: b.inFlight, Waiting: b.line.len(),
+	}
+	if b.heldUntil.After(now) {
+		s.HeldUntil = b.heldUntil
+	}
+	return s
+}
+
+// jitter returns between a half and one and a half of d.
+func jitter(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * (0.5 + rand.Float64()))
+}
