@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry/internal/circuit"
+	"github.com/oktaretry/oktaretry/internal/pace"
 	"github.com/oktaretry/oktaretry/internal/wire"
 )
 
@@ -26,6 +27,8 @@ type answer struct {
 	tally    *tally
 	wait     time.Duration // before the next attempt, by the rule
 	held     bool          // the bucket holds all its calls that long
+
+	bucketWait time.Duration // of a rate limit: before any call of its bucket
 }
 
 func (a *answer) any() bool { return a.resp != nil || a.err != nil }
@@ -57,6 +60,28 @@ func verdictOf(a *answer) (Scope, circuit.Verdict) {
 		return TripsNothing, circuit.Alive
 	}
 	return a.rule.Trips, circuit.Failed
+}
+
+// seenOf returns what an answer shows of its bucket.
+func seenOf(a *answer) pace.Seen {
+	seen := pace.Seen{
+		Limit: a.limits.Limit, Remaining: a.limits.Remaining, Reset: a.limits.Reset, Answered: a.resp != nil,
+		Marked: a.RequestID != "" || a.Code != "",
+	}
+	switch a.Class {
+	case ClassRateLimited:
+		if local(a.Code) {
+			break // it is not the bucket's
+		}
+		seen.Refused = true
+		// 0/0 is the answer of a limit of calls in flight and describes no bucket.
+		if seen.Slots = a.limits.Concurrency(); !seen.Slots {
+			seen.Hold = a.arrived.Add(a.bucketWait)
+		}
+	case ClassSuccess, ClassPending, ClassClientError:
+		seen.Accepted = true
+	}
+	return seen
 }
 
 // limitKind returns what a rate limit limits, as metrics show it.

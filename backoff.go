@@ -15,9 +15,9 @@ import (
 
 // tally is what one rule has done within one call.
 type tally struct {
-	rule  string // by code or class, as Policy.ruleFor names it
-	count int    // answers judged
-	since time.Time
+	rule  string        // by code or class, as Policy.ruleFor names it
+	count int           // answers judged
+	spent time.Duration // that the call has waited for the rule
 	// One of each for each call: cenkalti's is not safe for concurrent use,
 	// and a call must not inherit another's growth.
 	backoff, slots *backoff.ExponentialBackOff
@@ -29,12 +29,6 @@ const (
 	slotInitialWait = 250 * time.Millisecond
 	slotMaxWait     = 2 * time.Second
 )
-
-// longestHold is how long one answer can close a bucket to all calls: as far
-// ahead as a reset is believed, and a second for its rounding. A Retry-After
-// beyond that binds the call that met it; the others may find out for
-// themselves.
-const longestHold = time.Hour + time.Second
 
 // computed returns the next wait by the rule's own numbers.
 func (t *tally) computed(r Rule) time.Duration {
@@ -82,7 +76,8 @@ func serverWait(class Class, h http.Header, l wire.Limits, ticket *pace.Ticket, 
 	return wait
 }
 
-// wait returns how long the rule waits after an answer that asks for named.
+// wait returns how long the rule waits after an answer that names a wait, or none,
+// apart from its MinWait.
 func (t *tally) wait(r Rule, c Classification, l wire.Limits, named time.Duration) time.Duration {
 	var wait time.Duration
 	switch {
@@ -93,5 +88,5 @@ func (t *tally) wait(r Rule, c Classification, l wire.Limits, named time.Duratio
 	default:
 		wait = max(t.computed(r), named)
 	}
-	return max(wait, r.MinWait)
+	return wait
 }

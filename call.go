@@ -86,13 +86,13 @@ type progress struct {
 func (p *progress) first() bool { return p.resends == 0 && p.polls == 0 }
 
 // tally returns the tally of a rule, begun now if it is new.
-func (p *progress) tally(rule string, now time.Time) *tally {
+func (p *progress) tally(rule string) *tally {
 	for _, t := range p.tallies {
 		if t.rule == rule {
 			return t
 		}
 	}
-	t := &tally{rule: rule, since: now}
+	t := &tally{rule: rule}
 	p.tallies = append(p.tallies, t)
 	return t
 }

@@ -66,7 +66,7 @@ func decide(a *answer, f facts) step {
 	case f.pollAt == nil && !f.replayable:
 		return step{stop: StopNotReplayable}
 	}
-	if stop := fits(a.wait, r, a.tally.since, f.deadline, f.now); stop != StopNone {
+	if stop := fits(a.wait, r, a.tally.spent, f.deadline, f.now); stop != StopNone {
 		return step{stop: stop, needed: a.wait}
 	}
 	if f.refused > a.wait {
@@ -88,14 +88,26 @@ func decide(a *answer, f facts) step {
 	return next
 }
 
-// fits returns why a wait must not be begun; StopNone if it may. since is when
-// its rule first applied.
-func fits(wait time.Duration, r *Rule, since, deadline, now time.Time) StopReason {
-	if !deadline.IsZero() && deadline.Sub(now) <= wait {
+// fits returns why a wait that a rule orders must not be begun; StopNone if it
+// may. spent is how long the call has waited for that rule.
+func fits(wait time.Duration, r *Rule, spent time.Duration, deadline, now time.Time) StopReason {
+	switch {
+	case !deadline.IsZero() && deadline.Sub(now) <= wait:
 		return StopDeadline
-	}
-	if r.MaxElapsed > 0 && wait > r.MaxElapsed-now.Sub(since) { // the sum could overflow
+	case r.MaxElapsed > 0 && wait > r.MaxElapsed-spent: // the sum could overflow
 		return StopMaxElapsed
+	}
+	return StopNone
+}
+
+// fitsLine returns why a call must not go on waiting in line; StopNone if it may.
+// spent is how long it has waited there, and longest is Pace.MaxWait.
+func fitsLine(wait, spent, longest time.Duration, deadline, now time.Time) StopReason {
+	switch {
+	case !deadline.IsZero() && deadline.Sub(now) <= wait:
+		return StopDeadline
+	case longest > 0 && wait > longest-spent:
+		return StopMaxWait
 	}
 	return StopNone
 }

@@ -33,11 +33,12 @@ const (
 	StopNoPollTarget                    // a pending answer that names no place to ask, of a request that must not be repeated
 	StopPrepareFailed                   // the WithPrepareRetry hook returned an error
 	StopInvalid                         // the request or its options were refused before anything was sent
+	StopMaxWait                         // the line of the bucket is longer than Pace.MaxWait
 )
 
 var stopNames = [...]string{
 	"none", "success", "fail-fast", "max-attempts", "max-elapsed", "deadline", "canceled", "not-idempotent",
-	"not-replayable", "no-retry", "budget", "circuit-open", "no-poll-target", "prepare-failed", "invalid",
+	"not-replayable", "no-retry", "budget", "circuit-open", "no-poll-target", "prepare-failed", "invalid", "max-wait",
 }
 
 // String returns the reason's name, as telemetry shows it.
@@ -103,7 +104,7 @@ type Outcome struct {
 	Attempts []Attempt
 	Stop     StopReason
 	// Needed is the wait that was not begun because it did not fit, with
-	// StopDeadline and StopMaxElapsed; what was left of the wait for a bucket,
+	// StopDeadline, StopMaxElapsed and StopMaxWait; what was left of the wait for a bucket,
 	// with StopCanceled; or the time until the circuit lets a probe out, with
 	// StopCircuitOpen.
 	Needed  time.Duration

@@ -6,6 +6,7 @@ package oktaretry
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -106,10 +107,25 @@ type Pace struct {
 	// it, "GET /api/v1/users/{id}", or one of [WithBuckets]; all credentials
 	// count together. A name that no call falls into has no effect.
 	BucketRates map[string]float64
+	// MaxWait is how long a call may wait in line for its turn, before each of its
+	// attempts. A call whose turn comes later is refused at once, with
+	// [StopMaxWait]. It does not bound what Okta orders after a call's own 429: a
+	// rule's MaxElapsed does. Default: 0, no bound but the context's deadline.
+	MaxWait time.Duration
+	// RefusalsOnly ignores that headers report an exhausted window: calls are sent
+	// until Okta refuses one. Default: false.
+	RefusalsOnly bool
+	// RefusalsOnlyBuckets are buckets for which RefusalsOnly holds, by the names
+	// that BucketRates takes. Default: none.
+	RefusalsOnlyBuckets []string
+	// Disabled switches pacing off: no call waits in line, whatever Okta has
+	// answered to others. A call's own 429 still meets its rule. Default: false.
+	Disabled bool
 }
 
 func (p Pace) isZero() bool {
-	return p.MaxUtilization == 0 && p.MaxInFlight == 0 && !p.Smooth && p.MaxRate == 0 && p.Burst == 0 && len(p.BucketRates) == 0
+	return p.MaxUtilization == 0 && p.MaxInFlight == 0 && !p.Smooth && p.MaxRate == 0 && p.Burst == 0 && len(p.BucketRates) == 0 &&
+		p.MaxWait == 0 && !p.RefusalsOnly && len(p.RefusalsOnlyBuckets) == 0 && !p.Disabled
 }
 
 // Breaker shapes the circuit breakers, one for each endpoint and one for each
@@ -295,5 +311,6 @@ func (p *Policy) classRule(class Class) Rule {
 func (p Policy) clone() Policy {
 	p.Codes = maps.Clone(p.Codes)
 	p.Pace.BucketRates = maps.Clone(p.Pace.BucketRates)
+	p.Pace.RefusalsOnlyBuckets = slices.Clone(p.Pace.RefusalsOnlyBuckets)
 	return p
 }

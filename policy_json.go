@@ -131,7 +131,11 @@ type (
 		MaxRate        float64 `json:"maxRate"`
 		Burst          int     `json:"burst"`
 
-		BucketRates map[string]float64 `json:"bucketRates,omitempty"`
+		BucketRates         map[string]float64 `json:"bucketRates,omitempty"`
+		MaxWait             duration           `json:"maxWait"`
+		RefusalsOnly        bool               `json:"refusalsOnly"`
+		RefusalsOnlyBuckets []string           `json:"refusalsOnlyBuckets,omitempty"`
+		Disabled            bool               `json:"disabled"`
 	}
 	breakerDoc struct {
 		Disabled     bool     `json:"disabled"`
@@ -179,7 +183,10 @@ func documentOf(p Policy) *policyDocument {
 		ClientError: ruleDocumentOf(p.ClientError),
 		Pending:     ruleDocumentOf(p.Pending),
 		Network:     ruleDocumentOf(p.Network),
-		Pace:        paceDocument(p.Pace),
+		Pace: paceDocument{
+			p.Pace.MaxUtilization, p.Pace.MaxInFlight, p.Pace.Smooth, p.Pace.MaxRate, p.Pace.Burst, p.Pace.BucketRates,
+			duration(p.Pace.MaxWait), p.Pace.RefusalsOnly, p.Pace.RefusalsOnlyBuckets, p.Pace.Disabled,
+		},
 		Breaker: breakerDoc{
 			p.Breaker.Disabled, duration(p.Breaker.Window), p.Breaker.MinCalls, p.Breaker.FailureRatio,
 			duration(p.Breaker.OpenFor), p.Breaker.Probes, duration(p.Breaker.ProbeTimeout),
@@ -200,14 +207,17 @@ func documentOf(p Policy) *policyDocument {
 }
 
 func (doc *policyDocument) policy() Policy {
-	b := doc.Breaker
+	b, c := doc.Breaker, doc.Pace
 	p := Policy{
 		RateLimited: doc.RateLimited.rule(),
 		ServerError: doc.ServerError.rule(),
 		ClientError: doc.ClientError.rule(),
 		Pending:     doc.Pending.rule(),
 		Network:     doc.Network.rule(),
-		Pace:        Pace(doc.Pace),
+		Pace: Pace{
+			c.MaxUtilization, c.MaxInFlight, c.Smooth, c.MaxRate, c.Burst, c.BucketRates,
+			time.Duration(c.MaxWait), c.RefusalsOnly, c.RefusalsOnlyBuckets, c.Disabled,
+		},
 		Breaker: Breaker{
 			b.Disabled, time.Duration(b.Window), b.MinCalls, b.FailureRatio,
 			time.Duration(b.OpenFor), b.Probes, time.Duration(b.ProbeTimeout),

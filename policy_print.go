@@ -47,20 +47,7 @@ func (p Policy) String() string {
 	b.WriteString(table)
 	fmt.Fprintf(&b, "attempt timeout %s, poll factors %t, a final 429 comes back as %s, captures up to %d bytes of a body\n",
 		orNone(p.AttemptTimeout), p.PollFactors, map[bool]string{true: "a response", false: "an error"}[p.ReturnRateLimited], p.MaxCapture)
-	fmt.Fprintf(&b, "pace: up to %g%% of each window", 100*cmp.Or(p.Pace.MaxUtilization, 1))
-	if p.Pace.Smooth {
-		b.WriteString(", spread evenly")
-	}
-	if p.Pace.MaxInFlight > 0 {
-		fmt.Fprintf(&b, ", %d in flight a host", p.Pace.MaxInFlight)
-	}
-	if p.Pace.MaxRate > 0 {
-		fmt.Fprintf(&b, ", %g calls/s a host, %d at once", p.Pace.MaxRate, max(p.Pace.Burst, 1))
-	}
-	for _, bucket := range slices.Sorted(maps.Keys(p.Pace.BucketRates)) {
-		fmt.Fprintf(&b, ", %g calls/s of %q, %d at once", p.Pace.BucketRates[bucket], bucket, max(p.Pace.Burst, 1))
-	}
-	b.WriteString("\n")
+	p.Pace.print(&b)
 	if p.Breaker.Disabled {
 		b.WriteString("circuits: off\n")
 	} else {
@@ -73,6 +60,37 @@ func (p Policy) String() string {
 		fmt.Fprintf(&b, "budget: %g resends a call and %g a second, kept for %s\n", p.Budget.Ratio, p.Budget.Reserve, p.Budget.TTL)
 	}
 	return b.String()
+}
+
+// print writes the line about pacing.
+func (p *Pace) print(b *strings.Builder) {
+	if p.Disabled {
+		b.WriteString("pace: off\n")
+		return
+	}
+	fmt.Fprintf(b, "pace: up to %g%% of each window", 100*cmp.Or(p.MaxUtilization, 1))
+	if p.Smooth {
+		b.WriteString(", spread evenly")
+	}
+	if p.MaxInFlight > 0 {
+		fmt.Fprintf(b, ", %d in flight a host", p.MaxInFlight)
+	}
+	if p.MaxRate > 0 {
+		fmt.Fprintf(b, ", %g calls/s a host, %d at once", p.MaxRate, max(p.Burst, 1))
+	}
+	if p.MaxWait > 0 {
+		fmt.Fprintf(b, ", %s in line at most", short(p.MaxWait))
+	}
+	if p.RefusalsOnly {
+		b.WriteString(", by refusals only")
+	}
+	for _, bucket := range p.RefusalsOnlyBuckets {
+		fmt.Fprintf(b, ", %q by refusals only", bucket)
+	}
+	for _, bucket := range slices.Sorted(maps.Keys(p.BucketRates)) {
+		fmt.Fprintf(b, ", %g calls/s of %q, %d at once", p.BucketRates[bucket], bucket, max(p.Burst, 1))
+	}
+	b.WriteString("\n")
 }
 
 // trailingSpace is what tabwriter leaves of empty last cells.

@@ -133,6 +133,12 @@ func (bad *problems) pace(p Pace) {
 	if !(p.MaxRate >= 0) || math.IsInf(p.MaxRate, 0) {
 		bad.add("Pace.MaxRate", "is %g, want 0 (no ceiling) or more", p.MaxRate)
 	}
+	bad.notNegative("Pace.MaxWait", p.MaxWait)
+	for i, bucket := range p.RefusalsOnlyBuckets {
+		if bucket == "" {
+			bad.add(fmt.Sprintf("Pace.RefusalsOnlyBuckets[%d]", i), "names no bucket")
+		}
+	}
 	for _, bucket := range slices.Sorted(maps.Keys(p.BucketRates)) {
 		field := "Pace.BucketRates[" + bucket + "]"
 		if bucket == "" {

@@ -229,30 +229,29 @@ func (c *call) judge(a *answer) {
 	if a.rule.Action == FailFast && a.Class != ClassRateLimited {
 		return // nothing follows, so nothing need be counted
 	}
-	a.tally = c.progress.tally(name, a.arrived)
+	a.tally = c.progress.tally(name)
 	a.tally.count++
 	var named time.Duration
 	if a.resp != nil {
 		named = serverWait(a.Class, a.resp.Header, a.limits, &c.ticket, a.arrived)
 	}
 	a.wait = a.tally.wait(a.rule, a.Classification, a.limits, named)
+	a.bucketWait = a.wait
+	if _, own := c.opts.rules[name]; !own { // what one call's own rule adds holds that call only
+		a.bucketWait = max(a.bucketWait, a.rule.MinWait)
+	}
+	a.wait = max(a.wait, a.rule.MinWait)
 }
 
 // learn records what was seen: with the host's clock, the bucket and the
 // circuits.
 func (c *call) learn(a *answer) {
-	seen := pace.Seen{Limit: a.limits.Limit, Remaining: a.limits.Remaining, Reset: a.limits.Reset, Answered: a.resp != nil}
+	seen := seenOf(a)
 	if a.Class == ClassRateLimited {
 		c.report.Refused(c.to.where(), limitKind(a), countedCode(a.Code))
-		if !local(a.Code) {
-			seen.Refused = true
-			// 0/0 is the concurrency limit's answer and describes no bucket.
-			if seen.Slots = a.limits.Concurrency(); !seen.Slots {
-				seen.Hold = a.arrived.Add(min(a.wait, longestHold))
-				a.held = a.wait <= longestHold
-			}
-		}
 	}
-	c.askStore(c.ticket.Done(a.arrived, seen))
+	end := c.ticket.Done(a.arrived, seen)
+	a.held = end.Held
+	c.askStore(end.Request)
 	c.reportCircuits(verdictOf(a))
 }

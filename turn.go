@@ -19,6 +19,7 @@ func (c *call) pause(w Wait) bool {
 	c.report.Waiting(c.to.where(), w.Reason.String(), w.Duration)
 	whole := sleep(c.ctx, w.Duration, nil)
 	c.now = time.Now()
+	c.answer.tally.spent += c.now.Sub(began)
 	c.recordWait(Wait{w.Reason, c.now.Sub(began)}, began)
 	return whole
 }
@@ -35,7 +36,7 @@ func (c *call) acquireTurn() StopReason {
 		Host:       c.to.endpoint.key.host,
 		Credential: maphash.String(c.t.seed, first(c.req.Header["Authorization"])),
 		Bucket:     c.to.route.Bucket,
-	}, pace.Priority(c.opts.priority), c.answer.any(), &c.to.endpoint.bucket)
+	}, pace.Call{Priority: pace.Priority(c.opts.priority), Returning: c.answer.any()}, &c.to.endpoint.bucket)
 	wait, why := c.ticket.Ready(c.now)
 	if wait > 0 {
 		return c.waitInLine(wait, why)
@@ -46,16 +47,13 @@ func (c *call) acquireTurn() StopReason {
 	return StopNone
 }
 
-// waitInLine waits for the call's turn, by the rule for rate limits: that of the
-// call's own 429 if it waits for that.
+// waitInLine waits for the call's turn. The line is progress, so no rule bounds
+// it but one that never waits for a rate limit: the context and Pace.MaxWait do.
 func (c *call) waitInLine(wait time.Duration, why pace.Reason) StopReason {
 	began := c.now
 	deadline, _ := c.ctx.Deadline()
-	rule, name := c.settings.policy.ruleFor(Classification{Class: ClassRateLimited}, c.opts.rules)
-	since := c.progress.tally(name, began).since
-	if c.answer.held {
-		rule, since = c.answer.rule, c.answer.tally.since
-	}
+	rule, _ := c.settings.policy.ruleFor(Classification{Class: ClassRateLimited}, c.opts.rules)
+	most := c.settings.policy.Pace.MaxWait
 	var waited [waitReasons]time.Duration // the line can come to wait for something else
 	stop, logged := StopNone, false
 	for now := began; wait > 0 && stop == StopNone; {
@@ -69,7 +67,7 @@ func (c *call) waitInLine(wait time.Duration, why pace.Reason) StopReason {
 			stop, c.end.needed = StopFailFast, wait
 			break
 		}
-		if stop = fits(wait, &rule, since, deadline, now); stop != StopNone {
+		if stop = fitsLine(wait, now.Sub(began), most, deadline, now); stop != StopNone {
 			c.end.needed = wait
 			break
 		}
@@ -77,8 +75,8 @@ func (c *call) waitInLine(wait time.Duration, why pace.Reason) StopReason {
 			logged = c.report.Waiting(c.to.where(), reason.String(), now.Sub(began)+wait)
 		}
 		nap := c.ticket.Nap(wait)
-		if rule.MaxElapsed > 0 {
-			nap = min(nap, max(wait, rule.MaxElapsed-now.Sub(since)))
+		if most > 0 {
+			nap = min(nap, max(wait, most-now.Sub(began)))
 		}
 		if !sleep(c.ctx, nap, c.ticket.Wake()) {
 			stop = StopCanceled
@@ -91,6 +89,9 @@ func (c *call) waitInLine(wait time.Duration, why pace.Reason) StopReason {
 		if stop == StopNone {
 			wait, why = c.ticket.Ready(now)
 		}
+	}
+	if c.answer.held { // of the line, what the call's own refusal ordered
+		c.answer.tally.spent += min(c.now.Sub(began), c.answer.wait)
 	}
 	for reason, d := range waited {
 		c.recordWait(Wait{WaitReason(reason), d}, began)

@@ -28,7 +28,9 @@ type bucket struct {
 	blockedBy Reason     // what the first of the line waits for, or waited for last; by ready and spreadLine
 	inFlight  int        // by ready, left and done
 	window    window
-	heldUntil time.Time     // no call is sent before; by hold, and by gate once it is over
+	refusals  refusals
+	heldAt    time.Time     // when the last refusal held the bucket; by hold
+	heldUntil time.Time     // no call is sent before; by hold, lift and, once it is over, gate
 	nextAt    time.Time     // the next call is not sent before; by ready and gate
 	smooth    *rate.Limiter // spreads calls over the window; nil until it is needed; by smoothly
 	lastReset localReset    // of the last answer
@@ -72,7 +74,8 @@ func (b *bucket) ready(t *Ticket, now time.Time, cfg *Config) (time.Duration, Re
 	if b.line.len() == 0 {
 		b.blockedBy = NoReason
 	}
-	t.entry = b.window.enter(now)
+	t.entry, t.sentAt = b.window.enter(now, b.inFlight), now
+	b.refusals.enter(t)
 	if b.lease != nil {
 		t.place = b.lease.take(now, b.window.id, b.inFlight+1)
 	}
@@ -84,6 +87,10 @@ func (b *bucket) ready(t *Ticket, now time.Time, cfg *Config) (time.Duration, Re
 // gate returns how long the first of the line has to wait. When that is 0, the
 // call has a slot and has been counted under each ceiling.
 func (b *bucket) gate(t *Ticket, now time.Time, cfg *Config) (time.Duration, Reason) {
+	if cfg.Disabled {
+		b.host.force(now)
+		return 0, NoReason
+	}
 	if !b.heldUntil.IsZero() {
 		if wait := b.heldUntil.Sub(now); wait > 0 {
 			return wait, Held
@@ -93,6 +100,9 @@ func (b *bucket) gate(t *Ticket, now time.Time, cfg *Config) (time.Duration, Rea
 	}
 	if b.nextAt.After(now) {
 		return b.nextAt.Sub(now), Turn
+	}
+	if wait := b.refusals.room(now); wait > 0 {
+		return wait, Answers
 	}
 	why, wait, pause := b.room(t, now, cfg)
 	if why != NoReason {
@@ -121,6 +131,8 @@ func (b *bucket) room(t *Ticket, now time.Time, cfg *Config) (why Reason, wait, 
 	t.nap = 0
 	l := b.lease
 	switch {
+	case cfg.refusalsOnly(b.key.Bucket):
+		return NoReason, 0, 0
 	case l == nil || b.window.unbound:
 	case l.health.Works():
 		why, wait, t.nap = l.room(&b.window, now, cfg.utilization())
@@ -185,41 +197,68 @@ func (b *bucket) estimate(now time.Time, ahead int, cfg *Config) time.Duration {
 }
 
 // done records what a call in flight brought, see [Ticket.Done].
-func (b *bucket) done(t *Ticket, now time.Time, seen Seen) *StoreRequest {
+func (b *bucket) done(t *Ticket, now time.Time, seen Seen) (end End) {
 	b.inFlight--
 	b.usedAt = now
-	known := b.window.id
-	if seen.Answered && !seen.Slots {
-		b.window.learn(seen, b.lastReset.of(seen.Reset, &b.host.clock, now), t.entry, now)
-	}
-	if b.window.id != known {
-		b.spreadLine(now)
+	wide := seen.Refused && !seen.Slots && b.refusals.refused(t, now, &seen, &b.window)
+	if seen.Answered && !seen.Slots && (wide || !seen.Refused) {
+		known := b.window.id
+		b.window.learn(seen, b.lastReset.of(seen.Reset, &b.host.clock, now), t, now)
+		if b.window.id != known {
+			b.spreadLine(now)
+		}
 	}
 	b.window.leave(t.entry)
-	if seen.Hold.After(b.heldUntil) {
-		b.hold(seen.Hold)
-	} else {
-		b.line.wakeFirst()
+	if seen.Accepted {
+		b.refusals.accepted(t, now)
+		b.lift(t, now)
 	}
-	if b.lease == nil {
-		return nil
+	b.refusals.leave(t)
+	if wide && !seen.Hold.IsZero() {
+		end.Held = b.hold(seen.Hold, now)
 	}
-	return b.leaseDone(t, now, seen)
+	b.line.wakeFirst()
+	if b.lease != nil {
+		end.Request = b.leaseDone(t, now, seen, wide)
+	}
+	return end
 }
 
-// hold stops the bucket until a time. All calls in line are woken to judge whether
-// the longer wait still fits.
-func (b *bucket) hold(until time.Time) {
-	b.heldUntil = until.Add(rand.N(gap))
-	b.line.wakeAll()
+// longestHold is how long a single refusal, or a window that is used up, closes a
+// bucket before a scout is sent: Okta's windows last a minute, and one absurd
+// answer must close nothing for longer.
+const longestHold = time.Minute + time.Second
+
+// hold stops the bucket until a time, for no longer than longestHold, and reports
+// whether the bucket is held until then. All calls in line are woken to judge
+// whether the longer wait still fits.
+func (b *bucket) hold(until, now time.Time) (whole bool) {
+	capped := until
+	if longest := now.Add(longestHold); until.After(longest) {
+		capped = longest
+	}
+	if capped.After(b.heldUntil) {
+		b.heldAt, b.heldUntil = now, capped.Add(rand.N(gap))
+		b.line.wakeAll()
+	}
+	return !until.After(b.heldUntil)
+}
+
+// lift ends a hold when a call was accepted that was sent after it began.
+func (b *bucket) lift(t *Ticket, now time.Time) {
+	if b.heldUntil.After(now) && t.sentAt.After(b.heldAt) {
+		b.heldUntil = now
+	}
 }
 
 // leaseDone returns a request when the store must learn something at once, for no
 // later call may report it: a refusal, what a scout found, or places that others
 // need.
-func (b *bucket) leaseDone(t *Ticket, now time.Time, seen Seen) *StoreRequest {
+func (b *bucket) leaseDone(t *Ticket, now time.Time, seen Seen, wide bool) *StoreRequest {
 	l := b.lease
-	l.observe(t.place, seen, b.window.id)
+	if wide || !seen.Refused {
+		l.observe(t.place, seen, b.window.id)
+	}
 	if b.window.isOpen(now) {
 		l.trim(b.window.left - reserve(b.window.limit, b.cfg.Load().utilization()))
 	}
@@ -228,7 +267,7 @@ func (b *bucket) leaseDone(t *Ticket, now time.Time, seen Seen) *StoreRequest {
 	}
 	isIdle := b.inFlight == 0 && b.line.len() == 0
 	spare := isIdle && !b.window.unbound && l.giveUpSpare(now)
-	if spare || t.place.forScout || seen.Refused && !seen.Slots {
+	if spare || t.place.forScout || wide {
 		return b.newRequest(now, Permit{})
 	}
 	return nil
@@ -239,6 +278,7 @@ func (b *bucket) left(t *Ticket) {
 	if t.inFlight {
 		b.inFlight--
 		b.window.leave(t.entry)
+		b.refusals.leave(t)
 		if b.lease != nil {
 			b.lease.putBack(t.place)
 		}

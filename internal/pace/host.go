@@ -44,6 +44,13 @@ func (h *host) take(now time.Time, b *bucket, cfg *Config) (wait time.Duration, 
 	return 0, NoReason
 }
 
+// force counts a call that is sent whatever the slots and ceilings are.
+func (h *host) force(now time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.slots.take(now)
+}
+
 // release gives a slot back.
 func (h *host) release(now time.Time, end slotEnd) {
 	h.mu.Lock()

@@ -80,16 +80,28 @@ func (g *Governor) Configure(cfg Config) {
 	}
 }
 
-// Enter puts a call into the line of its bucket. returning marks a call that
-// has been sent before: it came before the others of its priority, and goes
-// before them. t must be zero or done with.
-func (g *Governor) Enter(t *Ticket, now time.Time, k Key, p Priority, returning bool, hint *Hint) {
+// Call is what a call brings to its bucket.
+type Call struct {
+	Priority  Priority
+	Returning bool // it was sent before: it goes before the others of its priority
+	Traits
+}
+
+// Traits are what is known of a bucket from its endpoints. Those of the first
+// call count.
+type Traits struct {
+	Narrow bool // the server also limits single users, clients or sessions here
+	Bursts bool // the server accepts calls beyond the limit for a while
+}
+
+// Enter puts a call into the line of its bucket. t must be zero or done with.
+func (g *Governor) Enter(t *Ticket, now time.Time, k Key, c Call, hint *Hint) {
 	b := hint.bucket.Load()
 	if b == nil || b.key != k || !b.retain() {
-		b = g.bucket(k, now)
+		b = g.bucket(k, c.Traits, now)
 		hint.bucket.Store(b)
 	}
-	*t = Ticket{bucket: b, waiter: waiter{lane: laneOf(p, returning)}}
+	*t = Ticket{bucket: b, waiter: waiter{lane: laneOf(c.Priority, c.Returning)}}
 }
 
 // Hint caches the bucket of the last call from one place in the program, which

@@ -18,7 +18,7 @@ const (
 )
 
 // bucket finds or makes a bucket, and retains it.
-func (g *Governor) bucket(k Key, now time.Time) *bucket {
+func (g *Governor) bucket(k Key, traits Traits, now time.Time) *bucket {
 	g.mu.RLock()
 	b := g.buckets[k]
 	retained := b != nil && b.retain()
@@ -32,7 +32,7 @@ func (g *Governor) bucket(k Key, now time.Time) *bucket {
 		if len(g.buckets) >= g.sweepAt {
 			g.sweep(now)
 		}
-		b = g.newBucket(k, now)
+		b = g.newBucket(k, traits, now)
 		g.buckets[k] = b
 	}
 	b.retain() // succeeds: only the holder of mu drops a bucket that is in the register
@@ -40,14 +40,18 @@ func (g *Governor) bucket(k Key, now time.Time) *bucket {
 }
 
 // newBucket is called under mu.
-func (g *Governor) newBucket(k Key, now time.Time) *bucket {
+func (g *Governor) newBucket(k Key, traits Traits, now time.Time) *bucket {
 	h := g.hosts[k.Host]
 	if h == nil {
 		h = new(host)
 		g.hosts[k.Host] = h
 	}
 	h.buckets++
-	b := &bucket{cfg: &g.cfg, key: k, host: h, window: window{limit: -1, left: -1, unbound: k.Bucket == ""}, usedAt: now}
+	b := &bucket{
+		cfg: &g.cfg, key: k, host: h, usedAt: now,
+		window:   window{limit: -1, left: -1, unbound: k.Bucket == "", mayBurst: traits.Bursts},
+		refusals: refusals{narrow: traits.Narrow},
+	}
 	if g.store != nil {
 		b.lease = g.newLease()
 	}

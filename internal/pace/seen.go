@@ -9,10 +9,24 @@ import "time"
 type Seen struct {
 	Limit, Remaining int       // -1: not reported
 	Reset            int64     // Unix seconds on the server's clock; 0: not reported
-	Refused          bool      // a 429
-	Hold             time.Time // the refusal was the bucket's: no call is sent before; zero: none
-	Slots            bool      // the refusal came from the host's limit of calls in flight
 	Answered         bool      // there was an answer
+	Accepted         bool      // it shows that the call passed the server's limits
+	Marked           bool      // it is the server's own, not a proxy's
+	Refused          bool      // a 429 that may be the bucket's
+	Hold             time.Time // when the refusal lets calls be sent again; zero: it does not name a time
+	Slots            bool      // the refusal came from a limit of calls in flight
+}
+
+// hasLimits reports whether the answer carried the headers of a limit.
+func (s *Seen) hasLimits() bool { return s.Limit > 0 && s.Remaining >= 0 && s.Reset > 0 }
+
+// End is what the end of a call changed.
+type End struct {
+	// Held reports that the call's refusal holds the bucket: the line makes the
+	// call wait. Else the call is to wait by itself.
+	Held bool
+	// Request is to be put to the shared store now; nil: none.
+	Request *StoreRequest
 }
 
 // Reason is what a call waits for.

@@ -17,6 +17,7 @@ type Ticket struct {
 
 	// The call in flight; by Ready, under bucket.mu.
 	inFlight bool
+	sentAt   time.Time
 	entry    entry // into the window
 	place    place // of the lease
 }
@@ -60,10 +61,10 @@ func (t *Ticket) Observe(sent, arrived time.Time, date int64) {
 }
 
 // Until returns how long after now the window ends whose reset a refusal names;
-// false when that reset is not plausible. A second is added because the server
-// may cut the fraction off its reset: where it is known to, where it just did, and
-// for a bucket that is known by refusals only. Elsewhere a single scout finds out,
-// and if it meets the old window, window.late adds the second from then on.
+// false when that reset is not plausible. The server may cut the fraction off its
+// reset, so up to a second is added: what is known of this bucket, all of it for a
+// bucket that is known by refusals only, and half of it where the reset is just
+// over. Elsewhere a single scout finds out, and [window.refuseScout] learns.
 func (t *Ticket) Until(reset int64, now time.Time) (time.Duration, bool) {
 	b := t.bucket
 	wait, sharp, ok := b.host.clock.Until(reset, now)
@@ -72,22 +73,26 @@ func (t *Ticket) Until(reset int64, now time.Time) (time.Duration, bool) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if wait <= 0 || b.window.late || !b.window.accepted && !sharp {
+	switch {
+	case wait <= 0:
+		wait = max(min(wait+time.Second, lateStep), time.Millisecond)
+	case !b.window.accepted && !sharp:
 		wait += time.Second
+	default:
+		wait += b.window.lateBy
 	}
-	return wait, wait > 0
+	return wait, true
 }
 
 // Done ends a call that was sent and reports what its answer carried. It does
-// nothing for a ticket that is not in flight. A request that it returns is to be
-// put to the shared store now.
-func (t *Ticket) Done(now time.Time, seen Seen) *StoreRequest {
+// nothing for a ticket that is not in flight.
+func (t *Ticket) Done(now time.Time, seen Seen) End {
 	if !t.inFlight {
-		return nil
+		return End{}
 	}
 	b := t.bucket
 	b.mu.Lock()
-	request := b.done(t, now, seen)
+	result := b.done(t, now, seen)
 	b.mu.Unlock()
 	end := slotUnused
 	switch {
@@ -97,7 +102,7 @@ func (t *Ticket) Done(now time.Time, seen Seen) *StoreRequest {
 		end = slotUsed
 	}
 	t.release(now, end)
-	return request
+	return result
 }
 
 // Leave ends a call that was not sent. It does nothing for a ticket that is done

@@ -20,9 +20,21 @@ type window struct {
 	stray int       // answers in a row that a call of this window cannot have got
 
 	unbound  bool // the bucket's answers carry no limits
+	quiet    int  // accepted calls without limits, while none are known; by learn
 	accepted bool // the bucket has accepted calls, so a scout may go at the reset, without waiting for a second more; by learn
-	late     bool // the server opens the next window up to a second after the reset it names; by learn
+	mayBurst bool // the server is known to accept calls beyond the limit for a while; by the register
 	bursts   int  // calls accepted at Remaining 0 in this window
+
+	// The server may end a window up to a second after the reset that it names, in
+	// whole seconds.
+	lateBy time.Duration // what was seen of that; by learn
+	opened time.Time     // when this window's first call, of this process, was answered; zero: unknown
+
+	// A token may be allowed a share of the bucket only, whose headers then are not
+	// its own.
+	mine     int  // calls of this process accepted in this window; by learn
+	ownShare int  // how many were accepted when the rest was refused; 0: never; by refusals
+	pastHalf bool // more than half of a window was accepted; by learn
 
 	// A window is at least as long as the longest time to a reset that was seen,
 	// and at most as long as the shortest distance of two resets; 0: unknown.
@@ -70,20 +82,53 @@ func (w *window) isUsedUp(utilization float64) bool {
 // isBursting reports whether the bucket accepts more calls than its headers name.
 func (w *window) isBursting() bool { return w.bursts > 1 }
 
+// asksForBurst reports whether the window is used up, and a scout may find out
+// whether the server accepts more.
+func (w *window) asksForBurst(utilization float64) bool {
+	return w.mayBurst && w.left <= 0 && reserve(w.limit, utilization) == 0
+}
+
+// atOwnShare reports whether this process has used what was accepted of it when
+// the rest of a window was refused.
+func (w *window) atOwnShare() bool { return w.ownShare > 0 && w.mine >= w.ownShare-w.ownShare/20 }
+
 // entry is how a call was sent into a window.
 type entry struct {
 	windowID int64 // of the window that was known then
 	scout    bool
 }
 
-// enter counts a call that is sent.
-func (w *window) enter(now time.Time) entry {
-	if w.unbound || w.isOpen(now) {
+// enter counts a call that is sent beside so many in flight.
+func (w *window) enter(now time.Time, inFlight int) entry {
+	if w.unbound || w.isOpen(now) && !w.needsScout(inFlight) {
 		return entry{windowID: w.id}
 	}
 	w.scouts.enter(now)
 	return entry{windowID: w.id, scout: true}
 }
+
+// needsScout reports whether a call finds out something about an open window:
+// whether a used-up one takes more, or more than this credential's share.
+func (w *window) needsScout(inFlight int) bool {
+	return w.mayBurst && w.left <= 0 && !w.isBursting() || w.nearOwnShare(inFlight)
+}
+
+// nearOwnShare reports whether so many calls in flight, and the next, use what may
+// be this credential's share: what was refused beyond before or, once for each
+// bucket, half of the limit, which is what Okta allows a token by default.
+func (w *window) nearOwnShare(inFlight int) bool {
+	switch {
+	case w.ownShare > 0:
+		return w.mine+inFlight >= w.ownShare
+	case w.pastHalf || w.limit < minHalved:
+		return false
+	}
+	return w.mine+inFlight >= w.limit/2
+}
+
+// minHalved is the least limit of which half is probed: of less, all that can be
+// refused are a few calls.
+const minHalved = 20
 
 // leave counts the end of a call. After a scout that has not found the window,
 // another may be sent.
@@ -96,12 +141,17 @@ func (w *window) leave(e entry) {
 // learn records the limits in the answer to a call. reset is when its window ends
 // on the local clock, which may be past; zero when that is not plausible. An
 // answer from an older window than the known one is ignored.
-func (w *window) learn(s Seen, reset time.Time, e entry, now time.Time) {
-	if s.Limit <= 0 || s.Remaining < 0 || s.Reset <= 0 || reset.IsZero() {
-		if w.id == 0 && !s.Refused {
-			w.unbound = true
+func (w *window) learn(s Seen, reset time.Time, t *Ticket, now time.Time) {
+	e := t.entry
+	if !s.hasLimits() || reset.IsZero() {
+		if w.id == 0 && s.Accepted {
+			w.quiet++
+			w.unbound = w.unbound || w.quiet >= quietSuccesses
 		}
 		return
+	}
+	if longest := now.Add(longestHold); reset.After(longest) {
+		reset = longest // of what is named beyond, a scout finds out
 	}
 	s.Limit, s.Remaining = min(s.Limit, most), min(s.Remaining, most)
 	w.unbound = false
@@ -117,28 +167,54 @@ func (w *window) learn(s Seen, reset time.Time, e entry, now time.Time) {
 		}
 		w.atLeast, w.atMost = 0, 0
 		w.begin(s.Reset, s.Limit, reset)
-	case s.Refused && e.scout && e.windowID == w.id && !w.late:
+	case s.Refused && e.scout && e.windowID == w.id && !t.sentAt.Before(reset) && w.lateBy < time.Second:
 		// A scout that was sent at the reset met the old window: the server ends it
 		// within the second that it names, not at its start.
-		w.late = true
-		w.reset = w.reset.Add(time.Second)
+		w.lateBy = min(w.lateBy+lateStep, time.Second)
+		w.opened = time.Time{}
 	}
 	w.stray = 0
 	w.count(s.Limit, s.Remaining)
 	if !s.Refused {
 		w.ours++
+		w.mine++
 		w.accepted = true
+		w.pastHalf = w.pastHalf || w.mine > w.limit/2
+		if w.ownShare > 0 && w.mine > w.ownShare {
+			w.ownShare = w.mine + w.ownShare/8 // the share has grown
+		}
 		if s.Remaining == 0 {
 			w.bursts++
 		}
+		if s.Remaining == s.Limit-1 && w.mine == 1 {
+			w.opened = now
+		}
 	}
 	if s.Reset == w.id {
-		w.reset = reset
-		if w.late {
-			w.reset = reset.Add(time.Second)
-		}
+		w.reset = w.end(reset)
 		w.atLeast = max(w.atLeast, reset.Sub(now))
 	}
+}
+
+// quietSuccesses is how many accepted calls without limits make a new bucket one
+// that has none. A proxy's answer must not open it.
+const quietSuccesses = 10
+
+// lateStep is by how much the next scout is later than one that met the old
+// window.
+const lateStep = 500 * time.Millisecond
+
+// end returns when the window ends whose reset is named. Okta's windows open with
+// their first call and last a minute (all 493 recorded ones): where that call was
+// this process's, the end is known to the millisecond.
+func (w *window) end(reset time.Time) time.Time {
+	if !w.opened.IsZero() {
+		exact := w.opened.Add(time.Minute)
+		if late := exact.Sub(reset); late >= 0 && late <= time.Second {
+			return exact
+		}
+	}
+	return reset.Add(w.lateBy)
 }
 
 // merge records what other processes saw of a window.
@@ -163,7 +239,8 @@ func (w *window) begin(id int64, limit int, reset time.Time) {
 		w.atMost = distance
 	}
 	w.id, w.reset, w.left, w.limit = id, reset, limit, limit
-	w.used, w.ours, w.bursts, w.stray = w.used/2, w.ours/2, 0, 0
+	w.used, w.ours, w.bursts, w.stray, w.mine = w.used/2, w.ours/2, 0, 0, 0
+	w.opened = time.Time{}
 	w.scouts.out = 0
 }
 
@@ -210,7 +287,11 @@ func (w *window) room(now time.Time, inFlight int, utilization float64) (why Rea
 		return NoReason, 0, 0
 	}
 	free := w.left - kept
-	if free <= 0 {
+	switch {
+	case w.asksForBurst(utilization), free > 0 && w.nearOwnShare(inFlight):
+		why, wait = w.scouts.room(now, 1)
+		return why, wait, 0
+	case free <= 0:
 		return Exhausted, w.reset.Sub(now), 0
 	}
 	share := w.share(inFlight)

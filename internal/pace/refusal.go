@@ -1,0 +1,121 @@
+// This file judges how far a refusal reaches: all calls of the bucket, or only
+// those of one user, client or session, of whom the governor knows nothing.
+
+package pace
+
+import "time"
+
+// refusals are a bucket's refusals that its own headers do not explain. bucket.mu
+// guards them.
+//
+// Okta limits single users, clients, state tokens and sessions with the same code
+// as buckets, and "no other users in your org are affected". A token's share of a
+// bucket, on the other hand, is refused for all of its calls while Remaining is
+// above 0. So a refusal that the bucket's headers do not explain holds the call
+// that met it, and a scout finds out for the others: accepted, the refusal was
+// narrow; refused, and the next one, too, it is the bucket's.
+type refusals struct {
+	narrow      bool      // the server is known to limit single users here; by the register
+	narrowUntil time.Time // a refusal was seen to be narrow; by accepted and refused
+
+	inRow   int       // since the last acceptance, of calls that were sent one after the other
+	since   time.Time // when the first of inRow arrived
+	until   time.Time // the time that it named
+	inDoubt bool      // a scout is to find out what the first one meant
+	scout   *Ticket   // the scout that is out
+	overdue time.Time // when its answer is waited for no longer
+	spaceAt time.Time // the next call is not sent before
+}
+
+const (
+	// wideAfter is how many unexplained refusals in a row are the bucket's: the
+	// first, and those of two scouts.
+	wideAfter = 3
+	// narrowFor is how long a bucket's refusals count as narrow once one was.
+	narrowFor = 10 * time.Minute
+	// spacedAfter is how many narrow refusals in a row slow a bucket down, to one
+	// call each spacedBy.
+	spacedAfter = 10
+	spacedBy    = 100 * time.Millisecond
+)
+
+// explained reports whether the bucket's own headers explain a refusal.
+func (r *refusals) explained(s *Seen, w *window) bool {
+	switch {
+	case !s.hasLimits():
+		return !s.Marked || !r.narrow && !w.accepted
+	case s.Remaining > 0:
+		return w.atOwnShare() // as it was refused before
+	case w.accepted:
+		return s.Limit == w.limit
+	}
+	return !r.narrow
+}
+
+// refused records a refusal and reports whether it is the bucket's.
+func (r *refusals) refused(t *Ticket, now time.Time, s *Seen, w *window) (wide bool) {
+	if r.explained(s, w) {
+		r.reset()
+		return true
+	}
+	if r.inRow == 0 {
+		r.inRow, r.since, r.until = 1, now, s.Hold
+	} else if t.sentAt.After(r.since) { // those sent before were refused with the first
+		r.inRow++
+	}
+	if r.narrow || now.Before(r.narrowUntil) && r.inRow < wideAfter {
+		if r.inRow >= spacedAfter {
+			r.spaceAt = now.Add(spacedBy)
+		}
+		return false
+	}
+	if r.inRow < wideAfter {
+		r.inDoubt = true
+		return false
+	}
+	r.reset()
+	r.narrowUntil = time.Time{}
+	if w.mine >= w.limit/10 { // only a share of the bucket is this credential's
+		w.ownShare = w.mine
+	}
+	return true
+}
+
+// accepted records a call that passed. If it was sent after an unexplained refusal
+// and before the time that this named, such refusals are narrow.
+func (r *refusals) accepted(t *Ticket, now time.Time) {
+	if r.inRow == 0 || !t.sentAt.After(r.since) {
+		return
+	}
+	if t.sentAt.Before(r.until) {
+		r.narrowUntil = now.Add(narrowFor)
+	}
+	r.reset()
+}
+
+func (r *refusals) reset() { r.inRow, r.inDoubt, r.spaceAt = 0, false, time.Time{} }
+
+// room returns how long the next call waits for a scout's answer.
+func (r *refusals) room(now time.Time) time.Duration {
+	if r.inDoubt && r.scout != nil && now.Before(r.overdue) {
+		return r.overdue.Sub(now)
+	}
+	return max(r.spaceAt.Sub(now), 0)
+}
+
+// enter counts a call that is sent.
+func (r *refusals) enter(t *Ticket) {
+	if r.inDoubt {
+		r.scout, r.overdue = t, t.sentAt.Add(patience)
+	}
+	if !r.spaceAt.IsZero() && r.inRow >= spacedAfter {
+		r.spaceAt = t.sentAt.Add(spacedBy)
+	}
+}
+
+// leave counts the end of a call.
+func (r *refusals) leave(t *Ticket) {
+	if r.scout == t {
+		r.scout = nil
+	}
+}
