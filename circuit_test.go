@@ -43,7 +43,7 @@ func open(t *testing.T, rt *oktaretry.Transport, base *script, target string, fa
 }
 
 // circuits returns those in a state, as "host example.okta.com" and
-// "endpoint GET example.okta.com/api/v1/users/{userId}".
+// "endpoint GET example.okta.com/api/v1/users/{id}".
 func circuits(rt *oktaretry.Transport, state string) []string {
 	var found []string
 	for _, c := range rt.Snapshot().Circuits {
@@ -60,7 +60,7 @@ func circuits(rt *oktaretry.Transport, state string) []string {
 
 const (
 	hostCircuit  = "host example.okta.com"
-	usersCircuit = "endpoint GET example.okta.com/api/v1/users/{userId}"
+	usersCircuit = "endpoint GET example.okta.com/api/v1/users/{id}"
 )
 
 func TestCircuitCountsWhatTheRuleSays(t *testing.T) {
@@ -283,7 +283,7 @@ func TestOpenCircuitAnswersAtOnceAndSaysWhenToComeBack(t *testing.T) {
 			c := get(t, rt, usersURL).stopped(t, oktaretry.StopCircuitOpen).took(t, 0, 0)
 			e := failure[*oktaretry.CircuitOpenError](t, c)
 			want := tt.want
-			want.Method, want.Host, want.Template, want.RetryAfter = "GET", "example.okta.com", "/api/v1/users/{userId}", 3*time.Second
+			want.Method, want.Host, want.Template, want.RetryAfter = "GET", "example.okta.com", "/api/v1/users/{id}", 3*time.Second
 			if *e != want {
 				t.Errorf("got %+v, want %+v", *e, want)
 			}

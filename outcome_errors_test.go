@@ -48,7 +48,7 @@ func TestARateLimitErrorSaysWhatOktaSaid(t *testing.T) {
 		start := time.Now()
 		e := errorOf[*oktaretry.RateLimitError](t, ctx, tr, "/api/v1/users/jane?q=1")
 		if e.Code != "E0000047" || e.RequestID != "req-E0000047" || e.Method != "GET" || e.Host != "org.example" ||
-			e.Template != "/api/v1/users/{userId}" || e.Bucket == "" || e.Limit != 600 || e.ClientSide || e.Attempts != 2 {
+			e.Template != "/api/v1/users/{id}" || e.Bucket == "" || e.Limit != 600 || e.ClientSide || e.Attempts != 2 {
 			t.Errorf("%+v", e)
 		}
 		elapsed := time.Since(start)
@@ -58,7 +58,7 @@ func TestARateLimitErrorSaysWhatOktaSaid(t *testing.T) {
 		if !errors.Is(e, context.DeadlineExceeded) {
 			t.Error("it doesn't match the deadline that was the reason")
 		}
-		wantText(t, e, "rate limited", "E0000047", "req-E0000047", "GET org.example/api/v1/users/{userId}", "1m1s", "2 attempts", "deadline")
+		wantText(t, e, "rate limited", "E0000047", "req-E0000047", "GET org.example/api/v1/users/{id}", "1m1s", "2 attempts", "deadline")
 	})
 }
 
@@ -69,13 +69,13 @@ func TestARateLimitErrorOfACallThatWasNotSentSaysSo(t *testing.T) {
 		defer cancel()
 		errorOf[*oktaretry.RateLimitError](t, ctx, tr, "/api/v1/users/jane?q=1")
 		e := errorOf[*oktaretry.RateLimitError](t, ctx, tr, "/api/v1/users/jane?q=1")
-		if !e.ClientSide || e.Code != "" || e.RequestID != "" || e.Limit != -1 || e.Attempts != 0 || e.Template != "/api/v1/users/{userId}" {
+		if !e.ClientSide || e.Code != "" || e.RequestID != "" || e.Limit != -1 || e.Attempts != 0 || e.Template != "/api/v1/users/{id}" {
 			t.Errorf("%+v", e)
 		}
 		if d := time.Until(e.Reset); e.RetryAfter < 61*time.Second || d != e.RetryAfter {
 			t.Errorf("retry after %s, reset in %s", e.RetryAfter, d)
 		}
-		wantText(t, e, "client-side", "nothing was sent", "GET org.example/api/v1/users/{userId}", "deadline")
+		wantText(t, e, "client-side", "nothing was sent", "GET org.example/api/v1/users/{id}", "deadline")
 	})
 }
 
@@ -114,12 +114,12 @@ func TestACircuitOpenErrorSaysWhichAndWhenToComeBack(t *testing.T) {
 			time.Sleep(time.Second)
 			e := errorOf[*oktaretry.CircuitOpenError](t, ctx, tr, "/api/v1/users/jane?q=1")
 			want := oktaretry.CircuitOpenError{
-				Scope: scope, Method: "GET", Host: "org.example", Template: "/api/v1/users/{userId}", RetryAfter: 4 * time.Second,
+				Scope: scope, Method: "GET", Host: "org.example", Template: "/api/v1/users/{id}", RetryAfter: 4 * time.Second,
 			}
 			if *e != want {
 				t.Errorf("got %+v, want %+v", *e, want)
 			}
-			wantText(t, e, scope.String()+" circuit open", "client-side", "GET org.example/api/v1/users/{userId}", "4s")
+			wantText(t, e, scope.String()+" circuit open", "client-side", "GET org.example/api/v1/users/{id}", "4s")
 			base.wantSent(t, 1)
 		}
 	})
@@ -199,7 +199,7 @@ func TestTheErrorOfAWaitThatWasCutOffSaysWhatItWaitedFor(t *testing.T) {
 				t.Fatalf("got %v, %v", resp, err)
 			}
 			wantNoSecrets(t, err)
-			wantText(t, err, what, "GET org.example/api/v1/users/{userId}", "enough of it")
+			wantText(t, err, what, "GET org.example/api/v1/users/{id}", "enough of it")
 			base.wantClosed(t)
 		}
 	})

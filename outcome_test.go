@@ -36,7 +36,7 @@ func TestTheOutcomeTellsEachAttemptAndWhatItWaitedFor(t *testing.T) {
 		if !ok || fmt.Sprint(byResponse) != fmt.Sprint(out) {
 			t.Errorf("OutcomeOf says %v, the recorder %v", byResponse, out)
 		}
-		if out.Method != "PUT" || out.Host != "org.example" || out.Template != "/api/v1/users/{userId}" || out.Bucket == "" {
+		if out.Method != "PUT" || out.Host != "org.example" || out.Template != "/api/v1/users/{id}" || out.Bucket == "" {
 			t.Errorf("it was %s %s%s in %q", out.Method, out.Host, out.Template, out.Bucket)
 		}
 		if out.Class != oktaretry.ClassSuccess || out.Status != 200 || out.Code != "" || out.RequestID != "last" || out.Error != nil || out.Err != nil {
@@ -160,7 +160,7 @@ func TestAnEncodedSlashStaysInsideItsSegment(t *testing.T) {
 	ctx, rec := oktaretry.WithRecorder(t.Context())
 	resp, err := newOver(t, newMemBase(memOK), nil).RoundTrip(newReq(t, ctx, "GET", "/api/v1/users/jane%2Fdoe", nil))
 	mustOK(t, resp, err)
-	if out := wantStop(t, rec, oktaretry.StopSuccess); out.Template != "/api/v1/users/{userId}" {
+	if out := wantStop(t, rec, oktaretry.StopSuccess); out.Template != "/api/v1/users/{id}" {
 		t.Errorf("the template is %q", out.Template)
 	}
 }

@@ -384,7 +384,7 @@ func TestUserNamesBuckets(t *testing.T) {
 		do(ctx, rt, "GET", usersURL, "", "Tenant", "b").is(t, 200)
 		do(ctx, rt, "GET", appsURL, "").is(t, 200)
 		bucket(t, rt, "people of b")
-		bucket(t, rt, "/api/v1/apps/{id}")
+		bucket(t, rt, "GET /api/v1/apps/{id}")
 		if want := []string{"POST /api/v1/users/00u1", "GET /api/v1/users/00u1/groups", "GET /api/v1/users/00u1", "GET /api/v1/apps/0oa1"}; !slices.Equal(asked, want) {
 			t.Errorf("it was asked for %q, want %q", asked, want)
 		}

@@ -161,7 +161,7 @@ func TestSearchForSecretsFindsThemInEveryEncoding(t *testing.T) {
 			t.Errorf("nothing found in %s", text)
 		}
 	}
-	if places := s.find("GET https://acme.okta.com/api/v1/users/{userId}"); places != nil {
+	if places := s.find("GET https://acme.okta.com/api/v1/users/{id}"); places != nil {
 		t.Errorf("found %s in a template", places)
 	}
 }

@@ -354,7 +354,7 @@ func TestAnAttemptWithoutHeadersEndsAsANetworkError(t *testing.T) {
 		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 			t.Errorf("%v claims that the caller's context ended", err)
 		}
-		wantText(t, err, "1m0s", "org.example/api/v1/users/{userId}")
+		wantText(t, err, "1m0s", "org.example/api/v1/users/{id}")
 		wantNoSecrets(t, err)
 		if out := wantStop(t, rec, oktaretry.StopNotIdempotent); out.Class != oktaretry.ClassNetwork || out.Terminal || out.NotSent {
 			t.Errorf("classified %+v", out.Classification)

@@ -109,7 +109,7 @@ func TestCircuitChangesAreCountedByScopeAndDirection(t *testing.T) {
 			time.Sleep(6 * time.Second)
 		}
 		const at = " acme.okta.com 443"
-		const of = at + " /api/v1/users/{userId}"
+		const of = at + " /api/v1/users/{id}"
 		r.wantGauge(t, "oktaretry.circuit.changes", map[string]float64{
 			"GET closed endpoint open" + of: 1, "GET open endpoint half-open" + of: 2, "GET half-open endpoint open" + of: 1,
 			"GET half-open endpoint closed" + of: 1,

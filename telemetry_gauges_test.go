@@ -247,7 +247,7 @@ func TestCircuitGaugesFollowTheirCircuits(t *testing.T) {
 		want := func(endpoint float64) {
 			t.Helper()
 			r.wantGauge(t, "oktaretry.circuit.state", map[string]float64{
-				"GET endpoint acme.okta.com 443 /api/v1/users/{userId}": endpoint, "host acme.okta.com 443": 0})
+				"GET endpoint acme.okta.com 443 /api/v1/users/{id}": endpoint, "host acme.okta.com 443": 0})
 		}
 		r.do(ctx, "GET", telURL)
 		want(0)
@@ -272,7 +272,7 @@ func TestAHostsCircuitHasAGaugeOfItsOwn(t *testing.T) {
 			r.do(oktaretry.WithNoRetry(t.Context()), "GET", telURL)
 		}
 		r.wantGauge(t, "oktaretry.circuit.state", map[string]float64{
-			"GET endpoint acme.okta.com 443 /api/v1/users/{userId}": 0, "host acme.okta.com 443": 2})
+			"GET endpoint acme.okta.com 443 /api/v1/users/{id}": 0, "host acme.okta.com 443": 2})
 	})
 }
 
@@ -287,9 +287,9 @@ func TestUnknownMethodsShareACircuit(t *testing.T) {
 		}
 		telEqual(t, "requests sent", len(r.sent), 1)
 		r.wantGauge(t, "oktaretry.circuit.state", map[string]float64{
-			"_OTHER endpoint acme.okta.com 443 /api/v1/users/{userId}": 2, "host acme.okta.com 443": 0})
+			"_OTHER endpoint acme.okta.com 443 /api/v1/users/{id}": 2, "host acme.okta.com 443": 0})
 		r.wantGauge(t, "oktaretry.circuit.changes", map[string]float64{
-			"_OTHER closed endpoint open acme.okta.com 443 /api/v1/users/{userId}": 1})
+			"_OTHER closed endpoint open acme.okta.com 443 /api/v1/users/{id}": 1})
 	})
 }
 

@@ -202,6 +202,6 @@ func TestKnownMethodsAreTheOperators(t *testing.T) {
 		_, attempts := r.split(t)
 		last := attempts[len(attempts)-1]
 		telEqual(t, method, telMap(last.Attributes())["http.request.method"], any(want))
-		telEqual(t, method, last.Name(), strings.Replace(want, "_OTHER", "HTTP", 1)+" /api/v1/users/{userId}")
+		telEqual(t, method, last.Name(), strings.Replace(want, "_OTHER", "HTTP", 1)+" /api/v1/users/{id}")
 	}
 }

@@ -69,7 +69,7 @@ func TestGaugesFollowANewPolicy(t *testing.T) {
 		r := telNew(t, func(q *oktaretry.Policy) { *q = p }, telDown, telOK)
 		const url = "http://a.b/api/v1/users/00u1"
 		r.do(oktaretry.WithNoRetry(t.Context()), "GET", url)
-		open := map[string]float64{"GET endpoint a.b 80 /api/v1/users/{userId}": 2, "host a.b 80": 0}
+		open := map[string]float64{"GET endpoint a.b 80 /api/v1/users/{id}": 2, "host a.b 80": 0}
 		r.wantGauge(t, "oktaretry.circuit.state", open)
 		p.ServerError.MaxAttempts++
 		if err := r.SetPolicy(p); err != nil {
@@ -83,7 +83,7 @@ func TestGaugesFollowANewPolicy(t *testing.T) {
 		r.wantGauge(t, "oktaretry.circuit.state", map[string]float64{})
 		r.wantGauge(t, "oktaretry.retry_budget.remaining", map[string]float64{})
 		r.do(t.Context(), "GET", url)
-		r.wantGauge(t, "oktaretry.circuit.state", map[string]float64{"GET endpoint a.b 80 /api/v1/users/{userId}": 0, "host a.b 80": 0})
+		r.wantGauge(t, "oktaretry.circuit.state", map[string]float64{"GET endpoint a.b 80 /api/v1/users/{id}": 0, "host a.b 80": 0})
 		// The buckets are the governor's, which stays.
 		r.wantGauge(t, "oktaretry.bucket.in_flight", map[string]float64{"GET /api/v1/users/{id} a.b 80": 0})
 	})

@@ -35,7 +35,7 @@ func TestMetricsCountACallUnderItsOwnEndpoint(t *testing.T) {
 		for _, name := range []string{"oktaretry.call.duration", "oktaretry.call.attempts"} {
 			got := telLabels(r.metrics(t)[name])[0]
 			telEqual(t, "method", got["http.request.method"], "POST")
-			telEqual(t, "template", got["url.template"], "/api/v1/users/{userId}")
+			telEqual(t, "template", got["url.template"], "/api/v1/users/{id}")
 		}
 	})
 }

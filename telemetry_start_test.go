@@ -65,8 +65,8 @@ func TestSamplersSeeWhereASpanGoes(t *testing.T) {
 		if err := r.do(t.Context(), "GET", "http://acme.okta.com:8080/api/v1/users/ann@b.c?x=1"); err != nil {
 			t.Fatal(err)
 		}
-		const user = "/api/v1/users/{userId}"
-		const poll = user + "/factors/{factorId}/transactions/{transactionId}"
+		const user = "/api/v1/users/{id}"
+		const poll = "/api/v1/users/{userId}/factors/{factorId}/transactions/{transactionId}"
 		at := func(template string) string {
 			return " server.port=8080 url.template=" + template + " server.address=acme.okta.com http.request.method=GET"
 		}

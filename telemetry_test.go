@@ -37,22 +37,22 @@ func TestCallHasOneInternalSpanWithOneClientSpanForEachAttempt(t *testing.T) {
 			t.Fatalf("%d call spans and %d attempt spans", len(calls), len(attempts))
 		}
 		call := calls[0]
-		telEqual(t, "call's name", call.Name(), "oktaretry GET /api/v1/users/{userId}")
+		telEqual(t, "call's name", call.Name(), "oktaretry GET /api/v1/users/{id}")
 		telEqual(t, "call's kind", call.SpanKind(), trace.SpanKindInternal)
 		telEqual(t, "call's parent", call.Parent().SpanID(), caller.SpanContext().SpanID())
 		telEqual(t, "call's status", call.Status(), sdktrace.Status{})
 		got := telMap(call.Attributes())
 		got["oktaretry.waited"] = telRound(got["oktaretry.waited"])
 		telEqual(t, "call's attributes", got, map[string]any{
-			"http.request.method": "GET", "url.template": "/api/v1/users/{userId}",
+			"http.request.method": "GET", "url.template": "/api/v1/users/{id}",
 			"server.address": "acme.okta.com", "server.port": int64(443),
 			"oktaretry.bucket": "GET /api/v1/users/{id}", "oktaretry.class": "success", "oktaretry.request_id": "reqA-1_b",
 			"oktaretry.attempts": int64(3), "oktaretry.stop": "success", "oktaretry.waited": 7.5,
 		})
 		for i, a := range attempts {
 			want := map[string]any{
-				"http.request.method": "GET", "url.template": "/api/v1/users/{userId}",
-				"url.full":       "https://acme.okta.com/api/v1/users/{userId}",
+				"http.request.method": "GET", "url.template": "/api/v1/users/{id}",
+				"url.full":       "https://acme.okta.com/api/v1/users/{id}",
 				"server.address": "acme.okta.com", "server.port": int64(443), "oktaretry.request_id": "reqA-1_b",
 				"oktaretry.bucket": "GET /api/v1/users/{id}",
 			}
@@ -63,7 +63,7 @@ func TestCallHasOneInternalSpanWithOneClientSpanForEachAttempt(t *testing.T) {
 				{"http.response.status_code": int64(200), "oktaretry.class": "success", "http.request.resend_count": int64(2)},
 			}[i])
 			telEqual(t, "attempt's attributes", telMap(a.Attributes()), want)
-			telEqual(t, "attempt's name", a.Name(), "GET /api/v1/users/{userId}")
+			telEqual(t, "attempt's name", a.Name(), "GET /api/v1/users/{id}")
 			telEqual(t, "attempt's parent", a.Parent().SpanID(), call.SpanContext().SpanID())
 			telEqual(t, "attempt's trace", a.SpanContext().TraceID(), caller.SpanContext().TraceID())
 			telEqual(t, "attempt's status", a.Status().Code, []codes.Code{codes.Error, codes.Error, codes.Unset}[i])
@@ -77,7 +77,7 @@ func TestSpansSayWhereACallGoesInBoundedTerms(t *testing.T) {
 		port                                   int64
 	}{
 		{"GET", "http://127.0.0.1/api/v1/users", "GET /api/v1/users", "GET", "http://127.0.0.1/api/v1/users", "127.0.0.1", 80},
-		{"PUT", "https://[::1]:8443/api/v1/users/a%40b.c", "PUT /api/v1/users/{userId}", "PUT", "https://[::1]:8443/api/v1/users/{userId}", "::1", 8443},
+		{"PUT", "https://[::1]:8443/api/v1/users/a%40b.c", "PUT /api/v1/users/{id}", "PUT", "https://[::1]:8443/api/v1/users/{id}", "::1", 8443},
 		{"", "https://a.b/ann@b.c/token?x=1#y", "GET /*", "GET", "https://a.b/*", "a.b", 443},
 		{"PURGE", "https://u:p@a.b/api/v1/users", "HTTP /api/v1/users", "_OTHER", "https://a.b/api/v1/users", "a.b", 443},
 		{"get", "https://a.b/api/v1/users", "HTTP /api/v1/users", "_OTHER", "https://a.b/api/v1/users", "a.b", 443},
@@ -222,7 +222,7 @@ func TestPollsAreMarkedAndCountTheirOwnResends(t *testing.T) {
 			name         string
 			poll, resend any
 		}{
-			{"GET /api/v1/users/{userId}", nil, nil}, {"GET /api/v1/users/{userId}", nil, int64(1)},
+			{"GET /api/v1/users/{id}", nil, nil}, {"GET /api/v1/users/{id}", nil, int64(1)},
 			{poll, true, nil}, {poll, true, int64(1)}, {poll, true, nil},
 		} {
 			got := telMap(attempts[i].Attributes())

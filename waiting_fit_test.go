@@ -30,7 +30,7 @@ func TestWaitThatDoesNotFitTheDeadlineIsNotBegun(t *testing.T) {
 			t.Error("the deadline has passed")
 		}
 		want := oktaretry.RateLimitError{
-			Code: "E0000047", Method: "GET", Host: "example.okta.com", Template: "/api/v1/users/{userId}",
+			Code: "E0000047", Method: "GET", Host: "example.okta.com", Template: "/api/v1/users/{id}",
 			Bucket: "GET /api/v1/users/{id}", Limit: -1, Reset: time.Now().Add(time.Minute), RetryAfter: time.Minute,
 			Attempts: 1, Stop: oktaretry.StopDeadline,
 		}

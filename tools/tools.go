@@ -4,4 +4,4 @@
 // which routegen turns into the route table. The import keeps the requirement through `go mod tidy`.
 package tools
 
-import _ "github.com/okta/okta-sdk-golang/v5/okta"
+import _ "github.com/okta/okta-sdk-golang/v6/okta"

@@ -29,7 +29,7 @@ func TestStory(t *testing.T) {
 		times + `└─ oktaretry GET /api/v1/users`,
 		`2\. Too many calls at once`,
 		`8 users`,
-		`─ GET /api/v1/users/{userId} +status_code=429 code=E0000047`,
+		`─ GET /api/v1/users/{id} +status_code=429 code=E0000047`,
 		`─ wait: concurrency`,
 		`3\. Six calls a window`,
 		`the groups of 8 users`,

@@ -1,3 +1,5 @@
+// This file measures Match.
+
 package route_test
 
 import (

@@ -1,3 +1,5 @@
+// This file opens the table to tests.
+
 package route
 
 import (
@@ -26,7 +28,7 @@ func Templates() iter.Seq[string] {
 func Buckets() iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, b := range buckets {
-			if !yield(b) {
+			if !yield(b.name) {
 				return
 			}
 		}

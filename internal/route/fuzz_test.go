@@ -1,3 +1,5 @@
+// This file checks Match against a search through all templates, on paths that a fuzzer makes up.
+
 package route_test
 
 import (
@@ -8,7 +10,7 @@ import (
 	"github.com/oktaretry/oktaretry/internal/route"
 )
 
-// FuzzMatch checks Match against a search through all templates: slow, and too simple to be wrong in the same way.
+// FuzzMatch needs templates and marks only: the search is slow, and too simple to be wrong in the same way as Match.
 func FuzzMatch(f *testing.F) {
 	templates := slices.Collect(route.Templates())
 	for _, template := range templates {
@@ -56,8 +58,14 @@ func FuzzMatch(f *testing.F) {
 		} else if got.Template != want {
 			t.Errorf("%q: template %q, want %q", path, got.Template, want)
 		}
+		if got.Known != (want != "") {
+			t.Errorf("%q: known %t, template %q", path, got.Known, got.Template)
+		}
 		if got.Token != strings.HasSuffix(want, "/v1/token") {
 			t.Errorf("%q: token %t", path, got.Token)
+		}
+		if want := isLogin(split(path)); got.Login != want {
+			t.Errorf("%q: login %t, want %t", path, got.Login, want)
 		}
 		if got.Poll != strings.HasSuffix(strings.TrimSuffix(path, "/"), "/poll") {
 			t.Errorf("%q: poll %t", path, got.Poll)
@@ -69,6 +77,9 @@ func FuzzMatch(f *testing.F) {
 			if slashed := route.Match(method, path+"/"); slashed != got {
 				t.Errorf("%q: %+v, with a slash at its end %+v", path, got, slashed)
 			}
+		}
+		if slashed := route.Match(method, "/"+path); strings.HasPrefix(path, "/") && slashed != got {
+			t.Errorf("%q: %+v, with a slash more at its start %+v", path, got, slashed)
 		}
 	})
 }
@@ -82,6 +93,22 @@ func search(templates []string, path string) string {
 		}
 	}
 	return best
+}
+
+// isLogin reports whether the segments are those of a login endpoint.
+func isLogin(path []string) bool {
+	for _, below := range []string{
+		"/api/v1/authn", "/api/v1/sessions", "/idp/idx", "/login", "/oauth2/v1/authorize", "/oauth2/{as}/v1/authorize",
+	} {
+		if fits(below, path[:min(len(path), strings.Count(below, "/"))]) {
+			return true
+		}
+	}
+	return slices.ContainsFunc([]string{
+		"/oauth2/v1/interact", "/oauth2/{as}/v1/interact", "/oauth2/v1/token", "/oauth2/{as}/v1/token",
+		"/api/v1/users/{id}/factors/{id}/lifecycle/activate", "/api/v1/users/{id}/factors/{id}/resend",
+		"/api/v1/users/{id}/factors/{id}/verify",
+	}, func(template string) bool { return fits(template, path) })
 }
 
 func fits(template string, path []string) bool {
@@ -101,7 +128,7 @@ func moreLiteral(a, b string) bool {
 }
 
 func split(path string) []string {
-	path = strings.TrimPrefix(path, "/")
+	path = strings.TrimLeft(path, "/")
 	if path == "" {
 		return nil
 	}

@@ -1,9 +1,9 @@
-// Package route tells where a request to Okta goes, in terms that hold no personal data: which endpoint, as a path
+// Package route finds where a request to Okta goes, in terms that hold no personal data: which endpoint, as a path
 // template, and which rate-limit bucket.
 //
-// The endpoints come from Okta's OpenAPI description, the buckets from the limits that Okta published; tools/routegen
-// turns both into table.go. A path is read once, segment by segment, along that table: no path, however odd, costs more
-// than its length.
+// The endpoints come from Okta's OpenAPI description and from lists of what that leaves out, the buckets from the limits
+// that Okta published; tools/routegen turns them into table.go. A path is read once, segment by segment, along that table:
+// no path, however odd, costs more than its length.
 package route
 
 import "strings"
@@ -12,8 +12,8 @@ import "strings"
 
 // Route is where a request goes, in terms that hold no personal data.
 type Route struct {
-	// Template is the endpoint's path with its parameters by name, "/api/v1/users/{userId}". For a path that is no known
-	// endpoint it is the longest known start followed by "/*", "/api/v1/users/{userId}/*"; at worst "/*". It is one of a
+	// Template is the endpoint's path with its parameters by name, "/api/v1/users/{userId}/roles". For a path that is no
+	// known endpoint it is the longest known start followed by "/*", "/api/v1/users/{id}/*"; at worst "/*". It is one of a
 	// fixed, finite set of strings and never a part of the request's own path.
 	Template string
 
@@ -21,32 +21,50 @@ type Route struct {
 	Number int
 
 	// Bucket names the rate-limit bucket that Okta counts the request in, "GET /api/v1/users/{id}". It is empty where
-	// Okta sets no limit (metadata, keys) and "/" where nothing is known.
+	// Okta sets no limit (metadata, keys) and "/" where not even the first segment is known.
 	Bucket string
+
+	// Known is true if the path is an endpoint's, so that Template does not end in "/*". Paths that are not known share
+	// their Template with neighbours that may have nothing else in common with them.
+	Known bool
 
 	// Token is true for the endpoints that issue OAuth tokens.
 	Token bool
 
-	// Factor is true for the endpoints that enroll, activate or verify a factor: their 200 or 201 can say that the
-	// factorResult is WAITING.
+	// Factor is true for the endpoints that enroll, activate or verify a factor: their 200 or 201 can hold a factorResult
+	// of WAITING.
 	Factor bool
 
 	// Poll is true if the path ends in "/poll".
 	Poll bool
+
+	// Login is true where Okta limits single users, clients, devices or sessions as well as the bucket, so that a refusal
+	// may concern one of them only: /api/v1/authn and /idp/idx with all below, sessions, sign-in pages, /authorize,
+	// /interact and /token, a user's factor when it is verified, activated or resent. Source: Okta's rate-limit pages
+	// (developer.okta.com/docs/reference: rl2-limits, rl-clientbased, rl-additional-limits).
+	Login bool
+
+	// Bursts is true if the Bucket accepts up to five times its limit for a while, with X-Rate-Limit-Remaining at 0: the
+	// buckets of authentication and authorization endpoints. Source: developer.okta.com/docs/reference/rl2-burst.
+	Bursts bool
 }
 
-// Match returns the route of a request. It never fails: what it does not know gets a Template that ends in "/*" and the
+// Match returns the route of a request. It never fails: an unknown path gets a Template that ends in "/*" and the
 // Bucket of its longest known prefix. It does not allocate and is safe for concurrent use.
 //
 // The path is URL.RawPath if set, else URL.Path; in the raw form an encoded slash stays inside its segment. It is
-// case-sensitive. One slash at its end means nothing; an empty segment before that matches nothing. In each segment a
+// case-sensitive. Several slashes at its start count as one, as Okta takes them: an OrgUrl that ends in a slash makes SDKs
+// send "//api/v1/users". One slash at its end means nothing; an empty segment elsewhere matches nothing. In each segment a
 // literal beats a parameter, as long as the rest of the path fits an endpoint.
 //
-// The method matters to Bucket and Factor, which tell GET from all others. An empty method is GET, as in http.Request.
+// The method matters to Bucket and Factor, which separate GET from all others. An empty method is GET, as in http.Request.
 func Match(method, path string) Route {
 	verb := verbOther
 	if method == "GET" || method == "" {
 		verb = verbGET
+	}
+	for len(path) > 1 && path[0] == '/' && path[1] == '/' {
+		path = path[1:]
 	}
 	rest := strings.TrimPrefix(path, "/")
 	at := uint16(0)
@@ -62,22 +80,29 @@ func Match(method, path string) Route {
 		}
 		next := s.next(segment)
 		if next == 0 {
+			b := &buckets[s.restBucket[verb]]
 			return Route{
 				Template: s.rest,
 				Number:   2*int(at) + 1,
-				Bucket:   buckets[s.restBucket[verb]],
+				Bucket:   b.name,
 				Poll:     endsInPoll(path),
+				Login:    s.restFlags&login != 0,
+				Bursts:   b.bursts,
 			}
 		}
 		at, s = next, &states[next]
 	}
+	b := &buckets[s.endBucket[verb]]
 	return Route{
 		Template: s.end,
 		Number:   2 * int(at),
-		Bucket:   buckets[s.endBucket[verb]],
-		Token:    s.flags&token != 0,
-		Factor:   s.flags&(factorGET<<verb) != 0,
+		Bucket:   b.name,
+		Known:    s.endFlags&known != 0,
+		Token:    s.endFlags&token != 0,
+		Factor:   s.endFlags&(factorGET<<verb) != 0,
 		Poll:     endsInPoll(path),
+		Login:    s.endFlags&login != 0,
+		Bursts:   b.bursts,
 	}
 }
 
@@ -90,14 +115,20 @@ func endsInPoll(path string) bool {
 	return strings.HasSuffix(strings.TrimSuffix(path, "/"), "/poll")
 }
 
-// A state is all that the table knows of a path once some of its segments are read. Where a segment fits a literal and a
+// A bucket is a rate-limit bucket.
+type bucket struct {
+	name   string
+	bursts bool
+}
+
+// A state is all that the table holds of a path once some of its segments are read. Where a segment fits a literal and a
 // parameter, the state behind it stands for both, so that no reader ever has to come back and try the other.
 type state struct {
 	end, rest             string // Template if the path ends here; if it goes on to where no state is
 	firstEdge, lastEdge   uint16 // edges[firstEdge:lastEdge], by key
 	param                 uint16 // the state behind any other segment; 0 is none
 	endBucket, restBucket [2]uint8
-	flags                 uint8
+	endFlags, restFlags   uint8
 }
 
 // An edge leads to the state behind a literal segment.
@@ -122,7 +153,9 @@ const (
 
 // A state's flags. factorOther is factorGET<<verbOther.
 const (
-	token uint8 = 1 << iota
+	known uint8 = 1 << iota
+	token
+	login
 	factorGET
 	factorOther
 )

@@ -1,9 +1,9 @@
-package main
+// This file turns the trie into a deterministic automaton. A segment can follow a literal and a parameter at once, and
+// which of the two was right may show only later. Instead of trying one and coming back, the automaton follows both: a
+// state stands for all nodes that a path can have reached, the most literal first. The reader of the table takes one step
+// a segment, whatever the path, and finds the buckets settled.
 
-// The trie as a deterministic automaton. A segment can follow a literal and a parameter at once, and which of the two was
-// right may show only later. Instead of trying one and coming back, the automaton follows both: a state stands for all
-// nodes that a path can have reached, the most literal first. So the reader of the table takes one step a segment, whatever
-// the path, and buckets are settled here.
+package main
 
 import (
 	"fmt"
@@ -11,19 +11,22 @@ import (
 	"slices"
 )
 
-// A state says all that is known of a path once some of its segments are read.
+// A state is all that is known of a path once some of its segments are read.
 type state struct {
 	nodes []*node // which may have been reached; the earlier one has a literal where the later one has a parameter
 
-	end        string        // the template, if the path ends here
-	rest       string        // the template, if the path goes on to where no state is
-	endBucket  [verbs]string // the bucket, if the path ends here
-	restBucket [verbs]string // the bucket, if the path goes on to where no state is
-	token      bool
-	factor     [verbs]bool
+	end, rest outcome // of a path that ends here; of one that goes on to where no state is
 
 	literals map[string]*state
 	param    *state
+}
+
+// An outcome is what the table holds of a path that is read to its end, or as far as it is known.
+type outcome struct {
+	template string
+	known    bool // the template is an endpoint's, whole
+	buckets  [verbs]string
+	marks
 }
 
 // automaton returns the states, the start first, in an order that depends on nothing but the trie.
@@ -88,11 +91,11 @@ func newState(nodes []*node, below [verbs]*bucketRule) keyedState {
 	if named == nil {
 		named = nodes[0]
 	}
-	s.rest = named.path + "/*"
-	if s.end = named.template; s.end == "" {
-		s.end = named.parent.path + "/*"
+	s.rest = outcome{template: named.path + "/*", marks: named.rest}
+	s.end = outcome{template: named.template, known: named.template != "", marks: named.end}
+	if !s.end.known {
+		s.end.template = named.parent.path + "/*"
 	}
-	s.token, s.factor = named.token, named.factor
 
 	key := ""
 	for _, n := range nodes {
@@ -102,11 +105,11 @@ func newState(nodes []*node, below [verbs]*bucketRule) keyedState {
 		if n := pick(nodes, func(n *node) bool { return n.below[v] != nil }); n != nil {
 			below[v] = n.below[v]
 		}
-		s.restBucket[v], s.endBucket[v] = below[v].bucket, below[v].bucket
+		s.rest.buckets[v], s.end.buckets[v] = below[v].bucket, below[v].bucket
 		// An endpoint of its own is never the {id} of another one's rule.
 		n := pick(nodes, func(n *node) bool { return n.exact[v] != nil || n.template != "" })
 		if n != nil && n.exact[v] != nil {
-			s.endBucket[v] = n.exact[v].bucket
+			s.end.buckets[v] = n.exact[v].bucket
 		}
 		key += fmt.Sprintf(" %s", below[v].path)
 	}

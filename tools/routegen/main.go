@@ -1,10 +1,11 @@
-// Command routegen writes the table of package route: every path template of Okta's API, with its rate-limit buckets.
+// Command routegen writes the table of package route: the path templates of Okta's API, each with its rate-limit bucket
+// and its marks.
 //
 //	go -C tools run ./routegen -o ../internal/route/table.go          writes the table
 //	go -C tools run ./routegen -o ../internal/route/table.go -check   exits 1 if the table is not up to date
 //
 // It must run in the tools module, whose go.mod pins the version of Okta's OpenAPI description. Its output depends on that
-// description and on the data in paths.go and rules.go only.
+// description, on the lists under paths and on rules.go, and on nothing else.
 package main
 
 import (
@@ -62,9 +63,13 @@ func generate() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	trie, err := newTrie(slices.Concat(described, undescribedPaths), bucketRules, tokenEndpoints, factorEndpoints)
+	listed, err := listedPaths(pathLists)
 	if err != nil {
 		return nil, err
 	}
-	return emit(trie.automaton())
+	trie, err := newTrie(slices.Concat(described, listed), rules{bucketRules, tokenEndpoints, factorEndpoints, loginEndpoints})
+	if err != nil {
+		return nil, err
+	}
+	return emit(trie.automaton(), burstBuckets)
 }

@@ -1,6 +1,6 @@
-package main
+// This file finds Okta's OpenAPI description of its management API and reads the paths that it lists.
 
-// Okta's OpenAPI description: where it is, and which paths it names.
+package main
 
 import (
 	"bytes"
@@ -13,10 +13,10 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-const sdkModule = "github.com/okta/okta-sdk-golang/v5"
+const sdkModule = "github.com/okta/okta-sdk-golang/v6"
 
 // readDescription returns the description that the SDK ships, in the version that go.mod of the working directory's
-// module requires. The workspace is left out: another module of it must not change the version.
+// module requires. It ignores the workspace, in which another module could select a later version.
 func readDescription() ([]byte, error) {
 	dir, err := goCommand("list", "-m", "-f", "{{.Dir}}", sdkModule)
 	if err != nil {
@@ -47,7 +47,7 @@ func goCommand(args ...string) (string, error) {
 }
 
 // parsePaths returns the path templates of an OpenAPI description, those without an operation included: a path that
-// Okta names and does not yet describe is a real endpoint.
+// Okta lists and does not yet describe is a real endpoint.
 func parsePaths(description []byte) ([]string, error) {
 	var doc struct {
 		Paths map[string]yaml.Node `yaml:"paths"`

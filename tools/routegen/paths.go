@@ -1,209 +1,40 @@
+// This file reads the lists under paths: Okta's endpoints that its description leaves out.
+
 package main
 
-// undescribedPaths are Okta's public endpoints that its management description leaves out: authentication, the identity
-// engine, OAuth, sign-in pages, and a few management endpoints younger or older than the description. Parameters carry the
-// names that the description uses for the same things. A path that a later description contains must go from here: the
-// generator refuses duplicates.
-var undescribedPaths = []string{
-	// Authentication API (classic engine).
-	"/api/v1/authn",
-	"/api/v1/authn/cancel",
-	"/api/v1/authn/consent",
-	"/api/v1/authn/credentials/change_password",
-	"/api/v1/authn/credentials/reset_password",
-	"/api/v1/authn/device/activate",
-	"/api/v1/authn/factors",
-	"/api/v1/authn/factors/{factorId}",
-	"/api/v1/authn/factors/{factorId}/lifecycle/activate",
-	"/api/v1/authn/factors/{factorId}/lifecycle/activate/email",
-	"/api/v1/authn/factors/{factorId}/lifecycle/activate/poll",
-	"/api/v1/authn/factors/{factorId}/lifecycle/activate/sms",
-	"/api/v1/authn/factors/{factorId}/lifecycle/resend",
-	"/api/v1/authn/factors/{factorId}/transactions/{transactionId}/verify",
-	"/api/v1/authn/factors/{factorId}/verify",
-	"/api/v1/authn/factors/{factorId}/verify/resend",
-	"/api/v1/authn/introspect",
-	"/api/v1/authn/poll",
-	"/api/v1/authn/previous",
-	"/api/v1/authn/recovery/answer",
-	"/api/v1/authn/recovery/factors/{factorType}/resend",
-	"/api/v1/authn/recovery/factors/{factorType}/verify",
-	"/api/v1/authn/recovery/password",
-	"/api/v1/authn/recovery/token",
-	"/api/v1/authn/recovery/unlock",
-	"/api/v1/authn/skip",
+import (
+	"embed"
+	"fmt"
+	"io/fs"
+	"strings"
+)
 
-	// Users, sessions, groups, apps, devices.
-	"/api/v1/users/me/lifecycle/delete_sessions",
-	"/api/v1/users/{userId}/authenticator-enrollments",
-	"/api/v1/users/{userId}/authenticator-enrollments/{enrollmentId}",
-	"/api/v1/users/{userId}/classification",
-	"/api/v1/users/{userId}/devices",
-	"/api/v1/users/{userId}/factors/{factorId}/lifecycle/activate/email",
-	"/api/v1/users/{userId}/factors/{factorId}/lifecycle/activate/poll",
-	"/api/v1/users/{userId}/factors/{factorId}/lifecycle/activate/sms",
-	"/api/v1/users/{userId}/factors/{factorId}/qr/{qrToken}",
-	"/api/v1/users/{userId}/linkedObjects",
-	"/api/v1/users/{userId}/risk",
-	"/api/v1/users/{userId}/roles/{roleId}/governance",
-	"/api/v1/users/{userId}/roles/{roleId}/targets",
-	"/api/v1/sessions/me/short-term",
-	"/api/v1/groups/{groupId}/skinny_users",
-	"/api/v1/groups/{groupId}/stats",
-	"/api/v1/apps/{appId}/credentials/jwks",
-	"/api/v1/apps/{appId}/credentials/jwks/{keyId}",
-	"/api/v1/apps/{appId}/credentials/jwks/{keyId}/lifecycle/activate",
-	"/api/v1/apps/{appId}/credentials/jwks/{keyId}/lifecycle/deactivate",
-	"/api/v1/apps/{appId}/credentials/secrets",
-	"/api/v1/apps/{appId}/credentials/secrets/{secretId}",
-	"/api/v1/apps/{appId}/credentials/secrets/{secretId}/lifecycle/activate",
-	"/api/v1/apps/{appId}/credentials/secrets/{secretId}/lifecycle/deactivate",
-	"/api/v1/apps/{appId}/group-push/mappings",
-	"/api/v1/apps/{appId}/group-push/mappings/{mappingId}",
-	"/api/v1/apps/{appId}/lifecycle/resume",
-	"/api/v1/apps/{appId}/skinny_users",
-	"/api/v1/apps/{appId}/users/{userId}/lifecycle/activate",
-	"/api/v1/apps/{appId}/users/{userId}/lifecycle/deactivate",
-	"/api/v1/devices/{deviceId}/users/{userId}",
+//go:embed paths/*.txt
+var pathLists embed.FS
 
-	// Other management endpoints.
-	"/api/v1/catalog/apps",
-	"/api/v1/catalog/apps/{appName}",
-	"/api/v1/certificateAuthorities",
-	"/api/v1/certificateAuthorities/{certificateAuthorityId}",
-	"/api/v1/certificateAuthorities/{certificateAuthorityId}/cert",
-	"/api/v1/events",
-	"/api/v1/iam/governance/bundles",
-	"/api/v1/iam/governance/bundles/{bundleId}",
-	"/api/v1/iam/governance/bundles/{bundleId}/entitlements",
-	"/api/v1/iam/governance/optIn",
-	"/api/v1/iam/governance/optOut",
-	"/api/v1/internal/privileged-access/assignments",
-	"/api/v1/meta/schemas/user/{schemaId}/linkedObjects",
-	"/api/v1/org/factors",
-	"/api/v1/org/factors/yubikey_token/tokens",
-	"/api/v1/org/factors/yubikey_token/tokens/{tokenId}",
-	"/api/v1/org/factors/{factorType}",
-	"/api/v1/org/factors/{factorType}/lifecycle/activate",
-	"/api/v1/org/factors/{factorType}/lifecycle/deactivate",
-	"/api/v1/orgs",
-	"/api/v1/orgs/{orgId}",
-	"/api/v1/registration/form",
-	"/api/v1/registration/{policyId}/form",
-	"/api/v1/registration/{policyId}/register",
-	"/api/{apiVersion}/radius",
-
-	// My account.
-	"/idp/myaccount/app-authenticators",
-	"/idp/myaccount/app-authenticators/challenge/{challengeId}/verify",
-	"/idp/myaccount/app-authenticators/{authenticatorId}",
-	"/idp/myaccount/app-authenticators/{authenticatorId}/push/notification",
-	"/idp/myaccount/authenticators",
-	"/idp/myaccount/authenticators/{authenticatorId}",
-	"/idp/myaccount/authenticators/{authenticatorId}/enrollments",
-	"/idp/myaccount/authenticators/{authenticatorId}/enrollments/{enrollmentId}",
-	"/idp/myaccount/emails",
-	"/idp/myaccount/emails/{id}",
-	"/idp/myaccount/emails/{id}/challenge",
-	"/idp/myaccount/emails/{id}/challenge/{challengeId}",
-	"/idp/myaccount/emails/{id}/challenge/{challengeId}/verify",
-	"/idp/myaccount/okta-applications",
-	"/idp/myaccount/organization",
-	"/idp/myaccount/password",
-	"/idp/myaccount/phones",
-	"/idp/myaccount/phones/{id}",
-	"/idp/myaccount/phones/{id}/challenge",
-	"/idp/myaccount/phones/{id}/verify",
-	"/idp/myaccount/profile",
-	"/idp/myaccount/profile/schema",
-	"/idp/myaccount/sessions",
-
-	// Identity engine.
-	"/idp/idx/activate",
-	"/idp/idx/authenticators/poll",
-	"/idp/idx/authenticators/sso_extension/transactions/{transactionId}/verify",
-	"/idp/idx/cancel",
-	"/idp/idx/challenge",
-	"/idp/idx/challenge/answer",
-	"/idp/idx/challenge/poll",
-	"/idp/idx/challenge/resend",
-	"/idp/idx/challenge/send",
-	"/idp/idx/consent",
-	"/idp/idx/credential/enroll",
-	"/idp/idx/device/activate",
-	"/idp/idx/enroll",
-	"/idp/idx/enroll/new",
-	"/idp/idx/enroll/update",
-	"/idp/idx/identify",
-	"/idp/idx/introspect",
-	"/idp/idx/poll",
-	"/idp/idx/recover",
-	"/idp/idx/request-activation",
-	"/idp/idx/skip",
-	"/idp/idx/unlock-account",
-
-	// OAuth 2.0 and OpenID Connect, the org's authorization server.
-	"/oauth2/v1/authorize",
-	"/oauth2/v1/authorize/callback",
-	"/oauth2/v1/bc/authorize",
-	"/oauth2/v1/challenge",
-	"/oauth2/v1/clients",
-	"/oauth2/v1/clients/{clientId}",
-	"/oauth2/v1/clients/{clientId}/lifecycle/newSecret",
-	"/oauth2/v1/device/authorize",
-	"/oauth2/v1/interact",
-	"/oauth2/v1/introspect",
-	"/oauth2/v1/keys",
-	"/oauth2/v1/logout",
-	"/oauth2/v1/oob-authenticate",
-	"/oauth2/v1/par",
-	"/oauth2/v1/primary-authenticate",
-	"/oauth2/v1/revoke",
-	"/oauth2/v1/token",
-	"/oauth2/v1/userinfo",
-
-	// The same of custom authorization servers.
-	"/oauth2/{authServerId}/.well-known/oauth-authorization-server",
-	"/oauth2/{authServerId}/.well-known/openid-configuration",
-	"/oauth2/{authServerId}/v1/authorize",
-	"/oauth2/{authServerId}/v1/bc/authorize",
-	"/oauth2/{authServerId}/v1/challenge",
-	"/oauth2/{authServerId}/v1/clients",
-	"/oauth2/{authServerId}/v1/clients/{clientId}",
-	"/oauth2/{authServerId}/v1/device/authorize",
-	"/oauth2/{authServerId}/v1/interact",
-	"/oauth2/{authServerId}/v1/introspect",
-	"/oauth2/{authServerId}/v1/keys",
-	"/oauth2/{authServerId}/v1/logout",
-	"/oauth2/{authServerId}/v1/oob-authenticate",
-	"/oauth2/{authServerId}/v1/par",
-	"/oauth2/{authServerId}/v1/primary-authenticate",
-	"/oauth2/{authServerId}/v1/revoke",
-	"/oauth2/{authServerId}/v1/token",
-	"/oauth2/{authServerId}/v1/userinfo",
-
-	// Metadata.
-	"/.well-known/apple-app-site-association",
-	"/.well-known/assetlinks.json",
-	"/.well-known/oauth-authorization-server",
-	"/.well-known/openid-configuration",
-	"/.well-known/webfinger",
-
-	// Sign-in pages and app links.
-	"/app/{app}/{key}/slo/saml",
-	"/app/{app}/{key}/sso/saml",
-	"/app/{app}/{key}/sso/saml/metadata",
-	"/app/{app}/{key}/sso/wsfed/active",
-	"/app/{app}/{key}/sso/wsfed/passive",
-	"/home/{app}/{key}/{link}",
-	"/login/agentlessDsso",
-	"/login/default",
-	"/login/login.htm",
-	"/login/sessionCookieRedirect",
-	"/login/signout",
-	"/login/sso_iwa_auth",
-	"/login/step-up/redirect",
-	"/login/token/redirect",
-	"/sso/idps/{idpId}",
-	"/sso/saml2/{idpId}",
+// listedPaths returns the path templates of all lists. A list holds one template a line; lines that are empty or start
+// with # hold none.
+func listedPaths(lists fs.FS) ([]string, error) {
+	files, err := fs.Glob(lists, "paths/*.txt")
+	if err != nil {
+		return nil, err
+	}
+	var paths []string
+	for _, file := range files {
+		list, err := fs.ReadFile(lists, file)
+		if err != nil {
+			return nil, err
+		}
+		for line := range strings.Lines(string(list)) {
+			line = strings.TrimSpace(line)
+			switch {
+			case line == "" || strings.HasPrefix(line, "#"):
+			case strings.HasPrefix(line, "/"):
+				paths = append(paths, line)
+			default:
+				return nil, fmt.Errorf("%s: %q is no path", file, line)
+			}
+		}
+	}
+	return paths, nil
 }

@@ -1,8 +1,10 @@
+// This file builds the trie of all path templates and bucket rules, in which a segment can still be a literal and a
+// parameter at once.
+
 package main
 
-// The trie of all path templates and bucket rules, before literals and parameters are told apart for good.
-
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -35,10 +37,15 @@ type node struct {
 	template string // of the endpoint that ends here; "" if none does
 	path     string // how to write the way here: the template, else the start of the first template on its way through
 	routed   bool   // a template leads here or through here, not only a bucket rule
-	token    bool
-	factor   [verbs]bool
 
+	end, rest    marks // of a path that ends here; of one that goes on to where no node is
 	exact, below [verbs]*bucketRule
+}
+
+// marks are the properties of an endpoint.
+type marks struct {
+	token, login bool
+	factor       [verbs]bool
 }
 
 type trie struct {
@@ -46,8 +53,9 @@ type trie struct {
 	nodes int
 }
 
-// newTrie refuses two templates for one shape of path, two rules of one kind for one path, and marks on no endpoint.
-func newTrie(templates []string, rules []bucketRule, token, factor []endpoint) (*trie, error) {
+// newTrie refuses two templates for one shape of path, two rules of one kind for one path, a first segment without a
+// bucket, and marks on no endpoint.
+func newTrie(templates []string, r rules) (*trie, error) {
 	t := &trie{}
 	t.root = t.newNode(nil, "")
 	t.root.template, t.root.routed = "/", true
@@ -61,11 +69,22 @@ func newTrie(templates []string, rules []bucketRule, token, factor []endpoint) (
 		}
 		n.template, n.path = template, template
 	}
+	if err := t.addBuckets(r.buckets); err != nil {
+		return nil, err
+	}
+	return t, errors.Join(
+		t.mark(r.token, func(m *marks, _ int) { m.token = true }),
+		t.mark(r.factor, func(m *marks, v int) { m.factor[v] = true }),
+		t.mark(r.login, func(m *marks, _ int) { m.login = true }),
+	)
+}
+
+func (t *trie) addBuckets(rules []bucketRule) error {
 	for i := range rules {
 		r := &rules[i]
 		n, err := t.insert(r.path, false)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		slot := &n.exact
 		if r.below {
@@ -73,37 +92,54 @@ func newTrie(templates []string, rules []bucketRule, token, factor []endpoint) (
 		}
 		for _, v := range r.methods.verbs() {
 			if slot[v] != nil {
-				return nil, fmt.Errorf("two bucket rules for %s", r.path)
+				return fmt.Errorf("two bucket rules for %s", r.path)
 			}
 			slot[v] = r
 		}
 	}
-	if t.root.below[verbGET] == nil || t.root.below[verbOther] == nil {
-		return nil, fmt.Errorf("no bucket rule for all of /")
+	for v := range verbs {
+		if t.root.below[v] == nil {
+			return errors.New("no bucket rule for all of /")
+		}
+		for _, first := range t.root.literals {
+			if first.below[v] == nil {
+				return fmt.Errorf("no bucket rule for all of %s", first.path)
+			}
+		}
 	}
-	if err := t.mark(token, func(n *node, _ int) { n.token = true }); err != nil {
-		return nil, err
-	}
-	if err := t.mark(factor, func(n *node, v int) { n.factor[v] = true }); err != nil {
-		return nil, err
-	}
-	return t, nil
+	return nil
 }
 
-func (t *trie) mark(endpoints []endpoint, set func(*node, int)) error {
+// mark sets a mark of endpoints. Buckets must be added before, as what they add to the trie is marked, too.
+func (t *trie) mark(endpoints []endpoint, set func(*marks, int)) error {
 	for _, e := range endpoints {
 		n, err := t.insert(e.path, false)
 		if err != nil {
 			return err
 		}
-		if n.template != e.path {
+		if !n.routed || !e.below && n.template != e.path {
 			return fmt.Errorf("%s is marked, but no template", e.path)
 		}
 		for _, v := range e.methods.verbs() {
-			set(n, v)
+			if e.below {
+				n.each(func(n *node) { set(&n.end, v); set(&n.rest, v) })
+			} else {
+				set(&n.end, v)
+			}
 		}
 	}
 	return nil
+}
+
+// each calls f with the node and all nodes below it.
+func (n *node) each(f func(*node)) {
+	f(n)
+	for _, literal := range n.literals {
+		literal.each(f)
+	}
+	if n.param != nil {
+		n.param.each(f)
+	}
 }
 
 func (t *trie) newNode(parent *node, path string) *node {

@@ -232,7 +232,7 @@ var situations = []situation{
 		name: "429 with a wait that ends after the deadline", org: withUsers(1),
 		script: script(oneUser, oktatest.Always(oktatest.RateLimited(time.Minute))), do: get,
 		fails: flattened("*RateLimitError, context.DeadlineExceeded",
-			`Get "…": oktaretry: rate limited E0000047 for GET …/api/v1/users/{userId} (request id req…): retry after 1m…s (deadline): context deadline exceeded`),
+			`Get "…": oktaretry: rate limited E0000047 for GET …/api/v1/users/{id} (request id req…): retry after 1m…s (deadline): context deadline exceeded`),
 		requests: exactly(1), took: atOnce,
 	},
 
@@ -378,7 +378,7 @@ var situations = []situation{
 	}, {
 		name: "a server that accepts and never answers", org: withUsers(1), change: impatient,
 		script: script(anyRequest, oktatest.Always(oktatest.Hang)), do: get,
-		fails: flattened("net.Error with Timeout", `Get "…": oktaretry: no response headers within 300ms from …/api/v1/users/{userId}`), requests: exactly(4), took: fourTimeouts,
+		fails: flattened("net.Error with Timeout", `Get "…": oktaretry: no response headers within 300ms from …/api/v1/users/{id}`), requests: exactly(4), took: fourTimeouts,
 	}, {
 		name: "a server that accepts a create and never answers", change: impatient,
 		script: script(newUser, oktatest.Always(oktatest.Hang)), do: create,
