@@ -131,7 +131,7 @@ func (r *endpoints) add(k endpointKey, u *url.URL, now time.Time) *endpoint {
 	}
 	h := r.hosts[k.host]
 	if h == nil {
-		h = &host{port: telemetry.ServerPort(u), budget: budget.New(budget.Config(r.budget))}
+		h = &host{port: route.Port(u), budget: budget.New(budget.Config(r.budget))}
 		if r.shared {
 			h.fleet = circuit.NewFleetHost(now)
 		}
@@ -234,5 +234,5 @@ func (r *endpoints) port(name string) int {
 	if h := r.hosts[name]; h != nil {
 		return h.port
 	}
-	return telemetry.ServerPort(&url.URL{Host: name})
+	return route.Port(&url.URL{Host: name})
 }

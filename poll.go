@@ -8,7 +8,7 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/oktaretry/oktaretry/internal/telemetry"
+	"github.com/oktaretry/oktaretry/internal/route"
 	"github.com/oktaretry/oktaretry/internal/wire"
 )
 
@@ -48,7 +48,7 @@ func pollTarget(resp *http.Response, from *url.URL) *url.URL {
 // sameHost reports whether two URLs of one scheme lead to the same host and
 // port.
 func sameHost(a, b *url.URL) bool {
-	return strings.EqualFold(a.Hostname(), b.Hostname()) && telemetry.ServerPort(a) == telemetry.ServerPort(b)
+	return strings.EqualFold(a.Hostname(), b.Hostname()) && route.Port(a) == route.Port(b)
 }
 
 // pollHeader returns the headers of a poll: those of the call without what

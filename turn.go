@@ -36,7 +36,10 @@ func (c *call) acquireTurn() StopReason {
 		Host:       c.to.endpoint.key.host,
 		Credential: maphash.String(c.t.seed, first(c.req.Header["Authorization"])),
 		Bucket:     c.to.route.Bucket,
-	}, pace.Call{Priority: pace.Priority(c.opts.priority), Returning: c.answer.any()}, &c.to.endpoint.bucket)
+	}, pace.Call{
+		Priority: pace.Priority(c.opts.priority), Returning: c.answer.any(),
+		Traits: pace.Traits{Narrow: c.to.route.Login, Bursts: c.to.route.Bursts},
+	}, &c.to.endpoint.bucket)
 	wait, why := c.ticket.Ready(c.now)
 	if wait > 0 {
 		return c.waitInLine(wait, why)

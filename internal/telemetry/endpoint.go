@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"sync/atomic"
 
+	"github.com/oktaretry/oktaretry/internal/route"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
@@ -57,7 +58,7 @@ func (e *Endpoint) newLabels(u *url.URL) *labels {
 	name := ShownMethod(e.Method) + " " + e.Template
 	l := &labels{
 		scheme: u.Scheme, callName: "oktaretry " + name, attemptName: name,
-		where: append(serverAttributes(e.Host, ServerPort(u)), methodAttribute(e.Method), semconv.URLTemplate(e.Template)),
+		where: append(serverAttributes(e.Host, route.Port(u)), methodAttribute(e.Method), semconv.URLTemplate(e.Template)),
 	}
 	where := l.where[:len(l.where):len(l.where)]
 	full := semconv.URLFull(shownScheme(u.Scheme) + "://" + e.Host + e.Template)

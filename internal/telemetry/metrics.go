@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/oktaretry/oktaretry/internal/route"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
@@ -110,7 +111,7 @@ func (c *Call) countWait(w Where, reason string, d time.Duration) {
 // "bucket", "resource" or "concurrency".
 func (c *Call) Refused(w Where, kind, code string) {
 	if n := c.t.metrics.refusals; n.Enabled(c.ctx) {
-		n.Add(c.ctx, 1, metric.WithAttributeSet(attribute.NewSet(append(serverAttributes(w.Host, ServerPort(w.URL)),
+		n.Add(c.ctx, 1, metric.WithAttributeSet(attribute.NewSet(append(serverAttributes(w.Host, route.Port(w.URL)),
 			keyBucket.String(w.Bucket), keyCode.String(code), keyKind.String(kind))...)))
 	}
 }
@@ -124,7 +125,7 @@ func (c *Call) countPoll(w Where) {
 
 func (c *Call) countChange(w Where, ch CircuitChange) {
 	if n := c.t.metrics.circuitChanges; n.Enabled(c.ctx) {
-		n.Add(c.ctx, 1, metric.WithAttributeSet(attribute.NewSet(append(ch.attributes(ServerPort(w.URL)),
+		n.Add(c.ctx, 1, metric.WithAttributeSet(attribute.NewSet(append(ch.attributes(route.Port(w.URL)),
 			keyFrom.String(ch.From), keyTo.String(ch.To))...)))
 	}
 }

@@ -6,7 +6,6 @@ package telemetry
 
 import (
 	"net/http"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -84,17 +83,6 @@ func shownScheme(scheme string) string {
 		return scheme
 	}
 	return "other"
-}
-
-// ServerPort is the port that a URL without one means, too.
-func ServerPort(u *url.URL) int {
-	if port, err := strconv.Atoi(u.Port()); err == nil {
-		return port
-	}
-	if u.Scheme == "http" {
-		return 80
-	}
-	return 443
 }
 
 // ProtocolVersion is network.protocol.version; "" when a base doesn't say.
