@@ -16,9 +16,9 @@ var callers = []struct {
 	name   string
 	caller func() func()
 }{
-	{"no limits", func() func() { return caller(pace.New(pace.Config{}), free) }},
-	{"known window", func() func() { return caller(pace.New(pace.Config{}), says(1<<30, 1<<29, time.Minute)) }},
-	{"ceiling", func() func() { return caller(pace.New(pace.Config{MaxRate: 1e9, Burst: 1 << 30}), free) }},
+	{"no limits", func() func() { return caller(pace.New(pace.Config{}), noLimits) }},
+	{"known window", func() func() { return caller(pace.New(pace.Config{}), limits(1<<30, 1<<29, time.Minute)) }},
+	{"ceiling", func() func() { return caller(pace.New(pace.Config{MaxRate: 1e9, Burst: 1 << 30}), noLimits) }},
 	{"shared, no limits", func() func() {
 		g := pace.New(pace.Config{})
 		g.Share(new(pace.StoreHealth), "p.")
@@ -26,7 +26,7 @@ var callers = []struct {
 		first.Ready(epoch)
 		first.StoreRequest(epoch).Answered(epoch, shared.Lease{Unbound: true, Places: 1, Lasts: time.Second})
 		first.Leave(epoch)
-		return caller(g, free)
+		return caller(g, noLimits)
 	}},
 }
 

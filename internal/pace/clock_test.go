@@ -1,6 +1,6 @@
-package pace_test
+// This file tests what is learned of the server's clock.
 
-// This file tests what answers teach of the server's clock.
+package pace_test
 
 import (
 	"math"
@@ -11,10 +11,7 @@ import (
 	"github.com/oktaretry/oktaretry/internal/pace"
 )
 
-// second is a Date's: the server's time is within the second after it.
-const second = time.Second
-
-func TestClockTellsHowLongUntilAReset(t *testing.T) {
+func TestClockUntilReset(t *testing.T) {
 	const skew = 10 * time.Minute
 	local := epoch.Add(123 * time.Millisecond)
 	unix := func(ahead, in time.Duration) int64 { return local.Add(ahead + in).Unix() }
@@ -62,37 +59,37 @@ func TestClockTellsHowLongUntilAReset(t *testing.T) {
 	}
 }
 
-// server is a clock that is ahead of the local one and drifts.
-type server struct {
+// serverClock is a clock that is ahead of the local one and drifts.
+type serverClock struct {
 	ahead time.Duration
 	drift float64
 }
 
-func (s server) date(now time.Time) int64 {
+func (s serverClock) date(now time.Time) int64 {
 	return now.Add(s.ahead + time.Duration(s.drift*float64(now.Sub(epoch)))).Unix()
 }
 
 // until is how long after now the server's clock passes reset.
-func (s server) until(reset int64, now time.Time) time.Duration {
+func (s serverClock) until(reset int64, now time.Time) time.Duration {
 	return time.Unix(reset, 0).Sub(now.Add(s.ahead + time.Duration(s.drift*float64(now.Sub(epoch)))))
 }
 
-// One Date leaves a second of doubt; those of some answers, at odd moments,
-// leave about as much as the answers take.
-func TestSeveralAnswersPinTheServersClock(t *testing.T) {
+// One Date leaves a second of doubt; those of some answers, at various moments, leave
+// about as much as the answers take.
+func TestSeveralDatesNarrowTheServersClock(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		server server
+		server serverClock
 		takes  time.Duration // between request and answer, at most
 		want   time.Duration // how much later than necessary a wait ends, at most
 	}{
-		{"in step", server{}, 50 * time.Millisecond, 200 * time.Millisecond},
-		{"ahead by half a second", server{ahead: 500 * time.Millisecond}, 50 * time.Millisecond, 200 * time.Millisecond},
-		{"ahead by 10 minutes", server{ahead: 10*time.Minute + 333*time.Millisecond}, 50 * time.Millisecond, 200 * time.Millisecond},
-		{"behind by 10 minutes", server{ahead: -10*time.Minute - 777*time.Millisecond}, 50 * time.Millisecond, 200 * time.Millisecond},
-		{"slow answers", server{ahead: 900 * time.Millisecond}, 400 * time.Millisecond, 600 * time.Millisecond},
-		{"drifts ahead", server{drift: 100e-6}, 50 * time.Millisecond, 250 * time.Millisecond},
-		{"falls behind", server{drift: -100e-6}, 50 * time.Millisecond, 250 * time.Millisecond},
+		{"in step", serverClock{}, 50 * time.Millisecond, 200 * time.Millisecond},
+		{"ahead by half a second", serverClock{ahead: 500 * time.Millisecond}, 50 * time.Millisecond, 200 * time.Millisecond},
+		{"ahead by 10 minutes", serverClock{ahead: 10*time.Minute + 333*time.Millisecond}, 50 * time.Millisecond, 200 * time.Millisecond},
+		{"behind by 10 minutes", serverClock{ahead: -10*time.Minute - 777*time.Millisecond}, 50 * time.Millisecond, 200 * time.Millisecond},
+		{"slow answers", serverClock{ahead: 900 * time.Millisecond}, 400 * time.Millisecond, 600 * time.Millisecond},
+		{"drifts ahead", serverClock{drift: 100e-6}, 50 * time.Millisecond, 250 * time.Millisecond},
+		{"falls behind", serverClock{drift: -100e-6}, 50 * time.Millisecond, 250 * time.Millisecond},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(1, 2))
@@ -122,8 +119,8 @@ func TestSeveralAnswersPinTheServersClock(t *testing.T) {
 	}
 }
 
-func TestAnswersOutOfOrderTellTheSameClock(t *testing.T) {
-	s := server{ahead: 3*time.Minute + 400*time.Millisecond}
+func TestDatesOutOfOrderGiveTheSameClock(t *testing.T) {
+	s := serverClock{ahead: 3*time.Minute + 400*time.Millisecond}
 	random := rand.New(rand.NewPCG(3, 4))
 	var c pace.Clock
 	for _, i := range random.Perm(200) {
@@ -141,7 +138,7 @@ func TestAnswersOutOfOrderTellTheSameClock(t *testing.T) {
 func TestClockThatIsSetIsLearnedAnew(t *testing.T) {
 	for _, by := range []time.Duration{time.Hour, -time.Hour, 5 * time.Second, -5 * time.Second, 2 * time.Second} {
 		var c pace.Clock
-		s := server{}
+		s := serverClock{}
 		for i := range 100 {
 			at := after(time.Duration(i) * 137 * time.Millisecond)
 			c.Observe(at, at, s.date(at))
@@ -156,7 +153,7 @@ func TestClockThatIsSetIsLearnedAnew(t *testing.T) {
 	}
 }
 
-func TestAnswerDuringWhichTheLocalClockWasSetBackTeachesNothing(t *testing.T) {
+func TestDateIsIgnoredIfTheLocalClockWasSetBack(t *testing.T) {
 	var c pace.Clock
 	c.Observe(epoch, epoch, epoch.Unix())
 	c.Observe(after(time.Hour), epoch, epoch.Unix())
@@ -165,7 +162,7 @@ func TestAnswerDuringWhichTheLocalClockWasSetBackTeachesNothing(t *testing.T) {
 	}
 }
 
-func TestNonsenseDatesTeachNothing(t *testing.T) {
+func TestNonsenseDatesAreIgnored(t *testing.T) {
 	var c pace.Clock
 	c.Observe(epoch, epoch, after(time.Minute).Unix())
 	c.Observe(epoch, epoch, 0)

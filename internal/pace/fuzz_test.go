@@ -1,6 +1,6 @@
-package pace_test
-
 // This file lets anything happen to a governor in any order.
+
+package pace_test
 
 import (
 	"testing"
@@ -9,104 +9,126 @@ import (
 	"github.com/oktaretry/oktaretry/internal/pace"
 )
 
-// FuzzGovernor reads operations from bytes, two for each. Whatever they are,
-// nobody goes before a hold is over, no wait is negative, and the counts are
-// those of the calls that are out and wait.
+// FuzzGovernor reads operations from bytes, two for each. Whatever they are, no
+// call is sent before a hold is over, no wait is negative, and the counts are those
+// of the calls that wait and are in flight.
 func FuzzGovernor(f *testing.F) {
 	f.Add([]byte{0, 0, 1, 0, 3, 0, 0, 1, 1, 1, 4, 1})
 	f.Add([]byte{0, 0, 1, 0, 0, 1, 1, 1, 5, 0, 1, 1, 6, 200, 1, 1, 2, 1})
 	f.Add([]byte{7, 3, 0, 0, 0, 1, 0, 2, 1, 0, 1, 1, 1, 2, 8, 0, 1, 1, 2, 2, 6, 9, 1, 1})
 	f.Fuzz(func(t *testing.T, ops []byte) {
-		g := pace.New(pace.Config{})
-		type call struct {
-			pace.Ticket
-			key     pace.Key
-			in, out bool
-		}
-		var calls [8]call
-		keys := [4]pace.Key{{Host: "a", Bucket: "x"}, {Host: "a", Bucket: "y"}, {Host: "b", Bucket: "x"}, {Host: "a"}}
-		held := map[pace.Key]time.Time{}
-		now, most := epoch, 0
-		for len(ops) >= 2 && most < 2000 {
-			op, arg := ops[0], int(ops[1])
-			ops, most = ops[2:], most+1
-			c := &calls[arg%len(calls)]
-			switch op % 10 {
-			case 0:
-				if !c.in {
-					c.in, c.out, c.key = true, false, keys[arg/8%len(keys)]
-					g.Enter(&c.Ticket, now, c.key, pace.Priority(arg>>7), arg&64 != 0, new(pace.Hint))
-				}
-			case 1:
-				if !c.in || c.out {
-					continue
-				}
-				wait, why := c.Ready(now)
-				switch {
-				case wait < 0 || c.Nap(wait) < wait:
-					t.Fatalf("a wait of %s, a nap of %s", wait, c.Nap(wait))
-				case wait > 0 && why == pace.NoReason || wait == 0 && why != pace.NoReason:
-					t.Fatalf("a wait of %s because of %d", wait, why)
-				case wait == 0 && now.Before(held[c.key]):
-					t.Fatalf("it went %s before the hold was over", held[c.key].Sub(now))
-				}
-				c.out = wait == 0
-			case 2:
-				if c.in {
-					c.Leave(now)
-					c.in, c.out = false, false
-				}
-			case 3, 4, 5: // answers
-				if !c.out {
-					continue
-				}
-				s := pace.Seen{
-					Limit: int(int8(arg)) * (1 << (arg % 60)), Remaining: int(int8(arg<<1)) * (1 << (arg % 57)),
-					Reset: now.Unix() + int64(int8(arg<<2)), Refused: op%10 == 4, Slots: op%10 == 4 && arg&1 == 0, Answered: arg&128 == 0,
-				}
-				if arg%16 == 15 {
-					s.Reset *= 1000
-				}
-				if arg%4 < 2 {
-					s.Limit, s.Remaining = 10, arg%10
-				}
-				if s.Refused && !s.Slots {
-					s.Hold = now.Add(time.Duration(arg) * time.Second)
-					if s.Hold.After(held[c.key]) {
-						held[c.key] = s.Hold
-					}
-				}
-				c.Observe(now.Add(-time.Duration(arg)*time.Millisecond), now, now.Unix()+int64(int8(arg)))
-				if wait, ok := c.Until(s.Reset, now); ok && (wait <= 0 || wait > time.Hour+2*time.Second) {
-					t.Fatalf("a wait of %s until a reset", wait)
-				}
-				c.Done(now, s)
-				c.in, c.out = false, false
-			case 6:
-				now = now.Add(time.Duration(arg) * 100 * time.Millisecond)
-			case 7:
-				g.Configure(pace.Config{
-					MaxUtilization: float64(arg%5) / 4, MaxInFlight: arg % 3, Smooth: arg&8 != 0,
-					MaxRate: float64(arg % 7), Burst: arg % 2, BucketRates: map[string]float64{"x": float64(arg % 11)},
-				})
-			case 8:
-				now = now.Add(-time.Duration(arg) * time.Second) // the clock is set back
-			case 9:
-				now = now.Add(time.Duration(arg) * time.Minute)
-			}
-			out, in := map[pace.Key]int{}, map[pace.Key]int{}
-			for i := range calls {
-				if c := &calls[i]; c.out {
-					out[c.key]++
-				} else if c.in {
-					in[c.key]++
-				}
-			}
-			for _, s := range g.States(now) {
-				if s.InFlight != out[s.Key] || s.Waiting > in[s.Key] || s.Waiting < 0 || !(s.Share > 0 && s.Share <= 1) {
-					t.Fatalf("state %+v; %d are out and %d are in", s, out[s.Key], in[s.Key])
-				}
-			}
+		m := &machine{t: t, g: pace.New(pace.Config{}), held: map[pace.Key]time.Time{}, now: epoch}
+		for n := 0; len(ops) >= 2 && n < 2000; n++ {
+			m.do(ops[0], int(ops[1]))
+			m.check()
+			ops = ops[2:]
 		}
 	})
+}
+
+// machine is a governor, its calls, and what is true of them.
+type machine struct {
+	t     *testing.T
+	g     *pace.Governor
+	calls [8]machineCall
+	held  map[pace.Key]time.Time
+	now   time.Time
+}
+
+type machineCall struct {
+	pace.Ticket
+	key               pace.Key
+	entered, inFlight bool
+}
+
+var machineKeys = [4]pace.Key{{Host: "a", Bucket: "x"}, {Host: "a", Bucket: "y"}, {Host: "b", Bucket: "x"}, {Host: "a"}}
+
+func (m *machine) do(op byte, arg int) {
+	c := &m.calls[arg%len(m.calls)]
+	switch op % 10 {
+	case 0:
+		if !c.entered {
+			c.entered, c.key = true, machineKeys[arg/8%len(machineKeys)]
+			m.g.Enter(&c.Ticket, m.now, c.key, pace.Priority(arg>>7), arg&64 != 0, new(pace.Hint))
+		}
+	case 1:
+		if c.entered && !c.inFlight {
+			m.ask(c)
+		}
+	case 2:
+		if c.entered {
+			c.Leave(m.now)
+			c.entered, c.inFlight = false, false
+		}
+	case 3, 4, 5:
+		if c.inFlight {
+			m.answer(c, op%10 == 4, arg)
+		}
+	case 6:
+		m.now = m.now.Add(time.Duration(arg) * 100 * time.Millisecond)
+	case 7:
+		m.g.Configure(pace.Config{
+			MaxUtilization: float64(arg%5) / 4, MaxInFlight: arg % 3, Smooth: arg&8 != 0,
+			MaxRate: float64(arg % 7), Burst: arg % 2, BucketRates: map[string]float64{"x": float64(arg % 11)},
+		})
+	case 8:
+		m.now = m.now.Add(-time.Duration(arg) * time.Second) // the clock is set back
+	case 9:
+		m.now = m.now.Add(time.Duration(arg) * time.Minute)
+	}
+}
+
+func (m *machine) ask(c *machineCall) {
+	wait, why := c.Ready(m.now)
+	switch {
+	case wait < 0 || c.Nap(wait) < wait:
+		m.t.Fatalf("a wait of %s, a nap of %s", wait, c.Nap(wait))
+	case wait > 0 && why == pace.NoReason || wait == 0 && why != pace.NoReason:
+		m.t.Fatalf("a wait of %s because of %d", wait, why)
+	case wait == 0 && m.now.Before(m.held[c.key]):
+		m.t.Fatalf("it was sent %s before the hold was over", m.held[c.key].Sub(m.now))
+	}
+	c.inFlight = wait == 0
+}
+
+func (m *machine) answer(c *machineCall, refused bool, arg int) {
+	s := pace.Seen{
+		Limit: int(int8(arg)) * (1 << (arg % 60)), Remaining: int(int8(arg<<1)) * (1 << (arg % 57)),
+		Reset: m.now.Unix() + int64(int8(arg<<2)), Refused: refused, Slots: refused && arg&1 == 0, Answered: arg&128 == 0,
+	}
+	if arg%16 == 15 {
+		s.Reset *= 1000
+	}
+	if arg%4 < 2 {
+		s.Limit, s.Remaining = 10, arg%10
+	}
+	if s.Refused && !s.Slots {
+		s.Hold = m.now.Add(time.Duration(arg) * time.Second)
+		if s.Hold.After(m.held[c.key]) {
+			m.held[c.key] = s.Hold
+		}
+	}
+	c.Observe(m.now.Add(-time.Duration(arg)*time.Millisecond), m.now, m.now.Unix()+int64(int8(arg)))
+	if wait, ok := c.Until(s.Reset, m.now); ok && (wait <= 0 || wait > time.Hour+2*time.Second) {
+		m.t.Fatalf("a wait of %s until a reset", wait)
+	}
+	c.Done(m.now, s)
+	c.entered, c.inFlight = false, false
+}
+
+// check compares the governor's counts with those of the calls.
+func (m *machine) check() {
+	sent, waiting := map[pace.Key]int{}, map[pace.Key]int{}
+	for i := range m.calls {
+		if c := &m.calls[i]; c.inFlight {
+			sent[c.key]++
+		} else if c.entered {
+			waiting[c.key]++
+		}
+	}
+	for _, s := range m.g.States(m.now) {
+		if s.InFlight != sent[s.Key] || s.Waiting > waiting[s.Key] || s.Waiting < 0 || !(s.Share > 0 && s.Share <= 1) {
+			m.t.Fatalf("state %+v; %d are in flight and %d may wait", s, sent[s.Key], waiting[s.Key])
+		}
+	}
 }

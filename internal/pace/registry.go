@@ -9,12 +9,25 @@ import (
 	"time"
 )
 
-// An idle bucket is dropped once there are more than minSweep of them. Beyond
-// maxBuckets those used longest ago are dropped first, and held ones last.
+// Buckets are looked through once there are more than minSweep of them. Idle ones
+// are dropped; while more than maxBuckets are left, so are others, by tier.
 const (
 	minSweep   = 1 << 10
 	maxBuckets = 1 << 14
-	idle       = 15 * time.Minute
+)
+
+// tier is the order in which buckets are dropped.
+type tier int
+
+const (
+	tierIdle   tier = iota // unused for idle
+	tierOld                // unused for idleSoon
+	tierRecent             // the others that are not held
+	tierHeld
+	tiers
+
+	idle     = 15 * time.Minute
+	idleSoon = time.Minute
 )
 
 // bucket finds or makes a bucket, and retains it.
@@ -64,21 +77,29 @@ func (g *Governor) newLease() *lease {
 	return &lease{health: g.store, holder: g.holder + strconv.FormatUint(g.holders.Add(1), 36)}
 }
 
-// sweep drops idle buckets that no ticket refers to and, while there are too
-// many, also those used more recently. The next sweep comes when the number of
-// buckets has doubled, so that its cost for each new bucket is constant. Under mu.
+// sweep drops idle buckets that nothing refers to and, while there are too many,
+// those of higher tiers. The next sweep comes when the number of buckets has
+// doubled, so that its cost for each new bucket is constant. Under mu.
 func (g *Governor) sweep(now time.Time) {
-	for _, which := range []struct {
-		unused time.Duration
-		held   bool
-	}{{idle, false}, {idle / 15, false}, {0, false}, {0, true}} {
+	var count [tiers]int // of those that could be dropped
+	for _, b := range g.buckets {
+		switch t := b.tier(now); {
+		case t == tierIdle && b.drop():
+			g.forget(b)
+		case b.refs.Load() == 0:
+			count[t]++
+		}
+	}
+	upTo, left := tierIdle, len(g.buckets)
+	for left >= maxBuckets && upTo < tierHeld {
+		upTo++
+		left -= count[upTo]
+	}
+	if upTo > tierIdle {
 		for _, b := range g.buckets {
-			if b.isUnused(now, which.unused, which.held) && b.drop() {
+			if b.tier(now) <= upTo && b.drop() {
 				g.forget(b)
 			}
-		}
-		if len(g.buckets) < maxBuckets {
-			break
 		}
 	}
 	g.sweepAt = max(minSweep, 2*len(g.buckets))
@@ -111,10 +132,18 @@ func (b *bucket) drop() bool { return b.refs.CompareAndSwap(0, dropped) }
 // dropped, as the number of references, stays negative whatever is added.
 const dropped = math.MinInt64 / 2
 
-// isUnused reports whether the bucket has been unused for so long, and is not
-// held unless held buckets count, too.
-func (b *bucket) isUnused(now time.Time, since time.Duration, evenHeld bool) bool {
+// tier returns when the bucket is dropped, compared with others.
+func (b *bucket) tier(now time.Time) tier {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return now.Sub(b.usedAt) >= since && (evenHeld || !b.heldUntil.After(now))
+	unused := now.Sub(b.usedAt)
+	switch {
+	case b.heldUntil.After(now):
+		return tierHeld
+	case unused >= idle:
+		return tierIdle
+	case unused >= idleSoon:
+		return tierOld
+	}
+	return tierRecent
 }

@@ -1,277 +1,348 @@
-package pace_test
+// This file simulates processes whose workers call a server with rate limits, in
+// explicit time, so that what the governor promises can be counted.
 
-// This file simulates a server with fixed windows and the workers that call it,
-// in explicit time, so that what the governor promises can be counted.
+package pace_test
 
 import (
 	"container/heap"
+	"context"
+	"errors"
 	"math/rand/v2"
 	"testing"
 	"time"
 
 	"github.com/oktaretry/oktaretry/internal/pace"
+	"github.com/oktaretry/oktaretry/internal/sharedtest"
+	"github.com/oktaretry/oktaretry/shared"
 )
 
-// org is a server that counts calls in fixed windows, as Okta does.
-type org struct {
-	limit   func(at time.Time) int
-	length  time.Duration
-	offset  time.Duration // of the windows' beginnings
-	ahead   time.Duration // its clock
-	roundUp bool          // its Reset; else the fraction is cut off
-	slots   int           // in flight at once; 0: any number
-	takes   func(*rand.Rand) time.Duration
-
-	window   time.Time
-	used     int
-	inFlight int
-	accepted map[time.Time]int // by window
-}
-
-// begins returns when the window around a time began.
-func (o *org) begins(at time.Time) time.Time {
-	into := at.Add(-o.offset).Sub(epoch) % o.length
-	if into < 0 {
-		into += o.length
-	}
-	return at.Add(-into)
-}
-
-// take counts one call of anybody and reports whether it is accepted.
-func (o *org) take(at time.Time) bool {
-	if w := o.begins(at); !w.Equal(o.window) {
-		o.window, o.used = w, 0
-	}
-	if o.used >= o.limit(at) {
-		return false
-	}
-	o.used++
-	return true
-}
-
-// answer decides a call of ours.
-func (o *org) answer(at time.Time) (seen pace.Seen, date int64) {
-	date = at.Add(o.ahead).Unix()
-	if o.slots > 0 && o.inFlight > o.slots {
-		return crowded, date
-	}
-	ok := o.take(at)
-	end := o.window.Add(o.length).Add(o.ahead)
-	reset := end.Unix()
-	if o.roundUp && end.Nanosecond() > 0 {
-		reset++
-	}
-	limit := o.limit(at)
-	if ok {
-		o.accepted[o.window]++
-	}
-	return pace.Seen{Limit: limit, Remaining: max(limit-o.used, 0), Reset: reset, Refused: !ok, Answered: true}, date
-}
-
-// fleet is workers of several processes that make calls until none is left.
-type fleet struct {
+// simulation is processes with one governor each, whose workers make calls until
+// none is left.
+type simulation struct {
 	t         *testing.T
 	random    *rand.Rand
-	org       *org
-	governors []*pace.Governor
-	key       pace.Key
-	left      int
-	// each, if set, is told of every answer.
-	each func(at time.Time, seen pace.Seen)
+	server    *server
+	processes []*process
+	store     *store // nil: the processes know nothing of each other
+	onAnswer  func(at time.Time, seen pace.Seen)
 
-	now      time.Time
-	events   events
-	waiting  map[*worker]bool
-	order    []*worker
-	done     int
-	refused  int // by the windows
-	crowded  int // by the slots
-	mostOut  int
-	finished time.Time
+	now    time.Time
+	events events
+	queued int // events so far
+	calls  int // not begun yet
+
+	done         int
+	refusedAt    []time.Time // by the windows
+	slotRefusals int
+	maxInFlight  int
+	finished     time.Time
+}
+
+// simConfig is what one simulation is about.
+type simConfig struct {
+	pace      pace.Config
+	processes int // 0 counts as 1
+	workers   int // of each process
+	calls     int // in all
+	withStore bool
+	skew      func(process int) time.Duration // of the processes' clocks; nil: none
+	edit      func(*simulation)
+}
+
+type process struct {
+	governor *pace.Governor
+	health   *pace.StoreHealth
+	skew     time.Duration // of its clock
+	workers  []*worker
+	killed   bool
 }
 
 type worker struct {
-	g         *pace.Governor
+	*process
 	ticket    pace.Ticket
 	hint      pace.Hint
-	returning bool
-	asks      int // the number of the question that is due; older events are void
+	calling   bool // it has a call that is not done
+	waiting   bool // for a nap to end, or to be woken
+	returning bool // its call was refused and comes back
+	asked     int  // how often Ready was asked; naps from before are void
 }
 
-type event struct {
-	at  time.Time
-	n   int
-	run func()
+// store is the store that the processes share.
+type store struct {
+	*sharedtest.Memory
+	takes    time.Duration // a request, there and back
+	isDown   func(at time.Time) bool
+	requests int
 }
 
-type events []event
+var errDown = errors.New("the store is down")
 
-func (e events) Len() int { return len(e) }
-func (e events) Less(i, j int) bool {
-	return e[i].at.Before(e[j].at) || e[i].at.Equal(e[j].at) && e[i].n < e[j].n
-}
-func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
-func (e *events) Push(x any)   { *e = append(*e, x.(event)) }
-func (e *events) Pop() any {
-	last := (*e)[len(*e)-1]
-	*e = (*e)[:len(*e)-1]
-	return last
-}
-
-func (f *fleet) after(d time.Duration, run func()) {
-	heap.Push(&f.events, event{f.now.Add(d), f.done<<20 + len(f.events), run})
-}
-
-// limited is a server with one limit and answers within 20 to 80 ms.
-func limited(limit int, length, offset time.Duration) *org {
-	return &org{
-		limit: func(time.Time) int { return limit }, length: length, offset: offset,
-		takes: func(r *rand.Rand) time.Duration {
-			return 20*time.Millisecond + time.Duration(r.Int64N(int64(60*time.Millisecond)))
-		},
-	}
-}
-
-// simulate makes calls by so many workers of each process until all have succeeded.
-func simulate(t *testing.T, seed uint64, o *org, cfg pace.Config, processes, workers, calls int, edit func(*fleet)) *fleet {
+// simulate makes calls until all have succeeded.
+func simulate(t *testing.T, seed uint64, srv *server, cfg simConfig) *simulation {
 	t.Helper()
-	f := newFleet(t, seed, o, calls)
-	for range processes {
-		f.governors = append(f.governors, pace.New(cfg))
+	s := &simulation{t: t, random: rand.New(rand.NewPCG(seed, 1)), server: srv, now: epoch, calls: cfg.calls}
+	if cfg.withStore {
+		s.store = &store{Memory: sharedtest.NewMemory(), takes: 300 * time.Microsecond, isDown: func(time.Time) bool { return false }}
+		s.store.Now = func() time.Time { return s.now.Add(-37 * time.Minute) } // a clock of its own
 	}
-	if edit != nil {
-		edit(f)
+	for i := range max(cfg.processes, 1) {
+		s.addProcess(i, cfg)
 	}
-	for _, g := range f.governors {
-		for range workers {
-			w := &worker{g: g}
-			f.order = append(f.order, w)
-			f.after(0, func() { f.begin(w) })
-		}
+	if cfg.edit != nil {
+		cfg.edit(s)
 	}
-	f.run(calls, f.wake)
-	return f
+	s.run(cfg.calls)
+	return s
 }
 
-func newFleet(t *testing.T, seed uint64, o *org, calls int) *fleet {
-	o.accepted = map[time.Time]int{}
-	return &fleet{
-		t: t, random: rand.New(rand.NewPCG(seed, 1)), org: o, key: users, left: calls,
-		now: epoch, waiting: map[*worker]bool{},
+func (s *simulation) addProcess(i int, cfg simConfig) {
+	p := &process{governor: pace.New(cfg.pace), health: new(pace.StoreHealth)}
+	if cfg.skew != nil {
+		p.skew = cfg.skew(i)
+	}
+	if s.store != nil {
+		p.governor.Share(p.health, string(rune('a'+i)))
+	}
+	s.processes = append(s.processes, p)
+	for range cfg.workers {
+		w := &worker{process: p}
+		p.workers = append(p.workers, w)
+		var from time.Duration
+		if s.store != nil {
+			from = time.Duration(s.random.Int64N(int64(20 * time.Millisecond)))
+		}
+		s.after(from, p, func() { s.begin(w) })
 	}
 }
 
-// run lets happen what will, until all calls are done.
-func (f *fleet) run(calls int, wake func()) {
-	f.t.Helper()
-	for f.events.Len() > 0 && f.done < calls {
-		e := heap.Pop(&f.events).(event)
-		if e.at.After(f.now) {
-			f.now = e.at
-		}
-		if f.now.Sub(epoch) > 2*time.Hour {
-			f.t.Fatalf("%d of %d calls are done after two hours", f.done, calls)
+// run lets events happen until all calls are done.
+func (s *simulation) run(calls int) {
+	s.t.Helper()
+	for len(s.events) > 0 && s.done < calls {
+		e := heap.Pop(&s.events).(*event)
+		s.now = e.at
+		if s.now.Sub(epoch) > 2*time.Hour {
+			s.t.Fatalf("%d of %d calls are done after two hours", s.done, calls)
 		}
 		e.run()
-		wake()
+		if e.process != nil {
+			s.wake(e.process)
+		}
 	}
-	if f.done < calls {
-		f.t.Fatalf("%d of %d calls are done and nothing will happen any more", f.done, calls)
+	if s.done < calls {
+		s.t.Fatalf("%d of %d calls are done and nothing is left to happen", s.done, calls)
 	}
-	f.finished = f.now
+	s.finished = s.now
 }
 
-// wake lets those ask who were told to.
-func (f *fleet) wake() {
+// wake lets those workers of a process ask again that its governor has woken.
+func (s *simulation) wake(p *process) {
 	for again := true; again; {
 		again = false
-		for _, w := range f.order {
-			if f.waiting[w] && told(&w.ticket) {
+		for _, w := range p.workers {
+			if w.waiting && woken(&w.ticket) {
 				again = true
-				f.ask(w)
+				s.ask(w)
 			}
 		}
 	}
 }
 
-func (f *fleet) begin(w *worker) {
+// clock returns the time by the clock of a process.
+func (s *simulation) clock(p *process) time.Time { return s.now.Add(p.skew) }
+
+// begin lets a worker make its next call.
+func (s *simulation) begin(w *worker) {
+	if w.killed {
+		return
+	}
 	if !w.returning {
-		if f.left == 0 {
+		if s.calls == 0 {
 			return
 		}
-		f.left--
+		s.calls--
+		w.calling = true
 	}
-	w.g.Enter(&w.ticket, f.now, f.key, pace.Interactive, w.returning, &w.hint)
-	f.ask(w)
+	w.governor.Enter(&w.ticket, s.clock(w.process), users, pace.Interactive, w.returning, &w.hint)
+	s.ask(w)
 }
 
-func (f *fleet) ask(w *worker) {
-	w.asks++
-	wait, _ := w.ticket.Ready(f.now)
+// ask does what a Transport does while a call waits for its turn.
+func (s *simulation) ask(w *worker) {
+	w.waiting = false
+	if w.killed {
+		return
+	}
+	w.asked++
+	wait, why := w.ticket.Ready(s.clock(w.process))
 	if wait < 0 {
-		f.t.Fatalf("a wait of %s", wait)
+		s.t.Fatalf("a wait of %s", wait)
+	}
+	if why == pace.Ask {
+		if r := w.ticket.StoreRequest(s.clock(w.process)); r != nil {
+			s.put(w.process, r, func() { s.ask(w) })
+			return
+		}
+		wait, _ = w.ticket.Ready(s.clock(w.process))
 	}
 	if wait > 0 {
-		f.waiting[w] = true
-		asks := w.asks
-		f.after(w.ticket.Nap(wait), func() {
-			if f.waiting[w] && w.asks == asks {
-				f.ask(w)
+		w.waiting = true
+		asked := w.asked
+		s.after(w.ticket.Nap(wait), w.process, func() {
+			if w.waiting && w.asked == asked {
+				s.ask(w)
 			}
 		})
 		return
 	}
-	delete(f.waiting, w)
-	sent := f.now
-	there, back := f.org.takes(f.random)/2, f.org.takes(f.random)/2
-	f.after(there, func() {
-		f.org.inFlight++
-		f.mostOut = max(f.mostOut, f.org.inFlight)
-		seen, date := f.org.answer(f.now)
-		if seen.Slots {
-			f.org.inFlight--
+	if w.health.Due(s.clock(w.process)) {
+		if r := w.ticket.StoreProbe(s.clock(w.process)); r != nil {
+			s.put(w.process, r, func() { s.send(w) })
+			return
 		}
-		f.after(back, func() {
+	}
+	s.send(w)
+}
+
+// put puts a request to the store and then goes on.
+func (s *simulation) put(p *process, r *pace.StoreRequest, then func()) {
+	takes := s.store.takes
+	if s.store.isDown(s.now) {
+		takes = 50 * time.Millisecond // a timeout
+	}
+	s.store.requests++
+	var lease shared.Lease
+	err := errDown
+	s.after(takes/2, nil, func() {
+		if s.store.isDown(s.now) {
+			return
+		}
+		lease, err = s.store.Lease(context.Background(), shared.Bucket{Host: "h", Bucket: "b"}, r.Request)
+		if r.Inconsistent(s.clock(p), &lease) {
+			s.t.Fatalf("an inconsistent answer %+v to %+v", lease, r.Request)
+		}
+	})
+	s.after(takes, p, func() {
+		if p.killed {
+			return
+		}
+		if err != nil {
+			r.Failed()
+			p.health.Failed(r.Permit, s.clock(p))
+		} else {
+			r.Answered(s.clock(p), lease)
+			p.health.Succeeded(r.Permit)
+		}
+		then()
+	})
+}
+
+// send makes the call.
+func (s *simulation) send(w *worker) {
+	sent := s.clock(w.process)
+	there, back := s.server.takes(s.random)/2, s.server.takes(s.random)/2
+	s.after(there, nil, func() {
+		s.server.inFlight++
+		s.maxInFlight = max(s.maxInFlight, s.server.inFlight)
+		seen, date := s.server.answer(s.now)
+		if seen.Slots {
+			s.server.inFlight--
+		}
+		s.after(back, w.process, func() {
 			if !seen.Slots {
-				f.org.inFlight--
+				s.server.inFlight--
 			}
-			f.answered(w, sent, seen, date)
+			s.answered(w, sent, seen, date)
 		})
 	})
 }
 
-// answered does what a Transport does.
-func (f *fleet) answered(w *worker, sent time.Time, seen pace.Seen, date int64) {
-	if f.each != nil {
-		f.each(f.now, seen)
+// answered does what a Transport does with an answer.
+func (s *simulation) answered(w *worker, sent time.Time, seen pace.Seen, date int64) {
+	if s.onAnswer != nil {
+		s.onAnswer(s.now, seen)
 	}
-	w.ticket.Observe(sent, f.now, date)
+	if w.killed {
+		return
+	}
+	now := s.clock(w.process)
+	w.ticket.Observe(sent, now, date)
 	w.returning = seen.Refused
 	switch {
 	case seen.Slots:
-		f.crowded++
-		w.ticket.Done(f.now, seen)
-		f.after(125*time.Millisecond+time.Duration(f.random.Int64N(int64(250*time.Millisecond))), func() { f.begin(w) })
+		s.slotRefusals++
+		w.ticket.Done(now, seen)
+		s.after(125*time.Millisecond+time.Duration(s.random.Int64N(int64(250*time.Millisecond))), w.process, func() { s.begin(w) })
 		return
 	case seen.Refused:
-		f.refused++
-		wait, ok := w.ticket.Until(seen.Reset, f.now)
+		s.refusedAt = append(s.refusedAt, s.now)
+		wait, ok := w.ticket.Until(seen.Reset, now)
 		if !ok || wait <= 0 {
 			wait = time.Second
 		}
-		seen.Hold = f.now.Add(wait)
+		seen.Hold = now.Add(wait)
 	default:
-		f.done++
+		w.calling = false
+		s.done++
 	}
-	w.ticket.Done(f.now, seen)
-	f.begin(w)
+	if r := w.ticket.Done(now, seen); r != nil {
+		s.put(w.process, r, func() { s.begin(w) })
+		return
+	}
+	s.begin(w)
 }
 
-// optimum is how long the calls take at best, by a window's places alone.
-func (f *fleet) optimum(calls, limit int) time.Duration {
-	first := f.org.begins(epoch)
+// kill ends a process at once. Others make its calls.
+func (s *simulation) kill(p *process) {
+	p.killed = true
+	for _, w := range p.workers {
+		if w.calling {
+			s.calls++
+		}
+	}
+}
+
+// optimum returns how long the calls take at best, by the places of a window alone.
+func (s *simulation) optimum(calls, limit int) time.Duration {
+	first := s.server.begins(epoch)
 	if calls <= limit {
 		return 0
 	}
-	return first.Add(f.org.length * time.Duration((calls-1)/limit)).Sub(epoch)
+	return first.Add(s.server.length * time.Duration((calls-1)/limit)).Sub(epoch)
+}
+
+// overOptimum returns how much longer the calls took.
+func (s *simulation) overOptimum(calls, limit int) time.Duration {
+	return s.finished.Sub(epoch) - s.optimum(calls, limit)
+}
+
+// after schedules an event. It may wake workers of the process; nil: of none.
+func (s *simulation) after(d time.Duration, p *process, run func()) {
+	s.queued++
+	heap.Push(&s.events, &event{s.now.Add(d), s.queued, p, run})
+}
+
+type event struct {
+	at      time.Time
+	n       int // the order of events of one moment
+	process *process
+	run     func()
+}
+
+// events is a heap.
+type events []*event
+
+func (e events) Len() int { return len(e) }
+func (e events) Less(i, j int) bool {
+	if c := e[i].at.Compare(e[j].at); c != 0 {
+		return c < 0
+	}
+	return e[i].n < e[j].n
+}
+func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
+func (e *events) Push(x any)   { *e = append(*e, x.(*event)) }
+func (e *events) Pop() any {
+	last := (*e)[len(*e)-1]
+	*e = (*e)[:len(*e)-1]
+	return last
 }
