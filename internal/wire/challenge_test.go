@@ -1,3 +1,5 @@
+// This file holds what is read of WWW-Authenticate.
+
 package wire_test
 
 import (

@@ -37,8 +37,8 @@ type Limits struct {
 	Date      int64 // Date, Unix seconds; 0 when absent or nonsense
 }
 
-// ParseLimits parses the rate-limit headers and the Date of one answer. It allocates
-// nothing where each came once, except once for each new Date.
+// ParseLimits parses the rate-limit headers and the Date of one answer. Where each
+// came once it allocates nothing, except for a Date that is not the one parsed last.
 //
 // Of a field that came several times, as several values or joined by commas, the
 // smallest valid value counts (Okta has been seen to send Reset twice, and its own

@@ -282,6 +282,7 @@ func TestRetryAfter(t *testing.T) {
 		{"date, no Date", []string{"Tue, 15 Nov 2022 12:45:56 GMT"}, 0, 10*time.Minute + 30*time.Second - 250*time.Millisecond, true},
 		{"date, negative Date", []string{"Tue, 15 Nov 2022 12:45:56 GMT"}, -5, 10*time.Minute + 30*time.Second - 250*time.Millisecond, true},
 		{"date in the past", []string{"Tue, 15 Nov 2022 12:45:25 GMT"}, date, 0, true},
+		{"date, Date beyond all time", []string{"Tue, 15 Nov 2022 12:45:56 GMT"}, math.MaxInt64, 0, true},
 		{"date in the past, no Date", []string{"Tue, 15 Nov 1994 12:45:25 GMT"}, 0, 0, true},
 		{"date of now", []string{"Tue, 15 Nov 2022 12:45:26 GMT"}, date, 0, true},
 		{"date of before 1970", []string{"Sat, 15 Nov 1902 12:45:26 GMT"}, date, 0, true},

@@ -23,9 +23,8 @@ const maxMembers = 1000
 // most 1000.
 func decode[V any](body []byte) (v V) {
 	body = bytes.TrimPrefix(body, []byte("\ufeff"))
-	err := json.Unmarshal(body, &v)
+	err := json.Unmarshal(body, &v) // decodes nothing of malformed JSON
 	if _, malformed := errors.AsType[*json.SyntaxError](err); malformed {
-		v = *new(V)
 		_ = json.Unmarshal(wholeMembers(body), &v)
 	}
 	return v
