@@ -34,7 +34,7 @@ func caller(g *pace.Governor, answer pace.Seen) func() {
 	var ticket pace.Ticket
 	var hint pace.Hint
 	return func() {
-		g.Enter(&ticket, epoch, users, pace.Interactive, false, &hint)
+		g.Enter(&ticket, epoch, users, pace.Call{}, &hint)
 		ticket.Ready(epoch)
 		ticket.Observe(epoch, epoch, epoch.Unix())
 		ticket.Done(epoch, answer)

@@ -189,7 +189,7 @@ func (b *bucket) estimate(now time.Time, ahead int, cfg *Config) time.Duration {
 	if w.isOpen(now) && !w.unbound && !w.isBursting() {
 		if beyond := ahead - max(left-kept, 0); beyond >= 0 {
 			windows := min(time.Duration(beyond/(w.limit-kept)), longest/max(w.length(), 1))
-			wait = max(wait, w.reset.Sub(now)+w.length()*windows)
+			wait = max(wait, w.closedUntil().Sub(now)+w.length()*windows)
 		}
 	}
 	wait = max(wait, b.host.untilCeilings(now, b, ahead+1, cfg))
@@ -201,7 +201,7 @@ func (b *bucket) done(t *Ticket, now time.Time, seen Seen) (end End) {
 	b.inFlight--
 	b.usedAt = now
 	wide := seen.Refused && !seen.Slots && b.refusals.refused(t, now, &seen, &b.window)
-	if seen.Answered && !seen.Slots && (wide || !seen.Refused) {
+	if seen.Answered && !seen.Slots && (wide || !seen.Refused || b.window.describes(&seen)) {
 		known := b.window.id
 		b.window.learn(seen, b.lastReset.of(seen.Reset, &b.host.clock, now), t, now)
 		if b.window.id != known {

@@ -12,7 +12,7 @@ import (
 
 func TestBucketWithoutLimitsSendsEveryCall(t *testing.T) {
 	g := pace.New(pace.Config{})
-	send(t, g, users, epoch, noLimits)
+	learnNoLimits(t, g, users)
 	for range 100 {
 		mustGo(t, enter(g, epoch, users), epoch)
 	}
@@ -48,16 +48,16 @@ func TestHoldIsExtendedNeverShortened(t *testing.T) {
 	mustGo(t, a, epoch)
 	mustGo(t, b, epoch)
 	mustGo(t, c, epoch)
-	a.Done(epoch, pace.Seen{Hold: after(time.Minute)})
+	a.Done(epoch, pace.Seen{Limit: -1, Remaining: -1, Refused: true, Answered: true, Hold: after(20 * time.Second)})
 	waiting := enter(g, epoch, users)
-	mustWait(t, waiting, epoch, pace.Held, time.Minute, time.Minute+gap)
-	b.Done(epoch, pace.Seen{Hold: after(time.Second)})
-	mustWait(t, waiting, epoch, pace.Held, time.Minute, time.Minute+gap)
-	c.Done(epoch, pace.Seen{Hold: after(2 * time.Minute)})
+	mustWait(t, waiting, epoch, pace.Held, 20*time.Second, 20*time.Second+gap)
+	b.Done(epoch, pace.Seen{Limit: -1, Remaining: -1, Refused: true, Answered: true, Hold: after(time.Second)})
+	mustWait(t, waiting, epoch, pace.Held, 20*time.Second, 20*time.Second+gap)
+	c.Done(epoch, pace.Seen{Limit: -1, Remaining: -1, Refused: true, Answered: true, Hold: after(40 * time.Second)})
 	if !woken(waiting) {
 		t.Error("a longer hold did not wake the waiting call")
 	}
-	mustWait(t, waiting, epoch, pace.Held, 2*time.Minute, 2*time.Minute+gap)
+	mustWait(t, waiting, epoch, pace.Held, 40*time.Second, 40*time.Second+gap)
 }
 
 func TestStatesReportAHoldWhileItLasts(t *testing.T) {
@@ -109,7 +109,7 @@ func TestTicketCanBeUsedAgain(t *testing.T) {
 	g := pace.New(pace.Config{})
 	var ticket pace.Ticket
 	for range 3 {
-		g.Enter(&ticket, epoch, users, pace.Interactive, false, new(pace.Hint))
+		g.Enter(&ticket, epoch, users, pace.Call{}, new(pace.Hint))
 		mustGo(t, &ticket, epoch)
 		ticket.Done(epoch, noLimits)
 	}

@@ -74,6 +74,7 @@ func TestCeilingOfABucketCountsAllCredentials(t *testing.T) {
 	}
 	mustGo(t, next, now)
 	g.Configure(pace.Config{})
+	learnNoLimits(t, g, groups)
 	for range 100 {
 		mustGo(t, enter(g, now, groups), now)
 	}

@@ -2,11 +2,23 @@
 
 package pace
 
+import "time"
+
 // Buckets returns how many buckets and hosts are remembered.
 func (g *Governor) Buckets() (buckets, hosts int) {
 	g.mu.RLock()
 	defer g.mu.RUnlock()
 	return len(g.buckets), len(g.hosts)
+}
+
+// GrantWhole records that a credential may use the whole limit of a bucket, as
+// accepted calls would show.
+func (g *Governor) GrantWhole(k Key) {
+	b := g.bucket(k, Traits{}, time.Time{})
+	defer b.release()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.window.pastHalf = true
 }
 
 // LineForSlots returns how many buckets stand in the line for a slot of a host.

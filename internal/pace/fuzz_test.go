@@ -49,7 +49,7 @@ func (m *machine) do(op byte, arg int) {
 	case 0:
 		if !c.entered {
 			c.entered, c.key = true, machineKeys[arg/8%len(machineKeys)]
-			m.g.Enter(&c.Ticket, m.now, c.key, pace.Priority(arg>>7), arg&64 != 0, new(pace.Hint))
+			m.g.Enter(&c.Ticket, m.now, c.key, pace.Call{Priority: pace.Priority(arg >> 7), Returning: arg&64 != 0}, new(pace.Hint))
 		}
 	case 1:
 		if c.entered && !c.inFlight {

@@ -24,18 +24,18 @@ const (
 var users = pace.Key{Host: "example.okta.com", Credential: 1, Bucket: "GET /api/v1/users/{id}"}
 
 // noLimits is an answer without limits.
-var noLimits = pace.Seen{Limit: -1, Remaining: -1, Answered: true}
+var noLimits = pace.Seen{Limit: -1, Remaining: -1, Answered: true, Accepted: true}
 
 // limits is an answer whose window ends in reset. The server's clock is in step
 // with the local one unless a test sets it.
 func limits(limit, remaining int, reset time.Duration) pace.Seen {
-	return pace.Seen{Limit: limit, Remaining: remaining, Reset: after(reset).Unix(), Answered: true}
+	return pace.Seen{Limit: limit, Remaining: remaining, Reset: after(reset).Unix(), Answered: true, Accepted: true}
 }
 
 // refusal is a 429 that holds the bucket until its reset.
 func refusal(limit, remaining int, reset time.Duration) pace.Seen {
 	s := limits(limit, remaining, reset)
-	s.Refused, s.Hold = true, after(reset)
+	s.Accepted, s.Refused, s.Hold = false, true, after(reset)
 	return s
 }
 
@@ -44,7 +44,7 @@ var slotRefusal = pace.Seen{Refused: true, Slots: true, Answered: true}
 
 func enter(g *pace.Governor, now time.Time, k pace.Key) *pace.Ticket {
 	t := new(pace.Ticket)
-	g.Enter(t, now, k, pace.Interactive, false, new(pace.Hint))
+	g.Enter(t, now, k, pace.Call{}, new(pace.Hint))
 	return t
 }
 
@@ -67,6 +67,15 @@ func sendMany(t *testing.T, g *pace.Governor, now time.Time, n int) []*pace.Tick
 	return tickets
 }
 
+// learnNoLimits makes enough calls of k for the governor to learn that its answers
+// carry no limits.
+func learnNoLimits(t *testing.T, g *pace.Governor, k pace.Key) {
+	t.Helper()
+	for range 10 {
+		send(t, g, k, epoch, noLimits)
+	}
+}
+
 // hold stops a bucket until a time, by a call that is refused.
 func hold(t *testing.T, g *pace.Governor, k pace.Key, now, until time.Time) {
 	t.Helper()
@@ -79,6 +88,7 @@ func knownBucket(t *testing.T, cfg pace.Config, s pace.Seen) *pace.Governor {
 	t.Helper()
 	g := pace.New(pace.Config{})
 	learnClock(g, users, serverClock{})
+	g.GrantWhole(users)
 	used := 1
 	if !s.Refused && s.Remaining < s.Limit {
 		used = s.Limit - s.Remaining

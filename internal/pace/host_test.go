@@ -14,7 +14,7 @@ import (
 
 func TestSlotRefusalsLowerTheLimit(t *testing.T) {
 	g := pace.New(pace.Config{})
-	send(t, g, users, epoch, noLimits)
+	learnNoLimits(t, g, users)
 	tickets := sendMany(t, g, epoch, 100)
 	for _, ticket := range tickets[:25] {
 		ticket.Done(epoch, slotRefusal)
@@ -43,7 +43,7 @@ func TestSlotRefusalsLowerTheLimit(t *testing.T) {
 // have been accepted.
 func TestSlotRefusalOfAnOvertakenCallLowersTheLimitLittle(t *testing.T) {
 	g := pace.New(pace.Config{})
-	send(t, g, users, epoch, noLimits)
+	learnNoLimits(t, g, users)
 	tickets := sendMany(t, g, epoch, 80)
 	tickets[3].Done(epoch, slotRefusal)
 	mustWait(t, enter(g, epoch, users), epoch, pace.Slot, time.Second, time.Second)
@@ -88,7 +88,7 @@ func TestNoCallWaitsWhileASlotIsFree(t *testing.T) {
 		keys := make([]pace.Key, buckets)
 		for i := range keys {
 			keys[i] = pace.Key{Host: "h", Bucket: strconv.Itoa(i)}
-			send(t, g, keys[i], epoch, noLimits)
+			learnNoLimits(t, g, keys[i])
 		}
 		var waiting, sent []*pace.Ticket
 		ask := func(ticket *pace.Ticket) bool {
@@ -149,7 +149,7 @@ func TestNoCallWaitsWhileASlotIsFree(t *testing.T) {
 func TestSlotSkipsABucketThatIsHeld(t *testing.T) {
 	g := pace.New(pace.Config{MaxInFlight: 2})
 	groups := pace.Key{Host: users.Host, Bucket: "/api/v1/groups"}
-	send(t, g, users, epoch, noLimits)
+	learnNoLimits(t, g, users)
 	send(t, g, groups, epoch, noLimits)
 	a, b := enter(g, epoch, users), enter(g, epoch, users)
 	mustGo(t, a, epoch)

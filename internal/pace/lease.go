@@ -76,7 +76,7 @@ func (l *lease) room(w *window, now time.Time, utilization float64) (why Reason,
 		if w.isUsedUp(utilization) {
 			switch { // headers count for more than the store
 			case l.seen.reportedFull == w.id:
-				return Exhausted, w.reset.Sub(now), 0
+				return Exhausted, max(w.closedUntil().Sub(now), moment), 0
 			case !l.pending:
 				return Ask, moment, 0 // others may hold places that are gone
 			}

@@ -184,7 +184,7 @@ func TestHeadersCorrectAWrongWindowOfTheStore(t *testing.T) {
 			scout.StoreRequest(now).Answered(now, shared.Lease{Places: 1, Lasts: time.Second})
 			mustGo(t, scout, now)
 		}
-		if e := scout.Done(now, limits(600, 590-i, time.Minute)); e != nil {
+		if e := scout.Done(now, limits(600, 590-i, time.Minute)).Request; e != nil {
 			e.Answered(now, shared.Lease{})
 		}
 	}

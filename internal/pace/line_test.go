@@ -103,7 +103,7 @@ func TestLineIsOrderedByPriorityThenByReturn(t *testing.T) {
 		{pace.Background, false}, {pace.Interactive, false}, {pace.Background, true}, {pace.Interactive, true},
 	} {
 		ticket := new(pace.Ticket)
-		g.Enter(ticket, epoch, users, call.priority, call.returning, new(pace.Hint))
+		g.Enter(ticket, epoch, users, pace.Call{Priority: call.priority, Returning: call.returning}, new(pace.Hint))
 		ticket.Ready(epoch)
 		tickets = append(tickets, ticket)
 	}

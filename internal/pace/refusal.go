@@ -40,12 +40,12 @@ const (
 )
 
 // explained reports whether the bucket's own headers explain a refusal.
-func (r *refusals) explained(s *Seen, w *window) bool {
+func (r *refusals) explained(t *Ticket, s *Seen, w *window) bool {
 	switch {
 	case !s.hasLimits():
 		return !s.Marked || !r.narrow && !w.accepted
 	case s.Remaining > 0:
-		return w.atOwnShare() // as it was refused before
+		return w.atOwnShare(t.entry)
 	case w.accepted:
 		return s.Limit == w.limit
 	}
@@ -54,8 +54,11 @@ func (r *refusals) explained(s *Seen, w *window) bool {
 
 // refused records a refusal and reports whether it is the bucket's.
 func (r *refusals) refused(t *Ticket, now time.Time, s *Seen, w *window) (wide bool) {
-	if r.explained(s, w) {
+	if r.explained(t, s, w) {
 		r.reset()
+		if s.Remaining > 0 {
+			w.foundShare()
+		}
 		return true
 	}
 	if r.inRow == 0 {
@@ -75,9 +78,7 @@ func (r *refusals) refused(t *Ticket, now time.Time, s *Seen, w *window) (wide b
 	}
 	r.reset()
 	r.narrowUntil = time.Time{}
-	if w.mine >= w.limit/10 { // only a share of the bucket is this credential's
-		w.ownShare = w.mine
-	}
+	w.foundShare()
 	return true
 }
 

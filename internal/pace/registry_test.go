@@ -36,7 +36,7 @@ func TestMemoryIsBoundedForAnyNumberOfKeys(t *testing.T) {
 			measured := false
 			for i := range keys {
 				now := after(time.Duration(i) * time.Millisecond)
-				g.Enter(&ticket, now, pace.Key{Host: "h" + strconv.Itoa(i), Credential: uint64(i), Bucket: "b"}, pace.Interactive, false, &hint)
+				g.Enter(&ticket, now, pace.Key{Host: "h" + strconv.Itoa(i), Credential: uint64(i), Bucket: "b"}, pace.Call{}, &hint)
 				if wait, _ := ticket.Ready(now); wait > 0 {
 					t.Fatalf("a wait of %s in an unknown bucket", wait)
 				}
@@ -57,7 +57,7 @@ func TestMemoryIsBoundedForAnyNumberOfKeys(t *testing.T) {
 			}
 			for i := range 2 * mostBuckets { // the next sweep comes, days later
 				now := after(48*time.Hour + time.Duration(i))
-				g.Enter(&ticket, now, pace.Key{Host: "h" + strconv.Itoa(i)}, pace.Interactive, false, &hint)
+				g.Enter(&ticket, now, pace.Key{Host: "h" + strconv.Itoa(i)}, pace.Call{}, &hint)
 				ticket.Leave(now)
 				if buckets, _ := g.Buckets(); buckets < i {
 					break
@@ -84,16 +84,17 @@ func heapInUse() int64 {
 
 func TestIdleBucketIsDroppedAndAHeldOneIsNot(t *testing.T) {
 	g := pace.New(pace.Config{})
-	hold(t, g, users, epoch, after(20*time.Minute))
+	hold(t, g, users, epoch, after(20*time.Minute)) // of which a minute is believed
 	send(t, g, pace.Key{Host: users.Host, Bucket: "idle"}, epoch, noLimits)
 	send(t, g, pace.Key{Host: "idle.okta.com"}, epoch, noLimits)
 	now := after(16 * time.Minute)
+	hold(t, g, users, now, now.Add(time.Minute))
 	for i := range 1 << 10 {
 		ticket := enter(g, now, pace.Key{Host: strconv.Itoa(i)})
 		mustGo(t, ticket, now)
 		ticket.Leave(now)
 	}
-	if s := state(t, g, now, users); s.HeldUntil.Before(after(20 * time.Minute)) {
+	if s := state(t, g, now, users); s.HeldUntil.Before(now.Add(time.Minute)) {
 		t.Errorf("held until %s", s.HeldUntil)
 	}
 	if buckets, hosts := g.Buckets(); buckets != 1+1<<10 || hosts != 1+1<<10 {
@@ -109,7 +110,7 @@ func TestGovernorIsSafeForConcurrentUse(t *testing.T) {
 			for i := range 500 {
 				now := after(time.Duration(i) * time.Millisecond)
 				ticket := new(pace.Ticket)
-				g.Enter(ticket, now, pace.Key{Host: "h", Bucket: strconv.Itoa(i % 7)}, pace.Priority(worker%2), i%3 == 0, new(pace.Hint))
+				g.Enter(ticket, now, pace.Key{Host: "h", Bucket: strconv.Itoa(i % 7)}, pace.Call{Priority: pace.Priority(worker % 2), Returning: i%3 == 0}, new(pace.Hint))
 				wait, _ := ticket.Ready(now)
 				switch {
 				case wait > 0 || rand.N(10) == 0:

@@ -72,5 +72,5 @@ func (s *server) answer(at time.Time) (seen pace.Seen, date int64) {
 	if ok {
 		s.accepted[s.window]++
 	}
-	return pace.Seen{Limit: limit, Remaining: max(limit-s.used, 0), Reset: reset, Refused: !ok, Answered: true}, date
+	return pace.Seen{Limit: limit, Remaining: max(limit-s.used, 0), Reset: reset, Refused: !ok, Accepted: ok, Answered: true, Marked: true}, date
 }

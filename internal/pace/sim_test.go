@@ -163,7 +163,7 @@ func (s *simulation) begin(w *worker) {
 		s.calls--
 		w.calling = true
 	}
-	w.governor.Enter(&w.ticket, s.clock(w.process), users, pace.Interactive, w.returning, &w.hint)
+	w.governor.Enter(&w.ticket, s.clock(w.process), users, pace.Call{Returning: w.returning}, &w.hint)
 	s.ask(w)
 }
 
@@ -285,7 +285,7 @@ func (s *simulation) answered(w *worker, sent time.Time, seen pace.Seen, date in
 		w.calling = false
 		s.done++
 	}
-	if r := w.ticket.Done(now, seen); r != nil {
+	if r := w.ticket.Done(now, seen).Request; r != nil {
 		s.put(w.process, r, func() { s.begin(w) })
 		return
 	}

@@ -78,13 +78,16 @@ func (b *bucket) report(r *shared.LeaseRequest, now time.Time) {
 	l, w, utilization := b.lease, &b.window, b.cfg.Load().utilization()
 	h, seen := &l.held, &l.seen
 	r.Holder, r.MaxUtilization = l.holder, utilization
-	r.Late, r.Unbound, r.Refused = w.lateBy > 0, w.unbound, max(b.heldUntil.Sub(now), 0)
+	r.Late, r.Unbound, r.Refused = w.late, w.unbound, max(b.heldUntil.Sub(now), 0)
 	r.LastWindowID = l.answered.windowID
 	r.InFlight = b.inFlight + seen.unanswered
 	r.ScoutsEnded, seen.scoutsBack = seen.scoutsBack, 0
 	if seen.window.ID != 0 && isSameWindow(seen.window.ID, w.id) {
 		r.Seen, r.Age = seen.window, now.Sub(seen.sentAt)
-		r.Seen.Ends = w.reset.Sub(now) - w.lateBy
+		r.Seen.Ends = w.reset.Sub(now)
+		if w.late {
+			r.Seen.Ends -= time.Second
+		}
 	}
 	if isSameWindow(seen.unleasedIn, w.id) {
 		r.Taken = seen.unleased

@@ -62,9 +62,9 @@ func (t *Ticket) Observe(sent, arrived time.Time, date int64) {
 
 // Until returns how long after now the window ends whose reset a refusal names;
 // false when that reset is not plausible. The server may cut the fraction off its
-// reset, so up to a second is added: what is known of this bucket, all of it for a
-// bucket that is known by refusals only, and half of it where the reset is just
-// over. Elsewhere a single scout finds out, and [window.refuseScout] learns.
+// reset, so a second is added: where it is known to, where it just did, and for a
+// bucket that is known by refusals only. Elsewhere a single scout finds out, and
+// if it meets the old window, window.late adds the second from then on.
 func (t *Ticket) Until(reset int64, now time.Time) (time.Duration, bool) {
 	b := t.bucket
 	wait, sharp, ok := b.host.clock.Until(reset, now)
@@ -73,15 +73,10 @@ func (t *Ticket) Until(reset int64, now time.Time) (time.Duration, bool) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	switch {
-	case wait <= 0:
-		wait = max(min(wait+time.Second, lateStep), time.Millisecond)
-	case !b.window.accepted && !sharp:
+	if wait <= 0 || b.window.late || !b.window.accepted && !sharp {
 		wait += time.Second
-	default:
-		wait += b.window.lateBy
 	}
-	return wait, true
+	return wait, wait > 0
 }
 
 // Done ends a call that was sent and reports what its answer carried. It does

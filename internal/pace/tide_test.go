@@ -13,7 +13,7 @@ import (
 // few were left at that moment, and most of the slots were given up.
 func TestRefusalWhileOthersEndCostsFewSlots(t *testing.T) {
 	g := pace.New(pace.Config{})
-	send(t, g, users, epoch, noLimits)
+	learnNoLimits(t, g, users)
 	tickets := sendMany(t, g, epoch, 76)
 	now := after(50 * time.Millisecond)
 	for _, ticket := range tickets[1:60] {
@@ -32,7 +32,7 @@ func TestRefusalWhileOthersEndCostsFewSlots(t *testing.T) {
 // before the one in which the refusal arrives.
 func TestRefusalInTheNextTideCostsFewSlots(t *testing.T) {
 	g := pace.New(pace.Config{})
-	send(t, g, users, epoch, noLimits)
+	learnNoLimits(t, g, users)
 	tickets := sendMany(t, g, epoch, 76)
 	for _, ticket := range tickets[1:60] {
 		ticket.Done(after(15*time.Millisecond), noLimits)
@@ -50,7 +50,7 @@ func TestRefusalInTheNextTideCostsFewSlots(t *testing.T) {
 // The server did not count the calls that it refused.
 func TestManyRefusalsTogetherShowTheLimit(t *testing.T) {
 	g := pace.New(pace.Config{})
-	send(t, g, users, epoch, noLimits)
+	learnNoLimits(t, g, users)
 	tickets := sendMany(t, g, epoch, 200)
 	now := after(50 * time.Millisecond)
 	for i, ticket := range tickets { // 75 are answered, in between
@@ -68,7 +68,7 @@ func TestManyRefusalsTogetherShowTheLimit(t *testing.T) {
 // Calls in flight a while ago are no measure.
 func TestTideIsForgotten(t *testing.T) {
 	g := pace.New(pace.Config{})
-	send(t, g, users, epoch, noLimits)
+	learnNoLimits(t, g, users)
 	tickets := sendMany(t, g, epoch, 100)
 	for i, ticket := range tickets[:80] {
 		ticket.Done(after(time.Duration(i)*time.Millisecond), noLimits)

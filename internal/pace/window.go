@@ -13,11 +13,12 @@ import (
 // window is one rate-limit window as answers describe it, on the local clock.
 // bucket.mu guards it. Where no writer is named, learn, merge and begin are.
 type window struct {
-	limit int       // -1: unknown
-	left  int       // the least Remaining seen in this window; -1: unknown
-	id    int64     // its reset on the server's clock, Unix seconds; 0: none is known
-	reset time.Time // zero: none is known
-	stray int       // answers in a row that a call of this window cannot have got
+	limit  int       // -1: unknown
+	left   int       // the least Remaining seen in this window; -1: unknown
+	id     int64     // its reset on the server's clock, Unix seconds; 0: none is known
+	reset  time.Time // zero: none is known
+	seenAt time.Time // when the last answer of this window arrived; by learn and merge
+	stray  int       // answers in a row that a call of this window cannot have got
 
 	unbound  bool // the bucket's answers carry no limits
 	quiet    int  // accepted calls without limits, while none are known; by learn
@@ -27,8 +28,8 @@ type window struct {
 
 	// The server may end a window up to a second after the reset that it names, in
 	// whole seconds.
-	lateBy time.Duration // what was seen of that; by learn
-	opened time.Time     // when this window's first call, of this process, was answered; zero: unknown
+	late   bool      // it was seen to; by learn
+	opened time.Time // when this window's first call, of this process, was answered; zero: unknown
 
 	// A token may be allowed a share of the bucket only, whose headers then are not
 	// its own.
@@ -71,8 +72,24 @@ func reserve(limit int, utilization float64) int {
 	return limit - max(int(float64(limit)*utilization+1e-9), 1)
 }
 
+// describes reports whether a refusal that is not the bucket's carries the bucket's
+// headers all the same: they have places left, of the limit that is known.
+func (w *window) describes(s *Seen) bool {
+	return s.Remaining > 0 && (w.limit < 0 || s.Limit == w.limit)
+}
+
 // isOpen reports whether the window is known and not over.
 func (w *window) isOpen(now time.Time) bool { return now.Before(w.reset) }
+
+// closedUntil returns when a used-up window takes calls again, as far as it is
+// believed: at its reset, but no longer than longestHold after the last answer
+// that said so. Then a scout is sent.
+func (w *window) closedUntil() time.Time {
+	if longest := w.seenAt.Add(longestHold); longest.Before(w.reset) {
+		return longest
+	}
+	return w.reset
+}
 
 // isUsedUp reports whether the window is known and has no place left for us.
 func (w *window) isUsedUp(utilization float64) bool {
@@ -88,46 +105,65 @@ func (w *window) asksForBurst(utilization float64) bool {
 	return w.mayBurst && w.left <= 0 && reserve(w.limit, utilization) == 0
 }
 
-// atOwnShare reports whether this process has used what was accepted of it when
-// the rest of a window was refused.
-func (w *window) atOwnShare() bool { return w.ownShare > 0 && w.mine >= w.ownShare-w.ownShare/20 }
+// atOwnShare reports whether a refused call went beyond what is, or may be, this
+// credential's share.
+func (w *window) atOwnShare(e entry) bool {
+	share := w.ownShare
+	if share == 0 && e.scout && !w.pastHalf {
+		share = w.limit / 2
+	}
+	return share > 0 && w.mine >= share-share/20
+}
 
 // entry is how a call was sent into a window.
 type entry struct {
 	windowID int64 // of the window that was known then
 	scout    bool
+	over     bool // the known window was over, by its reset
 }
 
 // enter counts a call that is sent beside so many in flight.
 func (w *window) enter(now time.Time, inFlight int) entry {
-	if w.unbound || w.isOpen(now) && !w.needsScout(inFlight) {
+	if w.unbound || w.isOpen(now) && !w.needsScout(now, inFlight) {
 		return entry{windowID: w.id}
 	}
 	w.scouts.enter(now)
-	return entry{windowID: w.id, scout: true}
+	return entry{windowID: w.id, scout: true, over: !w.isOpen(now)}
 }
 
 // needsScout reports whether a call finds out something about an open window:
 // whether a used-up one takes more, or more than this credential's share.
-func (w *window) needsScout(inFlight int) bool {
-	return w.mayBurst && w.left <= 0 && !w.isBursting() || w.nearOwnShare(inFlight)
+func (w *window) needsScout(now time.Time, inFlight int) bool {
+	if w.left <= 0 && !w.isBursting() {
+		return w.mayBurst || !now.Before(w.closedUntil())
+	}
+	near, _ := w.nearOwnShare(inFlight)
+	return near
 }
 
 // nearOwnShare reports whether so many calls in flight, and the next, use what may
-// be this credential's share: what was refused beyond before or, once for each
-// bucket, half of the limit, which is what Okta allows a token by default.
-func (w *window) nearOwnShare(inFlight int) bool {
+// be this credential's share, and how many may be in flight to find out: what was
+// refused beyond before or, once for each bucket, half of the limit, which Okta
+// allows a token by default.
+func (w *window) nearOwnShare(inFlight int) (near bool, most int) {
 	switch {
 	case w.ownShare > 0:
-		return w.mine+inFlight >= w.ownShare
-	case w.pastHalf || w.limit < minHalved:
-		return false
+		return w.mine+inFlight >= w.ownShare, 1
+	case w.pastHalf || w.mayBurst || w.limit < minHalved:
+		return false, 0
 	}
-	return w.mine+inFlight >= w.limit/2
+	return w.mine+inFlight >= w.limit/2, firstFew
 }
 
-// minHalved is the least limit of which half is probed: of less, all that can be
-// refused are a few calls.
+// foundShare records that calls are refused although the bucket has places: what
+// was accepted is this credential's share, unless it is too little for one.
+func (w *window) foundShare() {
+	if w.mine >= w.limit/10 {
+		w.ownShare = max(w.mine, 1)
+	}
+}
+
+// minHalved is the least limit of which half is probed.
 const minHalved = 20
 
 // leave counts the end of a call. After a scout that has not found the window,
@@ -150,9 +186,7 @@ func (w *window) learn(s Seen, reset time.Time, t *Ticket, now time.Time) {
 		}
 		return
 	}
-	if longest := now.Add(longestHold); reset.After(longest) {
-		reset = longest // of what is named beyond, a scout finds out
-	}
+
 	s.Limit, s.Remaining = min(s.Limit, most), min(s.Remaining, most)
 	w.unbound = false
 	switch {
@@ -167,13 +201,12 @@ func (w *window) learn(s Seen, reset time.Time, t *Ticket, now time.Time) {
 		}
 		w.atLeast, w.atMost = 0, 0
 		w.begin(s.Reset, s.Limit, reset)
-	case s.Refused && e.scout && e.windowID == w.id && !t.sentAt.Before(reset) && w.lateBy < time.Second:
+	case s.Refused && e.over && e.windowID == w.id && !w.late:
 		// A scout that was sent at the reset met the old window: the server ends it
 		// within the second that it names, not at its start.
-		w.lateBy = min(w.lateBy+lateStep, time.Second)
-		w.opened = time.Time{}
+		w.late = true
 	}
-	w.stray = 0
+	w.stray, w.seenAt = 0, now
 	w.count(s.Limit, s.Remaining)
 	if !s.Refused {
 		w.ours++
@@ -200,10 +233,6 @@ func (w *window) learn(s Seen, reset time.Time, t *Ticket, now time.Time) {
 // that has none. A proxy's answer must not open it.
 const quietSuccesses = 10
 
-// lateStep is by how much the next scout is later than one that met the old
-// window.
-const lateStep = 500 * time.Millisecond
-
 // end returns when the window ends whose reset is named. Okta's windows open with
 // their first call and last a minute (all 493 recorded ones): where that call was
 // this process's, the end is known to the millisecond.
@@ -214,7 +243,10 @@ func (w *window) end(reset time.Time) time.Time {
 			return exact
 		}
 	}
-	return reset.Add(w.lateBy)
+	if w.late {
+		return reset.Add(time.Second)
+	}
+	return reset
 }
 
 // merge records what other processes saw of a window.
@@ -229,6 +261,7 @@ func (w *window) merge(s shared.Window, now time.Time) {
 	case reset.Before(w.reset):
 		w.reset = reset // another knows the server's clock better
 	}
+	w.seenAt = now
 	w.count(s.Limit, s.Remaining)
 	w.atLeast = max(w.atLeast, s.Ends)
 }
@@ -287,12 +320,21 @@ func (w *window) room(now time.Time, inFlight int, utilization float64) (why Rea
 		return NoReason, 0, 0
 	}
 	free := w.left - kept
-	switch {
-	case w.asksForBurst(utilization), free > 0 && w.nearOwnShare(inFlight):
+	if w.asksForBurst(utilization) {
 		why, wait = w.scouts.room(now, 1)
 		return why, wait, 0
-	case free <= 0:
-		return Exhausted, w.reset.Sub(now), 0
+	}
+	if free <= 0 {
+		if wait := w.closedUntil().Sub(now); wait > 0 {
+			return Exhausted, wait, 0
+		}
+		why, wait = w.scouts.room(now, 1)
+		return why, wait, 0
+	}
+	if near, most := w.nearOwnShare(inFlight); near {
+		if why, wait = w.scouts.room(now, most); why != NoReason {
+			return why, wait, 0
+		}
 	}
 	share := w.share(inFlight)
 	places := free

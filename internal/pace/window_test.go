@@ -154,9 +154,12 @@ func TestCallsInFlightTakePlacesOfTheWindow(t *testing.T) {
 
 func TestRefusalWithPlacesLeftHoldsTheBucket(t *testing.T) {
 	g := knownBucket(t, pace.Config{}, limits(600, 350, time.Minute))
-	send(t, g, users, epoch, refusal(600, 300, time.Minute))
-	next := enter(g, epoch, users)
-	mustWait(t, next, epoch, pace.Held, time.Minute, time.Minute+gap)
+	for i := range 3 { // the first refusal, and those of two scouts
+		send(t, g, users, after(time.Duration(i)), refusal(600, 300, time.Minute))
+	}
+	now := after(3)
+	next := enter(g, now, users)
+	mustWait(t, next, now, pace.Held, time.Minute-3, time.Minute+gap)
 	mustGo(t, next, after(time.Minute+gap))
 }
 
