@@ -76,7 +76,7 @@ func ceiling(l *rate.Limiter, perSecond float64, burst int) *rate.Limiter {
 	return rate.NewLimiter(rate.Limit(perSecond), burst)
 }
 
-// untilTokens returns how long l needs until it has n tokens, if nobody takes any
+// untilTokens returns how long l needs until it has n tokens, if none is taken
 // meanwhile and its burst is no bound.
 func untilTokens(l *rate.Limiter, now time.Time, n int) time.Duration {
 	if l == nil {

@@ -22,7 +22,7 @@ func TestClockUntilReset(t *testing.T) {
 		reset int64
 		want  time.Duration
 	}{
-		// The server's clock may be as early as the Date says.
+		// The server's clock may be at the beginning of the Date's second.
 		{"server in step", unix(0, 0), unix(0, 30*second), 30 * second},
 		{"server ahead", unix(skew, 0), unix(skew, 30*second), 30 * second},
 		{"server behind", unix(-skew, 0), unix(-skew, 30*second), 30 * second},

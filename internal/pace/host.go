@@ -19,7 +19,7 @@ type host struct {
 	slots    slots
 	ceilings ceilings
 	waiting  []*bucket // whose first call waits for a slot; by queue and next
-	pruneAt  int       // the length of waiting at which buckets that nobody refers to are removed; by queue
+	pruneAt  int       // the length of waiting at which unused buckets are removed; by queue
 
 	crowded atomic.Bool // waiting is not empty; by queue and next, under mu
 }

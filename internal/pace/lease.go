@@ -207,7 +207,7 @@ func (l *lease) observe(p place, s Seen, windowID int64) {
 }
 
 // trim gives up places beyond this process's part of what headers report to be
-// left: where that is less than all processes hold, somebody else took places.
+// left: where that is less than all processes hold, others took places.
 func (l *lease) trim(left int) {
 	n := l.sharers()
 	part := (max(left, 0) + n - 1) / n

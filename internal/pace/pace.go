@@ -22,7 +22,8 @@
 //
 // Governor.mu guards which buckets and hosts there are, bucket.mu the state of
 // one bucket and of the tickets in its line, host.mu what the buckets of a host
-// share. They are locked in this order.
+// share. They are locked in this order. The comment of a field names the functions
+// that write it.
 //
 // This file holds the governor as its users see it.
 package pace

@@ -126,7 +126,7 @@ func (b *bucket) retain() bool {
 // release gives up a reference to the bucket.
 func (b *bucket) release() { b.refs.Add(-1) }
 
-// drop takes the bucket out of use, unless somebody refers to it.
+// drop takes the bucket out of use, unless it is referred to.
 func (b *bucket) drop() bool { return b.refs.CompareAndSwap(0, dropped) }
 
 // dropped, as the number of references, stays negative whatever is added.

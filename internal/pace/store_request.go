@@ -93,7 +93,7 @@ func (b *bucket) report(r *shared.LeaseRequest, now time.Time) {
 		r.Taken = seen.unleased
 	}
 	seen.unleased = 0
-	if r.Unused = h.usable(now); r.Unused == 0 { // their time is over, or nobody needs them
+	if r.Unused = h.usable(now); r.Unused == 0 { // their time is over, or none is left
 		h.returned, h.places = h.returned+h.places, 0
 	}
 	r.Returned, h.returned = h.returned, 0
@@ -113,7 +113,7 @@ func (b *bucket) demand(r *shared.LeaseRequest, now time.Time) {
 	} else {
 		h.prefetch /= 2
 	}
-	if b.line.len() > 0 || b.inFlight > 0 { // else nobody is there who would use them
+	if b.line.len() > 0 || b.inFlight > 0 { // else no call would use them
 		r.Prefetch = max(min(b.inFlight, mostAhead), h.prefetch)
 	}
 	most := b.mostUsable(now)
@@ -143,7 +143,7 @@ func (b *bucket) mostUsable(now time.Time) int {
 }
 
 // Inconsistent reports whether a is an answer to r that no store should give. A
-// window may last for a second more than its reset says.
+// window may last for a second more than its reset.
 func (r *StoreRequest) Inconsistent(now time.Time, a *shared.Lease) bool {
 	w := &a.Window
 	return a.Places < 0 || a.Places > max(r.Request.Wants(), 0) ||

@@ -1,23 +1,24 @@
-package replay
+// This file holds the body of one attempt over a captured stream: what earlier attempts captured, then the rest of the
+// stream.
 
-// The body of one attempt over a captured stream: what is known of it already, then the stream.
+package replay
 
 import (
 	"io"
 	"net/http"
 )
 
-// An attempt is the request body that one attempt sends. Like any request body it is read by one goroutine at a time,
-// and closed by any, also during a Read. All fields are under s.mu.
+// attempt is the request body that one attempt sends. Like any request body it is read by one goroutine at a time, and
+// closed by any, also during a Read. s.mu guards its fields.
 type attempt struct {
-	s       *stream
-	off     int  // how much of s.buf was read
-	retired bool // reads no more
-	closed  bool
+	s       *stream // never changed
+	off     int     // how much of s.buf was read; by Read, readSource and stream.release
+	retired bool    // it reads no more; by stream.retire
+	closed  bool    // by Close
 }
 
-// Read reads what earlier attempts captured, and then, at the caller's own pace and in the caller's own chunks, its
-// stream. It ends as that does.
+// Read reads what earlier attempts captured and then the caller's stream, in that one's own chunks. It ends as the stream
+// does.
 func (a *attempt) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -45,7 +46,7 @@ func (a *attempt) Read(p []byte) (int, error) {
 		s.mu.Unlock()
 		return 0, ErrBusy
 	}
-	p, ok := s.window(p)
+	p, ok := s.room(p)
 	if !ok {
 		s.mu.Unlock()
 		return 0, errStale
@@ -55,8 +56,8 @@ func (a *attempt) Read(p []byte) (int, error) {
 	return a.readSource(p)
 }
 
-// readSource reads the caller's stream, outside the lock. What it brings counts, whatever became of the attempt
-// meanwhile: nobody can read it a second time. A Read that panics goes on up, and leaves the stream failed.
+// readSource reads the caller's stream, outside the lock. What it reads is captured even if the attempt was retired
+// meanwhile, for it cannot be read a second time. A panic of the stream's Read leaves the stream failed, and is passed on.
 func (a *attempt) readSource(p []byte) (n int, err error) {
 	s := a.s
 	err = errPanicked
@@ -70,13 +71,13 @@ func (a *attempt) readSource(p []byte) (n int, err error) {
 		if a.retired {
 			n, err = 0, errStale
 		}
-		_ = s.unlockAndClose() // the base closed this attempt before: nobody is left to tell
+		_ = s.unlockAndClose() // if it closes, the base closed this attempt before and awaits no error
 	}()
 	return s.src.Read(p)
 }
 
-// Close ends the attempt, and closes the caller's stream if no later attempt can need it. If one has taken over, it is
-// that one's Close that counts.
+// Close ends the attempt, and closes the caller's stream if no attempt can need it any more. Close of an attempt that was
+// replaced does nothing.
 func (a *attempt) Close() error {
 	s := a.s
 	s.mu.Lock()

@@ -1,3 +1,5 @@
+// This file tests what a body is sent again from, and what forbids that.
+
 package replay_test
 
 import (
@@ -52,7 +54,7 @@ func TestEachAttemptSendsTheSameBytes(t *testing.T) {
 			for i := range 4 {
 				body := next(t, &b)
 				if i == 0 && (body == own) == tt.wrapped {
-					t.Errorf("first attempt has the caller's own body: %t, want %t", body == own, !tt.wrapped)
+					t.Errorf("the first attempt has the caller's own body: %t, want %t", body == own, !tt.wrapped)
 				}
 				if err := iotest.TestReader(body, data); err != nil {
 					t.Fatalf("attempt %d: %v", i+1, err)
@@ -74,7 +76,7 @@ func TestEachAttemptSendsTheSameBytes(t *testing.T) {
 	}
 }
 
-func TestNoBodyIsHandedOutAsItIs(t *testing.T) {
+func TestNextReturnsNoBodyAsItIs(t *testing.T) {
 	for _, body := range []io.ReadCloser{nil, http.NoBody} {
 		for _, max := range []int64{replay.Never, 0, 10} {
 			req := request(t, nil)
@@ -92,7 +94,7 @@ func TestNoBodyIsHandedOutAsItIs(t *testing.T) {
 	}
 }
 
-func TestNeverSendsOnce(t *testing.T) {
+func TestNeverForbidsASecondAttempt(t *testing.T) {
 	src := &source{data: text(10)}
 	req := request(t, src)
 	req.GetBody = func() (io.ReadCloser, error) { t.Error("GetBody was called"); return nil, nil }
@@ -115,15 +117,15 @@ func TestNeverSendsOnce(t *testing.T) {
 	wantCloses(t, src, 1, "after the call")
 }
 
-func TestGetBodyErrors(t *testing.T) {
-	broken := errors.New("file is gone")
+func TestNextReturnsErrorsOfGetBody(t *testing.T) {
+	broken := errors.New("file not found")
 	tests := []struct {
 		name    string
 		getBody func() (io.ReadCloser, error)
 		match   error
 		text    string
 	}{
-		{"error", func() (io.ReadCloser, error) { return nil, broken }, broken, "file is gone"},
+		{"error", func() (io.ReadCloser, error) { return nil, broken }, broken, "file not found"},
 		{"EOF", func() (io.ReadCloser, error) { return nil, io.EOF }, nil, "EOF"},
 		{"wrapped EOF", func() (io.ReadCloser, error) { return nil, fmt.Errorf("seek: %w", io.EOF) }, nil, "seek: EOF"},
 		{"nothing", func() (io.ReadCloser, error) { return nil, nil }, nil, "no body"},
@@ -143,7 +145,7 @@ func TestGetBodyErrors(t *testing.T) {
 				t.Errorf("%v doesn't match %v", err, tt.match)
 			}
 			if !strings.Contains(err.Error(), tt.text) {
-				t.Errorf("%q doesn't say %q", err, tt.text)
+				t.Errorf("%q does not contain %q", err, tt.text)
 			}
 			b.Close()
 			wantCloses(t, src, 1, "after the call")
@@ -151,7 +153,7 @@ func TestGetBodyErrors(t *testing.T) {
 	}
 }
 
-func TestAfterCloseThereIsNoAttempt(t *testing.T) {
+func TestNoAttemptAfterClose(t *testing.T) {
 	withGetBody := request(t, strings.NewReader("x"))
 	for name, req := range map[string]*http.Request{
 		"none": request(t, nil), "GetBody": withGetBody, "stream": request(t, &source{data: text(1)}),
@@ -174,7 +176,7 @@ func TestAfterCloseThereIsNoAttempt(t *testing.T) {
 	}
 }
 
-func TestRequestsThatNeedNoCaptureCostNothing(t *testing.T) {
+func TestRequestsThatNeedNoCaptureAllocateNothing(t *testing.T) {
 	empty, again := request(t, nil), request(t, strings.NewReader("x"))
 	reader := io.NopCloser(strings.NewReader("x"))
 	again.GetBody = func() (io.ReadCloser, error) { return reader, nil }

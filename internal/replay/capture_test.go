@@ -1,3 +1,5 @@
+// This file tests the capture of a stream: what is read and kept of it, and what a later attempt sends.
+
 package replay_test
 
 import (
@@ -32,8 +34,8 @@ func TestNothingIsReadAheadOfTheSend(t *testing.T) {
 	}
 }
 
-// An early answer leaves a prefix captured; the rest is still the caller's to give.
-func TestReplayIsThePrefixThenTheRest(t *testing.T) {
+// After an early response a prefix is captured; the rest is still in the caller's stream.
+func TestLaterAttemptSendsTheCaptureThenTheRest(t *testing.T) {
 	src := &source{data: text(5000), chunk: 700}
 	b := replay.New(request(t, src), 5000)
 	for _, sent := range []int{0, 1300, 40, 0, 2600, 5000} {
@@ -53,7 +55,7 @@ func TestReplayIsThePrefixThenTheRest(t *testing.T) {
 	wantCloses(t, src, 1, "after the call")
 }
 
-func TestCap(t *testing.T) {
+func TestCapBoundsTheCapture(t *testing.T) {
 	tests := []struct {
 		name           string
 		size, max      int
@@ -68,8 +70,8 @@ func TestCap(t *testing.T) {
 		{"one over, sent", 101, 100, false, 101, replay.ErrTooLarge, 0},
 		{"announced too large, prefix sent", 1000, 100, true, 60, nil, 60},
 		{"announced too large, unsent", 1000, 100, true, 0, nil, 0},
-		{"no cap to speak of, unsent", 1000, 0, false, 0, nil, 0},
-		{"no cap to speak of, sent", 1000, 0, false, 1, replay.ErrTooLarge, 0},
+		{"a cap of 0, unsent", 1000, 0, false, 0, nil, 0},
+		{"a cap of 0, sent", 1000, 0, false, 1, replay.ErrTooLarge, 0},
 		{"empty stream under a cap of 0", 0, 0, false, 0, nil, 0},
 	}
 	for _, tt := range tests {
@@ -108,8 +110,8 @@ func TestCap(t *testing.T) {
 	}
 }
 
-// A body that is too large to keep is still sent in full, at the first attempt as at a later one.
-func TestTooLargeIsStillSent(t *testing.T) {
+// A body that is too large to keep is still sent in full, by the first attempt as by a later one.
+func TestTooLargeBodyIsSentInFull(t *testing.T) {
 	src := &source{data: text(1000), chunk: 64}
 	b := replay.New(request(t, src), 100)
 	body := next(t, &b)
@@ -126,7 +128,7 @@ func TestTooLargeIsStillSent(t *testing.T) {
 	wantCloses(t, src, 1, "after the call")
 }
 
-// The buffers of net/http are large; a Read must not step over the cap where an answer may come before the next one.
+// The buffers of net/http are large; no Read may exceed the cap when a response may come before the next one.
 func TestReadStopsAtTheCap(t *testing.T) {
 	src := &source{data: text(1000)}
 	b := replay.New(request(t, src), 100)
@@ -150,7 +152,7 @@ func TestCloseFreesTheCapture(t *testing.T) {
 	}
 }
 
-func TestHoldKeepsItsWord(t *testing.T) {
+func TestHoldStopsAReadBeyondTheCap(t *testing.T) {
 	src := &source{data: text(1000)}
 	b := replay.New(request(t, src), 100)
 	late := next(t, &b)
@@ -158,7 +160,7 @@ func TestHoldKeepsItsWord(t *testing.T) {
 	if err := b.Hold(); err != nil {
 		t.Fatal(err)
 	}
-	readN(t, late, src.data[50:100]) // within the cap it may go on
+	readN(t, late, src.data[50:100]) // within the cap it may read on
 	if n, err := late.Read(make([]byte, 10)); n != 0 || err == nil || errors.Is(err, io.EOF) {
 		t.Errorf("Read beyond the cap = %d, %v, want an error", n, err)
 	}
@@ -166,11 +168,11 @@ func TestHoldKeepsItsWord(t *testing.T) {
 		t.Errorf("CanReplay after Hold: %v", err)
 	}
 	body := next(t, &b)
-	readAll(t, body, src.data) // the next attempt is not held back
+	readAll(t, body, src.data) // the next attempt is not stopped
 }
 
-// Without a further attempt nothing is held back: an upload may outlive its answer.
-func TestCloseLetsTheLastAttemptGoOn(t *testing.T) {
+// Without a further attempt no Read is stopped: an upload may outlive its response.
+func TestCloseLetsTheLastAttemptReadOn(t *testing.T) {
 	src := &source{data: text(1000)}
 	b := replay.New(request(t, src), 100)
 	first := next(t, &b)
@@ -190,7 +192,7 @@ func TestCloseLetsTheLastAttemptGoOn(t *testing.T) {
 }
 
 func TestErrorOfTheStreamIsFinal(t *testing.T) {
-	broken := errors.New("disk on fire")
+	broken := errors.New("disk failure")
 	tests := []struct {
 		name     string
 		end      error
@@ -244,7 +246,7 @@ func TestInvalidCountIsAnError(t *testing.T) {
 	}
 }
 
-func TestPanicOfTheStreamLeavesNothingLocked(t *testing.T) {
+func TestPanicOfTheStreamFailsTheBodyAndHoldsNoLock(t *testing.T) {
 	src := &source{data: text(100), before: func(pos int64) {
 		if pos == 50 {
 			panic("boom")
@@ -269,7 +271,7 @@ func TestPanicOfTheStreamLeavesNothingLocked(t *testing.T) {
 	wantCloses(t, src, 1, "after the call")
 }
 
-func TestLongStreamCostsItsCapAtMost(t *testing.T) {
+func TestLongStreamAllocatesItsCapAtMost(t *testing.T) {
 	const size, max = 8 << 20, 64 << 10
 	src := &source{data: text(size)}
 	req := request(t, src)
@@ -300,13 +302,13 @@ func TestLongStreamCostsItsCapAtMost(t *testing.T) {
 	if sent != size {
 		t.Errorf("%d bytes sent, want %d", sent, size)
 	}
-	// Doubling up to the cap costs less than twice the cap in all, also what was garbage at once.
+	// Doubling up to the cap allocates less than twice the cap in all, garbage included.
 	if got := after.TotalAlloc - before.TotalAlloc; got > 3*max {
 		t.Errorf("%d bytes allocated for a cap of %d", got, max)
 	}
 }
 
-func TestCaptureGrowsWithWhatIsSent(t *testing.T) {
+func TestCaptureGrowsAsTheBodyIsSent(t *testing.T) {
 	src := &source{data: text(1 << 20), chunk: 1024}
 	b := replay.New(request(t, src), 10<<20)
 	body := next(t, &b)
@@ -335,8 +337,7 @@ func TestAnnouncedLengthIsAllocatedOnce(t *testing.T) {
 	}
 }
 
-// Captures of calls that go on at the same time never mix.
-func TestCapturesShareNoMemory(t *testing.T) {
+func TestCapturesOfConcurrentCallsShareNoMemory(t *testing.T) {
 	var all sync.WaitGroup
 	for caller := range 8 {
 		all.Go(func() {
@@ -351,7 +352,7 @@ func TestCapturesShareNoMemory(t *testing.T) {
 				half := len(data) / 2
 				readN(t, body, data[:half])
 				if i%2 == 0 {
-					b.Close() // the base goes on reading
+					b.Close() // the base reads on
 				}
 				readAll(t, body, data[half:])
 				body.Close()

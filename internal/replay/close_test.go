@@ -1,3 +1,5 @@
+// This file tests that the caller's body is closed once, by whoever has it last.
+
 package replay_test
 
 import (
@@ -9,7 +11,7 @@ import (
 	"github.com/oktaretry/oktaretry/internal/replay"
 )
 
-// Each script is what happens to one body; "=n" states how often the caller's body must have been closed by then.
+// Each script is what happens to one body; the number of a step is how often the caller's body has been closed after it.
 func TestCallersBodyIsClosedOnce(t *testing.T) {
 	type step struct {
 		name string
@@ -58,8 +60,8 @@ func TestCallersBodyIsClosedOnce(t *testing.T) {
 	}
 }
 
-// With GetBody each attempt's body is its own: the base closes it, and Close only what no attempt took.
-func TestBodiesWithGetBodyAreClosedOnce(t *testing.T) {
+// With GetBody each attempt has a body of its own: the base closes it, and Close only closes what no attempt has taken.
+func TestBodiesFromGetBodyAreClosedOnce(t *testing.T) {
 	for attempts := range 4 {
 		var sources []*source
 		fresh := func() *source {
@@ -83,8 +85,8 @@ func TestBodiesWithGetBodyAreClosedOnce(t *testing.T) {
 	}
 }
 
-func TestErrorOfCloseReachesWhoeverCloses(t *testing.T) {
-	broken := errors.New("disk on fire")
+func TestErrorOfCloseIsReturnedOnce(t *testing.T) {
+	broken := errors.New("disk failure")
 	tests := []struct {
 		name     string
 		attempt  bool
@@ -117,8 +119,9 @@ func TestErrorOfCloseReachesWhoeverCloses(t *testing.T) {
 	}
 }
 
-// HTTP/2 closes a body while another goroutine reads it, to free that one. At the end of a call that must get through.
-func TestCloseFreesABlockedRead(t *testing.T) {
+// HTTP/2 closes a body while another goroutine reads it, to unblock that one. At the end of a call the stream must be
+// closed then.
+func TestCloseUnblocksARead(t *testing.T) {
 	for _, baseFirst := range []bool{true, false} {
 		pr, pw := io.Pipe()
 		b := replay.New(request(t, pr), 100)

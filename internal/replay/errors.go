@@ -1,6 +1,6 @@
-package replay
+// This file holds the errors that explain why a body cannot be sent again.
 
-// Why a body cannot be sent again, as errors for errors.Is.
+package replay
 
 import (
 	"context"
@@ -14,11 +14,11 @@ var (
 	ErrTooLarge = errors.New("oktaretry: request body is larger than what is kept for a resend")
 	// ErrNoReplay: the body must not be sent twice.
 	ErrNoReplay = errors.New("oktaretry: request body must not be sent again")
-	// ErrSource: the caller's body failed; the error that it gave is wrapped too.
+	// ErrSource: the caller's body failed; its error is wrapped too.
 	ErrSource = errors.New("oktaretry: request body cannot be read")
-	// ErrGetBody: Request.GetBody failed; the error that it gave is wrapped too.
+	// ErrGetBody: Request.GetBody failed; its error is wrapped too.
 	ErrGetBody = errors.New("oktaretry: Request.GetBody failed")
-	// ErrBusy: the attempt before still reads the caller's body.
+	// ErrBusy: the attempt before is still reading the caller's body.
 	ErrBusy = errors.New("oktaretry: request body is still being read by the attempt before")
 	// ErrClosed: the call is over.
 	ErrClosed = errors.New("oktaretry: request body is closed")
@@ -30,7 +30,7 @@ var (
 	errBadCount = errors.New("Read returned an invalid count")
 )
 
-// notEOF returns err, or its text alone if it matches io.EOF: callers above take that for the end of an answer.
+// notEOF returns err, or its text alone if it matches io.EOF: a caller would take it for the end of a response.
 func notEOF(err error) error {
 	if errors.Is(err, io.EOF) {
 		return errors.New(err.Error())

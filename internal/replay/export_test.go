@@ -1,3 +1,5 @@
+// This file holds what the tests see of a capture.
+
 package replay
 
 // Captured returns how many bytes are kept and how many the buffer could hold.

@@ -1,3 +1,5 @@
+// This file plays random calls over a stream.
+
 package replay_test
 
 import (
@@ -11,9 +13,9 @@ import (
 	"github.com/oktaretry/oktaretry/internal/replay"
 )
 
-// FuzzAttempts plays random calls: a stream of some length in random chunks, attempts that stop anywhere, a cap below or
-// above. Against the original it checks what each attempt read, and against a model what may be replayed, how far the
-// stream was read, and when it was closed.
+// FuzzAttempts makes random calls: a stream of some length in random chunks, attempts that stop anywhere, a cap below or
+// above. It compares what each attempt reads with the original, and with a model whether the body may be sent again, how
+// far the stream was read, and when it was closed.
 func FuzzAttempts(f *testing.F) {
 	for seed := range uint64(200) {
 		f.Add(seed, uint16(seed*13), uint16(1000))
@@ -36,7 +38,7 @@ func FuzzAttempts(f *testing.F) {
 		}
 		b := replay.New(req, int64(limit))
 
-		var sent int // the model: how far any attempt came
+		var sent int // the model: how much an attempt has read at most
 		var ended bool
 		for range 1 + rnd.IntN(6) {
 			body, err := b.Next(context.Background())

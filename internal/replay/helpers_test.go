@@ -1,3 +1,5 @@
+// This file holds what the tests of this package have in common: a caller's stream, and bodies that are read.
+
 package replay_test
 
 import (
@@ -11,10 +13,10 @@ import (
 	"github.com/oktaretry/oktaretry/internal/replay"
 )
 
-// A source is a caller's stream: it gives data in chunks, and counts what is done to it.
+// source is a caller's stream: it yields data in chunks, and counts its Reads and Closes.
 type source struct {
 	data     []byte
-	chunk    int             // most bytes a Read gives; 0: no limit
+	chunk    int             // most bytes of a Read; 0: no limit
 	end      error           // how it ends; nil: io.EOF
 	withLast bool            // the end comes along with the last bytes
 	before   func(pos int64) // runs at the start of each Read
@@ -25,12 +27,12 @@ type source struct {
 	reads  atomic.Int64
 	closes atomic.Int64
 	active atomic.Int64
-	shared atomic.Bool // two Reads ran at once
+	beside atomic.Bool // two Reads ran at once
 }
 
 func (s *source) Read(p []byte) (int, error) {
 	if s.active.Add(1) != 1 {
-		s.shared.Store(true)
+		s.beside.Store(true)
 	}
 	defer s.active.Add(-1)
 	s.reads.Add(1)
@@ -65,7 +67,7 @@ func (s *source) Close() error {
 	return s.closeErr
 }
 
-// text returns n bytes of which no short run repeats soon.
+// text returns n bytes in which no short sequence repeats soon.
 func text(n int) []byte {
 	b := make([]byte, n)
 	x := uint32(2463534242)

@@ -1,6 +1,6 @@
-package replay_test
+// This file tests attempts that are still reading when the next one begins, in virtual time.
 
-// Attempts that are still reading when the next one begins, in virtual time.
+package replay_test
 
 import (
 	"bytes"
@@ -24,14 +24,14 @@ func slow(d time.Duration) *source {
 	}}
 }
 
-// late begins a Read of the second half, and returns once it is in the caller's stream.
+// late starts a Read of the second half, and returns once that is in the caller's stream.
 func late(t *testing.T, body io.Reader, first []byte) <-chan error {
 	readN(t, body, first)
 	done := make(chan error, 1)
 	go func() {
 		n, err := body.Read(make([]byte, 100))
 		if n != 0 {
-			err = errors.Join(err, errors.New("a stale Read gave bytes"))
+			err = errors.Join(err, errors.New("a stale Read returned bytes"))
 		}
 		done <- err
 	}()
@@ -39,7 +39,7 @@ func late(t *testing.T, body io.Reader, first []byte) <-chan error {
 	return done
 }
 
-func TestBytesOfALateReadBelongToTheNextAttempt(t *testing.T) {
+func TestLateReadIsPartOfTheNextAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := slow(replay.Patience / 2)
 		b := replay.New(request(t, src), 100)
@@ -65,7 +65,7 @@ func TestBytesOfALateReadBelongToTheNextAttempt(t *testing.T) {
 	})
 }
 
-func TestStuckReadMakesTheBodyBusy(t *testing.T) {
+func TestNextIsBusyDuringAStuckRead(t *testing.T) {
 	for _, closedFirst := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			src := slow(10 * replay.Patience)
@@ -100,7 +100,7 @@ func TestStuckReadMakesTheBodyBusy(t *testing.T) {
 	}
 }
 
-func TestBusyBodyCanBeTriedAgain(t *testing.T) {
+func TestNextCanBeCalledAgainAfterErrBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := slow(3 * replay.Patience)
 		b := replay.New(request(t, src), 100)
@@ -137,14 +137,14 @@ func TestLateReadCanOutgrowTheCap(t *testing.T) {
 }
 
 func TestContextEndsTheWaitForALateRead(t *testing.T) {
-	gone := errors.New("the user left")
+	gone := errors.New("the user quit")
 	tests := []struct {
 		name  string
 		cause error
 		match error
 		text  string
 	}{
-		{"cause", gone, gone, "the user left"},
+		{"cause", gone, gone, "the user quit"},
 		{"no cause", nil, context.Canceled, "context canceled"},
 		{"EOF as a cause", io.EOF, context.Canceled, "context canceled: EOF"},
 	}
@@ -174,8 +174,8 @@ func TestContextEndsTheWaitForALateRead(t *testing.T) {
 	}
 }
 
-// Two Reads of one body at once are the base's mistake; the caller's stream must not see them.
-func TestStreamNeverSeesTwoReads(t *testing.T) {
+// Two Reads of one body at once are the base's mistake; they must not reach the caller's stream.
+func TestStreamIsNeverReadTwiceAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src := slow(time.Second)
 		b := replay.New(request(t, src), 100)
@@ -190,14 +190,14 @@ func TestStreamNeverSeesTwoReads(t *testing.T) {
 		body.Close()
 		body = next(t, &b)
 		readAll(t, body, src.data)
-		if src.shared.Load() {
+		if src.beside.Load() {
 			t.Error("two Reads were in the caller's stream at once")
 		}
 	})
 }
 
-// Bases whose write loops go on reading and closing while later attempts run. For the race detector.
-func TestLateReadersLoseNothing(t *testing.T) {
+// Write loops of a base read and close while later attempts run. For the race detector.
+func TestLateReadersLoseNoBytes(t *testing.T) {
 	data := text(20_000)
 	for round := range 200 {
 		src := &source{data: data, chunk: 1 + round*7, withLast: round%2 == 0}
@@ -242,7 +242,7 @@ func TestLateReadersLoseNothing(t *testing.T) {
 		b.Close()
 		loops.Wait()
 		wantCloses(t, src, 1, "after the call")
-		if src.shared.Load() {
+		if src.beside.Load() {
 			t.Fatal("two Reads were in the caller's stream at once")
 		}
 	}

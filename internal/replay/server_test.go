@@ -1,6 +1,6 @@
-package replay_test
+// This file tests bodies that net/http sends: its write loops may still read when the next attempt begins.
 
-// Through net/http itself: its write loops are the late readers that this package is about.
+package replay_test
 
 import (
 	"bytes"
@@ -41,11 +41,11 @@ func protocols(t *testing.T, handler http.HandlerFunc, test func(*testing.T, *ht
 	}
 }
 
-// send is one attempt, as the RoundTripper makes it: a clone with a context and a body of its own, the answer drained
-// and closed.
+// send makes one attempt as the RoundTripper does: a clone with a context and a body of its own, the response drained and
+// closed.
 //
-// The context ends before the answer is closed. An HTTP/2 answer's Close waits for the write loop, and so for a Read of
-// the caller's stream that may be stuck; after a drain to the end this costs no connection.
+// The context ends before the response is closed. Close of an HTTP/2 response waits for the write loop, and so for a Read
+// of the caller's stream that may be stuck; after a drain to the end this costs no connection.
 func send(t *testing.T, srv *httptest.Server, req *http.Request, b *replay.Body) int {
 	t.Helper()
 	ctx, cancel := context.WithCancel(req.Context())
@@ -65,7 +65,7 @@ func send(t *testing.T, srv *httptest.Server, req *http.Request, b *replay.Body)
 	return resp.StatusCode
 }
 
-// answerEarly refuses the first n requests without reading their bodies, and checks the body of the next.
+// answerEarly refuses the first n requests without reading their bodies, and checks the body of the next one.
 func answerEarly(t *testing.T, n int64, want []byte) http.HandlerFunc {
 	var calls atomic.Int64
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -87,7 +87,7 @@ func answerEarly(t *testing.T, n int64, want []byte) http.HandlerFunc {
 	}
 }
 
-// closing makes src report its Close, which net/http may call after RoundTrip returned.
+// closing returns a function that waits for the Close of src, which net/http may call after RoundTrip has returned.
 func closing(src *source) (wait func(*testing.T)) {
 	closed := make(chan struct{})
 	once := sync.OnceFunc(func() { close(closed) })
@@ -103,7 +103,7 @@ func closing(src *source) (wait func(*testing.T)) {
 	}
 }
 
-func TestEarlyAnswersThenTheWholeBody(t *testing.T) {
+func TestWholeBodyIsSentAfterEarlyResponses(t *testing.T) {
 	data := text(long)
 	for _, announced := range []bool{true, false} {
 		handler := func(w http.ResponseWriter, r *http.Request) {}
@@ -126,16 +126,16 @@ func TestEarlyAnswersThenTheWholeBody(t *testing.T) {
 			}
 			b.Close()
 			closed(t)
-			if src.shared.Load() {
+			if src.beside.Load() {
 				t.Error("two Reads were in the caller's stream at once")
 			}
 		})
 	}
 }
 
-// A caller that produces its body slowly: the answer comes while the write loop waits for more, and what that late Read
-// brings must be in the resend. Only what was sent by then is kept.
-func TestEarlyAnswerDuringABlockedRead(t *testing.T) {
+// The caller's stream is slow: the response comes while the write loop waits for more, and what that late Read returns must
+// be in the resend. Only what was sent by then is kept.
+func TestResendHasTheBytesOfABlockedRead(t *testing.T) {
 	const sent, limit = 64 << 10, 512 << 10
 	data := text(long)
 	handler := func(w http.ResponseWriter, r *http.Request) {}
@@ -177,9 +177,9 @@ func TestEarlyAnswerDuringABlockedRead(t *testing.T) {
 	})
 }
 
-// The call ends with the early answer while the write loop is stuck in the caller's stream: the stream is closed as soon
+// The call ends with an early response while the write loop is stuck in the caller's stream: the stream is closed as soon
 // as net/http closes the attempt's body.
-func TestEarlyAnswerHandedBack(t *testing.T) {
+func TestStreamIsClosedAfterAnEarlyResponse(t *testing.T) {
 	handler := func(w http.ResponseWriter, r *http.Request) {}
 	protocols(t, func(w http.ResponseWriter, r *http.Request) { handler(w, r) }, func(t *testing.T, srv *httptest.Server) {
 		early := answerEarly(t, 1, nil)
@@ -206,7 +206,7 @@ func TestEarlyAnswerHandedBack(t *testing.T) {
 	})
 }
 
-func TestGetBodyBodiesThroughAServer(t *testing.T) {
+func TestBodiesFromGetBodyAreSentInFull(t *testing.T) {
 	data := text(200 << 10)
 	for name, body := range map[string]func() io.Reader{
 		"bytes.Reader":   func() io.Reader { return bytes.NewReader(data) },
@@ -257,7 +257,7 @@ func TestUnsentBodyCanBeSentAgain(t *testing.T) {
 	closed(t)
 }
 
-// A resent body that is captured keeps the connection: nothing of it looks unfinished to net/http.
+// A captured body that is resent keeps the connection: net/http sees it sent in full.
 func TestResendsShareAConnection(t *testing.T) {
 	var conns sync.Map
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -1,7 +1,7 @@
-package replay
+// This file holds the capture of a caller's stream: what is kept of it, when it is closed, and how it passes from one
+// attempt to the next.
 
-// The capture of a caller's stream: what is kept of it, when it is closed, and how it passes from one attempt to the
-// next.
+package replay
 
 import (
 	"context"
@@ -12,33 +12,33 @@ import (
 )
 
 const (
-	// patience is how long an attempt waits for a Read of the one before. Such a Read usually ends at once, because
-	// the stream has something to give; where it doesn't, the resend would stall as well.
+	// patience is how long an attempt waits for a Read of the one before. Such a Read usually ends at once; where it
+	// doesn't, the resend would stall as well.
 	patience = time.Second
 
 	// firstGrowth is the least capacity of a capture of unknown length: most bodies for Okta fit.
 	firstGrowth = 512
 )
 
-// A stream is a body that can be read only once, shared by the attempts of a call. Only the current attempt reads it,
-// and mu is never held while it does: neither the caller's Read nor its Close runs under a lock.
+// stream is a body that can be read only once, shared by the attempts of a call. Only the current attempt reads it, and
+// mu is never held while it does: neither the caller's Read nor its Close runs under a lock.
 type stream struct {
-	src    io.ReadCloser
-	max    int64
-	length int64 // as the request announces it; 0 and less: unknown
+	src    io.ReadCloser // never changed
+	max    int64         // how much of it is kept at most; never changed
+	length int64         // as the request announces it; 0 and less: unknown; never changed
 
-	mu      sync.Mutex
-	cur     *attempt
-	buf     []byte        // all that was read from src, until it is lost or no longer needed
-	end     error         // io.EOF or the error that src ended with
-	lost    error         // why buf is gone
-	held    bool          // cur must not outgrow the capture, if there is one and it may be needed
-	over    bool          // no attempt will follow cur
-	closed  bool          // src was closed
-	reading bool          // cur is inside src.Read
-	idle    chan struct{} // closed when that Read returns; nil if nobody waits
+	mu      sync.Mutex    // guards all below, and the attempts
+	cur     *attempt      // by next
+	buf     []byte        // all that was read from src, until it is lost or no longer needed; by took, lose and release
+	end     error         // io.EOF or the error that src ended with; by took
+	lost    error         // why buf is gone; by lose
+	held    bool          // cur must not outgrow the capture, if there is one and it may be needed; by hold and next
+	over    bool          // no attempt will follow cur; by finish
+	closed  bool          // src was closed; by unlockAndClose
+	reading bool          // cur is inside src.Read; by attempt.Read and took
+	idle    chan struct{} // closed when that Read returns; nil unless next waits for it; by retire and took
 
-	first attempt
+	first attempt // saves an allocation
 }
 
 // newStream returns the stream with its first attempt.
@@ -49,7 +49,7 @@ func newStream(src io.ReadCloser, max, length int64) *stream {
 	return s
 }
 
-// next replaces the current attempt. If it fails, the current one stays: it reads no more, but its Close still counts.
+// next replaces the current attempt. On an error the current one stays: it reads no more, but its Close still closes src.
 func (s *stream) next(ctx context.Context) (io.ReadCloser, error) {
 	if err := s.retire(ctx); err != nil {
 		return nil, err
@@ -90,7 +90,7 @@ func (s *stream) retire(ctx context.Context) error {
 	}
 }
 
-// finish ends the call. An attempt that is still being sent goes on to read src, uncaptured.
+// finish ends the call. An attempt that is still being sent reads the rest of src uncaptured.
 func (s *stream) finish() error {
 	s.mu.Lock()
 	s.over = true
@@ -110,10 +110,9 @@ func (s *stream) why() error {
 	return s.lost
 }
 
-// window returns the part of p to read into: no more than the capture has room for, so that it never holds more than
-// max. A full capture is given up if there is more to send, and only then: the read that finds out may find the end.
-// Under mu.
-func (s *stream) window(p []byte) ([]byte, bool) {
+// room returns the part of p to read into, no more than the capture has room for; false if the read is not allowed. A
+// full capture is given up only if there is more to send: the read that finds out may find the end. Under mu.
+func (s *stream) room(p []byte) ([]byte, bool) {
 	if s.over || s.lost != nil {
 		return p, true
 	}
@@ -124,7 +123,7 @@ func (s *stream) window(p []byte) ([]byte, bool) {
 	return p[:min(room, int64(len(p)))], true
 }
 
-// took records what a Read of src brought. Under mu.
+// took records the result of a Read of src. Under mu.
 func (s *stream) took(p []byte, err error) {
 	s.reading = false
 	if s.idle != nil {
@@ -147,7 +146,7 @@ func (s *stream) took(p []byte, err error) {
 	}
 }
 
-// lose gives the capture up. Only the current attempt brings this about, when it has read all of it. Under mu.
+// lose gives the capture up. The current attempt has read all of it. Under mu.
 func (s *stream) lose(why error) {
 	s.lost = why
 	s.buf = nil
@@ -160,7 +159,7 @@ func (s *stream) release() {
 	}
 }
 
-// grow makes room for n more bytes: at once for all that the request announces, if that is within the cap, and else by
+// grow makes room for n more bytes: for all that the request announces, if that is within the cap, and otherwise by
 // doubling, up to the cap. Under mu.
 func (s *stream) grow(n int) {
 	need := len(s.buf) + n
@@ -175,11 +174,11 @@ func (s *stream) grow(n int) {
 	s.buf = append(make([]byte, 0, size), s.buf...)
 }
 
-// unlockAndClose unlocks mu, and closes src if it is time for that: no attempt has it open, and none will need it,
-// because the call is over, or src has nothing more to give, or what it gave is lost.
+// unlockAndClose unlocks mu, and closes src once no attempt has it open and none will need it: the call is over, or src
+// has ended, or the capture is lost.
 //
-// So a body that was sent in full is closed when its attempt is, as net/http would; only one that may have to be read
-// further stays open between attempts. A Close runs beside a Read only if the base closed the attempt beside a Read.
+// So a body that was sent in full is closed when its attempt is, as by net/http; only one of which more may be read stays
+// open between attempts. A Close runs beside a Read only if the base closed the attempt beside a Read.
 func (s *stream) unlockAndClose() error {
 	last := s.over || s.end != nil || s.lost != nil
 	now := last && s.cur.closed && !s.closed

@@ -1,4 +1,4 @@
-// This file holds the circuits of the store in memory.
+// This file holds the rules of circuits.
 
 package sharedtest
 
@@ -9,12 +9,12 @@ import (
 	"github.com/oktaretry/oktaretry/shared"
 )
 
-// circuit is one that is not closed.
+// circuit is a circuit that is not closed. Memory.mu guards it.
 type circuit struct {
-	until     time.Time
-	prober    string
-	overdue   time.Time
-	successes int
+	until     time.Time // no probe is sent before
+	prober    string    // the holder of the probe; "": none
+	overdue   time.Time // when another holder may send one
+	successes int       // probes in a row
 }
 
 func (c *circuit) state(now time.Time, id shared.CircuitID) shared.Circuit {
@@ -66,7 +66,7 @@ func (m *Memory) Report(_ context.Context, id shared.CircuitID, r shared.Report)
 	m.asked["report"]++
 	now := m.Now()
 	c := m.circuits[id]
-	mine := c != nil && c.prober != "" && c.prober == r.Holder
+	isProber := c != nil && c.prober != "" && c.prober == r.Holder
 	switch {
 	case r.Event == shared.Opened:
 		if c == nil {
@@ -77,7 +77,7 @@ func (m *Memory) Report(_ context.Context, id shared.CircuitID, r shared.Report)
 			c.until = until
 		}
 		c.prober, c.successes = "", 0
-	case !mine:
+	case !isProber:
 	case r.Event == shared.ProbeSucceeded:
 		c.prober = ""
 		if c.successes++; c.successes >= r.Needed {
