@@ -1,0 +1,153 @@
+package rig
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/propagation"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/oktaretry/oktaretry"
+)
+
+// Scope is the instrumentation scope of this module's spans and metrics.
+const Scope = "github.com/oktaretry/oktaretry"
+
+// Recorder keeps spans, metrics and log lines in memory, by OpenTelemetry's
+// SDK. Its providers and its logger are for the test to hand out; Options
+// hands out all of them.
+type Recorder struct {
+	Spans  *tracetest.SpanRecorder
+	Tracer *sdktrace.TracerProvider
+	Meter  *sdkmetric.MeterProvider
+	Logger *slog.Logger
+
+	reader *sdkmetric.ManualReader
+	log    bytes.Buffer // slog's handlers lock
+}
+
+// NewRecorder returns a Recorder. The options are the tracer provider's, of
+// which a sampler is one; without any, every span is sampled.
+func NewRecorder(opts ...sdktrace.TracerProviderOption) *Recorder {
+	r := &Recorder{Spans: tracetest.NewSpanRecorder(), reader: sdkmetric.NewManualReader()}
+	r.Tracer = sdktrace.NewTracerProvider(append(opts, sdktrace.WithSpanProcessor(r.Spans))...)
+	r.Meter = sdkmetric.NewMeterProvider(sdkmetric.WithReader(r.reader))
+	r.Logger = slog.New(slog.NewJSONHandler(&r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	return r
+}
+
+// Options makes a Transport report to the recorder.
+func (r *Recorder) Options() []oktaretry.Option {
+	return []oktaretry.Option{
+		oktaretry.WithTracerProvider(r.Tracer), oktaretry.WithMeterProvider(r.Meter), oktaretry.WithLogger(r.Logger),
+		oktaretry.WithPropagators(propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})),
+	}
+}
+
+// Ended returns this module's spans, the calls' and the attempts', in the order
+// of their ends. A span that has not ended fails the test.
+func (r *Recorder) Ended(t testing.TB) (calls, attempts []sdktrace.ReadOnlySpan) {
+	t.Helper()
+	if begun, ended := len(r.Spans.Started()), len(r.Spans.Ended()); begun != ended {
+		t.Errorf("%d spans begun, %d ended", begun, ended)
+	}
+	for _, s := range r.Spans.Ended() {
+		switch {
+		case s.SpanKind() == trace.SpanKindClient:
+			attempts = append(attempts, s)
+		case s.InstrumentationScope().Name == Scope:
+			calls = append(calls, s)
+		}
+	}
+	return calls, attempts
+}
+
+// Lines returns the log, decoded.
+func (r *Recorder) Lines(t testing.TB) (lines []map[string]any) {
+	t.Helper()
+	for line := range strings.Lines(r.log.String()) {
+		m := map[string]any{}
+		if err := json.Unmarshal([]byte(line), &m); err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, m)
+	}
+	return lines
+}
+
+// Log returns the log as it was written.
+func (r *Recorder) Log() string { return r.log.String() }
+
+// Metrics collects the metrics and returns them by name.
+func (r *Recorder) Metrics(t testing.TB) map[string]metricdata.Metrics {
+	t.Helper()
+	var collected metricdata.ResourceMetrics
+	if err := r.reader.Collect(context.Background(), &collected); err != nil {
+		t.Fatal(err)
+	}
+	byName := map[string]metricdata.Metrics{}
+	for _, scope := range collected.ScopeMetrics {
+		for _, m := range scope.Metrics {
+			byName[m.Name] = m
+		}
+	}
+	return byName
+}
+
+// Labels returns the attributes of each series of a metric.
+func Labels(m metricdata.Metrics) (sets []map[string]any) {
+	switch d := m.Data.(type) {
+	case metricdata.Histogram[float64]:
+		for _, p := range d.DataPoints {
+			sets = append(sets, Attributes(p.Attributes.ToSlice()))
+		}
+	case metricdata.Histogram[int64]:
+		for _, p := range d.DataPoints {
+			sets = append(sets, Attributes(p.Attributes.ToSlice()))
+		}
+	case metricdata.Sum[int64]:
+		sets = labels(d.DataPoints)
+	case metricdata.Sum[float64]:
+		sets = labels(d.DataPoints)
+	case metricdata.Gauge[int64]:
+		sets = labels(d.DataPoints)
+	case metricdata.Gauge[float64]:
+		sets = labels(d.DataPoints)
+	}
+	return sets
+}
+
+func labels[N int64 | float64](points []metricdata.DataPoint[N]) (sets []map[string]any) {
+	for _, p := range points {
+		sets = append(sets, Attributes(p.Attributes.ToSlice()))
+	}
+	return sets
+}
+
+// Attributes returns attributes as a map.
+func Attributes(list []attribute.KeyValue) map[string]any {
+	m := make(map[string]any, len(list))
+	for _, kv := range list {
+		m[string(kv.Key)] = kv.Value.AsInterface()
+	}
+	return m
+}
+
+// Events returns the attributes of a span's events of that name.
+func Events(s sdktrace.ReadOnlySpan, name string) (events []map[string]any) {
+	for _, e := range s.Events() {
+		if e.Name == name {
+			events = append(events, Attributes(e.Attributes))
+		}
+	}
+	return events
+}
