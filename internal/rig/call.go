@@ -126,15 +126,16 @@ func (c Call) Reads(want string) Call {
 // there is no response.
 func (c Call) Text() string {
 	c.t.Helper()
-	if c.Err != nil {
-		c.t.Fatalf("error %v, want a response", c.Err)
-	}
-	return Text(c.t, c.Resp)
+	return Text(c.t, c.Resp, c.Err)
 }
 
-// Text reads a response's body to its end and closes it.
-func Text(t testing.TB, resp *http.Response) string {
+// Text reads a response's body to its end and closes it. An error ends the
+// test.
+func Text(t testing.TB, resp *http.Response, err error) string {
 	t.Helper()
+	if err != nil {
+		t.Fatalf("error %v, want a response", err)
+	}
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Errorf("reading the body: %v", err)
@@ -156,4 +157,28 @@ func Failure[E error](c Call) E {
 		c.t.Error("a response and an error together")
 	}
 	return e
+}
+
+// WantStop checks why the recorder's last call ended, and returns its outcome.
+func WantStop(t testing.TB, rec *oktaretry.Recorder, stop oktaretry.StopReason) oktaretry.Outcome {
+	t.Helper()
+	out, ok := rec.Outcome()
+	if !ok {
+		t.Fatal("the call was not recorded")
+	}
+	if out.Stop != stop {
+		t.Fatalf("the call stopped because of %s, want %s (error %v)", out.Stop, stop, out.Err)
+	}
+	return out
+}
+
+// WantNoSecrets checks that an error's text holds nothing of a request for
+// …/jane?q=1, or of an answer about jane@example.com.
+func WantNoSecrets(t testing.TB, err error) {
+	t.Helper()
+	for _, secret := range []string{"jane", "q=1", "://", "?", "client_assertion", "summary"} {
+		if err != nil && strings.Contains(err.Error(), secret) {
+			t.Errorf("the error holds %q: %v", secret, err)
+		}
+	}
 }

@@ -13,6 +13,7 @@ package rig
 
 import (
 	"net/http"
+	"reflect"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -73,4 +74,12 @@ func Panicked(f func()) (v any) {
 	defer func() { v = recover() }()
 	f()
 	return nil
+}
+
+// Equal checks that got is want, deeply.
+func Equal(t testing.TB, what string, got, want any) {
+	t.Helper()
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("%s:\n got %v\nwant %v", what, got, want)
+	}
 }

@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,6 +19,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 // Scope is the instrumentation scope of this module's spans and metrics.
@@ -51,6 +54,52 @@ func (r *Recorder) Options() []oktaretry.Option {
 		oktaretry.WithTracerProvider(r.Tracer), oktaretry.WithMeterProvider(r.Meter), oktaretry.WithLogger(r.Logger),
 		oktaretry.WithPropagators(propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})),
 	}
+}
+
+// Observed is a Transport over a script that reports to a Recorder.
+type Observed struct {
+	*oktaretry.Transport
+	*Recorder
+	Base *script.Base
+
+	options []oktaretry.Option
+}
+
+// Observe returns a Transport over a script whose last step repeats. edit
+// changes DefaultPolicy without jitter; nil changes nothing.
+func Observe(t testing.TB, edit func(*oktaretry.Policy), steps ...script.Step) *Observed {
+	t.Helper()
+	p := oktaretry.DefaultPolicy()
+	p.ServerError.Jitter, p.Network.Jitter = 0, 0
+	if edit != nil {
+		edit(&p)
+	}
+	o := &Observed{Recorder: NewRecorder(), Base: script.Repeat(t, steps...)}
+	o.options = append(o.Recorder.Options(), oktaretry.WithPolicy(p))
+	o.With(t)
+	return o
+}
+
+// With replaces the Transport by one with further options.
+func (o *Observed) With(t testing.TB, more ...oktaretry.Option) {
+	t.Helper()
+	var err error
+	if o.Transport, err = oktaretry.NewTransport(o.Base, slices.Concat(o.options, more)...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Do makes a round trip without a body and closes the response.
+func (o *Observed) Do(ctx context.Context, method, url string) error {
+	req, err := http.NewRequestWithContext(ctx, method, url, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := o.RoundTrip(req)
+	if err == nil {
+		resp.Body.Close()
+	}
+	return err
 }
 
 // Ended returns this module's spans, the calls' and the attempts', in the order

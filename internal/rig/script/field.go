@@ -14,6 +14,15 @@ func Set(name string, values ...string) Field {
 	return func(h http.Header, _ time.Time) { h[http.CanonicalHeaderKey(name)] = values }
 }
 
+// Headers sets fields given as names and values in turn.
+func Headers(pairs ...string) Field {
+	return func(h http.Header, _ time.Time) {
+		for i := 0; i+1 < len(pairs); i += 2 {
+			h.Set(pairs[i], pairs[i+1])
+		}
+	}
+}
+
 // Date is the Date of a server whose clock is ahead of the local one.
 func Date(ahead time.Duration) Field {
 	return func(h http.Header, now time.Time) { h.Set("Date", now.Add(ahead).UTC().Format(http.TimeFormat)) }
