@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 // A call whose first attempt was a probe is, once the circuit has closed, a call
@@ -18,13 +20,13 @@ func TestOnceAProbeNotAlwaysAProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := halfOpen(t, func(p *oktaretry.Policy) { p.AttemptTimeout = time.Minute })
 		n := 0
-		base.answers = func(*http.Request) step {
+		base.Choose(func(*http.Request) script.Step {
 			if n++; n == 1 {
-				return then(pending("null"))
+				return pending("null")
 			}
-			return slowly(30*time.Second, ok())
-		}
-		get(t, rt, usersURL).is(t, 200)
+			return script.OK().Takes(30 * time.Second)
+		})
+		rig.Get(t, rt, rig.UserURL).Is(200)
 		if n != 2 {
 			t.Errorf("%d attempts, want 2", n)
 		}
@@ -39,13 +41,13 @@ func TestFailuresOfACallThatWasAProbeCount(t *testing.T) {
 			p.ServerError.MaxWait = p.ServerError.InitialWait // or one waits until the circuit lets a probe out
 		})
 		n := 0
-		base.answers = func(*http.Request) step {
+		base.Choose(func(*http.Request) script.Step {
 			if n++; n == 1 {
-				return then(pending("null"))
+				return pending("null")
 			}
-			return then(bare(503))
-		}
-		get(t, rt, usersURL).stopped(t, oktaretry.StopCircuitOpen)
+			return script.Bare(503)
+		})
+		rig.Get(t, rt, rig.UserURL).Stopped(oktaretry.StopCircuitOpen)
 		if n != 5 {
 			t.Errorf("%d requests, want the probe and the 4 that open the circuit again", n)
 		}
@@ -56,20 +58,20 @@ func TestFailuresOfACallThatWasAProbeCount(t *testing.T) {
 // poll that went somewhere else.
 func TestAPollElsewhereIsNoSecondProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := newScript(t, func(p *oktaretry.Policy) {
+		rt, base := rig.New(t, func(p *oktaretry.Policy) {
 			touchy(p)
 			p.Breaker.Probes = 2
 		})
-		open(t, rt, base, usersURL, code(500, "E0000009")) // the endpoint's circuit only
+		open(t, rt, base, rig.UserURL, script.Code(500, "E0000009")) // the endpoint's circuit only
 		time.Sleep(5 * time.Second)
 		n := 0
-		base.answers = func(*http.Request) step {
+		base.Choose(func(*http.Request) script.Step {
 			if n++; n == 1 {
-				return then(linked("/api/v1/apps"))
+				return linked("/api/v1/apps")
 			}
-			return then(ok())
-		}
-		get(t, rt, usersURL).is(t, 200)
+			return script.OK()
+		})
+		rig.Get(t, rt, rig.UserURL).Is(200)
 		for _, c := range circuits(rt, "closed") {
 			if c == usersCircuit {
 				t.Error("one probe has closed a circuit that wants two")

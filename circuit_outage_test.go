@@ -12,38 +12,42 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 // busy sends a call every 10 ms for so long, none of them retried, and returns
 // how many reached the base. Those that fail are answered by failure.
-func busy(t *testing.T, rt *oktaretry.Transport, base *script, long time.Duration, answers func(at time.Duration) answer) int {
+func busy(t *testing.T, rt *oktaretry.Transport, base *script.Base, long time.Duration, answers func(at time.Duration) script.Step) int {
 	t.Helper()
 	sent, began := 0, time.Now()
-	base.answers = func(*http.Request) step { sent++; return then(answers(time.Since(began))) }
+	base.Choose(func(*http.Request) script.Step { sent++; return answers(time.Since(began)) })
 	for time.Since(began) < long {
-		once(t, rt, usersURL)
+		rig.GetOnce(t, rt, rig.UserURL)
 		time.Sleep(10 * time.Millisecond)
 	}
 	return sent
 }
 
-func always(a answer) func(time.Duration) answer { return func(time.Duration) answer { return a } }
+func always(a script.Step) func(time.Duration) script.Step {
+	return func(time.Duration) script.Step { return a }
+}
 
 // With a window of 30 s full of successes the ratio alone took 15 s to open,
 // and 1,500 calls of a program that makes a hundred a second.
 func TestCircuitOpensHalfASecondAfterItsServerDied(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
-		failure answer
+		failure script.Step
 		opens   string
 	}{
-		{"503", bare(503), hostCircuit},
-		{"refused", fails(refused), hostCircuit},
-		{"E0000009", code(500, "E0000009"), usersCircuit},
+		{"503", script.Bare(503), hostCircuit},
+		{"refused", script.Fail(script.Refused), hostCircuit},
+		{"E0000009", script.Code(500, "E0000009"), usersCircuit},
 	} {
-		virtually(t, tt.name, func(t *testing.T) {
-			rt, base := newScript(t, nil)
-			busy(t, rt, base, time.Minute, always(ok()))
+		rig.Virtual(t, tt.name, func(t *testing.T) {
+			rt, base := rig.New(t, nil)
+			busy(t, rt, base, time.Minute, always(script.OK()))
 			if n := busy(t, rt, base, 4*time.Second, always(tt.failure)); n != 51 {
 				t.Errorf("%d calls reached the dead server, want 51: those of half a second", n)
 			}
@@ -59,38 +63,38 @@ func TestCircuitStaysClosedInWhatIsNoOutage(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		edit    func(*oktaretry.Policy)
-		answers func(at time.Duration) answer
+		answers func(at time.Duration) script.Step
 	}{
-		{"a blip of less than half a second", nil, func(at time.Duration) answer {
+		{"a blip of less than half a second", nil, func(at time.Duration) script.Step {
 			if at < 490*time.Millisecond {
-				return bare(503)
+				return script.Bare(503)
 			}
-			return ok()
+			return script.OK()
 		}},
-		{"a success now and then", nil, func(at time.Duration) answer {
+		{"a success now and then", nil, func(at time.Duration) script.Step {
 			if at < 4*time.Second && at%(400*time.Millisecond) != 0 {
-				return bare(503)
+				return script.Bare(503)
 			}
-			return ok()
+			return script.OK()
 		}},
-		{"fewer failures than MinCalls", few, func(at time.Duration) answer {
+		{"fewer failures than MinCalls", few, func(at time.Duration) script.Step {
 			if at < 900*time.Millisecond {
-				return bare(503)
+				return script.Bare(503)
 			}
-			return ok()
+			return script.OK()
 		}},
-		{"neutral answers between few failures", few, func(at time.Duration) answer {
+		{"neutral answers between few failures", few, func(at time.Duration) script.Step {
 			if at < 4*time.Second && at%(50*time.Millisecond) == 0 {
-				return bare(503)
+				return script.Bare(503)
 			} else if at < 4*time.Second {
-				return bare(404)
+				return script.Bare(404)
 			}
-			return ok()
+			return script.OK()
 		}},
 	} {
-		virtually(t, tt.name, func(t *testing.T) {
-			rt, base := newScript(t, tt.edit)
-			busy(t, rt, base, time.Minute, always(ok()))
+		rig.Virtual(t, tt.name, func(t *testing.T) {
+			rt, base := rig.New(t, tt.edit)
+			busy(t, rt, base, time.Minute, always(script.OK()))
 			if n := busy(t, rt, base, 5*time.Second, tt.answers); n != 500 {
 				t.Errorf("%d calls were sent, want all 500", n)
 			}
@@ -102,13 +106,13 @@ func TestCircuitStaysClosedInWhatIsNoOutage(t *testing.T) {
 // of an earlier row.
 func TestCircuitCountsHalfASecondFromTheLastSuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := newScript(t, nil)
-		busy(t, rt, base, time.Minute, always(ok()))
-		blips := func(at time.Duration) answer {
+		rt, base := rig.New(t, nil)
+		busy(t, rt, base, time.Minute, always(script.OK()))
+		blips := func(at time.Duration) script.Step {
 			if at%time.Second < 300*time.Millisecond {
-				return bare(503)
+				return script.Bare(503)
 			}
-			return ok()
+			return script.OK()
 		}
 		if n := busy(t, rt, base, time.Minute, blips); n != 6000 {
 			t.Errorf("%d calls were sent, want all 6000", n)
@@ -121,14 +125,14 @@ func TestCircuitCountsHalfASecondFromTheLastSuccess(t *testing.T) {
 // answers, one behind this library a fifteenth.
 func TestCircuitStaysClosedInABrownOut(t *testing.T) {
 	for _, share := range []float64{0.3, 0.5, 0.65} {
-		virtually(t, fmt.Sprintf("%.0f %%", 100*share), func(t *testing.T) {
+		rig.Virtual(t, fmt.Sprintf("%.0f %%", 100*share), func(t *testing.T) {
 			random := rand.New(rand.NewPCG(1, 2))
-			rt, base := newScript(t, nil)
-			if n := busy(t, rt, base, 5*time.Minute, func(time.Duration) answer {
+			rt, base := rig.New(t, nil)
+			if n := busy(t, rt, base, 5*time.Minute, func(time.Duration) script.Step {
 				if random.Float64() < share {
-					return bare(503)
+					return script.Bare(503)
 				}
-				return ok()
+				return script.OK()
 			}); n != 30_000 {
 				t.Errorf("%d calls were sent, want all 30000", n)
 			}
@@ -140,19 +144,19 @@ func TestCircuitStaysClosedInABrownOut(t *testing.T) {
 // words that speak for the host.
 func TestCircuitOfTheHostStaysClosedWhileOneOfItsEndpointsFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := newScript(t, nil)
-		base.answers = func(req *http.Request) step {
+		rt, base := rig.New(t, nil)
+		base.Choose(func(req *http.Request) script.Step {
 			if req.URL.Path == "/api/v1/apps/0oa1" {
-				return then(bare(503))
+				return script.Bare(503)
 			}
-			return then(ok())
-		}
+			return script.OK()
+		})
 		for range 60 {
 			for i := range 10 {
 				if i%2 == 0 && i < 8 {
-					go get(t, rt, appsURL)
+					go rig.Get(t, rt, rig.AppURL)
 				} else {
-					get(t, rt, usersURL).is(t, 200)
+					rig.Get(t, rt, rig.UserURL).Is(200)
 				}
 				time.Sleep(100 * time.Millisecond)
 			}

@@ -14,44 +14,46 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 func TestCircuitThatOpensDuringACallsRetriesEndsItWithTheAnswerInHand(t *testing.T) {
 	const text = `{"errorCode":"E0000010","errorSummary":"read only"}`
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := newScript(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 2 },
-			then(bare(503)), then(says(502, "down")), then(ok()))
-		c := get(t, rt, usersURL).is(t, 502).stopped(t, oktaretry.StopCircuitOpen).reads(t, "down")
-		c.took(t, 250*time.Millisecond, 750*time.Millisecond)
-		if c.outcome.Needed != 5*time.Second {
-			t.Errorf("needed %s, want 5s", c.outcome.Needed)
+		rt, base := rig.New(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 2 },
+			script.Bare(503), script.Reply(502, "down"), script.OK())
+		c := rig.Get(t, rt, rig.UserURL).Is(502).Stopped(oktaretry.StopCircuitOpen).Reads("down")
+		c.TookBetween(250*time.Millisecond, 750*time.Millisecond)
+		if c.Outcome.Needed != 5*time.Second {
+			t.Errorf("needed %s, want 5s", c.Outcome.Needed)
 		}
-		base.sends(2)
+		base.WantSent(2)
 	})
 	t.Run("opened by others during its backoff", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			rt, base := newScript(t, touchy)
-			base.answers = func(*http.Request) step { return then(says(503, text, set("Retry-After", "3"))) }
-			waiting := start(t, rt, usersURL)
+			rt, base := rig.New(t, touchy)
+			base.Always(script.Reply(503, text, script.Set("Retry-After", "3")))
+			waiting := rig.Start(t, rt, rig.UserURL)
 			time.Sleep(time.Second)
-			open(t, rt, base, usersURL, code(500, "E0000009"))
-			c := (<-waiting).is(t, 503).stopped(t, oktaretry.StopCircuitOpen).reads(t, text)
-			c.took(t, 3*time.Second, 3*time.Second)
-			if c.outcome.Needed != 3*time.Second {
-				t.Errorf("needed %s, want 3s", c.outcome.Needed)
+			open(t, rt, base, rig.UserURL, script.Code(500, "E0000009"))
+			c := (<-waiting).Is(503).Stopped(oktaretry.StopCircuitOpen).Reads(text)
+			c.TookBetween(3*time.Second, 3*time.Second)
+			if c.Outcome.Needed != 3*time.Second {
+				t.Errorf("needed %s, want 3s", c.Outcome.Needed)
 			}
 		})
 	})
 	t.Run("of a rate limit", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			rt, base := newScript(t, touchy)
-			base.answers = func(*http.Request) step { return then(limited(set("Retry-After", "3"))) }
-			waiting := start(t, rt, usersURL)
+			rt, base := rig.New(t, touchy)
+			base.Always(script.Limited(script.Set("Retry-After", "3")))
+			waiting := rig.Start(t, rt, rig.UserURL)
 			time.Sleep(time.Second)
-			open(t, rt, base, appsURL, bare(503))
-			c := (<-waiting).stopped(t, oktaretry.StopCircuitOpen).took(t, 3*time.Second, 3*time.Second+gap)
-			e := failure[*oktaretry.RateLimitError](t, c)
-			if e.Code != "E0000047" || e.RetryAfter > 3*time.Second || e.RetryAfter < 3*time.Second-gap {
+			open(t, rt, base, rig.AppURL, script.Bare(503))
+			c := (<-waiting).Stopped(oktaretry.StopCircuitOpen).TookBetween(3*time.Second, 3*time.Second+rig.Spread)
+			e := rig.Failure[*oktaretry.RateLimitError](c)
+			if e.Code != "E0000047" || e.RetryAfter > 3*time.Second || e.RetryAfter < 3*time.Second-rig.Spread {
 				t.Errorf("code %s, RetryAfter %s; want E0000047, 3s", e.Code, e.RetryAfter)
 			}
 		})
@@ -61,47 +63,47 @@ func TestCircuitThatOpensDuringACallsRetriesEndsItWithTheAnswerInHand(t *testing
 func TestCallWaitsOutACircuitThatOpensForNoLongerThanItsBackoff(t *testing.T) {
 	for seconds := 5; seconds <= 6; seconds++ {
 		synctest.Test(t, func(t *testing.T) {
-			rt, base := newScript(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls, p.Breaker.OpenFor = 2, 5*time.Second },
-				then(bare(503)), then(bare(503, set("Retry-After", strconv.Itoa(seconds)))), at(time.Duration(seconds)*time.Second, 0, ok()))
-			get(t, rt, usersURL).is(t, 200)
-			base.sends(3)
+			rt, base := rig.New(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls, p.Breaker.OpenFor = 2, 5*time.Second },
+				script.Bare(503), script.Bare(503, script.Set("Retry-After", strconv.Itoa(seconds))), script.OK().After(time.Duration(seconds)*time.Second, 0))
+			rig.Get(t, rt, rig.UserURL).Is(200)
+			base.WantSent(3)
 		})
 	}
 }
 
 func TestRefusalByOneCircuitGivesTheOthersSlotBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := newScript(t, touchy)
-		base.answers = func(*http.Request) step { return then(ok()) }
-		once(t, rt, usersURL) // so that the bucket is known to have no limit
+		rt, base := rig.New(t, touchy)
+		base.Always(script.OK())
+		rig.GetOnce(t, rt, rig.UserURL) // so that the bucket is known to have no limit
 		// The endpoint's circuit opens three seconds after the host's, by calls
 		// that were on their way before that.
-		base.answers = func(*http.Request) step { return slowly(2900*time.Millisecond, code(500, "E0000009")) }
+		base.Always(script.Code(500, "E0000009").Takes(2900 * time.Millisecond))
 		for range 4 {
-			go once(t, rt, usersURL)
+			go rig.GetOnce(t, rt, rig.UserURL)
 		}
 		synctest.Wait()
-		open(t, rt, base, appsURL, bare(503))
+		open(t, rt, base, rig.AppURL, script.Bare(503))
 		time.Sleep(5 * time.Second)
-		base.answers = func(*http.Request) step { return then(ok()) }
-		if e := failure[*oktaretry.CircuitOpenError](t, get(t, rt, usersURL)); e.Scope != oktaretry.TripsEndpoint {
+		base.Always(script.OK())
+		if e := rig.Failure[*oktaretry.CircuitOpenError](rig.Get(t, rt, rig.UserURL)); e.Scope != oktaretry.TripsEndpoint {
 			t.Fatalf("refused by the %s's circuit, want the endpoint's", e.Scope)
 		}
-		get(t, rt, appsURL).is(t, 200) // the host's only probe
+		rig.Get(t, rt, rig.AppURL).Is(200) // the host's only probe
 	})
 }
 
 // halfOpen opens the host's circuit and waits until it lets a probe out.
-func halfOpen(t *testing.T, edit func(*oktaretry.Policy)) (*oktaretry.Transport, *script) {
+func halfOpen(t *testing.T, edit func(*oktaretry.Policy)) (*oktaretry.Transport, *script.Base) {
 	t.Helper()
-	rt, base := newScript(t, func(p *oktaretry.Policy) {
+	rt, base := rig.New(t, func(p *oktaretry.Policy) {
 		touchy(p)
 		p.AttemptTimeout = 0
 		if edit != nil {
 			edit(p)
 		}
 	})
-	open(t, rt, base, usersURL, bare(503))
+	open(t, rt, base, rig.UserURL, script.Bare(503))
 	time.Sleep(5 * time.Second)
 	return rt, base
 }
@@ -112,17 +114,17 @@ func halfOpen(t *testing.T, edit func(*oktaretry.Policy)) (*oktaretry.Transport,
 func TestHalfOpenCircuitIsClosedByA404AndNotByA429(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		answer answer
+		answer script.Step
 		state  string
 	}{
-		{"404", code(404, "E0000007"), "closed"},
-		{"401", code(401, "E0000011"), "closed"},
-		{"429", code(429, "E0000109"), "half-open"},
+		{"404", script.Code(404, "E0000007"), "closed"},
+		{"401", script.Code(401, "E0000011"), "closed"},
+		{"429", script.Code(429, "E0000109"), "half-open"},
 	} {
-		virtually(t, tt.name, func(t *testing.T) {
+		rig.Virtual(t, tt.name, func(t *testing.T) {
 			rt, base := halfOpen(t, nil)
-			base.answers = func(*http.Request) step { return then(tt.answer) }
-			do(oktaretry.WithNoRetry(t.Context()), rt, http.MethodGet, usersURL, "")
+			base.Always(tt.answer)
+			rig.Do(t, oktaretry.WithNoRetry(t.Context()), rt, http.MethodGet, rig.UserURL, "")
 			for _, c := range rt.Snapshot().Circuits {
 				if c.Scope == oktaretry.TripsHost && c.State != tt.state {
 					t.Errorf("the host's circuit is %s, want %s", c.State, tt.state)
@@ -135,25 +137,25 @@ func TestHalfOpenCircuitIsClosedByA404AndNotByA429(t *testing.T) {
 func TestHalfOpenCircuitLetsOneProbeOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := halfOpen(t, nil)
-		base.answers = func(*http.Request) step { return slowly(4*time.Second, ok()) }
-		probe := start(t, rt, usersURL)
-		e := failure[*oktaretry.CircuitOpenError](t, get(t, rt, appsURL).took(t, 0, 0))
+		base.Always(script.OK().Takes(4 * time.Second))
+		probe := rig.Start(t, rt, rig.UserURL)
+		e := rig.Failure[*oktaretry.CircuitOpenError](rig.Get(t, rt, rig.AppURL).TookBetween(0, 0))
 		if e.RetryAfter != time.Second {
 			t.Errorf("RetryAfter %s, want 1s: the probe's answer decides soon", e.RetryAfter)
 		}
-		(<-probe).is(t, 200)
-		get(t, rt, appsURL).is(t, 200)
+		(<-probe).Is(200)
+		rig.Get(t, rt, rig.AppURL).Is(200)
 	})
 }
 
 func TestHalfOpenCircuitClosesAfterAsManySuccessesAsProbes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := halfOpen(t, func(p *oktaretry.Policy) { p.Breaker.Probes = 2 })
-		base.answers = func(*http.Request) step { return slowly(time.Second, ok()) }
-		first, second := start(t, rt, usersURL), start(t, rt, usersURL)
-		failure[*oktaretry.CircuitOpenError](t, get(t, rt, usersURL))
-		(<-first).is(t, 200)
-		(<-second).is(t, 200)
+		base.Always(script.OK().Takes(time.Second))
+		first, second := rig.Start(t, rt, rig.UserURL), rig.Start(t, rt, rig.UserURL)
+		rig.Failure[*oktaretry.CircuitOpenError](rig.Get(t, rt, rig.UserURL))
+		(<-first).Is(200)
+		(<-second).Is(200)
 		if got := circuits(rt, "closed"); len(got) < 1 || got[0] != hostCircuit {
 			t.Errorf("closed are %q, want the host's too", got)
 		}
@@ -163,45 +165,45 @@ func TestHalfOpenCircuitClosesAfterAsManySuccessesAsProbes(t *testing.T) {
 func TestProbeThatFailsOpensTheCircuitAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := halfOpen(t, nil)
-		base.answers = func(*http.Request) step { return then(bare(503)) }
-		get(t, rt, usersURL).is(t, 503).stopped(t, oktaretry.StopCircuitOpen)
-		if e := failure[*oktaretry.CircuitOpenError](t, get(t, rt, usersURL)); e.RetryAfter != 5*time.Second {
+		base.Always(script.Bare(503))
+		rig.Get(t, rt, rig.UserURL).Is(503).Stopped(oktaretry.StopCircuitOpen)
+		if e := rig.Failure[*oktaretry.CircuitOpenError](rig.Get(t, rt, rig.UserURL)); e.RetryAfter != 5*time.Second {
 			t.Errorf("RetryAfter %s, want 5s", e.RetryAfter)
 		}
-		base.sends(5)
+		base.WantSent(5)
 	})
 }
 
 func TestProbeThatSaysNothingGivesItsPlaceBack(t *testing.T) {
-	for name, a := range map[string]answer{
-		"404": bare(404), "429": concurrency(), "501": bare(501), "panic": {panic: "broken base"},
+	for name, a := range map[string]script.Step{
+		"404": script.Bare(404), "429": script.Concurrency(), "501": script.Bare(501), "panic": {Panic: "broken base"},
 	} {
-		virtually(t, name, func(t *testing.T) {
+		rig.Virtual(t, name, func(t *testing.T) {
 			rt, base := halfOpen(t, nil)
-			base.answers = func(*http.Request) step { return then(a) }
+			base.Always(a)
 			for range 3 {
 				func() {
 					defer func() {
-						if r := recover(); r != a.panic {
-							t.Errorf("recovered %v, want %v", r, a.panic)
+						if r := recover(); r != a.Panic {
+							t.Errorf("recovered %v, want %v", r, a.Panic)
 						}
 					}()
-					once(t, rt, usersURL)
+					rig.GetOnce(t, rt, rig.UserURL)
 				}()
 			}
-			base.sends(4 + 3)
-			base.answers = func(*http.Request) step { return then(ok()) }
-			get(t, rt, usersURL).is(t, 200)
-			get(t, rt, usersURL).is(t, 200)
+			base.WantSent(4 + 3)
+			base.Always(script.OK())
+			rig.Get(t, rt, rig.UserURL).Is(200)
+			rig.Get(t, rt, rig.UserURL).Is(200)
 		})
 	}
 	t.Run("canceled", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			rt, base := halfOpen(t, nil)
-			base.answers = func(*http.Request) step { return then(hangs()) }
-			do(cancelAfter(t, time.Second, nil), rt, http.MethodGet, usersURL, "").stopped(t, oktaretry.StopCanceled)
-			base.answers = func(*http.Request) step { return then(ok()) }
-			get(t, rt, usersURL).is(t, 200)
+			base.Always(script.Hang())
+			rig.Do(t, cancelAfter(t, time.Second, nil), rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopCanceled)
+			base.Always(script.OK())
+			rig.Get(t, rt, rig.UserURL).Is(200)
 		})
 	})
 }
@@ -212,27 +214,27 @@ func TestProbeThatSaysNothingGivesItsPlaceBack(t *testing.T) {
 // took longer for each answer was refused for ever.
 func TestProbeThatHangsGivesItsPlaceBackAndItsLateSuccessCounts(t *testing.T) {
 	for _, tt := range []struct {
-		late  answer
+		late  script.Step
 		state string
-	}{{bare(503), "half-open"}, {ok(), "closed"}} {
-		virtually(t, fmt.Sprint("and answers ", tt.late.status, " later"), func(t *testing.T) {
+	}{{script.Bare(503), "half-open"}, {script.OK(), "closed"}} {
+		rig.Virtual(t, fmt.Sprint("and answers ", tt.late.Status, " later"), func(t *testing.T) {
 			rt, base := halfOpen(t, nil)
-			base.answers = func(*http.Request) step { return slowly(30*time.Second, tt.late) }
-			hung := make(chan call, 1)
-			go func() { hung <- once(t, rt, usersURL) }()
+			base.Always(tt.late.Takes(30 * time.Second))
+			hung := make(chan rig.Call, 1)
+			go func() { hung <- rig.GetOnce(t, rt, rig.UserURL) }()
 			synctest.Wait()
 			time.Sleep(5*time.Second - 1)
-			failure[*oktaretry.CircuitOpenError](t, get(t, rt, usersURL))
+			rig.Failure[*oktaretry.CircuitOpenError](rig.Get(t, rt, rig.UserURL))
 			time.Sleep(time.Nanosecond)
 
 			// Another has its place now, and is out when the late answer comes.
-			base.answers = func(*http.Request) step { return slowly(30*time.Second, ok()) }
-			second := start(t, rt, usersURL)
-			(<-hung).is(t, tt.late.status)
+			base.Always(script.OK().Takes(30 * time.Second))
+			second := rig.Start(t, rt, rig.UserURL)
+			(<-hung).Is(tt.late.Status)
 			if got := circuits(rt, tt.state); len(got) == 0 || got[0] != hostCircuit {
 				t.Errorf("%s are %q, want the host's too", tt.state, got)
 			}
-			(<-second).is(t, 200)
+			(<-second).Is(200)
 			if got := circuits(rt, "closed"); len(got) == 0 || got[0] != hostCircuit {
 				t.Errorf("closed are %q, want the host's too", got)
 			}
@@ -243,14 +245,14 @@ func TestProbeThatHangsGivesItsPlaceBackAndItsLateSuccessCounts(t *testing.T) {
 func TestProbesPlaceIsHeldForProbeTimeoutWhereThatIsShorter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := halfOpen(t, func(p *oktaretry.Policy) { p.Breaker.ProbeTimeout = 2 * time.Second })
-		base.answers = func(*http.Request) step { return slowly(30*time.Second, ok()) }
-		hung := start(t, rt, usersURL)
+		base.Always(script.OK().Takes(30 * time.Second))
+		hung := rig.Start(t, rt, rig.UserURL)
 		time.Sleep(2*time.Second - 1)
-		failure[*oktaretry.CircuitOpenError](t, get(t, rt, usersURL))
+		rig.Failure[*oktaretry.CircuitOpenError](rig.Get(t, rt, rig.UserURL))
 		time.Sleep(time.Nanosecond)
-		base.answers = func(*http.Request) step { return then(ok()) }
-		get(t, rt, usersURL).is(t, 200)
-		(<-hung).is(t, 200)
+		base.Always(script.OK())
+		rig.Get(t, rt, rig.UserURL).Is(200)
+		(<-hung).Is(200)
 	})
 }
 
@@ -266,9 +268,9 @@ func TestProbesAttemptIsBoundedByProbeTimeout(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			rt, base := halfOpen(t, func(p *oktaretry.Policy) { p.AttemptTimeout, p.Breaker.ProbeTimeout = tt.attempt, tt.probe })
-			base.answers = func(*http.Request) step { return then(hangs()) }
+			base.Always(script.Hang())
 			ctx := oktaretry.WithNoRetry(cancelAfter(t, time.Minute, nil))
-			do(ctx, rt, http.MethodGet, usersURL, "").took(t, tt.want, tt.want)
+			rig.Do(t, ctx, rt, http.MethodGet, rig.UserURL, "").TookBetween(tt.want, tt.want)
 		})
 	}
 }
@@ -276,26 +278,26 @@ func TestProbesAttemptIsBoundedByProbeTimeout(t *testing.T) {
 func TestLateAnswerFromBeforeAStateChangeIsIgnored(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		late  answer
+		late  script.Step
 		takes time.Duration
 		state string
 	}{
-		{"a success while open", ok(), 2 * time.Second, "open"},
-		{"a failure while open", bare(503), 2 * time.Second, "open"},
-		{"a success while half-open", ok(), 6 * time.Second, "half-open"},
-		{"a failure while half-open", bare(503), 6 * time.Second, "half-open"},
-		{"failures while closed again", bare(503), 9 * time.Second, "closed"},
+		{"a success while open", script.OK(), 2 * time.Second, "open"},
+		{"a failure while open", script.Bare(503), 2 * time.Second, "open"},
+		{"a success while half-open", script.OK(), 6 * time.Second, "half-open"},
+		{"a failure while half-open", script.Bare(503), 6 * time.Second, "half-open"},
+		{"failures while closed again", script.Bare(503), 9 * time.Second, "closed"},
 	} {
-		virtually(t, tt.name, func(t *testing.T) {
-			rt, base := newScript(t, func(p *oktaretry.Policy) { touchy(p); p.AttemptTimeout = 0 })
-			base.answers = func(*http.Request) step { return slowly(tt.takes, tt.late) }
+		rig.Virtual(t, tt.name, func(t *testing.T) {
+			rt, base := rig.New(t, func(p *oktaretry.Policy) { touchy(p); p.AttemptTimeout = 0 })
+			base.Always(tt.late.Takes(tt.takes))
 			for range 4 {
-				go once(t, rt, appsURL)
+				go rig.GetOnce(t, rt, rig.AppURL)
 			}
 			synctest.Wait()
-			open(t, rt, base, usersURL, bare(503))
-			base.answers = func(*http.Request) step { return slowly(3*time.Second, ok()) }
-			time.AfterFunc(5*time.Second, func() { once(t, rt, usersURL) }) // the probe
+			open(t, rt, base, rig.UserURL, script.Bare(503))
+			base.Always(script.OK().Takes(3 * time.Second))
+			time.AfterFunc(5*time.Second, func() { rig.GetOnce(t, rt, rig.UserURL) }) // the probe
 			time.Sleep(tt.takes + 1)
 			for _, c := range rt.Snapshot().Circuits {
 				if c.Scope != oktaretry.TripsHost {
@@ -321,31 +323,31 @@ func TestOpenCircuitDoesNotDrawOnTheBudget(t *testing.T) {
 	}
 	t.Run("known to be open before the wait", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			rt, base := newScript(t, one)
-			base.answers = func(*http.Request) step { return then(code(500, "E0000009")) }
+			rt, base := rig.New(t, one)
+			base.Always(script.Code(500, "E0000009"))
 			for range 3 {
-				once(t, rt, usersURL)
+				rig.GetOnce(t, rt, rig.UserURL)
 			}
-			get(t, rt, usersURL).is(t, 500).stopped(t, oktaretry.StopCircuitOpen)
+			rig.Get(t, rt, rig.UserURL).Is(500).Stopped(oktaretry.StopCircuitOpen)
 			for range 10 {
-				failure[*oktaretry.CircuitOpenError](t, get(t, rt, usersURL))
+				rig.Failure[*oktaretry.CircuitOpenError](rig.Get(t, rt, rig.UserURL))
 			}
-			steps := []answer{bare(500), ok()}
-			base.answers = func(*http.Request) step { a := steps[0]; steps = steps[1:]; return then(a) }
-			get(t, rt, appsURL).is(t, 200) // by the only resend
+			steps := []script.Step{script.Bare(500), script.OK()}
+			base.Choose(func(*http.Request) script.Step { a := steps[0]; steps = steps[1:]; return a })
+			rig.Get(t, rt, rig.AppURL).Is(200) // by the only resend
 		})
 	})
 	t.Run("found open after the wait", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			rt, base := newScript(t, one)
-			base.answers = func(*http.Request) step { return then(bare(503, set("Retry-After", "3"))) }
-			waiting := start(t, rt, usersURL) // has the only resend
+			rt, base := rig.New(t, one)
+			base.Always(script.Bare(503, script.Set("Retry-After", "3")))
+			waiting := rig.Start(t, rt, rig.UserURL) // has the only resend
 			time.Sleep(time.Second)
-			open(t, rt, base, usersURL, code(500, "E0000009"))
-			(<-waiting).stopped(t, oktaretry.StopCircuitOpen)
-			steps := []answer{bare(503), ok()}
-			base.answers = func(*http.Request) step { a := steps[0]; steps = steps[1:]; return then(a) }
-			get(t, rt, appsURL).is(t, 200) // by the resend that was given back
+			open(t, rt, base, rig.UserURL, script.Code(500, "E0000009"))
+			(<-waiting).Stopped(oktaretry.StopCircuitOpen)
+			steps := []script.Step{script.Bare(503), script.OK()}
+			base.Choose(func(*http.Request) script.Step { a := steps[0]; steps = steps[1:]; return a })
+			rig.Get(t, rt, rig.AppURL).Is(200) // by the resend that was given back
 		})
 	})
 }
@@ -354,37 +356,33 @@ func TestOpenCircuitDoesNotDrawOnTheBudget(t *testing.T) {
 // and the host's circuit hears of it.
 func TestAttemptTimeoutCountsAgainstTheHostAndTheCallersDeadlineDoesNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := newScript(t, touchy) // 3 s for an attempt
-		base.answers = func(*http.Request) step { return then(hangs()) }
+		rt, base := rig.New(t, touchy) // 3 s for an attempt
+		base.Always(script.Hang())
 		failures := func() int { return rt.Snapshot().Circuits[0].Failures }
 		ctx, cancel := context.WithTimeout(oktaretry.WithNoRetry(t.Context()), 2*time.Second)
 		defer cancel()
-		do(ctx, rt, http.MethodGet, usersURL, "").stopped(t, oktaretry.StopCanceled)
+		rig.Do(t, ctx, rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopCanceled)
 		if n := failures(); n != 0 {
 			t.Errorf("the caller's deadline counted as %d failures", n)
 		}
-		once(t, rt, usersURL).took(t, 3*time.Second, 3*time.Second)
+		rig.GetOnce(t, rt, rig.UserURL).TookBetween(3*time.Second, 3*time.Second)
 		if n := failures(); n != 1 {
 			t.Errorf("the attempt's timeout counted as %d failures, want 1", n)
 		}
 	})
 }
 
-type roundTripFunc func(*http.Request) (*http.Response, error)
-
-func (f roundTripFunc) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
-
 // A base that is slow to notice the caller's end must not make it look like the
 // host's fault.
 func TestCallersEndBeforeTheAttemptTimeoutIsTheCallersOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt := newTransport(t, roundTripFunc(func(*http.Request) (*http.Response, error) {
+		rt := rig.Over(t, script.Func(func(*http.Request) (*http.Response, error) {
 			time.Sleep(5 * time.Second) // past the attempt's 3 s
 			return nil, errors.New("gave up")
 		}), touchy)
-		c := do(cancelAfter(t, 2*time.Second, errShutdown), rt, http.MethodGet, usersURL, "").stopped(t, oktaretry.StopCanceled)
-		if !errors.Is(c.err, context.Canceled) {
-			t.Errorf("error %v, want context.Canceled", c.err)
+		c := rig.Do(t, cancelAfter(t, 2*time.Second, errShutdown), rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopCanceled)
+		if !errors.Is(c.Err, context.Canceled) {
+			t.Errorf("error %v, want context.Canceled", c.Err)
 		}
 		if n := rt.Snapshot().Circuits[0].Failures; n != 0 {
 			t.Errorf("it counted as %d failures", n)
@@ -397,14 +395,14 @@ func TestCallersEndBeforeTheAttemptTimeoutIsTheCallersOwn(t *testing.T) {
 // its deadline passed: a quarter of the calls that hung counted against the host.
 func TestCallersDeadlineAtTheAttemptTimeoutIsTheCallersOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := newScript(t, touchy) // 3 s for an attempt
-		base.answers = func(*http.Request) step { return then(hangs()) }
+		rt, base := rig.New(t, touchy) // 3 s for an attempt
+		base.Always(script.Hang())
 		slow, cancel := context.WithTimeout(t.Context(), 3*time.Second+time.Millisecond)
 		defer cancel()
 		ctx := earlyDeadline{slow, time.Now().Add(3 * time.Second)}
-		c := do(ctx, rt, http.MethodGet, usersURL, "").stopped(t, oktaretry.StopCanceled)
-		if !errors.Is(c.err, context.DeadlineExceeded) {
-			t.Errorf("error %v, want context.DeadlineExceeded", c.err)
+		c := rig.Do(t, ctx, rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopCanceled)
+		if !errors.Is(c.Err, context.DeadlineExceeded) {
+			t.Errorf("error %v, want context.DeadlineExceeded", c.Err)
 		}
 		if n := rt.Snapshot().Circuits[0].Failures; n != 0 {
 			t.Errorf("it counted as %d failures", n)

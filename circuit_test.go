@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 // touchy is a breaker that opens after four answers, half of them failed, for
@@ -26,16 +28,16 @@ func touchy(p *oktaretry.Policy) {
 }
 
 // once sends a GET that is not retried.
-func once(t testing.TB, rt http.RoundTripper, target string) call {
-	return do(oktaretry.WithNoRetry(t.Context()), rt, http.MethodGet, target, "")
+func once(t testing.TB, rt http.RoundTripper, target string) rig.Call {
+	return rig.Do(t, oktaretry.WithNoRetry(t.Context()), rt, http.MethodGet, target, "")
 }
 
 // open sends failures to an endpoint until its circuit, or its host's, opens.
-func open(t *testing.T, rt *oktaretry.Transport, base *script, target string, failure answer) {
+func open(t *testing.T, rt *oktaretry.Transport, base *script.Base, target string, failure script.Step) {
 	t.Helper()
-	base.answers = func(*http.Request) step { return then(failure) }
+	base.Always(failure)
 	for range 4 {
-		once(t, rt, target)
+		rig.GetOnce(t, rt, target)
 	}
 	if len(circuits(rt, "open")) == 0 {
 		t.Fatal("no circuit opened")
@@ -66,49 +68,49 @@ const (
 func TestCircuitCountsWhatTheRuleSays(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		answer answer
+		answer script.Step
 		opens  string
 	}{
-		{"502", bare(502), hostCircuit},
-		{"503", bare(503), hostCircuit},
-		{"504", bare(504), hostCircuit},
-		{"refused", fails(refused), hostCircuit},
-		{"reset", fails(&net.OpError{Op: "read", Err: errors.New("connection reset by peer")}), hostCircuit},
-		{"no headers within AttemptTimeout", hangs(), hostCircuit},
+		{"502", script.Bare(502), hostCircuit},
+		{"503", script.Bare(503), hostCircuit},
+		{"504", script.Bare(504), hostCircuit},
+		{"refused", script.Fail(script.Refused), hostCircuit},
+		{"reset", script.Fail(&net.OpError{Op: "read", Err: errors.New("connection reset by peer")}), hostCircuit},
+		{"no headers within AttemptTimeout", script.Hang(), hostCircuit},
 
-		{"500", bare(500), usersCircuit},
-		{"E0000009", code(500, "E0000009"), usersCircuit},
-		{"E0000010", code(503, "E0000010"), usersCircuit},
-		{"E0000067", code(504, "E0000067"), usersCircuit},
-		{"E0000134, the customer's hook", code(502, "E0000134"), usersCircuit},
-		{"E0000138, the telephony provider", code(500, "E0000138"), usersCircuit},
+		{"500", script.Bare(500), usersCircuit},
+		{"E0000009", script.Code(500, "E0000009"), usersCircuit},
+		{"E0000010", script.Code(503, "E0000010"), usersCircuit},
+		{"E0000067", script.Code(504, "E0000067"), usersCircuit},
+		{"E0000134, the customer's hook", script.Code(502, "E0000134"), usersCircuit},
+		{"E0000138, the telephony provider", script.Code(500, "E0000138"), usersCircuit},
 
-		{"501", bare(501), ""},
-		{"E0000060", code(501, "E0000060"), ""},
-		{"E0000052", code(501, "E0000052"), ""},
-		{"400", bare(400), ""},
-		{"401", code(401, "E0000011"), ""},
-		{"404", code(404, "E0000007"), ""},
-		{"409", code(409, "E0000112"), ""},
-		{"429", limited(set("Retry-After", "1")), ""},
-		{"429 about less than a bucket", code(429, "E0000109"), ""},
-		{"429 of the concurrency limit", concurrency(), ""},
-		{"200", ok(), ""},
-		{"304", bare(304), ""},
-		{"pending", says(202, `{"errorCode":"E0000070"}`), ""},
-		{"a bad certificate", fails(x509.UnknownAuthorityError{}), ""},
-		{"an unknown host", fails(&net.DNSError{Err: "no such host", IsNotFound: true}), ""},
+		{"501", script.Bare(501), ""},
+		{"E0000060", script.Code(501, "E0000060"), ""},
+		{"E0000052", script.Code(501, "E0000052"), ""},
+		{"400", script.Bare(400), ""},
+		{"401", script.Code(401, "E0000011"), ""},
+		{"404", script.Code(404, "E0000007"), ""},
+		{"409", script.Code(409, "E0000112"), ""},
+		{"429", script.Limited(script.Set("Retry-After", "1")), ""},
+		{"429 about less than a bucket", script.Code(429, "E0000109"), ""},
+		{"429 of the concurrency limit", script.Concurrency(), ""},
+		{"200", script.OK(), ""},
+		{"304", script.Bare(304), ""},
+		{"pending", script.Reply(202, `{"errorCode":"E0000070"}`), ""},
+		{"a bad certificate", script.Fail(x509.UnknownAuthorityError{}), ""},
+		{"an unknown host", script.Fail(&net.DNSError{Err: "no such host", IsNotFound: true}), ""},
 	} {
-		virtually(t, tt.name, func(t *testing.T) {
-			rt, base := newScript(t, touchy)
-			base.answers = func(*http.Request) step { return then(tt.answer) }
+		rig.Virtual(t, tt.name, func(t *testing.T) {
+			rt, base := rig.New(t, touchy)
+			base.Always(tt.answer)
 			for range 10 {
-				once(t, rt, usersURL)
+				rig.GetOnce(t, rt, rig.UserURL)
 			}
 			var want []string
 			if tt.opens != "" {
 				want = []string{tt.opens}
-				base.sends(4)
+				base.WantSent(4)
 			}
 			if got := circuits(rt, "open"); !slices.Equal(got, want) {
 				t.Errorf("open are %q, want %q", got, want)
@@ -128,15 +130,15 @@ func TestCircuitIgnoresTheCallersOwnEnd(t *testing.T) {
 			return ctx, cancel
 		},
 	} {
-		virtually(t, name, func(t *testing.T) {
-			rt, base := newScript(t, touchy)
-			base.answers = func(*http.Request) step { return then(hangs()) }
+		rig.Virtual(t, name, func(t *testing.T) {
+			rt, base := rig.New(t, touchy)
+			base.Always(script.Hang())
 			for range 10 {
 				ctx, cancel := ctx(t.Context())
-				do(ctx, rt, http.MethodGet, usersURL, "").stopped(t, oktaretry.StopCanceled)
+				rig.Do(t, ctx, rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopCanceled)
 				cancel()
 			}
-			base.sends(10)
+			base.WantSent(10)
 			for _, c := range rt.Snapshot().Circuits {
 				if c.State != "closed" || c.Failures != 0 || c.Successes != 0 {
 					t.Errorf("circuit %+v", c)
@@ -148,19 +150,19 @@ func TestCircuitIgnoresTheCallersOwnEnd(t *testing.T) {
 
 func TestCircuitFollowsTheUsersRule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := newScript(t, func(p *oktaretry.Policy) {
+		rt, base := rig.New(t, func(p *oktaretry.Policy) {
 			touchy(p)
 			p.ServerError.Trips = oktaretry.TripsNothing
 			p.ClientError.Trips = oktaretry.TripsEndpoint
 		})
-		base.answers = func(*http.Request) step { return then(bare(503)) }
+		base.Always(script.Bare(503))
 		for range 10 {
-			once(t, rt, usersURL)
+			rig.GetOnce(t, rt, rig.UserURL)
 		}
 		if got := circuits(rt, "open"); got != nil {
 			t.Errorf("open are %q, want none", got)
 		}
-		open(t, rt, base, usersURL, bare(404))
+		open(t, rt, base, rig.UserURL, script.Bare(404))
 		if got := circuits(rt, "open"); !slices.Equal(got, []string{usersCircuit}) {
 			t.Errorf("open are %q, want %q", got, usersCircuit)
 		}
@@ -170,20 +172,20 @@ func TestCircuitFollowsTheUsersRule(t *testing.T) {
 func TestCircuitOpensAtItsRatioOnly(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
-		answers []answer // over and over, 100 calls
+		answers []script.Step // over and over, 100 calls
 		opens   bool
 	}{
-		{"all fail", []answer{bare(503)}, true},
-		{"half fail", []answer{ok(), bare(503)}, true},
-		{"a third fails", []answer{ok(), ok(), bare(503)}, false},
-		{"half fail, and others are neutral", []answer{ok(), bare(404), bare(503), bare(404), bare(404)}, true},
-		{"neutral ones count for no success", []answer{bare(404), bare(404), bare(404), bare(503)}, true},
+		{"all fail", []script.Step{script.Bare(503)}, true},
+		{"half fail", []script.Step{script.OK(), script.Bare(503)}, true},
+		{"a third fails", []script.Step{script.OK(), script.OK(), script.Bare(503)}, false},
+		{"half fail, and others are neutral", []script.Step{script.OK(), script.Bare(404), script.Bare(503), script.Bare(404), script.Bare(404)}, true},
+		{"neutral ones count for no success", []script.Step{script.Bare(404), script.Bare(404), script.Bare(404), script.Bare(503)}, true},
 	} {
-		virtually(t, tt.name, func(t *testing.T) {
-			rt, base := newScript(t, touchy)
-			base.answers = func(*http.Request) step { return then(tt.answers[(len(base.sent))%len(tt.answers)]) }
-			for range 100 {
-				once(t, rt, usersURL)
+		rig.Virtual(t, tt.name, func(t *testing.T) {
+			rt, base := rig.New(t, touchy)
+			for i := range 100 {
+				base.Always(tt.answers[i%len(tt.answers)])
+				rig.GetOnce(t, rt, rig.UserURL)
 			}
 			if opened := len(circuits(rt, "open")) > 0; opened != tt.opens {
 				t.Errorf("a circuit is open: %t, want %t", opened, tt.opens)
@@ -194,10 +196,10 @@ func TestCircuitOpensAtItsRatioOnly(t *testing.T) {
 
 func TestCircuitForgetsWhatIsOlderThanItsWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := newScript(t, touchy)
-		base.answers = func(*http.Request) step { return then(bare(503)) }
+		rt, base := rig.New(t, touchy)
+		base.Always(script.Bare(503))
 		for range 10 {
-			once(t, rt, usersURL)
+			rig.GetOnce(t, rt, rig.UserURL)
 			if got := circuits(rt, "closed"); len(got) != 2 {
 				t.Fatalf("closed are %q, want both: there were three failures in 30 s", got)
 			}
@@ -210,16 +212,16 @@ func TestCircuitForgetsWhatIsOlderThanItsWindow(t *testing.T) {
 // failures.
 func TestCircuitRemembersWhatIsYoungerThanItsWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := newScript(t, touchy)
-		base.answers = func(*http.Request) step { return then(bare(404)) }
-		once(t, rt, usersURL) // the first window begins
-		base.answers = func(*http.Request) step { return then(bare(503)) }
+		rt, base := rig.New(t, touchy)
+		base.Always(script.Bare(404))
+		rig.GetOnce(t, rt, rig.UserURL) // the first window begins
+		base.Always(script.Bare(503))
 		time.Sleep(28 * time.Second)
 		for range 3 {
-			once(t, rt, usersURL)
+			rig.GetOnce(t, rt, rig.UserURL)
 		}
 		time.Sleep(4 * time.Second)
-		once(t, rt, usersURL)
+		rig.GetOnce(t, rt, rig.UserURL)
 		if got := circuits(rt, "open"); !slices.Equal(got, []string{hostCircuit}) {
 			t.Errorf("open are %q, want %q", got, hostCircuit)
 		}
@@ -230,10 +232,10 @@ func TestCircuitRemembersWhatIsYoungerThanItsWindow(t *testing.T) {
 // when it is known, not when it was sent.
 func TestCircuitCountsAttemptsThatHungForLongerThanItsWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := newScript(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 4 })
-		base.answers = func(*http.Request) step { return then(hangs()) }
+		rt, base := rig.New(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 4 })
+		base.Always(script.Hang())
 		for range 4 {
-			go once(t, rt, usersURL)
+			go rig.GetOnce(t, rt, rig.UserURL)
 		}
 		time.Sleep(time.Minute + time.Second + 1) // the bucket is unknown, so the fourth went a second later
 		if got := circuits(rt, "open"); !slices.Equal(got, []string{hostCircuit}) {
@@ -244,58 +246,58 @@ func TestCircuitCountsAttemptsThatHungForLongerThanItsWindow(t *testing.T) {
 
 func TestOpenEndpointCircuitLeavesTheOthersClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := newScript(t, touchy)
-		open(t, rt, base, usersURL, code(500, "E0000009"))
-		base.answers = func(*http.Request) step { return then(ok()) }
-		failure[*oktaretry.CircuitOpenError](t, get(t, rt, org+"/api/v1/users/00u2").took(t, 0, 0))
-		get(t, rt, appsURL).is(t, 200)
-		get(t, rt, org+"/api/v1/users/00u1/groups").is(t, 200)
-		get(t, rt, "https://other.okta.com/api/v1/users/00u1").is(t, 200)
-		do(t.Context(), rt, http.MethodDelete, usersURL, "").is(t, 200)
+		rt, base := rig.New(t, touchy)
+		open(t, rt, base, rig.UserURL, script.Code(500, "E0000009"))
+		base.Always(script.OK())
+		rig.Failure[*oktaretry.CircuitOpenError](rig.Get(t, rt, rig.Org+"/api/v1/users/00u2").TookBetween(0, 0))
+		rig.Get(t, rt, rig.AppURL).Is(200)
+		rig.Get(t, rt, rig.Org+"/api/v1/users/00u1/groups").Is(200)
+		rig.Get(t, rt, "https://other.okta.com/api/v1/users/00u1").Is(200)
+		rig.Do(t, t.Context(), rt, http.MethodDelete, rig.UserURL, "").Is(200)
 	})
 }
 
 func TestOpenHostCircuitLeavesOtherHostsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := newScript(t, touchy)
-		open(t, rt, base, usersURL, bare(503))
-		base.answers = func(*http.Request) step { return then(ok()) }
-		for _, target := range []string{usersURL, appsURL, "https://EXAMPLE.okta.com/api/v1/groups"} {
-			failure[*oktaretry.CircuitOpenError](t, get(t, rt, target).took(t, 0, 0))
+		rt, base := rig.New(t, touchy)
+		open(t, rt, base, rig.UserURL, script.Bare(503))
+		base.Always(script.OK())
+		for _, target := range []string{rig.UserURL, rig.AppURL, "https://EXAMPLE.okta.com/api/v1/groups"} {
+			rig.Failure[*oktaretry.CircuitOpenError](rig.Get(t, rt, target).TookBetween(0, 0))
 		}
-		get(t, rt, "https://other.okta.com/api/v1/users/00u1").is(t, 200)
+		rig.Get(t, rt, "https://other.okta.com/api/v1/users/00u1").Is(200)
 	})
 }
 
 func TestOpenCircuitAnswersAtOnceAndSaysWhenToComeBack(t *testing.T) {
 	for _, tt := range []struct {
-		failure answer
+		failure script.Step
 		want    oktaretry.CircuitOpenError
 	}{
-		{bare(503), oktaretry.CircuitOpenError{Scope: oktaretry.TripsHost}},
-		{code(500, "E0000009"), oktaretry.CircuitOpenError{Scope: oktaretry.TripsEndpoint}},
+		{script.Bare(503), oktaretry.CircuitOpenError{Scope: oktaretry.TripsHost}},
+		{script.Code(500, "E0000009"), oktaretry.CircuitOpenError{Scope: oktaretry.TripsEndpoint}},
 	} {
-		virtually(t, tt.want.Scope.String(), func(t *testing.T) {
-			rt, base := newScript(t, touchy)
-			open(t, rt, base, usersURL, tt.failure)
+		rig.Virtual(t, tt.want.Scope.String(), func(t *testing.T) {
+			rt, base := rig.New(t, touchy)
+			open(t, rt, base, rig.UserURL, tt.failure)
 			time.Sleep(2 * time.Second)
-			base.answers = func(*http.Request) step { return then(ok()) }
-			c := get(t, rt, usersURL).stopped(t, oktaretry.StopCircuitOpen).took(t, 0, 0)
-			e := failure[*oktaretry.CircuitOpenError](t, c)
+			base.Always(script.OK())
+			c := rig.Get(t, rt, rig.UserURL).Stopped(oktaretry.StopCircuitOpen).TookBetween(0, 0)
+			e := rig.Failure[*oktaretry.CircuitOpenError](c)
 			want := tt.want
 			want.Method, want.Host, want.Template, want.RetryAfter = "GET", "example.okta.com", "/api/v1/users/{id}", 3*time.Second
 			if *e != want {
 				t.Errorf("got %+v, want %+v", *e, want)
 			}
-			if c.outcome.Needed != e.RetryAfter || len(c.outcome.Attempts) != 0 {
-				t.Errorf("the outcome tells of %s needed and %d attempts", c.outcome.Needed, len(c.outcome.Attempts))
+			if c.Outcome.Needed != e.RetryAfter || len(c.Outcome.Attempts) != 0 {
+				t.Errorf("the outcome tells of %s needed and %d attempts", c.Outcome.Needed, len(c.Outcome.Attempts))
 			}
-			base.sends(4)
+			base.WantSent(4)
 
 			time.Sleep(e.RetryAfter - 1)
-			failure[*oktaretry.CircuitOpenError](t, get(t, rt, usersURL))
+			rig.Failure[*oktaretry.CircuitOpenError](rig.Get(t, rt, rig.UserURL))
 			time.Sleep(time.Nanosecond)
-			get(t, rt, usersURL).is(t, 200)
+			rig.Get(t, rt, rig.UserURL).Is(200)
 			if got := circuits(rt, "open"); got != nil {
 				t.Errorf("still open: %q", got)
 			}
@@ -305,12 +307,12 @@ func TestOpenCircuitAnswersAtOnceAndSaysWhenToComeBack(t *testing.T) {
 
 func TestDisabledBreakerRefusesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := newScript(t, func(p *oktaretry.Policy) { p.Breaker.Disabled = true })
-		base.answers = func(*http.Request) step { return then(bare(503)) }
+		rt, base := rig.New(t, func(p *oktaretry.Policy) { p.Breaker.Disabled = true })
+		base.Always(script.Bare(503))
 		for range 100 {
-			once(t, rt, usersURL).is(t, 503)
+			rig.GetOnce(t, rt, rig.UserURL).Is(503)
 		}
-		base.sends(100)
+		base.WantSent(100)
 		if n := len(rt.Snapshot().Circuits); n != 0 {
 			t.Errorf("there are %d circuits", n)
 		}
@@ -319,20 +321,20 @@ func TestDisabledBreakerRefusesNothing(t *testing.T) {
 
 func TestSetPolicyWithAnotherBreakerStartsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := newScript(t, touchy)
-		open(t, rt, base, usersURL, bare(503))
-		base.answers = func(*http.Request) step { return then(ok()) }
+		rt, base := rig.New(t, touchy)
+		open(t, rt, base, rig.UserURL, script.Bare(503))
+		base.Always(script.OK())
 		p := oktaretry.DefaultPolicy()
 		touchy(&p)
 		p.RateLimited.MaxElapsed = time.Minute
 		if err := rt.SetPolicy(p); err != nil {
 			t.Fatal(err)
 		}
-		failure[*oktaretry.CircuitOpenError](t, get(t, rt, usersURL)) // nothing of the breaker changed
+		rig.Failure[*oktaretry.CircuitOpenError](rig.Get(t, rt, rig.UserURL)) // nothing of the breaker changed
 		p.Breaker.MinCalls = 5
 		if err := rt.SetPolicy(p); err != nil {
 			t.Fatal(err)
 		}
-		get(t, rt, usersURL).is(t, 200)
+		rig.Get(t, rt, rig.UserURL).Is(200)
 	})
 }

@@ -21,6 +21,8 @@ import (
 	"go.opentelemetry.io/otel/baggage"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 // redactSecrets are texts that must not come out anywhere, and where each of
@@ -84,7 +86,7 @@ func (s redactSecrets) url(known bool) *url.URL {
 		"SAMLRequest": {s.hidden("SAML", "<saml:NameID>%s</saml:NameID>")}, "RelayState": {s.mark("SAML")},
 		"client_assertion": {s.jwt("assertion")}, "token": {s.mark("token")}, s.mark("name of a parameter"): {""},
 	}
-	u, err := url.Parse("https://" + s.mark("userinfo") + ":" + s.mark("userinfo") + "@acme.okta.com" + path + "?" + query.Encode() +
+	u, err := url.Parse("https://" + s.mark("userinfo") + ":" + s.mark("userinfo") + "@example.okta.com" + path + "?" + query.Encode() +
 		"#access_token=" + s.mark("fragment"))
 	if err != nil {
 		panic(err)
@@ -115,8 +117,8 @@ func (s redactSecrets) request(ctx context.Context, method string, known, dpop b
 
 // answer returns an answer that is full of secrets but for its code and the
 // headers given: name, value, name, value.
-func (s redactSecrets) answer(status int, code string, headers ...string) telStep {
-	return func(req *http.Request) (*http.Response, error) {
+func (s redactSecrets) answer(status int, code string, headers ...string) script.Step {
+	return script.Do(func(req *http.Request) (*http.Response, error) {
 		list := []string{
 			"X-Okta-Request-Id", s.email("X-Okta-Request-Id"), "Location", s.url(true).String(), "Set-Cookie", "sid=" + s.mark("Set-Cookie"),
 			"Www-Authenticate", `DPoP error="` + s.mark("WWW-Authenticate") + `", error_description="` + s.email("WWW-Authenticate") + `"`,
@@ -129,10 +131,10 @@ func (s redactSecrets) answer(status int, code string, headers ...string) telSte
 			"error": s.mark("error"), "error_description": s.email("error_description"), "factorResult": s.mark("factorResult"),
 			"_links": map[string]any{"poll": map[string]any{"href": s.url(true).String()}},
 		})
-		resp, err := telAnswer(status, string(body), append(list, headers...)...)(req)
+		resp, err := script.Reply(status, string(body), script.Headers(append(list, headers...)...)).Respond(req)
 		resp.Status = fmt.Sprint(status, " ", s.mark("Status"))
 		return resp, err
-	}
+	})
 }
 
 // errors returns what a base may fail with.
@@ -161,7 +163,7 @@ func TestSearchForSecretsFindsThemInEveryEncoding(t *testing.T) {
 			t.Errorf("nothing found in %s", text)
 		}
 	}
-	if places := s.find("GET https://acme.okta.com/api/v1/users/{id}"); places != nil {
+	if places := s.find("GET https://example.okta.com/api/v1/users/{id}"); places != nil {
 		t.Errorf("found %s in a template", places)
 	}
 }
@@ -174,23 +176,23 @@ type redactCase struct {
 	calls  int                  // how many calls it takes; 0 is 1
 	limit  time.Duration        // negative: cancel by hand after that time
 	policy func(*oktaretry.Policy)
-	script func(redactSecrets) []telStep
+	script func(redactSecrets) []script.Step
 	spoil  func(redactSecrets, *http.Request)
 }
 
 func redactCases() []redactCase {
-	one := func(status int, code string, headers ...string) func(redactSecrets) []telStep {
-		return func(s redactSecrets) []telStep { return []telStep{s.answer(status, code, headers...)} }
+	one := func(status int, code string, headers ...string) func(redactSecrets) []script.Step {
+		return func(s redactSecrets) []script.Step { return []script.Step{s.answer(status, code, headers...)} }
 	}
-	hang := func(redactSecrets) []telStep { return []telStep{telHang} }
+	hang := func(redactSecrets) []script.Step { return []script.Step{script.Hang()} }
 	polls := func(p *oktaretry.Policy) { p.Pending.MaxElapsed = 10 * time.Second }
 	breaker := func(p *oktaretry.Policy) { p.Breaker.MinCalls = 2 }
 	const soon, toolate = "5", "100000"
 	cases := []redactCase{
 		{name: "success", stop: oktaretry.StopSuccess, script: one(200, "")},
 		{name: "redirect", stop: oktaretry.StopSuccess, script: one(302, "")},
-		{name: "success in the end", stop: oktaretry.StopSuccess, script: func(s redactSecrets) []telStep {
-			return []telStep{s.answer(429, "E0000047", "Retry-After", soon), s.answer(503, "E0000009"), telFailure(s.errors()[3]), s.answer(200, "")}
+		{name: "success in the end", stop: oktaretry.StopSuccess, script: func(s redactSecrets) []script.Step {
+			return []script.Step{s.answer(429, "E0000047", "Retry-After", soon), s.answer(503, "E0000009"), script.Fail(s.errors()[3]), s.answer(200, "")}
 		}},
 		{name: "429", stop: oktaretry.StopMaxElapsed, class: oktaretry.ClassRateLimited, script: one(429, "E0000047", "Retry-After", toolate)},
 		{name: "429 without code", stop: oktaretry.StopMaxElapsed, class: oktaretry.ClassRateLimited, script: one(429, "", "Retry-After", toolate)},
@@ -208,11 +210,11 @@ func redactCases() []redactCase {
 		{name: "canceled in a wait", stop: oktaretry.StopCanceled, class: oktaretry.ClassServerError, limit: -time.Second / 4, script: one(503, "")},
 		{name: "canceled in the attempt", stop: oktaretry.StopCanceled, class: oktaretry.ClassNetwork, limit: -time.Second, script: hang},
 		{name: "attempt timeout", stop: oktaretry.StopMaxAttempts, class: oktaretry.ClassNetwork, script: hang},
-		{name: "base that answers nothing", stop: oktaretry.StopFailFast, class: oktaretry.ClassNetwork, script: func(redactSecrets) []telStep { return []telStep{telFailure(nil)} }},
+		{name: "base that answers nothing", stop: oktaretry.StopFailFast, class: oktaretry.ClassNetwork, script: func(redactSecrets) []script.Step { return []script.Step{script.Nothing()} }},
 		{name: "invalid request", stop: oktaretry.StopInvalid, class: oktaretry.ClassNetwork, script: one(200, ""),
 			spoil: func(_ redactSecrets, r *http.Request) { r.URL.Host = "" }},
-		{name: "panic", stop: oktaretry.StopNone, class: oktaretry.ClassNetwork, script: func(s redactSecrets) []telStep {
-			return []telStep{func(*http.Request) (*http.Response, error) { panic(s.mark("panic")) }}
+		{name: "panic", stop: oktaretry.StopNone, class: oktaretry.ClassNetwork, script: func(s redactSecrets) []script.Step {
+			return []script.Step{script.Do(func(*http.Request) (*http.Response, error) { panic(s.mark("panic")) })}
 		}},
 		{name: "body that fails", stop: oktaretry.StopMaxAttempts, class: oktaretry.ClassServerError, script: one(503, ""),
 			spoil: func(s redactSecrets, r *http.Request) {
@@ -222,7 +224,7 @@ func redactCases() []redactCase {
 	for i := range (redactSecrets{}).errors() {
 		cases = append(cases, redactCase{
 			name: fmt.Sprint("network error ", i), stop: oktaretry.StopMaxAttempts, class: oktaretry.ClassNetwork,
-			script: func(s redactSecrets) []telStep { return []telStep{telFailure(s.errors()[i])} },
+			script: func(s redactSecrets) []script.Step { return []script.Step{script.Fail(s.errors()[i])} },
 		})
 	}
 	return cases
@@ -265,8 +267,8 @@ func redactRun(t *testing.T, tt redactCase, v redactVariant) {
 	case "hostile token":
 		method = "GET /" + s.mark("method") + " HTTP/1.1\r\nHost: x\r\n"
 	}
-	r := telNew(t, tt.policy, tt.script(s)...)
-	r.with(t, oktaretry.WithAttemptSpans(v.spans), oktaretry.WithLogThreshold(0))
+	r := rig.Observe(t, tt.policy, tt.script(s)...)
+	r.With(t, oktaretry.WithAttemptSpans(v.spans), oktaretry.WithLogThreshold(0))
 	ctx, rec := oktaretry.WithRecorder(oktaretry.WithIdempotent(t.Context()))
 	ctx, cancel := context.WithCancel(ctx)
 	if tt.limit > 0 {
@@ -298,8 +300,8 @@ func redactRun(t *testing.T, tt redactCase, v redactVariant) {
 	if !ok || plain && (o.Stop != tt.stop || o.Class != tt.class) {
 		t.Errorf("ended as %v %v, want %v %v", o.Class, o.Stop, tt.class, tt.stop)
 	}
-	r.split(t)
-	if tt.stop != oktaretry.StopInvalid && !strings.Contains(texts["metrics"], "acme.okta.com") {
+	r.Ended(t)
+	if tt.stop != oktaretry.StopInvalid && !strings.Contains(texts["metrics"], "example.okta.com") {
 		t.Error("the metrics were not looked at")
 	}
 }
@@ -308,9 +310,9 @@ func TestErrorOfTheResendHookLosesItsURL(t *testing.T) {
 	s := redactSecrets{}
 	for _, cause := range s.errors() {
 		synctest.Test(t, func(t *testing.T) {
-			r := telNew(t, nil, s.answer(503, "E0000009"))
+			r := rig.Observe(t, nil, s.answer(503, "E0000009"))
 			var err error
-			if r.Transport, err = oktaretry.NewTransport(r, oktaretry.WithPrepareRetry(func(*http.Request) error { return cause })); err != nil {
+			if r.Transport, err = oktaretry.NewTransport(r.Base, oktaretry.WithPrepareRetry(func(*http.Request) error { return cause })); err != nil {
 				t.Fatal(err)
 			}
 			ctx, rec := oktaretry.WithRecorder(t.Context())
@@ -350,7 +352,7 @@ func TestErrorsOfNetHTTPLoseWhatTheyQuote(t *testing.T) {
 		{"trailer", "POST", "", "invalid trailer field name"},
 		{"scheme", "GET", "", "unsupported protocol scheme"},
 	} {
-		r := telNew(t, nil, base.RoundTrip)
+		r := rig.Observe(t, nil, script.Do(base.RoundTrip))
 		raw = tt.answer
 		req := s.request(ctx, tt.method, true, false)
 		req.URL.Scheme, req.URL.Host = "http", server.Listener.Addr().String()
@@ -374,15 +376,15 @@ func TestErrorsOfNetHTTPLoseWhatTheyQuote(t *testing.T) {
 
 func TestErrorThatLostItsURLKeepsItsMatches(t *testing.T) {
 	for _, late := range []bool{true, false} {
-		r := telNew(t, nil, telFailure(fmt.Errorf("dialing https://acme.okta.com/api/v1/users/ann@b.c?x=y: %w",
-			&net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "acme.okta.com", IsNotFound: true, IsTimeout: late}})))
-		err := r.do(t.Context(), "GET", telURL)
+		r := rig.Observe(t, nil, script.Fail(fmt.Errorf("dialing https://example.okta.com/api/v1/users/ann@b.c?x=y: %w",
+			&net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "example.okta.com", IsNotFound: true, IsTimeout: late}})))
+		err := r.Do(t.Context(), "GET", rig.UserURL)
 		var dns *net.DNSError
 		var timeout interface{ Timeout() bool }
 		if !errors.As(err, &dns) || !errors.As(err, &timeout) || timeout.Timeout() != late {
 			t.Errorf("%v lost what it is", err)
 		}
-		if want := "dialing https://acme.okta.com dial: lookup acme.okta.com: no such host"; err.Error() != want {
+		if want := "dialing https://example.okta.com dial: lookup example.okta.com: no such host"; err.Error() != want {
 			t.Errorf("got %q, want %q", err, want)
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"testing"
 
@@ -17,21 +16,22 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/propagation"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 // redactTexts returns everything that a rig told, by where it told it.
-func redactTexts(t testing.TB, r *telRig, outcomes []oktaretry.Outcome, err error) map[string]string {
-	texts := map[string]string{"log": r.logs.String()}
+func redactTexts(t testing.TB, r *rig.Observed, outcomes []oktaretry.Outcome, err error) map[string]string {
+	texts := map[string]string{"log": r.Log()}
 	attributes := func(where string, list []attribute.KeyValue) {
 		for _, kv := range list {
 			texts[where+" "+string(kv.Key)] = kv.Value.String()
 		}
 	}
-	for i, span := range r.spans.Started() {
+	for i, span := range r.Spans.Started() {
 		where := fmt.Sprintf("span %d", i)
 		texts[where] = span.Name()
 		texts[where+" status"] = span.Status().Description
@@ -47,11 +47,7 @@ func redactTexts(t testing.TB, r *telRig, outcomes []oktaretry.Outcome, err erro
 			texts[where+" link's trace state"] += l.SpanContext.TraceState().String()
 		}
 	}
-	var rm metricdata.ResourceMetrics
-	if err := r.reader.Collect(context.Background(), &rm); err != nil {
-		t.Fatal(err)
-	}
-	for _, scope := range rm.ScopeMetrics {
+	for _, scope := range r.Collect(t).ScopeMetrics {
 		text, err := json.Marshal(scope)
 		if err != nil {
 			t.Fatal(err)
@@ -101,9 +97,9 @@ func redactCheck(t testing.TB, s redactSecrets, texts map[string]string) {
 // A search that looks at nothing finds nothing.
 func TestSearchForSecretsLooksEverywhere(t *testing.T) {
 	s := redactSecrets{}
-	r := telNew(t, nil, telOK)
-	r.reader = sdkmetric.NewManualReader()
-	r.meters = sdkmetric.NewMeterProvider(sdkmetric.WithReader(r.reader), sdkmetric.WithView(sdkmetric.NewView(
+	r := rig.Observe(t, nil, script.OK())
+	r.Reader = sdkmetric.NewManualReader()
+	r.Meter = sdkmetric.NewMeterProvider(sdkmetric.WithReader(r.Reader), sdkmetric.WithView(sdkmetric.NewView(
 		sdkmetric.Instrument{Name: "filtered"}, sdkmetric.Stream{AttributeFilter: attribute.NewDenyKeysFilter("k")})))
 	attr := func(place string) attribute.KeyValue { return attribute.String("k", s.mark(place)) }
 
@@ -115,13 +111,13 @@ func TestSearchForSecretsLooksEverywhere(t *testing.T) {
 	id := trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{1}, TraceFlags: trace.FlagsSampled, TraceState: state}
 	ctx := trace.ContextWithSpanContext(t.Context(), trace.NewSpanContext(id))
 	id.TraceState = linked
-	ctx, span := r.traces.Tracer("test").Start(ctx, s.mark("name"), trace.WithLinks(
+	ctx, span := r.Tracer.Tracer("test").Start(ctx, s.mark("name"), trace.WithLinks(
 		trace.Link{SpanContext: trace.NewSpanContext(id), Attributes: []attribute.KeyValue{attr("link")}}))
 	span.SetAttributes(attr("attribute"), attribute.StringSlice("list", []string{s.mark("list")}))
 	span.AddEvent(s.mark("event's name"), trace.WithAttributes(attr("event")))
 	span.SetStatus(codes.Error, s.mark("status"))
 
-	meter := r.meters.Meter("test")
+	meter := r.Meter.Meter("test")
 	labels := func(place string) metric.MeasurementOption { return metric.WithAttributes(attr(place)) }
 	filtered, _ := meter.Int64Counter("filtered")
 	filtered.Add(ctx, 1, labels("exemplar"))
@@ -134,7 +130,7 @@ func TestSearchForSecretsLooksEverywhere(t *testing.T) {
 		return nil
 	}))
 	span.End()
-	slog.New(slog.NewJSONHandler(&r.logs, nil)).Info(s.mark("line"), "k", s.mark("log attribute"))
+	r.Logger.Info(s.mark("line"), "k", s.mark("log attribute"))
 	told := fmt.Errorf("%s: %w", s.mark("error"), errors.Join(errors.New(s.mark("joined error")), redactStruct{s.mark("field of an error")}))
 
 	var found []string
@@ -147,7 +143,7 @@ func TestSearchForSecretsLooksEverywhere(t *testing.T) {
 		all = append(all, place)
 	}
 	slices.Sort(all)
-	telEqual(t, "found", slices.Compact(found), all)
+	rig.Equal(t, "found", slices.Compact(found), all)
 }
 
 // redactStruct is an error whose text is discreet, and whose fields are not.
@@ -171,12 +167,12 @@ func TestBaggageGoesWhereThePropagatorsTakeIt(t *testing.T) {
 			s := redactSecrets{}
 			member, _ := baggage.NewMember("user", s.mark("baggage"))
 			bag, _ := baggage.New(member)
-			r := telNew(t, quickly, telDown, telOK)
-			r.with(t, oktaretry.WithPropagators(tt.p), oktaretry.WithLogThreshold(0))
+			r := rig.Observe(t, rig.QuickWaits, script.Down(), script.OK())
+			r.With(t, oktaretry.WithPropagators(tt.p), oktaretry.WithLogThreshold(0))
 			ctx, rec := oktaretry.WithRecorder(baggage.ContextWithBaggage(t.Context(), bag))
-			err := r.do(ctx, "GET", telURL)
-			for i, sent := range r.sent {
-				telEqual(t, fmt.Sprint("baggage was sent with attempt ", i), len(s.find(fmt.Sprint(sent.Header))) == 1, tt.sent)
+			err := r.Do(ctx, "GET", rig.UserURL)
+			for i, sent := range r.Base.Sent() {
+				rig.Equal(t, fmt.Sprint("baggage was sent with attempt ", i), len(s.find(fmt.Sprint(sent.Header))) == 1, tt.sent)
 			}
 			redactCheck(t, s, redactTexts(t, r, rec.Outcomes(), err))
 		})

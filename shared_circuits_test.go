@@ -16,29 +16,30 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 	"github.com/oktaretry/oktaretry/shared"
 )
 
 // broken is processes over one base that fails for as long as it is told to.
 type broken struct {
 	all   []process
-	base  *script
+	base  *script.Base
 	store *sickStore
 	down  atomic.Bool
 	takes atomic.Int64 // of an answer
 }
 
 func newBroken(t *testing.T, n int, edit func(*oktaretry.Policy), opts ...oktaretry.SharedOption) *broken {
-	b := &broken{base: &script{t: t}, store: newSickStore(t)}
+	b := &broken{base: script.New(t), store: newSickStore(t)}
 	b.down.Store(true)
-	b.base.answers = func(*http.Request) step {
-		s := then(ok())
+	b.base.Choose(func(*http.Request) script.Step {
+		s := script.OK()
 		if b.down.Load() {
-			s = then(bare(503))
+			s = script.Bare(503)
 		}
-		s.takes = time.Duration(b.takes.Load())
-		return s
-	}
+		return s.Takes(time.Duration(b.takes.Load()))
+	})
 	p := oktaretry.DefaultPolicy()
 	touchy(&p)
 	if edit != nil {
@@ -60,16 +61,16 @@ func newBroken(t *testing.T, n int, edit func(*oktaretry.Policy), opts ...oktare
 func (b *broken) trip(t *testing.T) {
 	t.Helper()
 	for range 4 {
-		once(t, b.all[0], usersURL)
+		rig.GetOnce(t, b.all[0], rig.UserURL)
 	}
-	b.base.sends(4)
+	b.base.WantSent(4)
 }
 
 // open counts the calls that an open circuit refused.
-func refusedCalls(calls []call) (n int) {
+func refusedCalls(calls []rig.Call) (n int) {
 	for _, c := range calls {
 		var e *oktaretry.CircuitOpenError
-		if errors.As(c.err, &e) {
+		if errors.As(c.Err, &e) {
 			n++
 		}
 	}
@@ -77,11 +78,11 @@ func refusedCalls(calls []call) (n int) {
 }
 
 // all lets each process make a call at once.
-func (b *broken) each(t *testing.T) []call {
-	calls := make([]call, len(b.all))
+func (b *broken) each(t *testing.T) []rig.Call {
+	calls := make([]rig.Call, len(b.all))
 	var wg sync.WaitGroup
 	for i, p := range b.all {
-		wg.Go(func() { calls[i] = once(t, p, usersURL) })
+		wg.Go(func() { calls[i] = rig.GetOnce(t, p, rig.UserURL) })
 	}
 	wg.Wait()
 	return calls
@@ -94,14 +95,14 @@ func TestAnOpenCircuitIsSeenByAllProcessesWithinASecond(t *testing.T) {
 		b.each(t) // all know of the endpoint, and have just asked
 		b.down.Store(true)
 		for range 8 { // four answers, half of them failed
-			once(t, b.all[0], usersURL)
+			rig.GetOnce(t, b.all[0], rig.UserURL)
 		}
-		sent := len(b.base.requests())
+		sent := len(b.base.Sent())
 		time.Sleep(time.Second)
 		if n := refusedCalls(b.each(t)); n != 8 {
 			t.Errorf("%d of 8 processes refuse calls after a second", n)
 		}
-		b.base.sends(sent)
+		b.base.WantSent(sent)
 		for i, p := range b.all {
 			if got := circuits(p.Transport, "open"); len(got) != 1 || got[0] != hostCircuit {
 				t.Errorf("process %d: open are %q", i, got)
@@ -125,11 +126,11 @@ func TestOneProbeGoesForTheWholeFleet(t *testing.T) {
 		var wg sync.WaitGroup
 		for _, p := range b.all {
 			for range 5 {
-				wg.Go(func() { once(t, p, usersURL) })
+				wg.Go(func() { rig.GetOnce(t, p, rig.UserURL) })
 			}
 		}
 		wg.Wait()
-		b.base.sends(5) // one more
+		b.base.WantSent(5) // one more
 		time.Sleep(time.Second)
 		if n := refusedCalls(b.each(t)); n != 0 {
 			t.Errorf("%d of 8 processes refuse calls a second after the probe", n)
@@ -153,7 +154,7 @@ func TestAFailedProbeKeepsTheCircuitOpenForAll(t *testing.T) {
 			b.each(t)
 			time.Sleep(125 * time.Millisecond)
 		}
-		b.base.sends(5)
+		b.base.WantSent(5)
 	})
 }
 
@@ -190,12 +191,12 @@ func TestAProbeWithoutWordFreesItsPlace(t *testing.T) {
 		time.Sleep(time.Second)
 		b.each(t)
 		time.Sleep(4100 * time.Millisecond)
-		b.base.answers = func(*http.Request) step { return then(limited(set("Retry-After", "1"))) }
-		once(t, b.all[1], usersURL)
-		b.base.sends(5)
+		b.base.Always(script.Limited(script.Set("Retry-After", "1")))
+		rig.GetOnce(t, b.all[1], rig.UserURL)
+		b.base.WantSent(5)
 		time.Sleep(2 * time.Second)
-		b.base.answers = func(*http.Request) step { return then(ok()) }
-		once(t, b.all[0], usersURL).is(t, 200)
+		b.base.Always(script.OK())
+		rig.GetOnce(t, b.all[0], rig.UserURL).Is(200)
 	})
 }
 
@@ -226,15 +227,15 @@ func TestCircuitsGoOnWithoutTheStore(t *testing.T) {
 		b := newBroken(t, 2, nil)
 		b.store.becomes(failing)
 		b.trip(t)
-		if n := refusedCalls([]call{once(t, b.all[0], usersURL)}); n != 1 {
+		if n := refusedCalls([]rig.Call{rig.GetOnce(t, b.all[0], rig.UserURL)}); n != 1 {
 			t.Error("the process's own circuit is not open")
 		}
-		once(t, b.all[1], usersURL)
-		b.base.sends(5)
+		rig.GetOnce(t, b.all[1], rig.UserURL)
+		b.base.WantSent(5)
 		b.down.Store(false)
 		time.Sleep(6 * time.Second)
 		for range 3 {
-			once(t, b.all[0], usersURL).is(t, 200)
+			rig.GetOnce(t, b.all[0], rig.UserURL).Is(200)
 		}
 	})
 }
@@ -251,7 +252,7 @@ func TestAnEmptiedStoreClosesNoCircuit(t *testing.T) {
 		if n := refusedCalls(b.each(t)); n != 1 {
 			t.Error("the circuit is closed without a probe")
 		}
-		b.base.sends(5)
+		b.base.WantSent(5)
 	})
 }
 
@@ -261,14 +262,14 @@ func TestACallThatIsCancelledWhileTheCircuitsAreAskedForLeavesTheAnswerToOthers(
 	synctest.Test(t, func(t *testing.T) {
 		b := newBroken(t, 2, nil)
 		b.down.Store(false)
-		once(t, b.all[1], usersURL).is(t, 200) // it knows the bucket: no limits
+		rig.GetOnce(t, b.all[1], rig.UserURL).Is(200) // it knows the bucket: no limits
 		b.down.Store(true)
 		for range 4 {
-			once(t, b.all[0], usersURL)
+			rig.GetOnce(t, b.all[0], rig.UserURL)
 		}
 		time.Sleep(time.Second)
 		b.store.takes.Store(int64(40 * time.Millisecond))
-		do(cancelAfter(t, 10*time.Millisecond, nil), b.all[1], http.MethodGet, usersURL, "").took(t, 10*time.Millisecond, 10*time.Millisecond)
+		rig.Do(t, cancelAfter(t, 10*time.Millisecond, nil), b.all[1], http.MethodGet, rig.UserURL, "").TookBetween(10*time.Millisecond, 10*time.Millisecond)
 		time.Sleep(100 * time.Millisecond)
 		if got := circuits(b.all[1].Transport, "open"); len(got) != 1 || got[0] != hostCircuit {
 			t.Errorf("open are %q", got)
@@ -287,19 +288,19 @@ func TestTheStoreIsFoundToBeBackThoughAProbeIsBeingAskedFor(t *testing.T) {
 		b.each(t) // knows of the circuits, for 750 ms
 		time.Sleep(550 * time.Millisecond)
 		b.store.becomes(hung)
-		waits := make(chan call)
-		go func() { waits <- once(t, b.all[0], usersURL) }()
+		waits := make(chan rig.Call)
+		go func() { waits <- rig.GetOnce(t, b.all[0], rig.UserURL) }()
 		time.Sleep(10 * time.Millisecond)
 		b.store.becomes(failing)
 		b.down.Store(false)
-		once(t, b.all[0], appsURL) // asks for places
+		rig.GetOnce(t, b.all[0], rig.AppURL) // asks for places
 		time.Sleep(100 * time.Millisecond)
 		b.store.becomes(well)
-		once(t, b.all[0], usersURL)
+		rig.GetOnce(t, b.all[0], rig.UserURL)
 		<-waits
 		for range 5 {
 			time.Sleep(5 * time.Second)
-			once(t, b.all[0], usersURL)
+			rig.GetOnce(t, b.all[0], rig.UserURL)
 		}
 		if lines := b.all[0].lines(); len(lines) != 2 || !strings.Contains(lines[1], "back") {
 			t.Errorf("log %q, want that the store is lost, and back", lines)
@@ -313,21 +314,21 @@ func TestACircuitThatOpenedElsewhereIsNotToldAsOnesOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBroken(t, 2, nil)
 		b.down.Store(false)
-		once(t, b.all[1], usersURL).is(t, 200) // it knows the bucket: no limits
+		rig.GetOnce(t, b.all[1], rig.UserURL).Is(200) // it knows the bucket: no limits
 		time.Sleep(time.Second)
 		b.takes.Store(int64(2 * time.Second))
-		slow := make(chan call)
-		go func() { slow <- once(t, b.all[1], usersURL) }()
+		slow := make(chan rig.Call)
+		go func() { slow <- rig.GetOnce(t, b.all[1], rig.UserURL) }()
 		synctest.Wait()
 		time.Sleep(10 * time.Millisecond)
 		b.takes.Store(0)
 		b.down.Store(true)
 		for range 4 {
-			once(t, b.all[0], usersURL)
+			rig.GetOnce(t, b.all[0], rig.UserURL)
 		}
 		time.Sleep(time.Second)
 		b.store.takes.Store(int64(40 * time.Millisecond))
-		do(cancelAfter(t, 10*time.Millisecond, nil), b.all[1], http.MethodGet, usersURL, "") // asks, and is gone
+		rig.Do(t, cancelAfter(t, 10*time.Millisecond, nil), b.all[1], http.MethodGet, rig.UserURL, "") // asks, and is gone
 		<-slow
 		if n := b.store.Asked("report"); n != 1 {
 			t.Errorf("the store was told %d times, want once", n)
@@ -342,12 +343,12 @@ func TestACircuitOfAnotherHostOpensNone(t *testing.T) {
 		"a method of no endpoint":  {Host: "example.okta.com", Method: "GET"},
 		"a template of no methods": {Host: "example.okta.com", Template: "/api/v1/users"},
 	} {
-		virtually(t, name, func(t *testing.T) {
+		rig.Virtual(t, name, func(t *testing.T) {
 			b := newBroken(t, 1, nil)
 			b.down.Store(false)
 			b.store.extra.Store(&shared.Circuit{CircuitID: id, State: shared.Open, Wait: time.Hour})
 			for range 3 {
-				once(t, b.all[0], usersURL).is(t, 200)
+				rig.GetOnce(t, b.all[0], rig.UserURL).Is(200)
 				time.Sleep(time.Second)
 			}
 			if lines := b.all[0].lines(); len(lines) == 0 || !strings.Contains(lines[0], "kind=absurd") {

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 	"github.com/oktaretry/oktaretry/oktatest"
 )
 
@@ -33,7 +35,7 @@ func TestASickStoreHurtsNoCall(t *testing.T) {
 		{"absurd windows", absurdWindow, "absurd", time.Millisecond},
 		{"absurd circuits", absurdCircuits, "absurd", time.Millisecond},
 	} {
-		virtually(t, tt.name, func(t *testing.T) {
+		rig.Virtual(t, tt.name, func(t *testing.T) {
 			store := newSickStore(t)
 			all, okta, target := processesOf(t, 2, 6000, store, nil)
 			fleetCalls(t, all, target, 5, 100)
@@ -42,7 +44,7 @@ func TestASickStoreHurtsNoCall(t *testing.T) {
 			began := time.Now()
 			paid := 0
 			for _, c := range fleetCalls(t, all, target, 5, 1000) {
-				if over := c.elapsed - 50*time.Millisecond; over > time.Millisecond {
+				if over := c.Took - 50*time.Millisecond; over > time.Millisecond {
 					paid++
 					if over > tt.bound+2*time.Millisecond {
 						t.Fatalf("a call took %s longer", over)
@@ -150,11 +152,11 @@ func TestWhatTheStoreToldIsKnownWhenItIsLost(t *testing.T) {
 		store := newSickStore(t)
 		all, okta, target := processesOf(t, 2, 50, store, nil)
 		fleetCalls(t, all[:1], target, 5, 50)
-		c := make(chan call)
-		go func() { c <- do(t.Context(), all[1], "GET", target, "", "Authorization", "SSWS the-token") }()
+		c := make(chan rig.Call)
+		go func() { c <- rig.Do(t, t.Context(), all[1], "GET", target, "", "Authorization", "SSWS the-token") }()
 		time.Sleep(time.Second)
 		store.becomes(failing)
-		(<-c).is(t, 200)
+		(<-c).Is(200)
 		if n := okta.Answered(429); n > 0 {
 			t.Errorf("%d answers of 429", n)
 		}
@@ -169,21 +171,21 @@ func TestWhatTheStoreToldIsKnownWhenItIsLost(t *testing.T) {
 func TestSharedMetrics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newSickStore(t)
-		r := telNew(t, nil, telOK)
-		r.with(t, oktaretry.WithShared(store))
+		r := rig.Observe(t, nil, script.OK())
+		r.With(t, oktaretry.WithShared(store))
 		for _, i := range []illness{well, failing, well} {
 			store.becomes(i)
 			time.Sleep(3 * time.Second)
 			var wg sync.WaitGroup
 			for range 3 {
-				wg.Go(func() { r.do(t.Context(), "GET", telURL) })
+				wg.Go(func() { r.Do(t.Context(), "GET", rig.UserURL) })
 			}
 			wg.Wait()
 		}
 		got := map[string]bool{}
-		for name, m := range r.metrics(t) {
+		for name, m := range r.Metrics(t) {
 			if strings.HasPrefix(name, "oktaretry.shared.") {
-				for _, set := range telLabels(m) {
+				for _, set := range rig.Labels(m) {
 					for k, v := range set {
 						got[strings.TrimPrefix(name, "oktaretry.shared.")+" "+k+"="+v.(string)] = true
 					}
@@ -208,19 +210,19 @@ func TestAPanicOfALogHandlerThatIsToldOfTheStoreGoesToTheCall(t *testing.T) {
 		store := newSickStore(t)
 		store.becomes(failing)
 		fuse := telFuseAt(1, "shared store lost")
-		r := telNew(t, nil, telOK)
-		r.with(t, oktaretry.WithShared(store), oktaretry.WithLogger(slog.New(telFuseHandler{slog.DiscardHandler, fuse})))
+		r := rig.Observe(t, nil, script.OK())
+		r.With(t, oktaretry.WithShared(store), oktaretry.WithLogger(slog.New(telFuseHandler{slog.DiscardHandler, fuse})))
 		func() {
 			defer func() {
 				if got := recover(); got != "boom" {
 					t.Errorf("recovered %v, want the handler's panic", got)
 				}
 			}()
-			r.do(t.Context(), "GET", telURL)
+			r.Do(t.Context(), "GET", rig.UserURL)
 		}()
 		store.becomes(well)
 		time.Sleep(5 * time.Second)
-		if err := r.do(t.Context(), "GET", telURL); err != nil {
+		if err := r.Do(t.Context(), "GET", rig.UserURL); err != nil {
 			t.Error(err)
 		}
 		if n := store.Asked(""); n == 0 {
@@ -244,17 +246,17 @@ func TestAPanicOfSharedCredentialLeavesNoBucketWaiting(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		target := org + "/api/v1/users/" + okta.UserIDs()[0]
+		target := rig.Org + "/api/v1/users/" + okta.UserIDs()[0]
 		func() {
 			defer func() {
 				if got := recover(); got != "boom" {
 					t.Errorf("recovered %v", got)
 				}
 			}()
-			once(t, rt, target)
+			rig.GetOnce(t, rt, target)
 		}()
 		for range 40 { // more than were leased
-			get(t, rt, target).is(t, 200).took(t, 0, 2*time.Second)
+			rig.Get(t, rt, target).Is(200).TookBetween(0, 2*time.Second)
 		}
 	})
 }

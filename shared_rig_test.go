@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 	"github.com/oktaretry/oktaretry/internal/sharedtest"
 	"github.com/oktaretry/oktaretry/oktatest"
 	"github.com/oktaretry/oktaretry/shared"
@@ -63,7 +65,7 @@ func (s *sickStore) suffer(ctx context.Context) (illness, error) {
 	}
 	switch i {
 	case slow:
-		return i, sleep(ctx, 200*time.Millisecond)
+		return i, script.Sleep(ctx, 200*time.Millisecond)
 	case deaf:
 		time.Sleep(200 * time.Millisecond)
 	case hung:
@@ -74,7 +76,7 @@ func (s *sickStore) suffer(ctx context.Context) (illness, error) {
 	case panicking:
 		panic("out of luck")
 	default:
-		return i, sleep(ctx, time.Duration(s.takes.Load()))
+		return i, script.Sleep(ctx, time.Duration(s.takes.Load()))
 	}
 	return i, nil
 }
@@ -161,15 +163,15 @@ func processesOf(t *testing.T, n, limit int, store shared.Store, edit func(*okta
 		}
 		all = append(all, process{rt, log})
 	}
-	return all, okta, org + "/api/v1/users/" + okta.UserIDs()[0]
+	return all, okta, rig.Org + "/api/v1/users/" + okta.UserIDs()[0]
 }
 
 // fleetCalls makes calls by so many workers of each process, and checks that
 // each succeeds.
-func fleetCalls(t *testing.T, all []process, target string, workers, calls int) []call {
+func fleetCalls(t *testing.T, all []process, target string, workers, calls int) []rig.Call {
 	t.Helper()
 	var mu sync.Mutex
-	var done []call
+	var done []rig.Call
 	left := calls
 	var wg sync.WaitGroup
 	for _, p := range all {
@@ -183,7 +185,7 @@ func fleetCalls(t *testing.T, all []process, target string, workers, calls int) 
 					if !more {
 						return
 					}
-					c := do(t.Context(), p, "GET", target, "", "Authorization", "SSWS the-token").is(t, 200)
+					c := rig.Do(t, t.Context(), p, "GET", target, "", "Authorization", "SSWS the-token").Is(200)
 					mu.Lock()
 					done = append(done, c)
 					mu.Unlock()

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
 	"github.com/oktaretry/oktaretry/internal/sharedtest"
 	"github.com/oktaretry/oktaretry/oktatest"
 	"github.com/oktaretry/oktaretry/shared"
@@ -29,7 +30,7 @@ func TestFleetUsesAllOfTheQuotaAndMeetsNo429(t *testing.T) {
 		{"windows of 10 s from the middle of a second on", []oktatest.Option{oktatest.WithWindow(10*time.Second, 3500*time.Millisecond)}},
 		{"Okta's clock 10 minutes behind", []oktatest.Option{oktatest.WithClockSkew(-10 * time.Minute)}},
 	} {
-		virtually(t, tt.name, func(t *testing.T) {
+		rig.Virtual(t, tt.name, func(t *testing.T) {
 			store := newSickStore(t)
 			all, okta, target := processesOf(t, 4, 100, store, nil, tt.opts...)
 			began := time.Now()
@@ -96,23 +97,23 @@ func Test429InOneProcessHoldsTheOthers(t *testing.T) {
 		fleetCalls(t, all, target, 1, 3)
 		time.Sleep(5 * time.Second)
 		okta.Script("GET /api/v1/users/{id}", oktatest.RateLimited(10*time.Second))
-		first := make(chan call)
-		go func() { first <- do(t.Context(), all[0], "GET", target, "", "Authorization", "SSWS the-token") }()
+		first := make(chan rig.Call)
+		go func() { first <- rig.Do(t, t.Context(), all[0], "GET", target, "", "Authorization", "SSWS the-token") }()
 		time.Sleep(time.Second)
 		var wg sync.WaitGroup
 		for _, p := range all[1:] {
 			wg.Go(func() {
-				c := do(t.Context(), p, "GET", target, "", "Authorization", "SSWS the-token").is(t, 200)
-				if c.elapsed < 8*time.Second {
-					t.Errorf("a call of another process went after %s, though the bucket is held", c.elapsed)
+				c := rig.Do(t, t.Context(), p, "GET", target, "", "Authorization", "SSWS the-token").Is(200)
+				if c.Took < 8*time.Second {
+					t.Errorf("a call of another process went after %s, though the bucket is held", c.Took)
 				}
-				if len(c.outcome.Attempts) != 1 {
-					t.Errorf("%d attempts", len(c.outcome.Attempts))
+				if len(c.Outcome.Attempts) != 1 {
+					t.Errorf("%d attempts", len(c.Outcome.Attempts))
 				}
 			})
 		}
 		wg.Wait()
-		(<-first).is(t, 200)
+		(<-first).Is(200)
 	})
 }
 
@@ -131,7 +132,7 @@ func TestInteractiveCallsOfOneProcessGoBeforeBackgroundCallsOfAnother(t *testing
 				p, ctx, name = all[1], t.Context(), "interactive"
 			}
 			wg.Go(func() {
-				do(ctx, p, "GET", target, "", "Authorization", "SSWS the-token").is(t, 200)
+				rig.Do(t, ctx, p, "GET", target, "", "Authorization", "SSWS the-token").Is(200)
 				mu.Lock()
 				defer mu.Unlock()
 				order = append(order, name)
@@ -231,7 +232,7 @@ func TestCredentialsReachTheStoreAsKeyedHashes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		do(t.Context(), rt, "GET", org+"/api/v1/users/"+okta.UserIDs()[0], "", "Authorization", authorization).is(t, 200)
+		rig.Do(t, t.Context(), rt, "GET", rig.Org+"/api/v1/users/"+okta.UserIDs()[0], "", "Authorization", authorization).Is(200)
 		b := onlyBucket(t, store)
 		if b.Host != "example.okta.com" || b.Bucket != usersBucket {
 			t.Errorf("bucket %+v", b)
@@ -289,9 +290,9 @@ func TestCallerWhoLeavesWhileTheStoreIsAsked(t *testing.T) {
 		store.takes.Store(int64(40 * time.Millisecond))
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(10*time.Millisecond, cancel)
-		c := do(ctx, all[0], "GET", target, "", "Authorization", "SSWS the-token").took(t, 10*time.Millisecond, 10*time.Millisecond)
-		if !errors.Is(c.err, context.Canceled) {
-			t.Errorf("error %v", c.err)
+		c := rig.Do(t, ctx, all[0], "GET", target, "", "Authorization", "SSWS the-token").TookBetween(10*time.Millisecond, 10*time.Millisecond)
+		if !errors.Is(c.Err, context.Canceled) {
+			t.Errorf("error %v", c.Err)
 		}
 		n := okta.Arrived()
 		time.Sleep(100 * time.Millisecond)

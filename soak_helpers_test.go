@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 // soakKind is one way for a call to go. Its answers come one for each attempt,
@@ -152,7 +153,7 @@ func soakRule(key string, r oktaretry.Rule) func(context.Context) context.Contex
 // soakReply answers with a status, a body and headers in pairs.
 func soakReply(status int, body string, header ...string) soakAnswer {
 	return func(c *soakCall, req *http.Request) (*http.Response, error) {
-		resp, err := memReply(status, body, append([]string{"Content-Type", "application/json"}, header...)...)(req)
+		resp, err := script.Reply(status, body, script.Headers(append([]string{"Content-Type", "application/json"}, header...)...)).Respond(req)
 		resp.Body = c.reply(resp.Body)
 		c.harmful = status >= 500
 		c.status, c.text = status, body
@@ -193,7 +194,7 @@ func soakStall(status int) soakAnswer {
 		start, w := io.Pipe()
 		context.AfterFunc(req.Context(), func() { w.CloseWithError(context.Cause(req.Context())) })
 		c.harmful, c.stalls, c.status = status >= 500, true, status
-		return memBodied(status, c.reply(start))(req)
+		return script.Stream(status, c.reply(start)).Respond(req)
 	}
 }
 

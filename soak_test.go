@@ -31,6 +31,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
 )
 
 var soakFully = flag.Bool("soak", false, "run TestSoak in full: 200,000 calls of every outcome and a million paths")
@@ -66,7 +67,7 @@ func TestSoak(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	for _, p := range parts {
 		began := time.Now()
-		virtually(t, p.name, func(t *testing.T) { p.run(t, p.n) })
+		rig.Virtual(t, p.name, func(t *testing.T) { p.run(t, p.n) })
 		t.Logf("%s: %d in %s", p.name, p.n, time.Since(began).Round(time.Millisecond))
 	}
 }
@@ -143,7 +144,7 @@ func newSoak(t *testing.T) *soak {
 	for _, k := range soakKinds() {
 		s.kinds = append(s.kinds, slices.Repeat([]*soakKind{&k}, k.share)...)
 	}
-	s.Transport = newOver(t, &s.base, nil,
+	s.Transport = rig.Over(t, &s.base, nil,
 		oktaretry.WithTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(&s.spans))),
 		oktaretry.WithMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(s.reader),
 			sdkmetric.WithCardinalityLimit(50), sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter))), // else they hold the most
@@ -273,7 +274,7 @@ func (s *soak) one(r *rand.Rand) {
 	if name, many := strings.CutSuffix(k.host, "*"); many {
 		host, credential = fmt.Sprint(name, r.IntN(40)), 0
 	}
-	req := newReq(s.t, ctx, k.method, "https://"+host+".example"+k.path, body)
+	req := rig.Request(s.t, ctx, k.method, "https://"+host+".example"+k.path, body)
 	req.Header.Set("Authorization", fmt.Sprint("SSWS token-", credential))
 	if body != nil && way == 1 {
 		s.saw("body by GetBody")
@@ -288,7 +289,7 @@ func (s *soak) one(r *rand.Rand) {
 		err  error
 	)
 	target, fields := req.URL.String(), len(req.Header)
-	panicked := panics(func() { resp, err = s.RoundTrip(req) })
+	panicked := rig.Panicked(func() { resp, err = s.RoundTrip(req) })
 	if end := c.ended.Load(); end > 0 && time.Since(time.Unix(0, end)) > 100*time.Millisecond {
 		c.fail("returned %s after its context had ended", time.Since(time.Unix(0, end)))
 	}

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 // soakPaths sends one call to each of so many paths.
@@ -24,7 +26,7 @@ func soakPaths(t *testing.T, n int) {
 	ctx, recorder := oktaretry.WithRecorder(context.Background())
 	starts := []string{"/api/v1/users/", "/api/v1/apps/a/users/", "/oauth2/v1/", "/", "/api/v1/users/%2F", "/api/v1//"}
 	v := newSoakVolume(t, 0, func(i int) *http.Request {
-		return newReq(t, ctx, http.MethodGet, fmt.Sprintf("%s%d/%[2]d", starts[i%len(starts)], i), nil)
+		return rig.Request(t, ctx, http.MethodGet, fmt.Sprintf("%s%d/%[2]d", starts[i%len(starts)], i), nil)
 	})
 	v.run(n, 0)
 	v.report(heap)
@@ -74,7 +76,7 @@ func (c soakCrowd) run(t *testing.T, n int) {
 }
 
 func soakCredential(t *testing.T, i int) *http.Request {
-	req := newReq(t, t.Context(), http.MethodGet, "/api/v1/logs", nil)
+	req := rig.Request(t, t.Context(), http.MethodGet, "/api/v1/logs", nil)
 	req.Header.Set("Authorization", fmt.Sprint("SSWS ", i))
 	return req
 }
@@ -85,7 +87,7 @@ func soakHost(t *testing.T, i int) *http.Request {
 	if i%16 == 0 {
 		method = fmt.Sprint("M", i)
 	}
-	return newReq(t, t.Context(), method, fmt.Sprintf("https://org%d.example/api/v1/users/%[1]d", i), nil)
+	return rig.Request(t, t.Context(), method, fmt.Sprintf("https://org%d.example/api/v1/users/%[1]d", i), nil)
 }
 
 // soakVolume makes many calls that are each the only one of their kind.
@@ -99,14 +101,14 @@ type soakVolume struct {
 
 func newSoakVolume(t *testing.T, limited int, request func(i int) *http.Request) *soakVolume {
 	v := &soakVolume{t: t, request: request}
-	notFound := memCode(404, "E0000007")
-	closed := memCode(429, "E0000047", "Retry-After", "3000")
-	v.Transport = newOver(t, roundTrip(func(req *http.Request) (*http.Response, error) {
+	notFound := script.Code(404, "E0000007")
+	closed := script.Limited(script.Set("Retry-After", "3000"))
+	v.Transport = rig.Over(t, script.Func(func(req *http.Request) (*http.Response, error) {
 		switch i := int(v.sends.Add(1)); {
 		case limited > 0 && i%limited == 0:
-			return closed(req)
+			return closed.Respond(req)
 		case i%16 == 1:
-			return notFound(req)
+			return notFound.Respond(req)
 		}
 		return &http.Response{StatusCode: 200, Body: http.NoBody, Request: req}, nil
 	}), nil)

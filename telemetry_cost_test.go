@@ -29,6 +29,8 @@ import (
 
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/internal/benchbase"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 // telUnderRace reports whether the race detector is on, which allocates, too.
@@ -81,7 +83,7 @@ func telAllocated(f func(), direct bool) map[string]int64 {
 // telCalls sends calls that meet all there is to tell of.
 func telCalls(t *testing.T, tr *oktaretry.Transport, n int) {
 	for range n {
-		req, _ := http.NewRequestWithContext(t.Context(), "GET", telURL, nil)
+		req, _ := http.NewRequestWithContext(t.Context(), "GET", rig.UserURL, nil)
 		if resp, err := tr.RoundTrip(req); err == nil {
 			resp.Body.Close()
 		} else if !errors.Is(err, http.ErrNotSupported) {
@@ -95,12 +97,12 @@ func telCalls(t *testing.T, tr *oktaretry.Transport, n int) {
 
 func telStumbling() http.RoundTripper {
 	n := 0
-	return roundTrip(func(req *http.Request) (*http.Response, error) {
+	return script.Func(func(req *http.Request) (*http.Response, error) {
 		n++
-		return []telStep{
-			telDown, telRefused, telCode(429, "E0000109"), telWindow(600, 500, time.Minute), telCode(404, "E0000007"),
-			telFailure(http.ErrNotSupported),
-		}[n%6](req)
+		return []script.Step{
+			script.Down(), script.Fail(script.Refused), script.Code(429, "E0000109"), telWindow(600, 500, time.Minute), script.Code(404, "E0000007"),
+			script.Fail(http.ErrNotSupported),
+		}[n%6].Respond(req)
 	})
 }
 
@@ -132,7 +134,7 @@ func TestTelemetryThatNobodyListensToAllocatesNothing(t *testing.T) {
 			oktaretry.WithTracerProvider(never), oktaretry.WithPropagators(propagation.TraceContext{})}},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			tr := newOver(t, telStumbling(), quickly, tt.opts...)
+			tr := rig.Over(t, telStumbling(), rig.QuickWaits, tt.opts...)
 			telCalls(t, tr, 20) // what is made once is made
 			if got := telAllocated(func() { telCalls(t, tr, 100) }, tt.direct); len(got) != 0 {
 				t.Errorf("%s: objects allocated in 100 calls, by line: %v", tt.name, got)
@@ -143,7 +145,7 @@ func TestTelemetryThatNobodyListensToAllocatesNothing(t *testing.T) {
 	// The measure measures: an SDK that samples has its attributes built.
 	always := sdktrace.NewTracerProvider()
 	synctest.Test(t, func(t *testing.T) {
-		tr := newOver(t, telStumbling(), quickly, oktaretry.WithTracerProvider(always))
+		tr := rig.Over(t, telStumbling(), rig.QuickWaits, oktaretry.WithTracerProvider(always))
 		telCalls(t, tr, 20)
 		if got := telAllocated(func() { telCalls(t, tr, 100) }, true); len(got) == 0 {
 			t.Error("a traced call allocated nothing: the profile was not looked at")
@@ -159,10 +161,10 @@ func TestNoProviderCostsWhatNoopProvidersCost(t *testing.T) {
 		return
 	}
 	allocs := func(opts ...oktaretry.Option) float64 {
-		tr := newOver(t, roundTrip(func(req *http.Request) (*http.Response, error) {
+		tr := rig.Over(t, script.Func(func(req *http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: 200, Body: http.NoBody, Request: req}, nil
 		}), nil, opts...)
-		req, _ := http.NewRequestWithContext(t.Context(), "GET", telURL, nil)
+		req, _ := http.NewRequestWithContext(t.Context(), "GET", rig.UserURL, nil)
 		return testing.AllocsPerRun(500, func() {
 			if _, err := tr.RoundTrip(req); err != nil {
 				t.Fatal(err)
@@ -174,12 +176,12 @@ func TestNoProviderCostsWhatNoopProvidersCost(t *testing.T) {
 		oktaretry.WithPropagators(propagation.NewCompositeTextMapPropagator()),
 	}
 	noop, none := allocs(off...), allocs()
-	telEqual(t, "allocations without a provider", none, noop)
-	telEqual(t, "allocations with a log that hears of nothing", allocs(append(off, oktaretry.WithLogger(slog.New(slog.DiscardHandler)))...), noop)
-	telEqual(t, "allocations without spans of attempts", allocs(append(off, oktaretry.WithAttemptSpans(false))...), noop)
+	rig.Equal(t, "allocations without a provider", none, noop)
+	rig.Equal(t, "allocations with a log that hears of nothing", allocs(append(off, oktaretry.WithLogger(slog.New(slog.DiscardHandler)))...), noop)
+	rig.Equal(t, "allocations without spans of attempts", allocs(append(off, oktaretry.WithAttemptSpans(false))...), noop)
 	otel.SetTracerProvider(tracenoop.NewTracerProvider())
 	otel.SetMeterProvider(metricnoop.NewMeterProvider())
-	telEqual(t, "allocations with noop's providers installed for all", allocs(), noop)
+	rig.Equal(t, "allocations with noop's providers installed for all", allocs(), noop)
 	if traced := allocs(oktaretry.WithTracerProvider(sdktrace.NewTracerProvider())); traced <= noop {
 		t.Errorf("%v allocations with spans, %v without: the measure measures nothing", traced, noop)
 	}
@@ -191,8 +193,8 @@ func TestSpansOfAttemptsThatAreLeftOutAreNotPaidFor(t *testing.T) {
 		t.Skip("the race detector allocates")
 	}
 	allocs := func(spans bool) float64 {
-		tr := newOver(t, &benchbase.Base{Status: 200}, nil, append(tracedBy(sdktrace.AlwaysSample()), oktaretry.WithAttemptSpans(spans))...)
-		req, _ := http.NewRequestWithContext(t.Context(), "GET", telURL, nil)
+		tr := rig.Over(t, &benchbase.Base{Status: 200}, nil, append(tracedBy(sdktrace.AlwaysSample()), oktaretry.WithAttemptSpans(spans))...)
+		req, _ := http.NewRequestWithContext(t.Context(), "GET", rig.UserURL, nil)
 		return testing.AllocsPerRun(500, func() {
 			resp, err := tr.RoundTrip(req)
 			if err != nil {
@@ -285,11 +287,11 @@ func (c telDeafCounter) Add(context.Context, int64, ...metric.AddOption)        
 func TestNothingIsBuiltForASpanOrAMetricThatIsNotRecorded(t *testing.T) {
 	for _, spans := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
-			r := telNew(t, func(p *oktaretry.Policy) { p.Pace.MaxRate, p.Pace.Burst, p.Breaker.MinCalls = 20, 1, 4 }, telOK)
-			r.with(t, oktaretry.WithTracerProvider(telUnsampled{tracenoop.NewTracerProvider(), t}),
+			r := rig.Observe(t, func(p *oktaretry.Policy) { p.Pace.MaxRate, p.Pace.Burst, p.Breaker.MinCalls = 20, 1, 4 }, script.OK())
+			r.With(t, oktaretry.WithTracerProvider(telUnsampled{tracenoop.NewTracerProvider(), t}),
 				oktaretry.WithMeterProvider(telDeaf{metricnoop.NewMeterProvider(), t}), oktaretry.WithAttemptSpans(spans))
 			telEverything(t, r)
-			if r.sent[0].Header.Get("Traceparent") == "" {
+			if r.Base.Sent()[0].Header.Get("Traceparent") == "" {
 				t.Error("the trace was not carried on")
 			}
 		})

@@ -20,6 +20,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 // telDocument is TELEMETRY.md: of each table, by the first cell of its head,
@@ -63,66 +65,66 @@ func telListed(cell string) []string {
 }
 
 // telEverything runs calls that report all there is to report.
-func telEverything(t *testing.T, r *telRig) {
-	step := func(method string, steps ...telStep) {
-		r.script, r.sent = steps, nil
-		r.do(t.Context(), method, telURL)
+func telEverything(t *testing.T, r *rig.Observed) {
+	step := func(method string, steps ...script.Step) {
+		r.Base.Repeat(steps...)
+		r.Do(t.Context(), method, rig.UserURL)
 	}
-	proto := func(next telStep) telStep {
-		return func(req *http.Request) (*http.Response, error) {
-			resp, err := next(req)
+	proto := func(next script.Step) script.Step {
+		return script.Do(func(req *http.Request) (*http.Response, error) {
+			resp, err := next.Respond(req)
 			resp.ProtoMajor, resp.ProtoMinor = 1, 1
 			return resp, err
-		}
+		})
 	}
 	reset := fmt.Sprint(time.Now().Add(2 * time.Second).Unix())
 	limits := []string{"X-Rate-Limit-Limit", "600", "X-Rate-Limit-Remaining", "9", "X-Rate-Limit-Reset", reset, "Date", time.Now().UTC().Format(http.TimeFormat)}
-	step("GET", telRateLimited, telDown, proto(telOK))                                                                        // bucket, backoff
-	step("GET", telCode(429, "E0000047", "X-Rate-Limit-Limit", "0", "X-Rate-Limit-Remaining", "0"), telCode(404, "E0000007")) // concurrency
-	step("GET", telCode(429, "E0000109"), telOK)                                                                              // a resource's own
-	step("GET", telPending, telOK)                                                                                            // a poll
-	step("POST", telRefused, telAnswer(400, `{"error":"ann"}`))
-	step("GET", telCode(500, "E0000009")) // the endpoint's circuit opens; later it closes
-	step("GET", telOK)                    // refused
+	step("GET", script.Limited(script.Set("Retry-After", "7")), script.Down(), proto(script.OK())) // bucket, backoff
+	step("GET", script.Concurrency(), script.Code(404, "E0000007"))                                // concurrency
+	step("GET", script.Code(429, "E0000109"), script.OK())                                         // a resource's own
+	step("GET", script.Pending("/api/v1/users/00u1/factors/f1/transactions/t1"), script.OK())      // a poll
+	step("POST", script.Fail(script.Refused), script.Reply(400, `{"error":"ann"}`))
+	step("GET", script.Code(500, "E0000009")) // the endpoint's circuit opens; later it closes
+	step("GET", script.OK())                  // refused
 	time.Sleep(time.Minute)
-	step("GET", telOK)
-	step("GET", telAnswer(502, "")) // the host's does
+	step("GET", script.OK())
+	step("GET", script.Bare(502)) // the host's does
 	time.Sleep(time.Minute)
 	for range 12 {
-		step("GET", telAnswer(200, "{}", limits...))
+		step("GET", script.Reply(200, "{}", script.Headers(limits...)))
 		time.Sleep(time.Second)
 	}
 	reset = fmt.Sprint(time.Now().Add(time.Minute).Unix())
 	limits[5], limits[7] = reset, time.Now().UTC().Format(http.TimeFormat)
-	step("GET", telAnswer(200, "{}", limits...))
+	step("GET", script.Reply(200, "{}", script.Headers(limits...)))
 }
 
 func TestTelemetryDocument(t *testing.T) {
 	doc := telReadDocument(t)
 	synctest.Test(t, func(t *testing.T) {
-		r := telNew(t, func(p *oktaretry.Policy) { p.Pace.MaxRate, p.Pace.Burst, p.Breaker.MinCalls = 20, 1, 4 }, telOK)
+		r := rig.Observe(t, func(p *oktaretry.Policy) { p.Pace.MaxRate, p.Pace.Burst, p.Breaker.MinCalls = 20, 1, 4 }, script.OK())
 		telEverything(t, r)
-		telDocumentMetrics(t, doc, r.metrics(t))
-		telDocumentSpans(t, doc, r.spans.Ended())
-		telDocumentLines(t, doc, r.lines(t))
+		telDocumentMetrics(t, doc, r.Metrics(t))
+		telDocumentSpans(t, doc, r.Spans.Ended())
+		telDocumentLines(t, doc, r.Lines(t))
 	})
 }
 
 func telDocumentMetrics(t *testing.T, doc telDocument, got map[string]metricdata.Metrics) {
 	listed := doc["metric kind"]
-	telEqual(t, "metrics", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(listed)))
+	rig.Equal(t, "metrics", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(listed)))
 	for name, m := range got {
 		row := listed[name]
 		if len(row) != 5 {
 			continue
 		}
-		telEqual(t, name+"'s kind", telKind(m), row[1])
-		telEqual(t, name+"'s unit", "`"+m.Unit+"`", row[2])
+		rig.Equal(t, name+"'s kind", telKind(m), row[1])
+		rig.Equal(t, name+"'s unit", "`"+m.Unit+"`", row[2])
 		if m.Description == "" {
 			t.Errorf("%s has no description", name)
 		}
 		keys := map[string]bool{}
-		for _, set := range telLabels(m) {
+		for _, set := range rig.Labels(m) {
 			for key, value := range set {
 				keys[key] = true
 				if values, ok := doc["attribute values"][key]; ok && !slices.Contains(telListed(values[1]), fmt.Sprint(value)) {
@@ -130,7 +132,7 @@ func telDocumentMetrics(t *testing.T, doc telDocument, got map[string]metricdata
 				}
 			}
 		}
-		telEqual(t, name+"'s attributes", slices.Sorted(maps.Keys(keys)), telListed(row[3]))
+		rig.Equal(t, name+"'s attributes", slices.Sorted(maps.Keys(keys)), telListed(row[3]))
 	}
 }
 
@@ -157,12 +159,12 @@ func telDocumentSpans(t *testing.T, doc telDocument, spans []sdktrace.ReadOnlySp
 		}
 	}
 	listed := doc["attribute on"]
-	telEqual(t, "span attributes", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(listed)))
+	rig.Equal(t, "span attributes", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(listed)))
 	for key, on := range got {
 		if row := listed[key]; len(row) == 4 {
 			want := strings.Split(row[1], ", ")
 			slices.Sort(want)
-			telEqual(t, key+" is on", slices.Sorted(maps.Keys(on)), want)
+			rig.Equal(t, key+" is on", slices.Sorted(maps.Keys(on)), want)
 		}
 	}
 	for name, keys := range events {
@@ -171,7 +173,7 @@ func telDocumentSpans(t *testing.T, doc telDocument, spans []sdktrace.ReadOnlySp
 			t.Errorf("event %s is not listed", name)
 			continue
 		}
-		telEqual(t, name+"'s attributes", slices.Sorted(maps.Keys(keys)), telListed(row[3]))
+		rig.Equal(t, name+"'s attributes", slices.Sorted(maps.Keys(keys)), telListed(row[3]))
 	}
 	if len(events) != 2 { // oktaretry.attempt has a test of its own
 		t.Errorf("events: %v", events)
@@ -192,12 +194,12 @@ func telDocumentLines(t *testing.T, doc telDocument, lines []map[string]any) {
 			continue
 		}
 		seen[text] = true
-		telEqual(t, text+"'s level", l["level"], any(row[1]))
+		rig.Equal(t, text+"'s level", l["level"], any(row[1]))
 		want := append(telListed(row[3]), common...)
 		slices.Sort(want)
-		telEqual(t, text+"'s attributes", slices.Sorted(maps.Keys(l)), want)
+		rig.Equal(t, text+"'s attributes", slices.Sorted(maps.Keys(l)), want)
 	}
-	telEqual(t, "lines", slices.Sorted(maps.Keys(seen)), slices.Sorted(maps.Keys(doc["message level"])))
+	rig.Equal(t, "lines", slices.Sorted(maps.Keys(seen)), slices.Sorted(maps.Keys(doc["message level"])))
 }
 
 // Every reason, class and state that has a name is listed under it.
@@ -236,34 +238,35 @@ func telKind(m metricdata.Metrics) string {
 
 func TestAttemptsWithoutSpansAreEventsOfTheCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := telNew(t, nil, telDown, telPending, telOK)
-		r.with(t, oktaretry.WithAttemptSpans(false), oktaretry.WithAttemptMetrics(false))
+		id := script.Set("X-Okta-Request-Id", "reqA-1_b")
+		r := rig.Observe(t, nil, script.Down().With(id), script.Pending("/api/v1/users/00u1/factors/f1/transactions/t1").With(id), script.OK().With(id))
+		r.With(t, oktaretry.WithAttemptSpans(false), oktaretry.WithAttemptMetrics(false))
 		begun := time.Now()
-		if err := r.do(t.Context(), "GET", telURL); err != nil {
+		if err := r.Do(t.Context(), "GET", rig.UserURL); err != nil {
 			t.Fatal(err)
 		}
-		calls, attempts := r.split(t)
-		telEqual(t, "attempt spans", len(attempts), 0)
-		got := telEvents(calls[0], "oktaretry.attempt")
+		calls, attempts := r.Ended(t)
+		rig.Equal(t, "attempt spans", len(attempts), 0)
+		got := rig.Events(calls[0], "oktaretry.attempt")
 		for i, want := range []map[string]any{
 			{"http.response.status_code": int64(503), "error.type": "503", "oktaretry.class": "server-error", "oktaretry.code": "E0000009"},
 			{"http.response.status_code": int64(202), "oktaretry.class": "pending", "oktaretry.code": "E0000070"},
 			{"http.response.status_code": int64(200), "oktaretry.class": "success", "oktaretry.poll": true},
 		} {
-			want["oktaretry.request_id"], want["oktaretry.duration"] = "reqA-1_b", 0.0
+			want["oktaretry.request_id"], want["oktaretry.duration"], want["network.protocol.version"] = "reqA-1_b", 0.0, "1.1"
 			want["oktaretry.bucket"] = got[i]["oktaretry.bucket"]
-			telEqual(t, "event", got[i], want)
+			rig.Equal(t, "event", got[i], want)
 		}
 		for _, e := range calls[0].Events() {
 			if e.Name == "oktaretry.attempt" && e.Time.Before(begun) {
 				t.Errorf("an attempt at %v, before the call", e.Time)
 			}
 		}
-		if _, on := r.metrics(t)["http.client.request.duration"]; on {
+		if _, on := r.Metrics(t)["http.client.request.duration"]; on {
 			t.Error("WithAttemptMetrics(false) and http.client.request.duration")
 		}
 		sc := calls[0].SpanContext()
-		telEqual(t, "the call's trace context went out", r.sent[0].Header["Traceparent"],
+		rig.Equal(t, "the call's trace context went out", r.Base.Sent()[0].Header["Traceparent"],
 			[]string{"00-" + sc.TraceID().String() + "-" + sc.SpanID().String() + "-01"})
 	})
 }
@@ -274,10 +277,10 @@ func TestLogThreshold(t *testing.T) {
 		want int
 	}{{0, 2}, {time.Second, 1}, {time.Minute, 0}} {
 		synctest.Test(t, func(t *testing.T) {
-			r := telNew(t, nil, telDown, telRateLimited, telOK) // waits of 0.5 s and 7 s
-			r.with(t, oktaretry.WithLogThreshold(tt.from))
-			r.do(t.Context(), "GET", telURL)
-			telEqual(t, fmt.Sprint("lines from ", tt.from), len(r.lines(t)), tt.want)
+			r := rig.Observe(t, nil, script.Down(), script.Limited(script.Set("Retry-After", "7")), script.OK()) // waits of 0.5 s and 7 s
+			r.With(t, oktaretry.WithLogThreshold(tt.from))
+			r.Do(t.Context(), "GET", rig.UserURL)
+			rig.Equal(t, fmt.Sprint("lines from ", tt.from), len(r.Lines(t)), tt.want)
 		})
 	}
 	if _, err := oktaretry.NewTransport(nil, oktaretry.WithLogThreshold(-1)); err == nil {
@@ -288,9 +291,9 @@ func TestLogThreshold(t *testing.T) {
 // A handler that is not enabled costs no line, and none of its parts.
 func TestNothingIsBuiltForALogThatDoesNotListen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := telNew(t, nil, telRateLimited, telOK)
-		r.with(t, oktaretry.WithLogger(slog.New(deafHandler{t})))
-		r.do(t.Context(), "GET", telURL)
+		r := rig.Observe(t, nil, script.Limited(script.Set("Retry-After", "7")), script.OK())
+		r.With(t, oktaretry.WithLogger(slog.New(deafHandler{t})))
+		r.Do(t.Context(), "GET", rig.UserURL)
 	})
 }
 
@@ -311,39 +314,39 @@ func TestTelemetryDocumentOfSharedState(t *testing.T) {
 	doc := telReadDocument(t)["name what"]
 	synctest.Test(t, func(t *testing.T) {
 		store := newSickStore(t)
-		r := telNew(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 2 }, telOK)
-		r.with(t, oktaretry.WithShared(store))
-		step := func(steps ...telStep) {
-			r.script, r.sent = steps, nil
-			r.do(t.Context(), "GET", telURL)
+		r := rig.Observe(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 2 }, script.OK())
+		r.With(t, oktaretry.WithShared(store))
+		step := func(steps ...script.Step) {
+			r.Base.Repeat(steps...)
+			r.Do(t.Context(), "GET", rig.UserURL)
 			time.Sleep(3 * time.Second)
 		}
-		step(telOK)
-		step(telDown, telDown, telDown)
+		step(script.OK())
+		step(script.Down(), script.Down(), script.Down())
 		time.Sleep(time.Minute)
-		step(telOK) // a probe
+		step(script.OK()) // a probe
 		for _, i := range []illness{hung, failing, panicking, absurdCircuits, well} {
 			store.becomes(i)
-			step(telOK)
+			step(script.OK())
 			store.becomes(well)
-			step(telOK)
+			step(script.OK())
 		}
 		words := map[string]map[string]bool{}
-		for name, m := range r.metrics(t) {
+		for name, m := range r.Metrics(t) {
 			if !strings.HasPrefix(name, "oktaretry.shared.") {
 				continue
 			}
 			words[name] = map[string]bool{}
-			for _, set := range telLabels(m) {
+			for _, set := range rig.Labels(m) {
 				for key, value := range set {
 					words[name][key], words[name][fmt.Sprint(value)] = true, true
 				}
 			}
 			if row := doc[name]; row != nil {
-				telEqual(t, name, telKind(m)+", `"+m.Unit+"`", row[1])
+				rig.Equal(t, name, telKind(m)+", `"+m.Unit+"`", row[1])
 			}
 		}
-		for _, l := range r.lines(t) {
+		for _, l := range r.Lines(t) {
 			text := fmt.Sprint(l["msg"])
 			if !strings.HasPrefix(text, "oktaretry: shared store") {
 				continue
@@ -358,12 +361,12 @@ func TestTelemetryDocumentOfSharedState(t *testing.T) {
 				}
 			}
 			if row := doc[text]; row != nil {
-				telEqual(t, text, "log line, "+fmt.Sprint(l["level"]), row[1])
+				rig.Equal(t, text, "log line, "+fmt.Sprint(l["level"]), row[1])
 			}
 		}
-		telEqual(t, "what is told of the store", slices.Sorted(maps.Keys(words)), slices.Sorted(maps.Keys(doc)))
+		rig.Equal(t, "what is told of the store", slices.Sorted(maps.Keys(words)), slices.Sorted(maps.Keys(doc)))
 		for name, row := range doc {
-			telEqual(t, name+"'s words", slices.Sorted(maps.Keys(words[name])), telListed(row[2]))
+			rig.Equal(t, name+"'s words", slices.Sorted(maps.Keys(words[name])), telListed(row[2]))
 		}
 	})
 }

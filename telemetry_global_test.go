@@ -20,6 +20,8 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 // telAlone runs the rest of a test in a process of its own: what is global is
@@ -42,17 +44,17 @@ func telAlone(t *testing.T, env ...string) (alone bool) {
 }
 
 // telGlobal returns a rig whose Transport has no provider of its own.
-func telGlobal(t *testing.T, more ...oktaretry.Option) *telRig {
-	r := telNew(t, nil, telOK)
-	r.options = nil
-	r.with(t, more...)
+func telGlobal(t *testing.T, more ...oktaretry.Option) *rig.Observed {
+	r := &rig.Observed{Recorder: rig.NewRecorder(), Base: script.Repeat(t, script.OK())}
+	r.With(t, more...)
 	return r
 }
 
 // spanSeen returns what kind of span the base saw in the context of the last
 // request: whose it is shows who was asked to start one.
-func (r *telRig) spanSeen() string {
-	return fmt.Sprintf("%T", trace.SpanFromContext(r.sent[len(r.sent)-1].Context()))
+func spanSeen(r *rig.Observed) string {
+	sent := r.Base.Sent()
+	return fmt.Sprintf("%T", trace.SpanFromContext(sent[len(sent)-1].Context))
 }
 
 const telNobodys, telGlobals = "trace.noopSpan", "global.nonRecordingSpan"
@@ -63,19 +65,19 @@ func TestWithoutAProviderNoSpanIsAskedForAfterTheFirstCall(t *testing.T) {
 	}
 	r := telGlobal(t)
 	for i := range 5 {
-		if err := r.do(t.Context(), "GET", telURL); err != nil {
+		if err := r.Do(t.Context(), "GET", rig.UserURL); err != nil {
 			t.Fatal(err)
 		}
 		want := telNobodys
 		if i == 0 {
 			want = telGlobals
 		}
-		telEqual(t, fmt.Sprint("span in call ", i), r.spanSeen(), want)
+		rig.Equal(t, fmt.Sprint("span in call ", i), spanSeen(r), want)
 	}
 	// A span of somebody else's goes on being the parent of what comes below.
-	ctx, span := r.traces.Tracer("caller").Start(t.Context(), "sync")
-	r.do(ctx, "GET", telURL)
-	telEqual(t, "span", trace.SpanFromContext(r.sent[len(r.sent)-1].Context()), span)
+	ctx, span := r.Tracer.Tracer("caller").Start(t.Context(), "sync")
+	r.Do(ctx, "GET", rig.UserURL)
+	rig.Equal(t, "span", trace.SpanFromContext(r.Base.Sent()[len(r.Base.Sent())-1].Context), span)
 }
 
 func TestGlobalProvidersMayComeLater(t *testing.T) {
@@ -84,19 +86,19 @@ func TestGlobalProvidersMayComeLater(t *testing.T) {
 	}
 	r := telGlobal(t)
 	for range 3 {
-		r.do(t.Context(), "GET", telURL)
+		r.Do(t.Context(), "GET", rig.UserURL)
 	}
-	otel.SetTracerProvider(r.traces)
-	otel.SetMeterProvider(r.meters)
+	otel.SetTracerProvider(r.Tracer)
+	otel.SetMeterProvider(r.Meter)
 	otel.SetTextMapPropagator(propagation.TraceContext{})
 	for range 2 {
-		r.do(t.Context(), "GET", telURL)
+		r.Do(t.Context(), "GET", rig.UserURL)
 	}
-	calls, attempts := r.split(t)
-	telEqual(t, "spans", [2]int{len(calls), len(attempts)}, [2]int{2, 2})
-	telEqual(t, "calls counted", r.telCounts(t, "oktaretry.call.duration", "server.", "url."), map[string]uint64{"GET success success": 2})
-	r.wantGauge(t, "oktaretry.bucket.in_flight", map[string]float64{telBucket: 0})
-	if got := r.sent[4].Header.Get("Traceparent"); !strings.Contains(got, attempts[1].SpanContext().SpanID().String()) {
+	calls, attempts := r.Ended(t)
+	rig.Equal(t, "spans", [2]int{len(calls), len(attempts)}, [2]int{2, 2})
+	rig.Equal(t, "calls counted", r.Counts(t, "oktaretry.call.duration", "server.", "url."), map[string]uint64{"GET success success": 2})
+	r.WantValues(t, "oktaretry.bucket.in_flight", map[string]float64{telBucket: 0})
+	if got := r.Base.Sent()[4].Header.Get("Traceparent"); !strings.Contains(got, attempts[1].SpanContext().SpanID().String()) {
 		t.Errorf("traceparent is %q", got)
 	}
 }
@@ -108,18 +110,18 @@ func TestAProviderThatIsReplacedKeepsItsTransports(t *testing.T) {
 		return
 	}
 	r := telGlobal(t)
-	r.do(t.Context(), "GET", telURL)
-	otel.SetTracerProvider(r.traces)
-	r.do(t.Context(), "GET", telURL)
+	r.Do(t.Context(), "GET", rig.UserURL)
+	otel.SetTracerProvider(r.Tracer)
+	r.Do(t.Context(), "GET", rig.UserURL)
 	later := tracetest.NewSpanRecorder()
 	otel.SetTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(later)))
-	r.do(t.Context(), "GET", telURL)
-	telEqual(t, "spans of the first", len(r.spans.Ended()), 4)
-	telEqual(t, "spans of the second", len(later.Ended()), 0)
-	r.with(t)
-	r.do(t.Context(), "GET", telURL)
-	telEqual(t, "spans of the first", len(r.spans.Ended()), 4)
-	telEqual(t, "spans of the second", len(later.Ended()), 2)
+	r.Do(t.Context(), "GET", rig.UserURL)
+	rig.Equal(t, "spans of the first", len(r.Spans.Ended()), 4)
+	rig.Equal(t, "spans of the second", len(later.Ended()), 0)
+	r.With(t)
+	r.Do(t.Context(), "GET", rig.UserURL)
+	rig.Equal(t, "spans of the first", len(r.Spans.Ended()), 4)
+	rig.Equal(t, "spans of the second", len(later.Ended()), 2)
 }
 
 func TestANoopProviderIsAskedForNothing(t *testing.T) {
@@ -127,15 +129,15 @@ func TestANoopProviderIsAskedForNothing(t *testing.T) {
 		return
 	}
 	explicit := telGlobal(t, oktaretry.WithTracerProvider(tracenoop.NewTracerProvider()))
-	explicit.do(t.Context(), "GET", telURL)
-	telEqual(t, "span of the first call", explicit.spanSeen(), telNobodys)
+	explicit.Do(t.Context(), "GET", rig.UserURL)
+	rig.Equal(t, "span of the first call", spanSeen(explicit), telNobodys)
 
 	otel.SetTracerProvider(tracenoop.NewTracerProvider())
 	r := telGlobal(t)
 	for range 2 {
-		r.do(t.Context(), "GET", telURL)
+		r.Do(t.Context(), "GET", rig.UserURL)
 	}
-	telEqual(t, "span of the second call", r.spanSeen(), telNobodys)
+	rig.Equal(t, "span of the second call", spanSeen(r), telNobodys)
 }
 
 // Who wants the eBPF auto-instrumentation to see the calls says so.
@@ -145,12 +147,12 @@ func TestAGlobalProviderThatIsGivenIsAlwaysAsked(t *testing.T) {
 	}
 	r := telGlobal(t, oktaretry.WithTracerProvider(otel.GetTracerProvider()))
 	for i := range 3 {
-		r.do(t.Context(), "GET", telURL)
-		telEqual(t, fmt.Sprint("span in call ", i), r.spanSeen(), telGlobals)
+		r.Do(t.Context(), "GET", rig.UserURL)
+		rig.Equal(t, fmt.Sprint("span in call ", i), spanSeen(r), telGlobals)
 	}
-	otel.SetTracerProvider(r.traces)
-	r.do(t.Context(), "GET", telURL)
-	telEqual(t, "spans", len(r.spans.Ended()), 2)
+	otel.SetTracerProvider(r.Tracer)
+	r.Do(t.Context(), "GET", rig.UserURL)
+	rig.Equal(t, "spans", len(r.Spans.Ended()), 2)
 }
 
 type telSuppressKey struct{}
@@ -176,19 +178,17 @@ func TestAProviderThatLeavesOneCallOutIsAskedAgain(t *testing.T) {
 	if !telAlone(t) {
 		return
 	}
-	r := telNew(t, nil, telOK)
-	otel.SetTracerProvider(&telSuppressing{r.traces})
-	r.options = nil
-	r.with(t)
+	r := telGlobal(t)
+	otel.SetTracerProvider(&telSuppressing{r.Tracer})
 	for i := range 4 {
 		ctx := t.Context()
 		if i%2 == 0 {
 			ctx = context.WithValue(ctx, telSuppressKey{}, true)
 		}
-		r.do(ctx, "GET", telURL)
+		r.Do(ctx, "GET", rig.UserURL)
 	}
-	calls, attempts := r.split(t)
-	telEqual(t, "spans", [2]int{len(calls), len(attempts)}, [2]int{2, 2})
+	calls, attempts := r.Ended(t)
+	rig.Equal(t, "spans", [2]int{len(calls), len(attempts)}, [2]int{2, 2})
 }
 
 // The conventions have operators choose which methods are known.
@@ -196,12 +196,12 @@ func TestKnownMethodsAreTheOperators(t *testing.T) {
 	if !telAlone(t, "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS=GET, PURGE,,") {
 		return
 	}
-	r := telNew(t, nil, telOK)
+	r := rig.Observe(t, nil, script.OK())
 	for method, want := range map[string]string{"GET": "GET", "PURGE": "PURGE", "POST": "_OTHER", "": "GET"} {
-		r.do(t.Context(), method, telURL)
-		_, attempts := r.split(t)
+		r.Do(t.Context(), method, rig.UserURL)
+		_, attempts := r.Ended(t)
 		last := attempts[len(attempts)-1]
-		telEqual(t, method, telMap(last.Attributes())["http.request.method"], any(want))
-		telEqual(t, method, last.Name(), strings.Replace(want, "_OTHER", "HTTP", 1)+" /api/v1/users/{id}")
+		rig.Equal(t, method, rig.Attributes(last.Attributes())["http.request.method"], any(want))
+		rig.Equal(t, method, last.Name(), strings.Replace(want, "_OTHER", "HTTP", 1)+" /api/v1/users/{id}")
 	}
 }

@@ -22,15 +22,17 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 func TestGaugesAreReadWhileCallsRun(t *testing.T) {
-	r := telNew(t, func(p *oktaretry.Policy) {
-		quickly(p)
+	r := rig.Observe(t, func(p *oktaretry.Policy) {
+		rig.QuickWaits(p)
 		p.Breaker, p.Budget = oktaretry.DefaultPolicy().Breaker, oktaretry.DefaultPolicy().Budget
 	},
 		telWindow(600, 500, time.Minute))
-	r.with(t, oktaretry.WithLogThreshold(time.Hour))
+	r.With(t, oktaretry.WithLogThreshold(time.Hour))
 	fast := oktaretry.DefaultPolicy()
 	fast.Breaker.MinCalls++
 	var all sync.WaitGroup
@@ -39,7 +41,7 @@ func TestGaugesAreReadWhileCallsRun(t *testing.T) {
 			switch {
 			case i%10 == 0:
 				var rm metricdata.ResourceMetrics
-				if err := r.reader.Collect(t.Context(), &rm); err != nil {
+				if err := r.Reader.Collect(t.Context(), &rm); err != nil {
 					t.Error(err)
 				}
 			case i == 55:
@@ -48,14 +50,14 @@ func TestGaugesAreReadWhileCallsRun(t *testing.T) {
 				}
 			default:
 				url := fmt.Sprintf("https://h%d.okta.com/api/v1/users/00u1", i%7)
-				if err := r.do(t.Context(), []string{"GET", "PURGE", "ANN"}[i%3], url); err != nil {
+				if err := r.Do(t.Context(), []string{"GET", "PURGE", "ANN"}[i%3], url); err != nil {
 					t.Error(err)
 				}
 			}
 		})
 	}
 	all.Wait()
-	if n := len(r.telRead(t, "oktaretry.bucket.in_flight")); n == 0 {
+	if n := len(r.Values(t, "oktaretry.bucket.in_flight")); n == 0 {
 		t.Error("no bucket was read")
 	}
 }
@@ -66,26 +68,26 @@ func TestGaugesFollowANewPolicy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := oktaretry.DefaultPolicy()
 		p.Breaker.MinCalls = 1
-		r := telNew(t, func(q *oktaretry.Policy) { *q = p }, telDown, telOK)
+		r := rig.Observe(t, func(q *oktaretry.Policy) { *q = p }, script.Down(), script.OK())
 		const url = "http://a.b/api/v1/users/00u1"
-		r.do(oktaretry.WithNoRetry(t.Context()), "GET", url)
+		r.Do(oktaretry.WithNoRetry(t.Context()), "GET", url)
 		open := map[string]float64{"GET endpoint a.b 80 /api/v1/users/{id}": 2, "host a.b 80": 0}
-		r.wantGauge(t, "oktaretry.circuit.state", open)
+		r.WantValues(t, "oktaretry.circuit.state", open)
 		p.ServerError.MaxAttempts++
 		if err := r.SetPolicy(p); err != nil {
 			t.Fatal(err)
 		}
-		r.wantGauge(t, "oktaretry.circuit.state", open) // the same circuits
+		r.WantValues(t, "oktaretry.circuit.state", open) // the same circuits
 		p.Breaker.MinCalls++
 		if err := r.SetPolicy(p); err != nil {
 			t.Fatal(err)
 		}
-		r.wantGauge(t, "oktaretry.circuit.state", map[string]float64{})
-		r.wantGauge(t, "oktaretry.retry_budget.remaining", map[string]float64{})
-		r.do(t.Context(), "GET", url)
-		r.wantGauge(t, "oktaretry.circuit.state", map[string]float64{"GET endpoint a.b 80 /api/v1/users/{id}": 0, "host a.b 80": 0})
+		r.WantValues(t, "oktaretry.circuit.state", map[string]float64{})
+		r.WantValues(t, "oktaretry.retry_budget.remaining", map[string]float64{})
+		r.Do(t.Context(), "GET", url)
+		r.WantValues(t, "oktaretry.circuit.state", map[string]float64{"GET endpoint a.b 80 /api/v1/users/{id}": 0, "host a.b 80": 0})
 		// The buckets are the governor's, which stays.
-		r.wantGauge(t, "oktaretry.bucket.in_flight", map[string]float64{"GET /api/v1/users/{id} a.b 80": 0})
+		r.WantValues(t, "oktaretry.bucket.in_flight", map[string]float64{"GET /api/v1/users/{id} a.b 80": 0})
 	})
 }
 
@@ -134,9 +136,9 @@ func TestAMeterProviderKeepsNoTransport(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		req, _ := http.NewRequest("GET", telURL, nil)
+		req, _ := http.NewRequest("GET", rig.UserURL, nil)
 		resp, err := tr.RoundTrip(req)
-		mustOK(t, resp, err)
+		rig.Text(t, resp, err)
 		return tr
 	}
 	points := func() int {
@@ -147,7 +149,7 @@ func TestAMeterProviderKeepsNoTransport(t *testing.T) {
 		for _, s := range rm.ScopeMetrics {
 			for _, m := range s.Metrics {
 				if m.Name == "oktaretry.bucket.in_flight" {
-					return len(telLabels(m))
+					return len(rig.Labels(m))
 				}
 			}
 		}
@@ -169,15 +171,15 @@ func TestAMeterProviderKeepsNoTransport(t *testing.T) {
 			t.Error("a Transport that nobody uses was kept")
 		}
 	}
-	telEqual(t, "callbacks", [2]int64{meters.registered.Load(), meters.unregistered.Load()}, [2]int64{dropped + 1, dropped})
-	telEqual(t, "buckets of the one that is in use", points(), 1)
+	rig.Equal(t, "callbacks", [2]int64{meters.registered.Load(), meters.unregistered.Load()}, [2]int64{dropped + 1, dropped})
+	rig.Equal(t, "buckets of the one that is in use", points(), 1)
 	runtime.KeepAlive(kept)
 }
 
 // telEasy is a base that refers to nothing.
 type telEasy struct{}
 
-func (telEasy) RoundTrip(req *http.Request) (*http.Response, error) { return telOK(req) }
+func (telEasy) RoundTrip(req *http.Request) (*http.Response, error) { return script.OK().Respond(req) }
 
 func TestAMeterProviderThatRefusesIsAnError(t *testing.T) {
 	refusal := errors.New("no more callbacks")

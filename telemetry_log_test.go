@@ -13,16 +13,18 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 func TestHistogramsReachFiveMinutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := telNew(t, nil, telDown)
-		r.do(t.Context(), "GET", telURL)
+		r := rig.Observe(t, nil, script.Down())
+		r.Do(t.Context(), "GET", rig.UserURL)
 		for name, seconds := range map[string]float64{"oktaretry.call.duration": 3.5, "oktaretry.wait.duration": 3.5} {
-			h := r.metrics(t)[name].Data.(metricdata.Histogram[float64]).DataPoints[0]
-			telEqual(t, "seconds", h.Sum, seconds)
-			telEqual(t, "largest bound", h.Bounds[len(h.Bounds)-1], 300.0)
+			h := r.Metrics(t)[name].Data.(metricdata.Histogram[float64]).DataPoints[0]
+			rig.Equal(t, "seconds", h.Sum, seconds)
+			rig.Equal(t, "largest bound", h.Bounds[len(h.Bounds)-1], 300.0)
 		}
 	})
 }
@@ -30,12 +32,12 @@ func TestHistogramsReachFiveMinutes(t *testing.T) {
 // A call that was polled for was counted under the endpoint of the poll.
 func TestMetricsCountACallUnderItsOwnEndpoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := telNew(t, nil, telPending, telOK)
-		r.do(t.Context(), "POST", telURL)
+		r := rig.Observe(t, nil, script.Pending("/api/v1/users/00u1/factors/f1/transactions/t1"), script.OK())
+		r.Do(t.Context(), "POST", rig.UserURL)
 		for _, name := range []string{"oktaretry.call.duration", "oktaretry.call.attempts"} {
-			got := telLabels(r.metrics(t)[name])[0]
-			telEqual(t, "method", got["http.request.method"], "POST")
-			telEqual(t, "template", got["url.template"], "/api/v1/users/{id}")
+			got := rig.Labels(r.Metrics(t)[name])[0]
+			rig.Equal(t, "method", got["http.request.method"], "POST")
+			rig.Equal(t, "template", got["url.template"], "/api/v1/users/{id}")
 		}
 	})
 }
@@ -45,24 +47,24 @@ func TestLogHasOneLineForEachLongWaitAndEachCallGivenUp(t *testing.T) {
 		name   string
 		method string
 		policy func(*oktaretry.Policy)
-		script []telStep
+		script []script.Step
 		limit  time.Duration // negative: cancel by hand after that time
 		want   []string
 	}{
-		{"nothing to tell", "GET", nil, []telStep{telDown, telOK}, 0, nil},
-		{"a long wait", "GET", nil, []telStep{telRateLimited, telOK}, 0, []string{"INFO waiting rate-limit"}},
-		{"a long poll", "GET", nil, []telStep{telPending, telOK}, 0, []string{"INFO waiting poll"}},
-		{"rate limit given up", "GET", nil, []telStep{telCode(429, "E0000146")}, 0, []string{"WARN call given up max-elapsed"}},
-		{"network given up", "POST", nil, []telStep{telFailure(errors.New("reset"))}, 0, []string{"WARN call given up not-idempotent"}},
-		{"server error given up", "GET", nil, []telStep{telDown}, 0,
+		{"nothing to tell", "GET", nil, []script.Step{script.Down(), script.OK()}, 0, nil},
+		{"a long wait", "GET", nil, []script.Step{script.Limited(script.Set("Retry-After", "7")), script.OK()}, 0, []string{"INFO waiting rate-limit"}},
+		{"a long poll", "GET", nil, []script.Step{script.Pending("/api/v1/users/00u1/factors/f1/transactions/t1"), script.OK()}, 0, []string{"INFO waiting poll"}},
+		{"rate limit given up", "GET", nil, []script.Step{script.Code(429, "E0000146")}, 0, []string{"WARN call given up max-elapsed"}},
+		{"network given up", "POST", nil, []script.Step{script.Fail(errors.New("reset"))}, 0, []string{"WARN call given up not-idempotent"}},
+		{"server error given up", "GET", nil, []script.Step{script.Down()}, 0,
 			[]string{"INFO waiting backoff", "INFO waiting backoff", "WARN call given up max-attempts"}},
-		{"the caller's own mistake", "GET", nil, []telStep{telCode(404, "E0000007")}, 0, nil},
-		{"canceled", "GET", nil, []telStep{telHang}, -time.Second, nil},
-		{"deadline", "GET", nil, []telStep{telHang}, time.Second, []string{"WARN call given up canceled"}},
+		{"the caller's own mistake", "GET", nil, []script.Step{script.Code(404, "E0000007")}, 0, nil},
+		{"canceled", "GET", nil, []script.Step{script.Hang()}, -time.Second, nil},
+		{"deadline", "GET", nil, []script.Step{script.Hang()}, time.Second, []string{"WARN call given up canceled"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := telNew(t, tt.policy, tt.script...)
+				r := rig.Observe(t, tt.policy, tt.script...)
 				ctx, cancel := context.WithCancel(t.Context())
 				if tt.limit > 0 {
 					ctx, cancel = context.WithTimeout(ctx, tt.limit)
@@ -70,19 +72,19 @@ func TestLogHasOneLineForEachLongWaitAndEachCallGivenUp(t *testing.T) {
 					time.AfterFunc(-tt.limit, cancel)
 				}
 				defer cancel()
-				r.do(ctx, tt.method, telURL)
-				calls, _ := r.split(t)
+				r.Do(ctx, tt.method, rig.UserURL)
+				calls, _ := r.Ended(t)
 				var got []string
-				for _, l := range r.lines(t) {
+				for _, l := range r.Lines(t) {
 					detail, _ := l["reason"].(string)
 					if stop, ok := l["stop"].(string); ok {
 						detail = stop
 					}
 					got = append(got, fmt.Sprint(l["level"], strings.TrimPrefix(l["msg"].(string), "oktaretry:"), " ", detail))
-					telEqual(t, "trace id", l["trace_id"], any(calls[0].SpanContext().TraceID().String()))
-					telEqual(t, "host", l["host"], any("acme.okta.com"))
+					rig.Equal(t, "trace id", l["trace_id"], any(calls[0].SpanContext().TraceID().String()))
+					rig.Equal(t, "host", l["host"], any("example.okta.com"))
 				}
-				telEqual(t, "lines", got, tt.want)
+				rig.Equal(t, "lines", got, tt.want)
 			})
 		})
 	}
@@ -92,19 +94,19 @@ func TestLogHasOneLineForEachLongWaitAndEachCallGivenUp(t *testing.T) {
 // first one met the limit again. Only the first look at a wait was logged.
 func TestLogTellsOfAWaitThatGrowsLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := telNew(t, func(p *oktaretry.Policy) { p.RateLimited.InitialWait, p.RateLimited.Jitter = 500*time.Millisecond, 0 },
-			telCode(429, "E0000047"), telRateLimited, telOK)
+		r := rig.Observe(t, func(p *oktaretry.Policy) { p.RateLimited.InitialWait, p.RateLimited.Jitter = 500*time.Millisecond, 0 },
+			script.Limited(), script.Limited(script.Set("Retry-After", "7")), script.OK())
 		var calls sync.WaitGroup
-		calls.Go(func() { r.do(t.Context(), "GET", telURL) })
+		calls.Go(func() { r.Do(t.Context(), "GET", rig.UserURL) })
 		time.Sleep(100 * time.Millisecond)
-		calls.Go(func() { r.do(t.Context(), "GET", telURL) })
+		calls.Go(func() { r.Do(t.Context(), "GET", rig.UserURL) })
 		calls.Wait()
 		waits := 0
-		for _, l := range r.lines(t) {
+		for _, l := range r.Lines(t) {
 			if l["msg"] == "oktaretry: waiting" {
 				waits++
 			}
 		}
-		telEqual(t, "lines", waits, 2)
+		rig.Equal(t, "lines", waits, 2)
 	})
 }

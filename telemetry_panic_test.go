@@ -22,6 +22,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 // telFuse panics when it is asked for the nth time of what matches.
@@ -63,7 +65,7 @@ func (h telFuseHandler) Enabled(context.Context, slog.Level) bool      { return 
 // telPanic is a place for a panic. Its fuse burns once.
 type telPanic struct {
 	name    string
-	steps   []memStep
+	steps   []script.Step
 	options func(*telFuse) []oktaretry.Option
 	at      int64 // which time of those that match
 	word    string
@@ -81,8 +83,8 @@ func telPanics() []telPanic {
 	buckets := func(f *telFuse) []oktaretry.Option {
 		return []oktaretry.Option{oktaretry.WithBuckets(func(*http.Request) string { f.burn("bucket"); return "" })}
 	}
-	ok, down, long := []memStep{memOK}, []memStep{memReply(503, "x")}, []memStep{memReply(503, strings.Repeat("x", 70<<10))}
-	limited, pending := []memStep{memLimited(time.Second)}, []memStep{memCode(202, "E0000070", "Location", "/poll")}
+	ok, down, long := []script.Step{script.OK()}, []script.Step{script.Reply(503, "x")}, []script.Step{script.Reply(503, strings.Repeat("x", 70<<10))}
+	limited, pending := []script.Step{script.LimitedFor(time.Second)}, []script.Step{script.Pending("/poll")}
 	return []telPanic{
 		{name: "the first request's propagator", steps: ok, options: propagator, at: 1, word: "inject", began: 2},
 		{name: "a resend's propagator", steps: long, options: propagator, at: 2, word: "inject", began: 3},
@@ -95,7 +97,7 @@ func telPanics() []telPanic {
 		{name: "the line of a wait", steps: down, options: handler, at: 1, word: "waiting", began: 2},
 		{name: "the line of a wait in line", steps: limited, options: handler, at: 1, word: "waiting", began: 2},
 		{name: "the line of the end", steps: down, options: handler, at: 1, word: "given up", began: 5},
-		{name: "the line of an end without an answer", steps: []memStep{memReset}, options: handler, at: 1, word: "given up", began: 5},
+		{name: "the line of an end without an answer", steps: []script.Step{script.Fail(script.Reset)}, options: handler, at: 1, word: "given up", began: 5},
 	}
 }
 
@@ -111,18 +113,18 @@ func TestAPanicOfWhatTelemetryCallsLeavesAllConsistent(t *testing.T) {
 
 func telPanicRun(t *testing.T, tt telPanic, kind string) {
 	spans := tracetest.NewSpanRecorder()
-	base := newMemBase(tt.steps...)
+	base := script.Repeat(t, tt.steps...)
 	fuse := telFuseAt(tt.at, tt.word)
 	sampler := &telSampler{keep: func(p sdktrace.SamplingParameters) bool { fuse.burn(p.Name); return true }}
 	var options []oktaretry.Option
 	if tt.options != nil {
 		options = tt.options(fuse)
 	}
-	tr := newOver(t, base, nil, append(options, oktaretry.WithTracerProvider(
+	tr := rig.Over(t, base, nil, append(options, oktaretry.WithTracerProvider(
 		sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans), sdktrace.WithSampler(sampler))))...)
 	ctx, rec := oktaretry.WithRecorder(t.Context())
-	body := watch("content")
-	req := newReq(t, ctx, "PUT", "/api/v1/users/1", body)
+	body := script.Text("content")
+	req := rig.Request(t, ctx, "PUT", "/api/v1/users/1", body)
 	var again, closed atomic.Int64
 	if kind == "GetBody" {
 		req.GetBody = func() (io.ReadCloser, error) {
@@ -130,18 +132,18 @@ func telPanicRun(t *testing.T, tt telPanic, kind string) {
 			return &closeCounter{strings.NewReader("content"), &closed}, nil
 		}
 	}
-	if v := panics(func() { tr.RoundTrip(req) }); v != "boom" {
+	if v := rig.Panicked(func() { tr.RoundTrip(req) }); v != "boom" {
 		t.Fatalf("panicked with %v", v)
 	}
 	wantIdle(t, tr)
-	telEqual(t, "spans begun", len(spans.Started()), tt.began)
-	telEqual(t, "spans ended", len(spans.Ended()), tt.began)
-	base.wantClosed(t)
-	if n := body.closes.Load(); n != 1 || again.Load() != closed.Load() {
+	rig.Equal(t, "spans begun", len(spans.Started()), tt.began)
+	rig.Equal(t, "spans ended", len(spans.Ended()), tt.began)
+	base.WantClosed()
+	if n := body.Closes(); n != 1 || again.Load() != closed.Load() {
 		t.Errorf("the body was closed %d times, want once; %d of GetBody's %d", n, closed.Load(), again.Load())
 	}
-	for i, s := range base.all() {
-		if s.ctx.Err() == nil {
+	for i, s := range base.Sent() {
+		if s.Context.Err() == nil {
 			t.Errorf("the context of attempt %d was never released", i+1)
 		}
 	}
@@ -156,20 +158,20 @@ func TestAPanicOverACircuitsLineGivesTheProbesPlaceBack(t *testing.T) {
 	for _, word := range []string{"circuit half-open", "circuit closed"} {
 		synctest.Test(t, func(t *testing.T) {
 			handler := telFuseHandler{slog.DiscardHandler, telFuseAt(1, word)}
-			tr := newOver(t, newMemBase(memReply(503, ""), memOK), func(p *oktaretry.Policy) {
+			tr := rig.Over(t, script.Repeat(t, script.Bare(503), script.OK()), func(p *oktaretry.Policy) {
 				p.Breaker.MinCalls, p.Breaker.ProbeTimeout, p.Breaker.Probes = 1, time.Hour, 1
 			}, oktaretry.WithLogger(slog.New(handler)))
 			call := func() (*http.Response, error) {
-				return tr.RoundTrip(newReq(t, oktaretry.WithNoRetry(t.Context()), "GET", "/api/v1/users/1", nil))
+				return tr.RoundTrip(rig.Request(t, oktaretry.WithNoRetry(t.Context()), "GET", "/api/v1/users/1", nil))
 			}
 			resp, err := call()
-			mustOK(t, resp, err)
+			rig.Text(t, resp, err)
 			var open *oktaretry.CircuitOpenError
 			if _, err := call(); !errors.As(err, &open) {
 				t.Fatalf("got %v, want an open circuit", err)
 			}
 			time.Sleep(open.RetryAfter)
-			if v := panics(func() { call() }); v != "boom" {
+			if v := rig.Panicked(func() { call() }); v != "boom" {
 				t.Fatalf("%s: panicked with %v", word, v)
 			}
 			wantIdle(t, tr)

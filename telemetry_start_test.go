@@ -22,6 +22,8 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 // telSampler takes down what it is asked, and samples what keep says.
@@ -51,29 +53,29 @@ func (s *telSampler) ShouldSample(p sdktrace.SamplingParameters) sdktrace.Sampli
 func (s *telSampler) Description() string { return "telSampler" }
 
 // telSampled returns a rig whose spans are sampled by s.
-func telSampled(t testing.TB, s sdktrace.Sampler, script ...telStep) *telRig {
-	r := telNew(t, nil, script...)
-	r.traces = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(r.spans), sdktrace.WithSampler(s))
-	r.with(t, oktaretry.WithTracerProvider(r.traces))
+func telSampled(t testing.TB, s sdktrace.Sampler, script ...script.Step) *rig.Observed {
+	r := rig.Observe(t, nil, script...)
+	r.Tracer = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(r.Spans), sdktrace.WithSampler(s))
+	r.With(t, oktaretry.WithTracerProvider(r.Tracer))
 	return r
 }
 
 func TestSamplersSeeWhereASpanGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &telSampler{}
-		r := telSampled(t, s, telDown, telPending, telOK)
-		if err := r.do(t.Context(), "GET", "http://acme.okta.com:8080/api/v1/users/ann@b.c?x=1"); err != nil {
+		r := telSampled(t, s, script.Down(), script.Pending("/api/v1/users/00u1/factors/f1/transactions/t1"), script.OK())
+		if err := r.Do(t.Context(), "GET", "http://example.okta.com:8080/api/v1/users/ann@b.c?x=1"); err != nil {
 			t.Fatal(err)
 		}
 		const user = "/api/v1/users/{id}"
 		const poll = "/api/v1/users/{userId}/factors/{factorId}/transactions/{transactionId}"
 		at := func(template string) string {
-			return " server.port=8080 url.template=" + template + " server.address=acme.okta.com http.request.method=GET"
+			return " server.port=8080 url.template=" + template + " server.address=example.okta.com http.request.method=GET"
 		}
 		attempt := func(template string) string {
-			return "[client GET " + template + " url.full=http://acme.okta.com:8080" + template + at(template) + "]"
+			return "[client GET " + template + " url.full=http://example.okta.com:8080" + template + at(template) + "]"
 		}
-		telEqual(t, "the sampler saw", s.seen, []string{
+		rig.Equal(t, "the sampler saw", s.seen, []string{
 			"[internal oktaretry GET " + user + at(user) + "]",
 			attempt(user), attempt(user), attempt(poll),
 		})
@@ -83,14 +85,14 @@ func TestSamplersSeeWhereASpanGoes(t *testing.T) {
 // The labels of an endpoint are made once for its scheme. A port that another
 // scheme means was that of the first.
 func TestTheSchemeOfEachCallCounts(t *testing.T) {
-	r := telNew(t, nil, telOK)
+	r := rig.Observe(t, nil, script.OK())
 	for _, scheme := range []string{"https", "http", "https", "gopher"} {
-		r.do(t.Context(), "GET", scheme+"://a.b/api/v1/users")
+		r.Do(t.Context(), "GET", scheme+"://a.b/api/v1/users")
 	}
-	_, attempts := r.split(t)
+	_, attempts := r.Ended(t)
 	for i, want := range []string{"https://a.b/api/v1/users 443", "http://a.b/api/v1/users 80", "https://a.b/api/v1/users 443", "other://a.b/api/v1/users 443"} {
-		got := telMap(attempts[i].Attributes())
-		telEqual(t, "where", fmt.Sprint(got["url.full"], " ", got["server.port"]), want)
+		got := rig.Attributes(attempts[i].Attributes())
+		rig.Equal(t, "where", fmt.Sprint(got["url.full"], " ", got["server.port"]), want)
 	}
 }
 
@@ -98,13 +100,13 @@ func TestTheSchemeOfEachCallCounts(t *testing.T) {
 // of attempts that their caller cancelled, was the one that the endpoint's
 // spans start with, in other calls at the same time.
 func TestTheLabelsOfAnEndpointStayAsTheyAre(t *testing.T) {
-	const transaction = telURL + "/factors/f1/transactions/t1"
-	for name, meddle := range map[string]func(context.Context, *telRig){
-		"a poll": func(ctx context.Context, r *telRig) { r.do(ctx, "GET", telURL) },
-		"a cancellation": func(ctx context.Context, r *telRig) {
+	const transaction = rig.UserURL + "/factors/f1/transactions/t1"
+	for name, meddle := range map[string]func(context.Context, *rig.Observed){
+		"a poll": func(ctx context.Context, r *rig.Observed) { r.Do(ctx, "GET", rig.UserURL) },
+		"a cancellation": func(ctx context.Context, r *rig.Observed) {
 			ctx, cancel := context.WithCancel(ctx)
 			time.AfterFunc(time.Second, cancel)
-			r.do(ctx, "GET", transaction+"?hang")
+			r.Do(ctx, "GET", transaction+"?hang")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -118,19 +120,20 @@ func TestTheLabelsOfAnEndpointStayAsTheyAre(t *testing.T) {
 						seen[fmt.Sprint(p.Attributes)] = true
 					}
 					return true
-				}}, func(req *http.Request) (*http.Response, error) {
+				}})
+				r.Base.Choose(func(req *http.Request) script.Step {
 					switch {
 					case req.URL.RawQuery == "hang":
-						return telHang(req)
+						return script.Hang()
 					case strings.HasSuffix(req.URL.Path, "00u1"):
-						return telPending(req)
+						return script.Pending("/api/v1/users/00u1/factors/f1/transactions/t1")
 					}
-					return telOK(req)
+					return script.OK()
 				})
 				for range 3 {
 					var calls sync.WaitGroup
 					for range 5 {
-						calls.Go(func() { r.do(t.Context(), "GET", transaction) })
+						calls.Go(func() { r.Do(t.Context(), "GET", transaction) })
 						calls.Go(func() { meddle(t.Context(), r) })
 					}
 					calls.Wait()
@@ -147,21 +150,21 @@ func TestTheLabelsOfAnEndpointStayAsTheyAre(t *testing.T) {
 func TestEachSpanIsSampledByItself(t *testing.T) {
 	for _, kind := range []trace.SpanKind{trace.SpanKindInternal, trace.SpanKindClient} {
 		synctest.Test(t, func(t *testing.T) {
-			r := telSampled(t, &telSampler{keep: func(p sdktrace.SamplingParameters) bool { return p.Kind == kind }}, telDown, telOK)
-			if err := r.do(t.Context(), "GET", telURL); err != nil {
+			r := telSampled(t, &telSampler{keep: func(p sdktrace.SamplingParameters) bool { return p.Kind == kind }}, script.Down(), script.OK())
+			if err := r.Do(t.Context(), "GET", rig.UserURL); err != nil {
 				t.Fatal(err)
 			}
-			calls, attempts := r.split(t)
+			calls, attempts := r.Ended(t)
 			if kind == trace.SpanKindInternal {
-				telEqual(t, "spans", [2]int{len(calls), len(attempts)}, [2]int{1, 0})
-				telEqual(t, "events of attempts", len(telEvents(calls[0], "oktaretry.attempt")), 0) // their spans were somebody's choice
-				telEqual(t, "waits", len(telEvents(calls[0], "oktaretry.wait")), 1)
+				rig.Equal(t, "spans", [2]int{len(calls), len(attempts)}, [2]int{1, 0})
+				rig.Equal(t, "events of attempts", len(rig.Events(calls[0], "oktaretry.attempt")), 0) // their spans were somebody's choice
+				rig.Equal(t, "waits", len(rig.Events(calls[0], "oktaretry.wait")), 1)
 			} else {
-				telEqual(t, "spans", [2]int{len(calls), len(attempts)}, [2]int{0, 2})
+				rig.Equal(t, "spans", [2]int{len(calls), len(attempts)}, [2]int{0, 2})
 			}
-			for _, sent := range r.sent {
+			for _, sent := range r.Base.Sent() {
 				flags := sent.Header.Get("Traceparent")[53:]
-				telEqual(t, "sampled, as Okta is told", flags, map[trace.SpanKind]string{trace.SpanKindInternal: "00", trace.SpanKindClient: "01"}[kind])
+				rig.Equal(t, "sampled, as Okta is told", flags, map[trace.SpanKind]string{trace.SpanKindInternal: "00", trace.SpanKindClient: "01"}[kind])
 			}
 		})
 	}
@@ -170,15 +173,15 @@ func TestEachSpanIsSampledByItself(t *testing.T) {
 // Exemplars are how one gets from a bar of a histogram to a trace.
 func TestExemplarsLinkToTheSpansThatTheyAreOf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := telNew(t, nil, telDown, telRateLimited, telOK)
+		r := rig.Observe(t, nil, script.Down(), script.Limited(script.Set("Retry-After", "7")), script.OK())
 		reader := sdkmetric.NewManualReader()
-		r.with(t, oktaretry.WithMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader),
+		r.With(t, oktaretry.WithMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader),
 			sdkmetric.WithExemplarFilter(exemplar.TraceBasedFilter))))
-		r.reader = reader
-		if err := r.do(t.Context(), "GET", telURL); err != nil {
+		r.Reader = reader
+		if err := r.Do(t.Context(), "GET", rig.UserURL); err != nil {
 			t.Fatal(err)
 		}
-		calls, attempts := r.split(t)
+		calls, attempts := r.Ended(t)
 		ids := func(spans ...sdktrace.ReadOnlySpan) (list []string) {
 			for _, s := range spans {
 				list = append(list, s.SpanContext().TraceID().String()+" "+s.SpanContext().SpanID().String())
@@ -190,7 +193,7 @@ func TestExemplarsLinkToTheSpansThatTheyAreOf(t *testing.T) {
 			"oktaretry.call.duration": ids(calls...), "oktaretry.call.attempts": ids(calls...), "oktaretry.wait.duration": ids(calls...),
 			"oktaretry.rate_limit.refusals": ids(calls...), "http.client.request.duration": ids(attempts...),
 		} {
-			telEqual(t, name, telExemplars(r.metrics(t)[name]), want)
+			rig.Equal(t, name, telExemplars(r.Metrics(t)[name]), want)
 		}
 	})
 }
@@ -224,15 +227,15 @@ func telExemplarIDs[N int64 | float64](list []metricdata.Exemplar[N]) (ids []str
 
 // A span of the caller's is the exemplar's where this library makes none.
 func TestExemplarsOfAnUntracedTransportAreTheCallers(t *testing.T) {
-	r := telNew(t, nil, telOK)
-	r.with(t, oktaretry.WithTracerProvider(tracenoop.NewTracerProvider()))
-	ctx, span := r.traces.Tracer("caller").Start(context.Background(), "sync")
-	if err := r.do(ctx, "GET", telURL); err != nil {
+	r := rig.Observe(t, nil, script.OK())
+	r.With(t, oktaretry.WithTracerProvider(tracenoop.NewTracerProvider()))
+	ctx, span := r.Tracer.Tracer("caller").Start(context.Background(), "sync")
+	if err := r.Do(ctx, "GET", rig.UserURL); err != nil {
 		t.Fatal(err)
 	}
 	span.End()
 	want := []string{span.SpanContext().TraceID().String() + " " + span.SpanContext().SpanID().String()}
 	for _, name := range []string{"oktaretry.call.duration", "http.client.request.duration"} {
-		telEqual(t, name, telExemplars(r.metrics(t)[name]), want)
+		rig.Equal(t, name, telExemplars(r.Metrics(t)[name]), want)
 	}
 }

@@ -22,39 +22,42 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 func TestCallHasOneInternalSpanWithOneClientSpanForEachAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := telNew(t, nil, telDown, telRateLimited, telOK)
-		ctx, caller := r.traces.Tracer("caller").Start(t.Context(), "sync")
-		if err := r.do(ctx, "GET", telURL+"?expand=x"); err != nil {
+		id := script.Set("X-Okta-Request-Id", "reqA-1_b")
+		r := rig.Observe(t, nil, script.Down().With(id), script.Limited(script.Set("Retry-After", "7"), id), script.OK().With(id))
+		ctx, caller := r.Tracer.Tracer("caller").Start(t.Context(), "sync")
+		if err := r.Do(ctx, "GET", rig.UserURL+"?expand=x"); err != nil {
 			t.Fatal(err)
 		}
 		caller.End()
-		calls, attempts := r.split(t)
+		calls, attempts := r.Ended(t)
 		if len(calls) != 1 || len(attempts) != 3 {
 			t.Fatalf("%d call spans and %d attempt spans", len(calls), len(attempts))
 		}
 		call := calls[0]
-		telEqual(t, "call's name", call.Name(), "oktaretry GET /api/v1/users/{id}")
-		telEqual(t, "call's kind", call.SpanKind(), trace.SpanKindInternal)
-		telEqual(t, "call's parent", call.Parent().SpanID(), caller.SpanContext().SpanID())
-		telEqual(t, "call's status", call.Status(), sdktrace.Status{})
-		got := telMap(call.Attributes())
+		rig.Equal(t, "call's name", call.Name(), "oktaretry GET /api/v1/users/{id}")
+		rig.Equal(t, "call's kind", call.SpanKind(), trace.SpanKindInternal)
+		rig.Equal(t, "call's parent", call.Parent().SpanID(), caller.SpanContext().SpanID())
+		rig.Equal(t, "call's status", call.Status(), sdktrace.Status{})
+		got := rig.Attributes(call.Attributes())
 		got["oktaretry.waited"] = telRound(got["oktaretry.waited"])
-		telEqual(t, "call's attributes", got, map[string]any{
+		rig.Equal(t, "call's attributes", got, map[string]any{
 			"http.request.method": "GET", "url.template": "/api/v1/users/{id}",
-			"server.address": "acme.okta.com", "server.port": int64(443),
+			"server.address": "example.okta.com", "server.port": int64(443),
 			"oktaretry.bucket": "GET /api/v1/users/{id}", "oktaretry.class": "success", "oktaretry.request_id": "reqA-1_b",
 			"oktaretry.attempts": int64(3), "oktaretry.stop": "success", "oktaretry.waited": 7.5,
 		})
 		for i, a := range attempts {
 			want := map[string]any{
 				"http.request.method": "GET", "url.template": "/api/v1/users/{id}",
-				"url.full":       "https://acme.okta.com/api/v1/users/{id}",
-				"server.address": "acme.okta.com", "server.port": int64(443), "oktaretry.request_id": "reqA-1_b",
-				"oktaretry.bucket": "GET /api/v1/users/{id}",
+				"url.full":       "https://example.okta.com/api/v1/users/{id}",
+				"server.address": "example.okta.com", "server.port": int64(443), "oktaretry.request_id": "reqA-1_b",
+				"network.protocol.version": "1.1", "oktaretry.bucket": "GET /api/v1/users/{id}",
 			}
 			maps.Copy(want, []map[string]any{
 				{"http.response.status_code": int64(503), "error.type": "503", "oktaretry.class": "server-error", "oktaretry.code": "E0000009"},
@@ -62,11 +65,11 @@ func TestCallHasOneInternalSpanWithOneClientSpanForEachAttempt(t *testing.T) {
 					"http.request.resend_count": int64(1)},
 				{"http.response.status_code": int64(200), "oktaretry.class": "success", "http.request.resend_count": int64(2)},
 			}[i])
-			telEqual(t, "attempt's attributes", telMap(a.Attributes()), want)
-			telEqual(t, "attempt's name", a.Name(), "GET /api/v1/users/{id}")
-			telEqual(t, "attempt's parent", a.Parent().SpanID(), call.SpanContext().SpanID())
-			telEqual(t, "attempt's trace", a.SpanContext().TraceID(), caller.SpanContext().TraceID())
-			telEqual(t, "attempt's status", a.Status().Code, []codes.Code{codes.Error, codes.Error, codes.Unset}[i])
+			rig.Equal(t, "attempt's attributes", rig.Attributes(a.Attributes()), want)
+			rig.Equal(t, "attempt's name", a.Name(), "GET /api/v1/users/{id}")
+			rig.Equal(t, "attempt's parent", a.Parent().SpanID(), call.SpanContext().SpanID())
+			rig.Equal(t, "attempt's trace", a.SpanContext().TraceID(), caller.SpanContext().TraceID())
+			rig.Equal(t, "attempt's status", a.Status().Code, []codes.Code{codes.Error, codes.Error, codes.Unset}[i])
 		}
 	})
 }
@@ -82,24 +85,24 @@ func TestSpansSayWhereACallGoesInBoundedTerms(t *testing.T) {
 		{"PURGE", "https://u:p@a.b/api/v1/users", "HTTP /api/v1/users", "_OTHER", "https://a.b/api/v1/users", "a.b", 443},
 		{"get", "https://a.b/api/v1/users", "HTTP /api/v1/users", "_OTHER", "https://a.b/api/v1/users", "a.b", 443},
 	} {
-		r := telNew(t, nil, telOK)
-		if err := r.do(t.Context(), tt.method, tt.url); err != nil {
+		r := rig.Observe(t, nil, script.OK())
+		if err := r.Do(t.Context(), tt.method, tt.url); err != nil {
 			t.Fatal(err)
 		}
-		calls, attempts := r.split(t)
-		got := telMap(attempts[0].Attributes())
-		telEqual(t, "name", attempts[0].Name(), tt.name)
-		telEqual(t, "call's name", calls[0].Name(), "oktaretry "+tt.name)
-		telEqual(t, "url.full", got["url.full"], tt.full)
-		telEqual(t, "server.address", got["server.address"], tt.host)
-		telEqual(t, "server.port", got["server.port"], tt.port)
-		sets := []map[string]any{got, telMap(calls[0].Attributes())}
-		for _, m := range r.metrics(t) {
-			sets = append(sets, telLabels(m)...)
+		calls, attempts := r.Ended(t)
+		got := rig.Attributes(attempts[0].Attributes())
+		rig.Equal(t, "name", attempts[0].Name(), tt.name)
+		rig.Equal(t, "call's name", calls[0].Name(), "oktaretry "+tt.name)
+		rig.Equal(t, "url.full", got["url.full"], tt.full)
+		rig.Equal(t, "server.address", got["server.address"], tt.host)
+		rig.Equal(t, "server.port", got["server.port"], tt.port)
+		sets := []map[string]any{got, rig.Attributes(calls[0].Attributes())}
+		for _, m := range r.Metrics(t) {
+			sets = append(sets, rig.Labels(m)...)
 		}
 		for _, set := range sets {
 			if m, ok := set["http.request.method"]; ok { // a host's circuit and a bucket have none
-				telEqual(t, "method", m, tt.method1)
+				rig.Equal(t, "method", m, tt.method1)
 			}
 		}
 	}
@@ -114,32 +117,32 @@ func TestSpanStatusFollowsTheClientRules(t *testing.T) {
 		name   string
 		method string
 		policy func(*oktaretry.Policy)
-		script []telStep
+		script []script.Step
 		limit  time.Duration // negative: cancel by hand after that time
 		want   ending
 	}{
-		{"success", "GET", nil, []telStep{telOK}, 0, ending{"", "", "success", "success"}},
-		{"redirect", "GET", nil, []telStep{telAnswer(302, "")}, 0, ending{"", "", "success", "success"}},
-		{"success in the end", "GET", nil, []telStep{telDown, telRefused, telOK}, 0, ending{"", "", "success", "success"}},
-		{"client error", "GET", nil, []telStep{telCode(404, "E0000007")}, 0, ending{"404", "404", "client-error", "fail-fast"}},
-		{"server error", "GET", nil, []telStep{telDown}, 0, ending{"503", "503", "server-error", "max-attempts"}},
-		{"not resent", "POST", nil, []telStep{telDown}, 0, ending{"503", "503", "server-error", "not-idempotent"}},
-		{"rate limit", "GET", nil, []telStep{telCode(429, "E0000146")}, 0, ending{"429", "429", "rate-limited", "max-elapsed"}},
-		{"pending", "GET", nil, []telStep{telPending}, 0, ending{"", "pending", "pending", "max-elapsed"}},
-		{"connect", "GET", nil, []telStep{telRefused}, 0, ending{"connect", "connect", "network", "max-attempts"}},
-		{"terminal", "GET", nil, []telStep{telFailure(x509.HostnameError{Certificate: new(x509.Certificate), Host: "a.b"})}, 0,
+		{"success", "GET", nil, []script.Step{script.OK()}, 0, ending{"", "", "success", "success"}},
+		{"redirect", "GET", nil, []script.Step{script.Bare(302)}, 0, ending{"", "", "success", "success"}},
+		{"success in the end", "GET", nil, []script.Step{script.Down(), script.Fail(script.Refused), script.OK()}, 0, ending{"", "", "success", "success"}},
+		{"client error", "GET", nil, []script.Step{script.Code(404, "E0000007")}, 0, ending{"404", "404", "client-error", "fail-fast"}},
+		{"server error", "GET", nil, []script.Step{script.Down()}, 0, ending{"503", "503", "server-error", "max-attempts"}},
+		{"not resent", "POST", nil, []script.Step{script.Down()}, 0, ending{"503", "503", "server-error", "not-idempotent"}},
+		{"rate limit", "GET", nil, []script.Step{script.Code(429, "E0000146")}, 0, ending{"429", "429", "rate-limited", "max-elapsed"}},
+		{"pending", "GET", nil, []script.Step{script.Pending("/api/v1/users/00u1/factors/f1/transactions/t1")}, 0, ending{"", "pending", "pending", "max-elapsed"}},
+		{"connect", "GET", nil, []script.Step{script.Fail(script.Refused)}, 0, ending{"connect", "connect", "network", "max-attempts"}},
+		{"terminal", "GET", nil, []script.Step{script.Fail(x509.HostnameError{Certificate: new(x509.Certificate), Host: "a.b"})}, 0,
 			ending{"terminal", "terminal", "network", "fail-fast"}},
-		{"reset", "GET", nil, []telStep{telFailure(errors.New("connection reset"))}, 0, ending{"_OTHER", "_OTHER", "network", "max-attempts"}},
-		{"attempt timeout", "GET", timeout, []telStep{telHang}, 0, ending{"timeout", "timeout", "network", "max-attempts"}},
-		{"circuit", "GET", noProbe, []telStep{telDown}, 0, ending{"503", "503", "server-error", "circuit-open"}},
-		{"deadline before the wait", "GET", nil, []telStep{telRateLimited}, time.Second, ending{"429", "429", "rate-limited", "deadline"}},
-		{"deadline in the attempt", "GET", nil, []telStep{telHang}, time.Second, ending{"timeout", "timeout", "network", "canceled"}},
-		{"canceled in the attempt", "GET", nil, []telStep{telHang}, -time.Second, ending{"", "", "network", "canceled"}},
-		{"canceled in the wait", "GET", nil, []telStep{telRateLimited}, -time.Second, ending{"429", "", "rate-limited", "canceled"}},
+		{"reset", "GET", nil, []script.Step{script.Fail(errors.New("connection reset"))}, 0, ending{"_OTHER", "_OTHER", "network", "max-attempts"}},
+		{"attempt timeout", "GET", timeout, []script.Step{script.Hang()}, 0, ending{"timeout", "timeout", "network", "max-attempts"}},
+		{"circuit", "GET", noProbe, []script.Step{script.Down()}, 0, ending{"503", "503", "server-error", "circuit-open"}},
+		{"deadline before the wait", "GET", nil, []script.Step{script.Limited(script.Set("Retry-After", "7"))}, time.Second, ending{"429", "429", "rate-limited", "deadline"}},
+		{"deadline in the attempt", "GET", nil, []script.Step{script.Hang()}, time.Second, ending{"timeout", "timeout", "network", "canceled"}},
+		{"canceled in the attempt", "GET", nil, []script.Step{script.Hang()}, -time.Second, ending{"", "", "network", "canceled"}},
+		{"canceled in the wait", "GET", nil, []script.Step{script.Limited(script.Set("Retry-After", "7"))}, -time.Second, ending{"429", "", "rate-limited", "canceled"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := telNew(t, tt.policy, tt.script...)
+				r := rig.Observe(t, tt.policy, tt.script...)
 				ctx, cancel := context.WithCancel(t.Context())
 				if tt.limit > 0 {
 					ctx, cancel = context.WithTimeout(ctx, tt.limit)
@@ -147,22 +150,22 @@ func TestSpanStatusFollowsTheClientRules(t *testing.T) {
 					time.AfterFunc(-tt.limit, cancel)
 				}
 				defer cancel()
-				err := r.do(ctx, tt.method, telURL)
-				calls, attempts := r.split(t)
+				err := r.Do(ctx, tt.method, rig.UserURL)
+				calls, attempts := r.Ended(t)
 				for what, s := range map[string]sdktrace.ReadOnlySpan{"call": calls[0], "attempt": attempts[len(attempts)-1]} {
 					want := map[string]string{"call": tt.want.call, "attempt": tt.want.attempt}[what]
-					kind, _ := telMap(s.Attributes())["error.type"].(string)
-					telEqual(t, what+"'s error.type", kind, want)
-					telEqual(t, what+"'s status", s.Status().Code == codes.Error, want != "")
+					kind, _ := rig.Attributes(s.Attributes())["error.type"].(string)
+					rig.Equal(t, what+"'s error.type", kind, want)
+					rig.Equal(t, what+"'s status", s.Status().Code == codes.Error, want != "")
 					if why := s.Status().Description; what == "call" && want != "" {
-						telEqual(t, "why", why, tt.want.stop)
+						rig.Equal(t, "why", why, tt.want.stop)
 					} else {
-						telEqual(t, "why", why, "")
+						rig.Equal(t, "why", why, "")
 					}
 				}
-				got := telMap(calls[0].Attributes())
-				telEqual(t, "class", got["oktaretry.class"], tt.want.class)
-				telEqual(t, "stop", got["oktaretry.stop"], tt.want.stop)
+				got := rig.Attributes(calls[0].Attributes())
+				rig.Equal(t, "class", got["oktaretry.class"], tt.want.class)
+				rig.Equal(t, "stop", got["oktaretry.stop"], tt.want.stop)
 				if t.Failed() {
 					t.Logf("the call's error: %v", err)
 				}
@@ -179,32 +182,32 @@ func TestWaitsAreEventsWithReasonAndSeconds(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		policy func(*oktaretry.Policy)
-		script []telStep
+		script []script.Step
 		cancel time.Duration
 		want   []map[string]any
 	}{
-		{"rate limit and backoff", nil, []telStep{telRateLimited, telDown, telDown, telOK}, 0,
+		{"rate limit and backoff", nil, []script.Step{script.Limited(script.Set("Retry-After", "7")), script.Down(), script.Down(), script.OK()}, 0,
 			[]map[string]any{event("rate-limit", 7), event("backoff", .5), event("backoff", 1)}},
-		{"poll", nil, []telStep{telPending, telPending, telOK}, 0, []map[string]any{event("poll", 4), event("poll", 4)}},
-		{"ceiling", ceiling, []telStep{telDown, telOK}, 0, []map[string]any{event("backoff", .5), event("ceiling", 1.5)}},
-		{"cut short", nil, []telStep{telRateLimited}, 3 * time.Second, []map[string]any{event("rate-limit", 3)}},
-		{"none", nil, []telStep{telOK}, 0, nil},
+		{"poll", nil, []script.Step{script.Pending("/api/v1/users/00u1/factors/f1/transactions/t1"), script.Pending("/api/v1/users/00u1/factors/f1/transactions/t1"), script.OK()}, 0, []map[string]any{event("poll", 4), event("poll", 4)}},
+		{"ceiling", ceiling, []script.Step{script.Down(), script.OK()}, 0, []map[string]any{event("backoff", .5), event("ceiling", 1.5)}},
+		{"cut short", nil, []script.Step{script.Limited(script.Set("Retry-After", "7"))}, 3 * time.Second, []map[string]any{event("rate-limit", 3)}},
+		{"none", nil, []script.Step{script.OK()}, 0, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := telNew(t, tt.policy, tt.script...)
+				r := rig.Observe(t, tt.policy, tt.script...)
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				if tt.cancel > 0 {
 					time.AfterFunc(tt.cancel, cancel)
 				}
-				r.do(ctx, "GET", telURL)
-				calls, _ := r.split(t)
-				got := telEvents(calls[0], "oktaretry.wait")
+				r.Do(ctx, "GET", rig.UserURL)
+				calls, _ := r.Ended(t)
+				got := rig.Events(calls[0], "oktaretry.wait")
 				for _, e := range got {
 					e["oktaretry.wait"] = telRound(e["oktaretry.wait"])
 				}
-				telEqual(t, "events", got, tt.want)
+				rig.Equal(t, "events", got, tt.want)
 			})
 		})
 	}
@@ -212,11 +215,11 @@ func TestWaitsAreEventsWithReasonAndSeconds(t *testing.T) {
 
 func TestPollsAreMarkedAndCountTheirOwnResends(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := telNew(t, nil, telDown, telPending, telRateLimited, telPending, telOK)
-		if err := r.do(t.Context(), "GET", telURL); err != nil {
+		r := rig.Observe(t, nil, script.Down(), script.Pending("/api/v1/users/00u1/factors/f1/transactions/t1"), script.Limited(script.Set("Retry-After", "7")), script.Pending("/api/v1/users/00u1/factors/f1/transactions/t1"), script.OK())
+		if err := r.Do(t.Context(), "GET", rig.UserURL); err != nil {
 			t.Fatal(err)
 		}
-		_, attempts := r.split(t)
+		_, attempts := r.Ended(t)
 		const poll = "GET /api/v1/users/{userId}/factors/{factorId}/transactions/{transactionId}"
 		for i, want := range []struct {
 			name         string
@@ -225,24 +228,24 @@ func TestPollsAreMarkedAndCountTheirOwnResends(t *testing.T) {
 			{"GET /api/v1/users/{id}", nil, nil}, {"GET /api/v1/users/{id}", nil, int64(1)},
 			{poll, true, nil}, {poll, true, int64(1)}, {poll, true, nil},
 		} {
-			got := telMap(attempts[i].Attributes())
-			telEqual(t, "name", attempts[i].Name(), want.name)
-			telEqual(t, "poll", got["oktaretry.poll"], want.poll)
-			telEqual(t, "resend count", got["http.request.resend_count"], want.resend)
+			got := rig.Attributes(attempts[i].Attributes())
+			rig.Equal(t, "name", attempts[i].Name(), want.name)
+			rig.Equal(t, "poll", got["oktaretry.poll"], want.poll)
+			rig.Equal(t, "resend count", got["http.request.resend_count"], want.resend)
 		}
 	})
 }
 
 func TestCircuitChangesAreEventsAndLogLinesOfTheCallThatMadeThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := telNew(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 2 }, telDown, telDown, telOK)
+		r := rig.Observe(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 2 }, script.Down(), script.Down(), script.OK())
 		ctx := oktaretry.WithNoRetry(t.Context())
 		for range 3 {
-			r.do(ctx, "GET", telURL) // two failures, one refusal
+			r.Do(ctx, "GET", rig.UserURL) // two failures, one refusal
 		}
 		time.Sleep(6 * time.Second)
-		r.do(ctx, "GET", telURL)
-		calls, attempts := r.split(t)
+		r.Do(ctx, "GET", rig.UserURL)
+		calls, attempts := r.Ended(t)
 		if len(calls) != 4 || len(attempts) != 3 {
 			t.Fatalf("%d calls, %d attempts", len(calls), len(attempts))
 		}
@@ -252,19 +255,19 @@ func TestCircuitChangesAreEventsAndLogLinesOfTheCallThatMadeThem(t *testing.T) {
 		for i, want := range [][]map[string]any{
 			nil, {change("closed", "open")}, nil, {change("open", "half-open"), change("half-open", "closed")},
 		} {
-			telEqual(t, fmt.Sprint("events of call ", i), telEvents(calls[i], "oktaretry.circuit"), want)
+			rig.Equal(t, fmt.Sprint("events of call ", i), rig.Events(calls[i], "oktaretry.circuit"), want)
 		}
-		refused := telMap(calls[2].Attributes())
-		telEqual(t, "refusal's error.type", refused["error.type"], "circuit_open")
-		telEqual(t, "refusal's attempts", refused["oktaretry.attempts"], int64(0))
-		telEqual(t, "refusal's class", refused["oktaretry.class"], "network") // nobody answered: no success
+		refused := rig.Attributes(calls[2].Attributes())
+		rig.Equal(t, "refusal's error.type", refused["error.type"], "circuit_open")
+		rig.Equal(t, "refusal's attempts", refused["oktaretry.attempts"], int64(0))
+		rig.Equal(t, "refusal's class", refused["oktaretry.class"], "network") // nobody answered: no success
 		var changes []string
-		for _, l := range r.lines(t) {
+		for _, l := range r.Lines(t) {
 			if l["from"] != nil {
 				changes = append(changes, fmt.Sprint(l["msg"], l["scope"]))
 			}
 		}
-		telEqual(t, "lines", changes, []string{
+		rig.Equal(t, "lines", changes, []string{
 			"oktaretry: circuit openendpoint", "oktaretry: circuit half-openendpoint", "oktaretry: circuit closedendpoint"})
 	})
 }
@@ -272,55 +275,60 @@ func TestCircuitChangesAreEventsAndLogLinesOfTheCallThatMadeThem(t *testing.T) {
 func TestSpansEndWhenTheBaseNeverReturns(t *testing.T) {
 	for name, leave := range map[string]func(){"panic": func() { panic("ann@b.c") }, "Goexit": runtime.Goexit} {
 		t.Run(name, func(t *testing.T) {
-			r := telNew(t, nil, func(*http.Request) (*http.Response, error) { leave(); return nil, nil })
+			r := rig.Observe(t, nil, script.Do(func(*http.Request) (*http.Response, error) { leave(); return nil, nil }))
 			done := make(chan any)
 			go func() {
 				defer func() { done <- recover() }()
-				r.do(context.Background(), "GET", telURL)
+				r.Do(context.Background(), "GET", rig.UserURL)
 			}()
 			if p := <-done; name == "panic" && p != "ann@b.c" {
 				t.Errorf("the panic came out as %v", p)
 			}
-			calls, attempts := r.split(t)
+			calls, attempts := r.Ended(t)
 			for _, s := range append(calls, attempts...) {
-				got := telMap(s.Attributes())
-				telEqual(t, s.Name()+" status", s.Status().Code, codes.Error)
-				telEqual(t, s.Name()+" error.type", got["error.type"], "_OTHER")
-				telEqual(t, s.Name()+" class", got["oktaretry.class"], "network")
+				got := rig.Attributes(s.Attributes())
+				rig.Equal(t, s.Name()+" status", s.Status().Code, codes.Error)
+				rig.Equal(t, s.Name()+" error.type", got["error.type"], "_OTHER")
+				rig.Equal(t, s.Name()+" class", got["oktaretry.class"], "network")
 			}
-			telEqual(t, "attempts", telMap(calls[0].Attributes())["oktaretry.attempts"], int64(1))
+			rig.Equal(t, "attempts", rig.Attributes(calls[0].Attributes())["oktaretry.attempts"], int64(1))
 		})
 	}
 }
 
+// telRound takes away what spreads the calls that wait for one moment.
+func telRound(seconds any) float64 {
+	return time.Duration(seconds.(float64) * float64(time.Second)).Round(50 * time.Millisecond).Seconds()
+}
+
 func TestInvalidRequestsReportNothing(t *testing.T) {
-	r := telNew(t, nil, telOK)
+	r := rig.Observe(t, nil, script.OK())
 	if _, err := r.Transport.RoundTrip(&http.Request{Header: http.Header{}}); err == nil {
 		t.Error("no error")
 	}
-	if n := len(r.spans.Started()) + len(r.metrics(t)) + r.logs.Len(); n != 0 {
+	if n := len(r.Spans.Started()) + len(r.Metrics(t)) + len(r.Log()); n != 0 {
 		t.Errorf("%d things reported", n)
 	}
 }
 
 func TestEachAttemptCarriesItsOwnSpanAndTheCallersHeadersStay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := telNew(t, nil, telDown, telPending, telOK)
+		r := rig.Observe(t, nil, script.Down(), script.Pending("/api/v1/users/00u1/factors/f1/transactions/t1"), script.OK())
 		member, _ := baggage.NewMember("tenant", "t1")
 		bag, _ := baggage.New(member)
-		req, _ := http.NewRequestWithContext(baggage.ContextWithBaggage(t.Context(), bag), "GET", telURL, nil)
+		req, _ := http.NewRequestWithContext(baggage.ContextWithBaggage(t.Context(), bag), "GET", rig.UserURL, nil)
 		req.Header = http.Header{"Traceparent": {"the caller's own"}, "X-A": {"1"}}
 		before := req.Header.Clone()
 		if _, err := r.Transport.RoundTrip(req); err != nil {
 			t.Fatal(err)
 		}
-		telEqual(t, "the caller's headers", req.Header, before)
-		_, attempts := r.split(t)
-		for i, sent := range r.sent {
+		rig.Equal(t, "the caller's headers", req.Header, before)
+		_, attempts := r.Ended(t)
+		for i, sent := range r.Base.Sent() {
 			sc := attempts[i].SpanContext()
-			telEqual(t, "traceparent", sent.Header["Traceparent"], []string{"00-" + sc.TraceID().String() + "-" + sc.SpanID().String() + "-01"})
-			telEqual(t, "baggage", sent.Header.Get("Baggage"), "tenant=t1")
-			telEqual(t, "span in the context", trace.SpanContextFromContext(sent.Context()).SpanID(), sc.SpanID())
+			rig.Equal(t, "traceparent", sent.Header["Traceparent"], []string{"00-" + sc.TraceID().String() + "-" + sc.SpanID().String() + "-01"})
+			rig.Equal(t, "baggage", sent.Header.Get("Baggage"), "tenant=t1")
+			rig.Equal(t, "span in the context", trace.SpanContextFromContext(sent.Context).SpanID(), sc.SpanID())
 		}
 	})
 }
@@ -331,27 +339,27 @@ func TestGlobalProvidersServeWhereNoneIsGiven(t *testing.T) {
 		otel.SetMeterProvider(metricnoop.NewMeterProvider())
 		otel.SetTextMapPropagator(p)
 	}(propagation.NewCompositeTextMapPropagator())
-	r := telNew(t, nil, telOK)
-	otel.SetTracerProvider(r.traces)
-	otel.SetMeterProvider(r.meters)
+	r := rig.Observe(t, nil, script.OK())
+	otel.SetTracerProvider(r.Tracer)
+	otel.SetMeterProvider(r.Meter)
 	otel.SetTextMapPropagator(propagation.TraceContext{})
 	var err error
-	if r.Transport, err = oktaretry.NewTransport(r); err != nil {
+	if r.Transport, err = oktaretry.NewTransport(r.Base); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.do(t.Context(), "GET", telURL); err != nil {
+	if err := r.Do(t.Context(), "GET", rig.UserURL); err != nil {
 		t.Fatal(err)
 	}
-	if calls, attempts := r.split(t); len(calls) != 1 || len(attempts) != 1 {
+	if calls, attempts := r.Ended(t); len(calls) != 1 || len(attempts) != 1 {
 		t.Errorf("%d call spans, %d attempt spans", len(calls), len(attempts))
 	}
-	if r.sent[0].Header.Get("Traceparent") == "" {
+	if r.Base.Sent()[0].Header.Get("Traceparent") == "" {
 		t.Error("nothing was propagated")
 	}
-	if len(r.metrics(t)) == 0 {
+	if len(r.Metrics(t)) == 0 {
 		t.Error("no metrics")
 	}
-	if r.logs.Len() != 0 {
-		t.Errorf("logged without WithLogger: %s", r.logs.String())
+	if len(r.Log()) != 0 {
+		t.Errorf("logged without WithLogger: %s", r.Log())
 	}
 }

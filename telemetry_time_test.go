@@ -15,11 +15,13 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 // telSlow answers after a while.
-func telSlow(d time.Duration, step telStep) telStep {
-	return func(req *http.Request) (*http.Response, error) { time.Sleep(d); return step(req) }
+func telSlow(d time.Duration, step script.Step) script.Step {
+	return script.Do(func(req *http.Request) (*http.Response, error) { time.Sleep(d); return step.Respond(req) })
 }
 
 // telPart is a part of a call's time, as its trace tells it.
@@ -31,7 +33,7 @@ type telPart struct {
 // telParts returns the waits and attempts of a call in the order of time.
 func telParts(call sdktrace.ReadOnlySpan, attempts []sdktrace.ReadOnlySpan) (parts []telPart) {
 	for _, e := range call.Events() {
-		m := telMap(e.Attributes)
+		m := rig.Attributes(e.Attributes)
 		switch e.Name {
 		case "oktaretry.wait":
 			d := time.Duration(m["oktaretry.wait"].(float64) * float64(time.Second))
@@ -71,30 +73,30 @@ func wantStory(t *testing.T, call sdktrace.ReadOnlySpan, attempts []sdktrace.Rea
 	if gap := call.EndTime().Sub(at); gap.Abs() > rounding {
 		t.Errorf("%v of the call are not told of, at its end", gap)
 	}
-	telEqual(t, "the story", strings.Join(got, ", "), strings.Join(want, ", "))
+	rig.Equal(t, "the story", strings.Join(got, ", "), strings.Join(want, ", "))
 }
 
 func TestATraceSaysWhyACallTook41Seconds(t *testing.T) {
 	for _, spans := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
-			r := telNew(t, nil,
-				telSlow(2*time.Second, telCode(429, "E0000047", "Retry-After", "20")), telSlow(300*time.Millisecond, telDown),
-				telSlow(time.Second, telRefused), telSlow(100*time.Millisecond, telPending),
-				telSlow(600*time.Millisecond, telPending), telSlow(8*time.Second, telOK))
-			r.with(t, oktaretry.WithAttemptSpans(spans))
+			r := rig.Observe(t, nil,
+				script.Limited(script.Set("Retry-After", "20")).Takes(2*time.Second), script.Down().Takes(300*time.Millisecond),
+				script.Fail(script.Refused).Takes(time.Second), script.Pending("/api/v1/users/00u1/factors/f1/transactions/t1").Takes(100*time.Millisecond),
+				script.Pending("/api/v1/users/00u1/factors/f1/transactions/t1").Takes(600*time.Millisecond), script.OK().Takes(8*time.Second))
+			r.With(t, oktaretry.WithAttemptSpans(spans))
 			begun := time.Now()
-			if err := r.do(t.Context(), "GET", telURL); err != nil {
+			if err := r.Do(t.Context(), "GET", rig.UserURL); err != nil {
 				t.Fatal(err)
 			}
 			took := time.Since(begun)
-			calls, attempts := r.split(t)
+			calls, attempts := r.Ended(t)
 			wantStory(t, calls[0], attempts, "attempt 2", "wait rate-limit 20", "attempt 0.3", "wait backoff 0.5", "attempt 1",
 				"wait backoff 0.5", "attempt 0.1", "wait poll 4", "attempt 0.6", "wait poll 4", "attempt 8")
 			if took.Round(time.Second) != 41*time.Second {
 				t.Errorf("took %v", took)
 			}
-			telEqual(t, "the call's span", calls[0].EndTime().Sub(calls[0].StartTime()), took)
-			waited := telMap(calls[0].Attributes())["oktaretry.waited"].(float64)
+			rig.Equal(t, "the call's span", calls[0].EndTime().Sub(calls[0].StartTime()), took)
+			waited := rig.Attributes(calls[0].Attributes())["oktaretry.waited"].(float64)
 			for _, p := range telParts(calls[0], attempts) {
 				if strings.HasPrefix(p.name, "wait") {
 					waited -= p.end.Sub(p.begin).Seconds()
@@ -110,21 +112,21 @@ func TestATraceSaysWhyACallTook41Seconds(t *testing.T) {
 // The wait for another call's 429 is no attempt's of this one.
 func TestATraceTellsOfTheWaitForACallsTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := telNew(t, nil, telCode(429, "E0000047", "Retry-After", "10"), telOK)
+		r := rig.Observe(t, nil, script.Limited(script.Set("Retry-After", "10")), script.OK())
 		var calls sync.WaitGroup
-		calls.Go(func() { r.do(t.Context(), "GET", telURL) })
+		calls.Go(func() { r.Do(t.Context(), "GET", rig.UserURL) })
 		time.Sleep(4 * time.Second)
-		ctx, caller := r.traces.Tracer("caller").Start(t.Context(), "sync")
-		calls.Go(func() { r.do(ctx, "GET", telURL) })
+		ctx, caller := r.Tracer.Tracer("caller").Start(t.Context(), "sync")
+		calls.Go(func() { r.Do(ctx, "GET", rig.UserURL) })
 		calls.Wait()
 		caller.End()
-		spans, attempts := r.split(t)
+		spans, attempts := r.Ended(t)
 		for _, s := range spans {
 			if s.Parent().SpanID() == caller.SpanContext().SpanID() {
 				parts := telParts(s, attempts)
-				telEqual(t, "parts", len(parts), 2)
-				telEqual(t, "first", parts[0].name, "wait rate-limit")
-				telEqual(t, "it begins with the call", parts[0].begin, s.StartTime())
+				rig.Equal(t, "parts", len(parts), 2)
+				rig.Equal(t, "first", parts[0].name, "wait rate-limit")
+				rig.Equal(t, "it begins with the call", parts[0].begin, s.StartTime())
 				if d := parts[0].end.Sub(parts[0].begin); d < 6*time.Second || d > 7*time.Second {
 					t.Errorf("waited %v, want 6 s and a little more", d)
 				}
@@ -137,19 +139,19 @@ func TestATraceTellsOfTheWaitForACallsTurn(t *testing.T) {
 func TestATraceAddsUpHoweverTheCallEnds(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
-		script []telStep
+		script []script.Step
 		limit  time.Duration // negative: cancel by hand after that time
 		want   []string
 	}{
-		{"cut short", []telStep{telSlow(time.Second, telRateLimited)}, -4 * time.Second, []string{"attempt 1", "wait rate-limit 3"}},
-		{"not begun", []telStep{telSlow(time.Second, telRateLimited)}, 4 * time.Second, []string{"attempt 1"}},
-		{"given up", []telStep{telSlow(time.Second, telDown)}, 0, []string{
+		{"cut short", []script.Step{script.Limited(script.Set("Retry-After", "7")).Takes(time.Second)}, -4 * time.Second, []string{"attempt 1", "wait rate-limit 3"}},
+		{"not begun", []script.Step{script.Limited(script.Set("Retry-After", "7")).Takes(time.Second)}, 4 * time.Second, []string{"attempt 1"}},
+		{"given up", []script.Step{script.Down().Takes(time.Second)}, 0, []string{
 			"attempt 1", "wait backoff 0.5", "attempt 1", "wait backoff 1", "attempt 1", "wait backoff 2", "attempt 1"}},
-		{"canceled", []telStep{telHang}, -3 * time.Second, []string{"attempt 3"}},
+		{"canceled", []script.Step{script.Hang()}, -3 * time.Second, []string{"attempt 3"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := telNew(t, nil, tt.script...)
+				r := rig.Observe(t, nil, tt.script...)
 				ctx, cancel := context.WithCancel(t.Context())
 				if tt.limit > 0 {
 					ctx, cancel = context.WithTimeout(ctx, tt.limit)
@@ -157,8 +159,8 @@ func TestATraceAddsUpHoweverTheCallEnds(t *testing.T) {
 					time.AfterFunc(-tt.limit, cancel)
 				}
 				defer cancel()
-				r.do(ctx, "GET", telURL)
-				calls, attempts := r.split(t)
+				r.Do(ctx, "GET", rig.UserURL)
+				calls, attempts := r.Ended(t)
 				wantStory(t, calls[0], attempts, tt.want...)
 			})
 		})
@@ -168,19 +170,19 @@ func TestATraceAddsUpHoweverTheCallEnds(t *testing.T) {
 // A circuit's change stands at its moment, between the attempts around it.
 func TestCircuitChangesStandAtTheirMoment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := telNew(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 1 }, telSlow(time.Second, telDown), telSlow(time.Second, telOK))
+		r := rig.Observe(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 1 }, script.Down().Takes(time.Second), script.OK().Takes(time.Second))
 		begun := time.Now()
 		ctx := oktaretry.WithNoRetry(t.Context())
-		r.do(ctx, "GET", telURL)
+		r.Do(ctx, "GET", rig.UserURL)
 		time.Sleep(9 * time.Second)
-		r.do(ctx, "GET", telURL)
-		calls, _ := r.split(t)
+		r.Do(ctx, "GET", rig.UserURL)
+		calls, _ := r.Ended(t)
 		var got []string
 		for _, c := range calls {
 			for _, e := range c.Events() {
-				got = append(got, fmt.Sprint(e.Time.Sub(begun), " ", telMap(e.Attributes)["oktaretry.circuit.to"]))
+				got = append(got, fmt.Sprint(e.Time.Sub(begun), " ", rig.Attributes(e.Attributes)["oktaretry.circuit.to"]))
 			}
 		}
-		telEqual(t, "changes", got, []string{"1s open", "10s half-open", "11s closed"})
+		rig.Equal(t, "changes", got, []string{"1s open", "10s half-open", "11s closed"})
 	})
 }

@@ -32,18 +32,18 @@ type Recorder struct {
 	Spans  *tracetest.SpanRecorder
 	Tracer *sdktrace.TracerProvider
 	Meter  *sdkmetric.MeterProvider
+	Reader *sdkmetric.ManualReader // of Meter
 	Logger *slog.Logger
 
-	reader *sdkmetric.ManualReader
-	log    bytes.Buffer // slog's handlers lock
+	log bytes.Buffer // slog's handlers lock
 }
 
 // NewRecorder returns a Recorder. The options are the tracer provider's, of
 // which a sampler is one; without any, every span is sampled.
 func NewRecorder(opts ...sdktrace.TracerProviderOption) *Recorder {
-	r := &Recorder{Spans: tracetest.NewSpanRecorder(), reader: sdkmetric.NewManualReader()}
+	r := &Recorder{Spans: tracetest.NewSpanRecorder(), Reader: sdkmetric.NewManualReader()}
 	r.Tracer = sdktrace.NewTracerProvider(append(opts, sdktrace.WithSpanProcessor(r.Spans))...)
-	r.Meter = sdkmetric.NewMeterProvider(sdkmetric.WithReader(r.reader))
+	r.Meter = sdkmetric.NewMeterProvider(sdkmetric.WithReader(r.Reader))
 	r.Logger = slog.New(slog.NewJSONHandler(&r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	return r
 }
@@ -136,20 +136,84 @@ func (r *Recorder) Lines(t testing.TB) (lines []map[string]any) {
 // Log returns the log as it was written.
 func (r *Recorder) Log() string { return r.log.String() }
 
+// Collect collects the metrics.
+func (r *Recorder) Collect(t testing.TB) (collected metricdata.ResourceMetrics) {
+	t.Helper()
+	if err := r.Reader.Collect(context.Background(), &collected); err != nil {
+		t.Fatal(err)
+	}
+	return collected
+}
+
 // Metrics collects the metrics and returns them by name.
 func (r *Recorder) Metrics(t testing.TB) map[string]metricdata.Metrics {
 	t.Helper()
-	var collected metricdata.ResourceMetrics
-	if err := r.reader.Collect(context.Background(), &collected); err != nil {
-		t.Fatal(err)
-	}
 	byName := map[string]metricdata.Metrics{}
-	for _, scope := range collected.ScopeMetrics {
+	for _, scope := range r.Collect(t).ScopeMetrics {
 		for _, m := range scope.Metrics {
 			byName[m.Name] = m
 		}
 	}
 	return byName
+}
+
+// Values returns the value of each series of a counter or a gauge, by the
+// values of its attributes in the order of their keys.
+func (r *Recorder) Values(t testing.TB, name string) map[string]float64 {
+	t.Helper()
+	values := map[string]float64{}
+	add := func(set attribute.Set, v float64) {
+		key := words(set)
+		if _, twice := values[key]; twice {
+			t.Errorf("%s has two points for %s", name, key)
+		}
+		values[key] = v
+	}
+	switch d := r.Metrics(t)[name].Data.(type) {
+	case metricdata.Sum[int64]:
+		for _, p := range d.DataPoints {
+			add(p.Attributes, float64(p.Value))
+		}
+	case metricdata.Gauge[int64]:
+		for _, p := range d.DataPoints {
+			add(p.Attributes, float64(p.Value))
+		}
+	case metricdata.Gauge[float64]:
+		for _, p := range d.DataPoints {
+			add(p.Attributes, p.Value)
+		}
+	}
+	return values
+}
+
+// WantValues checks all series of a counter or a gauge.
+func (r *Recorder) WantValues(t testing.TB, name string, want map[string]float64) {
+	t.Helper()
+	Equal(t, name, r.Values(t, name), want)
+}
+
+// Counts returns how many values each series of a histogram has, by the values
+// of its attributes in the order of their keys. Keys that begin with one of
+// without are left out.
+func (r *Recorder) Counts(t testing.TB, name string, without ...string) map[string]uint64 {
+	t.Helper()
+	counts := map[string]uint64{}
+	if h, ok := r.Metrics(t)[name].Data.(metricdata.Histogram[float64]); ok {
+		for _, p := range h.DataPoints {
+			counts[words(p.Attributes, without...)] += p.Count
+		}
+	}
+	return counts
+}
+
+func words(set attribute.Set, without ...string) string {
+	var words []string
+	for _, kv := range set.ToSlice() {
+		if !slices.ContainsFunc(without, func(prefix string) bool { return strings.HasPrefix(string(kv.Key), prefix) }) {
+			words = append(words, kv.Value.String())
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 // Labels returns the attributes of each series of a metric.

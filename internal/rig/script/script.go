@@ -63,11 +63,7 @@ func New(t TB, steps ...Step) *Base {
 // Repeat returns a base whose last step answers all further requests too.
 func Repeat(t TB, steps ...Step) *Base {
 	b := &Base{t: t}
-	i := -1
-	b.Choose(func(*http.Request) Step {
-		i = min(i+1, len(steps)-1)
-		return steps[i]
-	})
+	b.Repeat(steps...)
 	return b
 }
 
@@ -81,6 +77,15 @@ func (b *Base) Play(steps ...Step) {
 			return OK()
 		}
 		return steps[i-1]
+	})
+}
+
+// Repeat gives the base another script from here on, whose last step repeats.
+func (b *Base) Repeat(steps ...Step) {
+	i := -1
+	b.Choose(func(*http.Request) Step {
+		i = min(i+1, len(steps)-1)
+		return steps[i]
 	})
 }
 
@@ -108,13 +113,6 @@ func (b *Base) RoundTrip(req *http.Request) (*http.Response, error) {
 		b.mu.Lock()
 		b.sent[i].Body, b.sent[i].BodyErr = string(body), err
 		b.mu.Unlock()
-	}
-	if err := sleep(req.Context(), step.Delay); err != nil {
-		return nil, err
-	}
-	if step.Hang {
-		<-req.Context().Done()
-		return nil, context.Cause(req.Context())
 	}
 	resp, err := step.Respond(req)
 	if resp != nil && resp.Body != nil && resp.Body != http.NoBody {
@@ -229,6 +227,16 @@ func (b *Base) Bodies() []*Body {
 	return append([]*Body(nil), b.bodies...)
 }
 
+// Open is how many answers' bodies were not closed yet.
+func (b *Base) Open() (n int) {
+	for _, body := range b.Bodies() {
+		if body.Closes() == 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // WantClosed checks that each answer's body was closed.
 func (b *Base) WantClosed() {
 	b.t.Helper()
@@ -239,7 +247,8 @@ func (b *Base) WantClosed() {
 	}
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
+// Sleep waits for d, or returns the cause of ctx's end.
+func Sleep(ctx context.Context, d time.Duration) error {
 	if d == 0 {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package script
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -96,6 +97,12 @@ func Concurrency(fields ...Field) Step {
 // Down is a 503 with Okta's E0000009, which counts against an endpoint.
 func Down() Step { return Code(http.StatusServiceUnavailable, "E0000009") }
 
+// Pending is Okta's 202 for a factor that waits for its user, with the place of
+// its result.
+func Pending(location string, fields ...Field) Step {
+	return Code(http.StatusAccepted, "E0000070", append([]Field{Set("Location", location)}, fields...)...)
+}
+
 // Stream is an answer whose body is the test's own, of unknown length.
 func Stream(status int, body io.ReadCloser, fields ...Field) Step {
 	return Step{Status: status, Stream: body, Fields: fields}
@@ -112,6 +119,9 @@ func Stalled(status int, start string, fields ...Field) Step {
 
 // Fail is an error instead of an answer.
 func Fail(err error) Step { return Step{Err: err} }
+
+// Nothing is neither an answer nor an error, as no base may give.
+func Nothing() Step { return Do(func(*http.Request) (*http.Response, error) { return nil, nil }) }
 
 // Hang is no answer for as long as the request lasts.
 func Hang() Step { return Step{Hang: true} }
@@ -130,9 +140,16 @@ var (
 	Reset error = &net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}
 )
 
-// Respond gives the answer at once, without Hook and Delay.
+// Respond gives the answer after its delay. A step that answers by code uses it
+// to answer as another one does.
 func (s Step) Respond(req *http.Request) (*http.Response, error) {
+	if err := Sleep(req.Context(), s.Delay); err != nil {
+		return nil, err
+	}
 	switch {
+	case s.Hang:
+		<-req.Context().Done()
+		return nil, context.Cause(req.Context())
 	case s.Panic != nil:
 		panic(s.Panic)
 	case s.Err != nil:
