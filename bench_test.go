@@ -31,22 +31,9 @@ var providers = []struct {
 			oktaretry.WithTracerProvider(nooptrace.NewTracerProvider()), oktaretry.WithMeterProvider(noop.NewMeterProvider()),
 		}
 	}},
-	{"sampled=none", func() []oktaretry.Option { return tracedBy(sdktrace.NeverSample()) }},
-	{"sampled=all", func() []oktaretry.Option { return tracedBy(sdktrace.AlwaysSample()) }},
+	{"sampled=none", func() []oktaretry.Option { return []oktaretry.Option{rig.Traced(sdktrace.NeverSample())} }},
+	{"sampled=all", func() []oktaretry.Option { return []oktaretry.Option{rig.Traced(sdktrace.AlwaysSample())} }},
 }
-
-func tracedBy(s sdktrace.Sampler) []oktaretry.Option {
-	return []oktaretry.Option{oktaretry.WithTracerProvider(
-		sdktrace.NewTracerProvider(sdktrace.WithSampler(s), sdktrace.WithSpanProcessor(dropSpans{})))}
-}
-
-// dropSpans is where an exporter would be, which works in a goroutine of its own.
-type dropSpans struct{}
-
-func (dropSpans) OnStart(context.Context, sdktrace.ReadWriteSpan) {}
-func (dropSpans) OnEnd(sdktrace.ReadOnlySpan)                     {}
-func (dropSpans) Shutdown(context.Context) error                  { return nil }
-func (dropSpans) ForceFlush(context.Context) error                { return nil }
 
 // costCase is a call and the base that answers it.
 type costCase struct {

@@ -130,7 +130,7 @@ func TestBudgetIsNotDrawnOnByWaitsThatOktaOrdered(t *testing.T) {
 func TestCallThatIsCanceledInItsBackoffGivesItsResendBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := rig.New(t, poor, script.Bare(503, script.Set("Retry-After", "3")), script.Bare(503), script.OK())
-		rig.Do(t, cancelAfter(t, time.Second, nil), rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopCanceled)
+		rig.Do(t, rig.CancelAfter(t, time.Second, nil), rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopCanceled)
 		rig.Get(t, rt, rig.UserURL).Is(200)
 		base.WantSent(3)
 	})

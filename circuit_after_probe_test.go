@@ -59,7 +59,7 @@ func TestFailuresOfACallThatWasAProbeCount(t *testing.T) {
 func TestAPollElsewhereIsNoSecondProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := rig.New(t, func(p *oktaretry.Policy) {
-			touchy(p)
+			rig.OpensAfter4(p)
 			p.Breaker.Probes = 2
 		})
 		open(t, rt, base, rig.UserURL, script.Code(500, "E0000009")) // the endpoint's circuit only
@@ -72,8 +72,8 @@ func TestAPollElsewhereIsNoSecondProbe(t *testing.T) {
 			return script.OK()
 		})
 		rig.Get(t, rt, rig.UserURL).Is(200)
-		for _, c := range circuits(rt, "closed") {
-			if c == usersCircuit {
+		for _, c := range rig.Circuits(rt, "closed") {
+			if c == rig.UserCircuit {
 				t.Error("one probe has closed a circuit that wants two")
 			}
 		}

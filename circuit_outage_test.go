@@ -41,9 +41,9 @@ func TestCircuitOpensHalfASecondAfterItsServerDied(t *testing.T) {
 		failure script.Step
 		opens   string
 	}{
-		{"503", script.Bare(503), hostCircuit},
-		{"refused", script.Fail(script.Refused), hostCircuit},
-		{"E0000009", script.Code(500, "E0000009"), usersCircuit},
+		{"503", script.Bare(503), rig.HostCircuit},
+		{"refused", script.Fail(script.Refused), rig.HostCircuit},
+		{"E0000009", script.Code(500, "E0000009"), rig.UserCircuit},
 	} {
 		rig.Virtual(t, tt.name, func(t *testing.T) {
 			rt, base := rig.New(t, nil)
@@ -51,7 +51,7 @@ func TestCircuitOpensHalfASecondAfterItsServerDied(t *testing.T) {
 			if n := busy(t, rt, base, 4*time.Second, always(tt.failure)); n != 51 {
 				t.Errorf("%d calls reached the dead server, want 51: those of half a second", n)
 			}
-			if got := circuits(rt, "open"); !slices.Equal(got, []string{tt.opens}) {
+			if got := rig.Circuits(rt, "open"); !slices.Equal(got, []string{tt.opens}) {
 				t.Errorf("open are %q, want %q", got, tt.opens)
 			}
 		})

@@ -32,7 +32,7 @@ func TestCircuitThatOpensDuringACallsRetriesEndsItWithTheAnswerInHand(t *testing
 	})
 	t.Run("opened by others during its backoff", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			rt, base := rig.New(t, touchy)
+			rt, base := rig.New(t, rig.OpensAfter4)
 			base.Always(script.Reply(503, text, script.Set("Retry-After", "3")))
 			waiting := rig.Start(t, rt, rig.UserURL)
 			time.Sleep(time.Second)
@@ -46,7 +46,7 @@ func TestCircuitThatOpensDuringACallsRetriesEndsItWithTheAnswerInHand(t *testing
 	})
 	t.Run("of a rate limit", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			rt, base := rig.New(t, touchy)
+			rt, base := rig.New(t, rig.OpensAfter4)
 			base.Always(script.Limited(script.Set("Retry-After", "3")))
 			waiting := rig.Start(t, rt, rig.UserURL)
 			time.Sleep(time.Second)
@@ -73,7 +73,7 @@ func TestCallWaitsOutACircuitThatOpensForNoLongerThanItsBackoff(t *testing.T) {
 
 func TestRefusalByOneCircuitGivesTheOthersSlotBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := rig.New(t, touchy)
+		rt, base := rig.New(t, rig.OpensAfter4)
 		base.Always(script.OK())
 		rig.GetOnce(t, rt, rig.UserURL) // so that the bucket is known to have no limit
 		// The endpoint's circuit opens three seconds after the host's, by calls
@@ -97,7 +97,7 @@ func TestRefusalByOneCircuitGivesTheOthersSlotBack(t *testing.T) {
 func halfOpen(t *testing.T, edit func(*oktaretry.Policy)) (*oktaretry.Transport, *script.Base) {
 	t.Helper()
 	rt, base := rig.New(t, func(p *oktaretry.Policy) {
-		touchy(p)
+		rig.OpensAfter4(p)
 		p.AttemptTimeout = 0
 		if edit != nil {
 			edit(p)
@@ -156,7 +156,7 @@ func TestHalfOpenCircuitClosesAfterAsManySuccessesAsProbes(t *testing.T) {
 		rig.Failure[*oktaretry.CircuitOpenError](rig.Get(t, rt, rig.UserURL))
 		(<-first).Is(200)
 		(<-second).Is(200)
-		if got := circuits(rt, "closed"); len(got) < 1 || got[0] != hostCircuit {
+		if got := rig.Circuits(rt, "closed"); len(got) < 1 || got[0] != rig.HostCircuit {
 			t.Errorf("closed are %q, want the host's too", got)
 		}
 	})
@@ -201,7 +201,7 @@ func TestProbeThatSaysNothingGivesItsPlaceBack(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			rt, base := halfOpen(t, nil)
 			base.Always(script.Hang())
-			rig.Do(t, cancelAfter(t, time.Second, nil), rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopCanceled)
+			rig.Do(t, rig.CancelAfter(t, time.Second, nil), rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopCanceled)
 			base.Always(script.OK())
 			rig.Get(t, rt, rig.UserURL).Is(200)
 		})
@@ -231,11 +231,11 @@ func TestProbeThatHangsGivesItsPlaceBackAndItsLateSuccessCounts(t *testing.T) {
 			base.Always(script.OK().Takes(30 * time.Second))
 			second := rig.Start(t, rt, rig.UserURL)
 			(<-hung).Is(tt.late.Status)
-			if got := circuits(rt, tt.state); len(got) == 0 || got[0] != hostCircuit {
+			if got := rig.Circuits(rt, tt.state); len(got) == 0 || got[0] != rig.HostCircuit {
 				t.Errorf("%s are %q, want the host's too", tt.state, got)
 			}
 			(<-second).Is(200)
-			if got := circuits(rt, "closed"); len(got) == 0 || got[0] != hostCircuit {
+			if got := rig.Circuits(rt, "closed"); len(got) == 0 || got[0] != rig.HostCircuit {
 				t.Errorf("closed are %q, want the host's too", got)
 			}
 		})
@@ -269,7 +269,7 @@ func TestProbesAttemptIsBoundedByProbeTimeout(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			rt, base := halfOpen(t, func(p *oktaretry.Policy) { p.AttemptTimeout, p.Breaker.ProbeTimeout = tt.attempt, tt.probe })
 			base.Always(script.Hang())
-			ctx := oktaretry.WithNoRetry(cancelAfter(t, time.Minute, nil))
+			ctx := oktaretry.WithNoRetry(rig.CancelAfter(t, time.Minute, nil))
 			rig.Do(t, ctx, rt, http.MethodGet, rig.UserURL, "").TookBetween(tt.want, tt.want)
 		})
 	}
@@ -289,7 +289,7 @@ func TestLateAnswerFromBeforeAStateChangeIsIgnored(t *testing.T) {
 		{"failures while closed again", script.Bare(503), 9 * time.Second, "closed"},
 	} {
 		rig.Virtual(t, tt.name, func(t *testing.T) {
-			rt, base := rig.New(t, func(p *oktaretry.Policy) { touchy(p); p.AttemptTimeout = 0 })
+			rt, base := rig.New(t, func(p *oktaretry.Policy) { rig.OpensAfter4(p); p.AttemptTimeout = 0 })
 			base.Always(tt.late.Takes(tt.takes))
 			for range 4 {
 				go rig.GetOnce(t, rt, rig.AppURL)
@@ -318,7 +318,7 @@ func TestLateAnswerFromBeforeAStateChangeIsIgnored(t *testing.T) {
 
 func TestOpenCircuitDoesNotDrawOnTheBudget(t *testing.T) {
 	one := func(p *oktaretry.Policy) {
-		touchy(p)
+		rig.OpensAfter4(p)
 		p.Budget = oktaretry.Budget{Reserve: 0.1, TTL: 10 * time.Second} // one resend in ten seconds
 	}
 	t.Run("known to be open before the wait", func(t *testing.T) {
@@ -356,7 +356,7 @@ func TestOpenCircuitDoesNotDrawOnTheBudget(t *testing.T) {
 // and the host's circuit hears of it.
 func TestAttemptTimeoutCountsAgainstTheHostAndTheCallersDeadlineDoesNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := rig.New(t, touchy) // 3 s for an attempt
+		rt, base := rig.New(t, rig.OpensAfter4) // 3 s for an attempt
 		base.Always(script.Hang())
 		failures := func() int { return rt.Snapshot().Circuits[0].Failures }
 		ctx, cancel := context.WithTimeout(oktaretry.WithNoRetry(t.Context()), 2*time.Second)
@@ -379,8 +379,8 @@ func TestCallersEndBeforeTheAttemptTimeoutIsTheCallersOwn(t *testing.T) {
 		rt := rig.Over(t, script.Func(func(*http.Request) (*http.Response, error) {
 			time.Sleep(5 * time.Second) // past the attempt's 3 s
 			return nil, errors.New("gave up")
-		}), touchy)
-		c := rig.Do(t, cancelAfter(t, 2*time.Second, errShutdown), rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopCanceled)
+		}), rig.OpensAfter4)
+		c := rig.Do(t, rig.CancelAfter(t, 2*time.Second, errShutdown), rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopCanceled)
 		if !errors.Is(c.Err, context.Canceled) {
 			t.Errorf("error %v, want context.Canceled", c.Err)
 		}
@@ -395,7 +395,7 @@ func TestCallersEndBeforeTheAttemptTimeoutIsTheCallersOwn(t *testing.T) {
 // its deadline passed: a quarter of the calls that hung counted against the host.
 func TestCallersDeadlineAtTheAttemptTimeoutIsTheCallersOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := rig.New(t, touchy) // 3 s for an attempt
+		rt, base := rig.New(t, rig.OpensAfter4) // 3 s for an attempt
 		base.Always(script.Hang())
 		slow, cancel := context.WithTimeout(t.Context(), 3*time.Second+time.Millisecond)
 		defer cancel()

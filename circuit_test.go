@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"slices"
@@ -20,18 +19,6 @@ import (
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
-// touchy is a breaker that opens after four answers, half of them failed, for
-// five seconds.
-func touchy(p *oktaretry.Policy) {
-	p.Breaker.MinCalls, p.Breaker.FailureRatio = 4, 0.5
-	p.AttemptTimeout = 3 * time.Second
-}
-
-// once sends a GET that is not retried.
-func once(t testing.TB, rt http.RoundTripper, target string) rig.Call {
-	return rig.Do(t, oktaretry.WithNoRetry(t.Context()), rt, http.MethodGet, target, "")
-}
-
 // open sends failures to an endpoint until its circuit, or its host's, opens.
 func open(t *testing.T, rt *oktaretry.Transport, base *script.Base, target string, failure script.Step) {
 	t.Helper()
@@ -39,31 +26,10 @@ func open(t *testing.T, rt *oktaretry.Transport, base *script.Base, target strin
 	for range 4 {
 		rig.GetOnce(t, rt, target)
 	}
-	if len(circuits(rt, "open")) == 0 {
+	if len(rig.Circuits(rt, "open")) == 0 {
 		t.Fatal("no circuit opened")
 	}
 }
-
-// circuits returns those in a state, as "host example.okta.com" and
-// "endpoint GET example.okta.com/api/v1/users/{id}".
-func circuits(rt *oktaretry.Transport, state string) []string {
-	var found []string
-	for _, c := range rt.Snapshot().Circuits {
-		switch {
-		case c.State != state:
-		case c.Scope == oktaretry.TripsHost:
-			found = append(found, "host "+c.Host)
-		default:
-			found = append(found, fmt.Sprintf("endpoint %s %s%s", c.Method, c.Host, c.Template))
-		}
-	}
-	return found
-}
-
-const (
-	hostCircuit  = "host example.okta.com"
-	usersCircuit = "endpoint GET example.okta.com/api/v1/users/{id}"
-)
 
 func TestCircuitCountsWhatTheRuleSays(t *testing.T) {
 	for _, tt := range []struct {
@@ -71,19 +37,19 @@ func TestCircuitCountsWhatTheRuleSays(t *testing.T) {
 		answer script.Step
 		opens  string
 	}{
-		{"502", script.Bare(502), hostCircuit},
-		{"503", script.Bare(503), hostCircuit},
-		{"504", script.Bare(504), hostCircuit},
-		{"refused", script.Fail(script.Refused), hostCircuit},
-		{"reset", script.Fail(&net.OpError{Op: "read", Err: errors.New("connection reset by peer")}), hostCircuit},
-		{"no headers within AttemptTimeout", script.Hang(), hostCircuit},
+		{"502", script.Bare(502), rig.HostCircuit},
+		{"503", script.Bare(503), rig.HostCircuit},
+		{"504", script.Bare(504), rig.HostCircuit},
+		{"refused", script.Fail(script.Refused), rig.HostCircuit},
+		{"reset", script.Fail(&net.OpError{Op: "read", Err: errors.New("connection reset by peer")}), rig.HostCircuit},
+		{"no headers within AttemptTimeout", script.Hang(), rig.HostCircuit},
 
-		{"500", script.Bare(500), usersCircuit},
-		{"E0000009", script.Code(500, "E0000009"), usersCircuit},
-		{"E0000010", script.Code(503, "E0000010"), usersCircuit},
-		{"E0000067", script.Code(504, "E0000067"), usersCircuit},
-		{"E0000134, the customer's hook", script.Code(502, "E0000134"), usersCircuit},
-		{"E0000138, the telephony provider", script.Code(500, "E0000138"), usersCircuit},
+		{"500", script.Bare(500), rig.UserCircuit},
+		{"E0000009", script.Code(500, "E0000009"), rig.UserCircuit},
+		{"E0000010", script.Code(503, "E0000010"), rig.UserCircuit},
+		{"E0000067", script.Code(504, "E0000067"), rig.UserCircuit},
+		{"E0000134, the customer's hook", script.Code(502, "E0000134"), rig.UserCircuit},
+		{"E0000138, the telephony provider", script.Code(500, "E0000138"), rig.UserCircuit},
 
 		{"501", script.Bare(501), ""},
 		{"E0000060", script.Code(501, "E0000060"), ""},
@@ -102,7 +68,7 @@ func TestCircuitCountsWhatTheRuleSays(t *testing.T) {
 		{"an unknown host", script.Fail(&net.DNSError{Err: "no such host", IsNotFound: true}), ""},
 	} {
 		rig.Virtual(t, tt.name, func(t *testing.T) {
-			rt, base := rig.New(t, touchy)
+			rt, base := rig.New(t, rig.OpensAfter4)
 			base.Always(tt.answer)
 			for range 10 {
 				rig.GetOnce(t, rt, rig.UserURL)
@@ -112,7 +78,7 @@ func TestCircuitCountsWhatTheRuleSays(t *testing.T) {
 				want = []string{tt.opens}
 				base.WantSent(4)
 			}
-			if got := circuits(rt, "open"); !slices.Equal(got, want) {
+			if got := rig.Circuits(rt, "open"); !slices.Equal(got, want) {
 				t.Errorf("open are %q, want %q", got, want)
 			}
 		})
@@ -131,7 +97,7 @@ func TestCircuitIgnoresTheCallersOwnEnd(t *testing.T) {
 		},
 	} {
 		rig.Virtual(t, name, func(t *testing.T) {
-			rt, base := rig.New(t, touchy)
+			rt, base := rig.New(t, rig.OpensAfter4)
 			base.Always(script.Hang())
 			for range 10 {
 				ctx, cancel := ctx(t.Context())
@@ -151,7 +117,7 @@ func TestCircuitIgnoresTheCallersOwnEnd(t *testing.T) {
 func TestCircuitFollowsTheUsersRule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := rig.New(t, func(p *oktaretry.Policy) {
-			touchy(p)
+			rig.OpensAfter4(p)
 			p.ServerError.Trips = oktaretry.TripsNothing
 			p.ClientError.Trips = oktaretry.TripsEndpoint
 		})
@@ -159,12 +125,12 @@ func TestCircuitFollowsTheUsersRule(t *testing.T) {
 		for range 10 {
 			rig.GetOnce(t, rt, rig.UserURL)
 		}
-		if got := circuits(rt, "open"); got != nil {
+		if got := rig.Circuits(rt, "open"); got != nil {
 			t.Errorf("open are %q, want none", got)
 		}
 		open(t, rt, base, rig.UserURL, script.Bare(404))
-		if got := circuits(rt, "open"); !slices.Equal(got, []string{usersCircuit}) {
-			t.Errorf("open are %q, want %q", got, usersCircuit)
+		if got := rig.Circuits(rt, "open"); !slices.Equal(got, []string{rig.UserCircuit}) {
+			t.Errorf("open are %q, want %q", got, rig.UserCircuit)
 		}
 	})
 }
@@ -182,12 +148,12 @@ func TestCircuitOpensAtItsRatioOnly(t *testing.T) {
 		{"neutral ones count for no success", []script.Step{script.Bare(404), script.Bare(404), script.Bare(404), script.Bare(503)}, true},
 	} {
 		rig.Virtual(t, tt.name, func(t *testing.T) {
-			rt, base := rig.New(t, touchy)
+			rt, base := rig.New(t, rig.OpensAfter4)
 			for i := range 100 {
 				base.Always(tt.answers[i%len(tt.answers)])
 				rig.GetOnce(t, rt, rig.UserURL)
 			}
-			if opened := len(circuits(rt, "open")) > 0; opened != tt.opens {
+			if opened := len(rig.Circuits(rt, "open")) > 0; opened != tt.opens {
 				t.Errorf("a circuit is open: %t, want %t", opened, tt.opens)
 			}
 		})
@@ -196,11 +162,11 @@ func TestCircuitOpensAtItsRatioOnly(t *testing.T) {
 
 func TestCircuitForgetsWhatIsOlderThanItsWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := rig.New(t, touchy)
+		rt, base := rig.New(t, rig.OpensAfter4)
 		base.Always(script.Bare(503))
 		for range 10 {
 			rig.GetOnce(t, rt, rig.UserURL)
-			if got := circuits(rt, "closed"); len(got) != 2 {
+			if got := rig.Circuits(rt, "closed"); len(got) != 2 {
 				t.Fatalf("closed are %q, want both: there were three failures in 30 s", got)
 			}
 			time.Sleep(11 * time.Second)
@@ -212,7 +178,7 @@ func TestCircuitForgetsWhatIsOlderThanItsWindow(t *testing.T) {
 // failures.
 func TestCircuitRemembersWhatIsYoungerThanItsWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := rig.New(t, touchy)
+		rt, base := rig.New(t, rig.OpensAfter4)
 		base.Always(script.Bare(404))
 		rig.GetOnce(t, rt, rig.UserURL) // the first window begins
 		base.Always(script.Bare(503))
@@ -222,8 +188,8 @@ func TestCircuitRemembersWhatIsYoungerThanItsWindow(t *testing.T) {
 		}
 		time.Sleep(4 * time.Second)
 		rig.GetOnce(t, rt, rig.UserURL)
-		if got := circuits(rt, "open"); !slices.Equal(got, []string{hostCircuit}) {
-			t.Errorf("open are %q, want %q", got, hostCircuit)
+		if got := rig.Circuits(rt, "open"); !slices.Equal(got, []string{rig.HostCircuit}) {
+			t.Errorf("open are %q, want %q", got, rig.HostCircuit)
 		}
 	})
 }
@@ -238,15 +204,15 @@ func TestCircuitCountsAttemptsThatHungForLongerThanItsWindow(t *testing.T) {
 			go rig.GetOnce(t, rt, rig.UserURL)
 		}
 		time.Sleep(time.Minute + time.Second + 1) // the bucket is unknown, so the fourth went a second later
-		if got := circuits(rt, "open"); !slices.Equal(got, []string{hostCircuit}) {
-			t.Errorf("open are %q, want %q", got, hostCircuit)
+		if got := rig.Circuits(rt, "open"); !slices.Equal(got, []string{rig.HostCircuit}) {
+			t.Errorf("open are %q, want %q", got, rig.HostCircuit)
 		}
 	})
 }
 
 func TestOpenEndpointCircuitLeavesTheOthersClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := rig.New(t, touchy)
+		rt, base := rig.New(t, rig.OpensAfter4)
 		open(t, rt, base, rig.UserURL, script.Code(500, "E0000009"))
 		base.Always(script.OK())
 		rig.Failure[*oktaretry.CircuitOpenError](rig.Get(t, rt, rig.Org+"/api/v1/users/00u2").TookBetween(0, 0))
@@ -259,7 +225,7 @@ func TestOpenEndpointCircuitLeavesTheOthersClosed(t *testing.T) {
 
 func TestOpenHostCircuitLeavesOtherHostsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := rig.New(t, touchy)
+		rt, base := rig.New(t, rig.OpensAfter4)
 		open(t, rt, base, rig.UserURL, script.Bare(503))
 		base.Always(script.OK())
 		for _, target := range []string{rig.UserURL, rig.AppURL, "https://EXAMPLE.okta.com/api/v1/groups"} {
@@ -278,7 +244,7 @@ func TestOpenCircuitAnswersAtOnceAndSaysWhenToComeBack(t *testing.T) {
 		{script.Code(500, "E0000009"), oktaretry.CircuitOpenError{Scope: oktaretry.TripsEndpoint}},
 	} {
 		rig.Virtual(t, tt.want.Scope.String(), func(t *testing.T) {
-			rt, base := rig.New(t, touchy)
+			rt, base := rig.New(t, rig.OpensAfter4)
 			open(t, rt, base, rig.UserURL, tt.failure)
 			time.Sleep(2 * time.Second)
 			base.Always(script.OK())
@@ -298,7 +264,7 @@ func TestOpenCircuitAnswersAtOnceAndSaysWhenToComeBack(t *testing.T) {
 			rig.Failure[*oktaretry.CircuitOpenError](rig.Get(t, rt, rig.UserURL))
 			time.Sleep(time.Nanosecond)
 			rig.Get(t, rt, rig.UserURL).Is(200)
-			if got := circuits(rt, "open"); got != nil {
+			if got := rig.Circuits(rt, "open"); got != nil {
 				t.Errorf("still open: %q", got)
 			}
 		})
@@ -321,11 +287,11 @@ func TestDisabledBreakerRefusesNothing(t *testing.T) {
 
 func TestSetPolicyWithAnotherBreakerStartsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := rig.New(t, touchy)
+		rt, base := rig.New(t, rig.OpensAfter4)
 		open(t, rt, base, rig.UserURL, script.Bare(503))
 		base.Always(script.OK())
 		p := oktaretry.DefaultPolicy()
-		touchy(&p)
+		rig.OpensAfter4(&p)
 		p.RateLimited.MaxElapsed = time.Minute
 		if err := rt.SetPolicy(p); err != nil {
 			t.Fatal(err)

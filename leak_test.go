@@ -146,7 +146,7 @@ func TestNothingIsLeftAfterThousandsOfCallsOfEveryOutcome(t *testing.T) {
 		if s, e := spans.started.Load(), spans.ended.Load(); s == 0 || s != e {
 			t.Errorf("%d spans were begun and %d ended", s, e)
 		}
-		wantIdle(t, tr)
+		rig.WantIdle(t, tr)
 		runtime.KeepAlive(tr)
 	})
 }

@@ -29,7 +29,7 @@ const usersBucket = "GET /api/v1/users/{id}"
 func orgOf(t *testing.T, limit int, edit func(*oktaretry.Policy), opts ...oktatest.Option) (*oktaretry.Transport, *oktatest.Okta, string) {
 	t.Helper()
 	okta := oktatest.New(append([]oktatest.Option{
-		oktatest.WithUsers(1), oktatest.WithLimit(usersBucket, limit), oktatest.WithLatency(50 * time.Millisecond),
+		oktatest.WithUsers(1), oktatest.WithLimit(rig.UserBucket, limit), oktatest.WithLatency(50 * time.Millisecond),
 	}, opts...)...)
 	return rig.Over(t, okta.Transport(), edit), okta, rig.Org + "/api/v1/users/" + okta.UserIDs()[0]
 }
@@ -52,18 +52,6 @@ func crew(t *testing.T, rt http.RoundTripper, target string, workers, calls int)
 	}
 	all.Wait()
 	return done
-}
-
-// bucket returns the only bucket of a name.
-func bucket(t *testing.T, rt *oktaretry.Transport, name string) oktaretry.BucketState {
-	t.Helper()
-	for _, b := range rt.Snapshot().Buckets {
-		if b.Bucket == name {
-			return b
-		}
-	}
-	t.Fatalf("there is no bucket %s", name)
-	return oktaretry.BucketState{}
 }
 
 func TestManyWorkersUseAllOfTheQuotaAndMeetNo429(t *testing.T) {
@@ -142,7 +130,7 @@ func TestWaitForAPlaceThatDoesNotFitIsRefusedAtOnce(t *testing.T) {
 		defer cancel()
 		c := rig.Do(t, ctx, rt, "GET", target, "").Stopped(oktaretry.StopDeadline).TookBetween(0, 0)
 		e := rig.Failure[*oktaretry.RateLimitError](c)
-		if !e.ClientSide || e.Attempts != 0 || e.Bucket != usersBucket || !errors.Is(c.Err, context.DeadlineExceeded) {
+		if !e.ClientSide || e.Attempts != 0 || e.Bucket != rig.UserBucket || !errors.Is(c.Err, context.DeadlineExceeded) {
 			t.Errorf("client-side %t, %d attempts, bucket %q, error %v", e.ClientSide, e.Attempts, e.Bucket, c.Err)
 		}
 		if late := e.Reset.Sub(opens); late < 0 || late > time.Second {
@@ -157,7 +145,7 @@ func TestWaitForAPlaceThatDoesNotFitIsRefusedAtOnce(t *testing.T) {
 		if n := okta.Arrived(); n != 10 {
 			t.Errorf("%d requests arrived, want 10", n)
 		}
-		if b := bucket(t, rt, usersBucket); b.Waiting != 0 || b.InFlight != 0 {
+		if b := rig.Bucket(t, rt, rig.UserBucket); b.Waiting != 0 || b.InFlight != 0 {
 			t.Errorf("%d wait and %d are in flight", b.Waiting, b.InFlight)
 		}
 	})
@@ -230,7 +218,7 @@ func TestConcurrencyLimitOfOktaIsFound(t *testing.T) {
 		if !seen {
 			t.Error("no call says that it waited for concurrency")
 		}
-		if b := bucket(t, rt, usersBucket); b.Limit != 1_000_000 || !b.HeldUntil.IsZero() {
+		if b := rig.Bucket(t, rt, rig.UserBucket); b.Limit != 1_000_000 || !b.HeldUntil.IsZero() {
 			t.Errorf("bucket %+v, want one that concurrency has not touched", b)
 		}
 	})
@@ -242,7 +230,7 @@ func TestSnapshotTellsOfABucket(t *testing.T) {
 		crew(t, rt, target, 1, 3)
 		go crew(t, rt, target, 4, 4)
 		time.Sleep(10 * time.Millisecond)
-		b := bucket(t, rt, usersBucket)
+		b := rig.Bucket(t, rt, rig.UserBucket)
 		if b.Host != "example.okta.com" || b.Limit != 5 || b.Remaining != 2 || b.InFlight != 2 || b.Waiting != 2 || !b.HeldUntil.IsZero() {
 			t.Errorf("%+v; want 2 of 5 left, 2 in flight and 2 waiting", b)
 		}
@@ -250,7 +238,7 @@ func TestSnapshotTellsOfABucket(t *testing.T) {
 			t.Errorf("reset %s after the window's end", late)
 		}
 		time.Sleep(2 * time.Minute)
-		if b := bucket(t, rt, usersBucket); b.InFlight != 0 || b.Waiting != 0 || b.Remaining != 3 {
+		if b := rig.Bucket(t, rt, rig.UserBucket); b.InFlight != 0 || b.Waiting != 0 || b.Remaining != 3 {
 			t.Errorf("afterwards %+v; want 3 left, none in flight and none waiting", b)
 		}
 	})
@@ -263,7 +251,7 @@ func TestNewPaceReachesCallsThatWait(t *testing.T) {
 	}{
 		{"MaxInFlight", func(p *oktaretry.Pace) { p.MaxInFlight = 1 }},
 		{"MaxRate", func(p *oktaretry.Pace) { p.MaxRate, p.Burst = 0.01, 1 }},
-		{"BucketRates", func(p *oktaretry.Pace) { p.BucketRates = map[string]float64{usersBucket: 0.01} }},
+		{"BucketRates", func(p *oktaretry.Pace) { p.BucketRates = map[string]float64{rig.UserBucket: 0.01} }},
 		{"MaxUtilization", func(p *oktaretry.Pace) { p.MaxUtilization = 0.01 }},
 		{"Smooth", func(p *oktaretry.Pace) { p.Smooth = true }},
 	} {
@@ -280,7 +268,7 @@ func TestNewPaceReachesCallsThatWait(t *testing.T) {
 			finished := make(chan []rig.Call)
 			go func() { finished <- crew(t, rt, target, 5, 5) }()
 			time.Sleep(time.Second)
-			if b := bucket(t, rt, usersBucket); b.Waiting < 4 {
+			if b := rig.Bucket(t, rt, rig.UserBucket); b.Waiting < 4 {
 				t.Errorf("%d wait, want 4 at least", b.Waiting)
 			}
 			if err := rt.SetPolicy(oktaretry.DefaultPolicy()); err != nil {
@@ -296,9 +284,9 @@ func TestNewPaceReachesCallsThatWait(t *testing.T) {
 
 func TestBucketRatesBoundOneBucketOfAHost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rates := map[string]float64{usersBucket: 2}
+		rates := map[string]float64{rig.UserBucket: 2}
 		rt, base := rig.New(t, func(p *oktaretry.Policy) { p.Pace.BucketRates = rates })
-		delete(rates, usersBucket) // the policy's own is a copy
+		delete(rates, rig.UserBucket) // the policy's own is a copy
 		base.Always(script.OK())
 		rig.Get(t, rt, rig.UserURL).TookBetween(0, 0)
 		rig.Get(t, rt, rig.AppURL).TookBetween(0, 0)
@@ -383,8 +371,8 @@ func TestUserNamesBuckets(t *testing.T) {
 		}
 		rig.Do(t, ctx, rt, "GET", rig.UserURL, "", "Tenant", "b").Is(200)
 		rig.Do(t, ctx, rt, "GET", rig.AppURL, "").Is(200)
-		bucket(t, rt, "people of b")
-		bucket(t, rt, "GET /api/v1/apps/{id}")
+		rig.Bucket(t, rt, "people of b")
+		rig.Bucket(t, rt, "GET /api/v1/apps/{id}")
 		if want := []string{"POST /api/v1/users/00u1", "GET /api/v1/users/00u1/groups", "GET /api/v1/users/00u1", "GET /api/v1/apps/0oa1"}; !slices.Equal(asked, want) {
 			t.Errorf("it was asked for %q, want %q", asked, want)
 		}
@@ -399,8 +387,8 @@ func TestPollHasABucketOfItsOwn(t *testing.T) {
 			t.Fatal(err)
 		}
 		rig.Do(t, t.Context(), rt, "POST", rig.Org+"/api/v1/authn", "{}").Is(200)
-		bucket(t, rt, "POST/api/v1/authn")
-		bucket(t, rt, "GET/poll")
+		rig.Bucket(t, rt, "POST/api/v1/authn")
+		rig.Bucket(t, rt, "GET/poll")
 	})
 }
 

@@ -26,24 +26,6 @@ import (
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
-// panics calls f and returns what it panicked with; nil when it did not.
-func panics(f func()) (v any) {
-	defer func() { v = recover() }()
-	f()
-	return nil
-}
-
-// wantIdle checks that no bucket counts a call and no circuit an answer.
-func wantIdle(t *testing.T, tr *oktaretry.Transport) {
-	t.Helper()
-	s := tr.Snapshot()
-	for _, b := range s.Buckets {
-		if b.InFlight != 0 || b.Waiting != 0 {
-			t.Errorf("bucket %s is left with %d in flight and %d waiting", b.Bucket, b.InFlight, b.Waiting)
-		}
-	}
-}
-
 // wantNoVerdict checks that the circuits saw so many failures and no success.
 func wantNoVerdict(t *testing.T, tr *oktaretry.Transport, failures int) {
 	t.Helper()
@@ -97,7 +79,7 @@ func TestAPanicOfTheBaseGoesOnUpAndLeavesAllConsistent(t *testing.T) {
 					if v := rig.Panicked(func() { tr.RoundTrip(req) }); v != "boom" {
 						t.Fatalf("panicked with %v, want the base's value", v)
 					}
-					wantIdle(t, tr)
+					rig.WantIdle(t, tr)
 					if name != "while polling" { // a pending answer is good news of the host
 						wantNoVerdict(t, tr, test.failures)
 					}
@@ -175,7 +157,7 @@ func TestAPanicOfTheHookGoesOnUpAndLeavesAllConsistent(t *testing.T) {
 				if v := rig.Panicked(func() { tr.RoundTrip(req) }); v != "boom" {
 					t.Fatalf("panicked with %v, want the hook's value", v)
 				}
-				wantIdle(t, tr)
+				rig.WantIdle(t, tr)
 				wantSpansEnded(t, spans, 1)
 				base.WantClosed()
 				if n := body.Closes(); n != 1 || again.Load() != closed.Load() {
@@ -225,7 +207,7 @@ func TestAGoexitInTheBaseLeavesAllConsistent(t *testing.T) {
 			tr.RoundTrip(req)
 		}()
 		<-done
-		wantIdle(t, tr)
+		rig.WantIdle(t, tr)
 		wantNoVerdict(t, tr, 0)
 		if n := body.Closes(); n != 1 {
 			t.Errorf("the body was closed %d times, want once", n)
@@ -264,7 +246,7 @@ func TestAPanicInReadingAnAnswerIsTheReaders(t *testing.T) {
 				if n := body.closes.Load(); n != 1 {
 					t.Errorf("the body was closed %d times, want once", n)
 				}
-				wantIdle(t, tr)
+				rig.WantIdle(t, tr)
 			})
 		})
 	}
@@ -294,7 +276,7 @@ func TestAPanicOfTheCallersBodyGoesOnUp(t *testing.T) {
 		if v := rig.Panicked(func() { tr.RoundTrip(req) }); v != "boom" {
 			t.Errorf("panicked with %v, want the body's value", v)
 		}
-		wantIdle(t, tr)
+		rig.WantIdle(t, tr)
 		if n := body.closes.Load(); n != 1 {
 			t.Errorf("the body was closed %d times, want once", n)
 		}
@@ -327,6 +309,6 @@ func TestAMeterThatPanicsEachTimeLeavesNothingOpen(t *testing.T) {
 	if v := rig.Panicked(func() { tr.RoundTrip(rig.Request(t, t.Context(), "GET", "/api/v1/users", nil)) }); v != "boom" {
 		t.Fatalf("panicked with %v", v)
 	}
-	wantIdle(t, tr)
+	rig.WantIdle(t, tr)
 	base.WantClosed()
 }

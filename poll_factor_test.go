@@ -149,7 +149,7 @@ func TestPendingErrorMatchesTheCauseOfACancellation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := rig.New(t, nil)
 		base.Always(linked(resultPath))
-		ctx := cancelAfter(t, 10*time.Second, errShutdown)
+		ctx := rig.CancelAfter(t, 10*time.Second, errShutdown)
 		c := rig.Do(t, ctx, rt, http.MethodPost, rig.Org+verifyPath, "{}").Stopped(oktaretry.StopCanceled).TookBetween(10*time.Second, 10*time.Second)
 		e := rig.Failure[*oktaretry.PendingError](c)
 		if e.Polls != 2 || !errors.Is(c.Err, errShutdown) || !errors.Is(c.Err, context.Canceled) {

@@ -144,7 +144,7 @@ func TestAnErrorOfTheHookEndsTheCall(t *testing.T) {
 				rig.WantStop(t, rec, oktaretry.StopPrepareFailed)
 				base.WantSent(1)
 				base.WantClosed()
-				wantIdle(t, tr)
+				rig.WantIdle(t, tr)
 				if calls != 1 {
 					t.Errorf("the hook was called %d times", calls)
 				}

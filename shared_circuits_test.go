@@ -41,7 +41,7 @@ func newBroken(t *testing.T, n int, edit func(*oktaretry.Policy), opts ...oktare
 		return s.Takes(time.Duration(b.takes.Load()))
 	})
 	p := oktaretry.DefaultPolicy()
-	touchy(&p)
+	rig.OpensAfter4(&p)
 	if edit != nil {
 		edit(&p)
 	}
@@ -104,7 +104,7 @@ func TestAnOpenCircuitIsSeenByAllProcessesWithinASecond(t *testing.T) {
 		}
 		b.base.WantSent(sent)
 		for i, p := range b.all {
-			if got := circuits(p.Transport, "open"); len(got) != 1 || got[0] != hostCircuit {
+			if got := rig.Circuits(p.Transport, "open"); len(got) != 1 || got[0] != rig.HostCircuit {
 				t.Errorf("process %d: open are %q", i, got)
 			}
 			if n := strings.Count(p.log.String(), "circuit open"); n != 1 {
@@ -136,7 +136,7 @@ func TestOneProbeGoesForTheWholeFleet(t *testing.T) {
 			t.Errorf("%d of 8 processes refuse calls a second after the probe", n)
 		}
 		for i, p := range b.all {
-			if got := circuits(p.Transport, "closed"); len(got) != 2 {
+			if got := rig.Circuits(p.Transport, "closed"); len(got) != 2 {
 				t.Errorf("process %d: closed are %q", i, got)
 			}
 		}
@@ -269,9 +269,9 @@ func TestACallThatIsCancelledWhileTheCircuitsAreAskedForLeavesTheAnswerToOthers(
 		}
 		time.Sleep(time.Second)
 		b.store.takes.Store(int64(40 * time.Millisecond))
-		rig.Do(t, cancelAfter(t, 10*time.Millisecond, nil), b.all[1], http.MethodGet, rig.UserURL, "").TookBetween(10*time.Millisecond, 10*time.Millisecond)
+		rig.Do(t, rig.CancelAfter(t, 10*time.Millisecond, nil), b.all[1], http.MethodGet, rig.UserURL, "").TookBetween(10*time.Millisecond, 10*time.Millisecond)
 		time.Sleep(100 * time.Millisecond)
-		if got := circuits(b.all[1].Transport, "open"); len(got) != 1 || got[0] != hostCircuit {
+		if got := rig.Circuits(b.all[1].Transport, "open"); len(got) != 1 || got[0] != rig.HostCircuit {
 			t.Errorf("open are %q", got)
 		}
 	})
@@ -328,7 +328,7 @@ func TestACircuitThatOpenedElsewhereIsNotToldAsOnesOwn(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		b.store.takes.Store(int64(40 * time.Millisecond))
-		rig.Do(t, cancelAfter(t, 10*time.Millisecond, nil), b.all[1], http.MethodGet, rig.UserURL, "") // asks, and is gone
+		rig.Do(t, rig.CancelAfter(t, 10*time.Millisecond, nil), b.all[1], http.MethodGet, rig.UserURL, "") // asks, and is gone
 		<-slow
 		if n := b.store.Asked("report"); n != 1 {
 			t.Errorf("the store was told %d times, want once", n)

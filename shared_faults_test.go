@@ -4,17 +4,14 @@ package oktaretry_test
 // nothing but the bound, once in a while.
 
 import (
-	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/internal/rig"
-	"github.com/oktaretry/oktaretry/internal/rig/script"
 	"github.com/oktaretry/oktaretry/oktatest"
 )
 
@@ -164,69 +161,6 @@ func TestWhatTheStoreToldIsKnownWhenItIsLost(t *testing.T) {
 			if b.Limit != 50 {
 				t.Errorf("limit %d", b.Limit)
 			}
-		}
-	})
-}
-
-func TestSharedMetrics(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := newSickStore(t)
-		r := rig.Observe(t, nil, script.OK())
-		r.With(t, oktaretry.WithShared(store))
-		for _, i := range []illness{well, failing, well} {
-			store.becomes(i)
-			time.Sleep(3 * time.Second)
-			var wg sync.WaitGroup
-			for range 3 {
-				wg.Go(func() { r.Do(t.Context(), "GET", rig.UserURL) })
-			}
-			wg.Wait()
-		}
-		got := map[string]bool{}
-		for name, m := range r.Metrics(t) {
-			if strings.HasPrefix(name, "oktaretry.shared.") {
-				for _, set := range rig.Labels(m) {
-					for k, v := range set {
-						got[strings.TrimPrefix(name, "oktaretry.shared.")+" "+k+"="+v.(string)] = true
-					}
-				}
-			}
-		}
-		for _, want := range []string{
-			"changes oktaretry.shared.state=lost", "changes oktaretry.shared.state=back",
-			"duration oktaretry.shared.operation=lease", "duration oktaretry.shared.operation=circuits", "duration error.type=error",
-		} {
-			if !got[want] {
-				t.Errorf("no %s in %v", want, got)
-			}
-		}
-	})
-}
-
-// The line is told from a goroutine of the question's, where nobody could recover
-// a panic: it would end the process.
-func TestAPanicOfALogHandlerThatIsToldOfTheStoreGoesToTheCall(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store := newSickStore(t)
-		store.becomes(failing)
-		fuse := telFuseAt(1, "shared store lost")
-		r := rig.Observe(t, nil, script.OK())
-		r.With(t, oktaretry.WithShared(store), oktaretry.WithLogger(slog.New(telFuseHandler{slog.DiscardHandler, fuse})))
-		func() {
-			defer func() {
-				if got := recover(); got != "boom" {
-					t.Errorf("recovered %v, want the handler's panic", got)
-				}
-			}()
-			r.Do(t.Context(), "GET", rig.UserURL)
-		}()
-		store.becomes(well)
-		time.Sleep(5 * time.Second)
-		if err := r.Do(t.Context(), "GET", rig.UserURL); err != nil {
-			t.Error(err)
-		}
-		if n := store.Asked(""); n == 0 {
-			t.Error("the store is not found to be back")
 		}
 	})
 }

@@ -147,7 +147,7 @@ func (p process) lines() (lines []string) {
 func processesOf(t *testing.T, n, limit int, store shared.Store, edit func(*oktaretry.Policy), opts ...oktatest.Option) ([]process, *oktatest.Okta, string) {
 	t.Helper()
 	okta := oktatest.New(append([]oktatest.Option{
-		oktatest.WithUsers(1), oktatest.WithLimit(usersBucket, limit), oktatest.WithLatency(50 * time.Millisecond),
+		oktatest.WithUsers(1), oktatest.WithLimit(rig.UserBucket, limit), oktatest.WithLatency(50 * time.Millisecond),
 	}, opts...)...)
 	p := oktaretry.DefaultPolicy()
 	if edit != nil {

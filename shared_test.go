@@ -66,7 +66,7 @@ func TestFleetLeavesAShareToOthers(t *testing.T) {
 		if took := time.Since(began); took > 5*time.Second {
 			t.Errorf("the first 70 took %s", took)
 		}
-		if n := okta.Used(usersBucket); n != 70 {
+		if n := okta.Used(rig.UserBucket); n != 70 {
 			t.Errorf("%d places are used", n)
 		}
 		fleetCalls(t, all, target, 1, 1)
@@ -81,7 +81,7 @@ func TestHeadersCorrectTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all, okta, target := processesOf(t, 4, 100, newSickStore(t), nil)
 		fleetCalls(t, all, target, 2, 20)
-		if n := okta.Consume(usersBucket, 50); n != 50 {
+		if n := okta.Consume(rig.UserBucket, 50); n != 50 {
 			t.Fatalf("%d places were taken", n)
 		}
 		fleetCalls(t, all, target, 5, 130)
@@ -187,7 +187,7 @@ func onlyBucket(t *testing.T, s *sickStore) shared.Bucket {
 func TestBucketsWithoutLimitsDontAskTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := newSickStore(t)
-		all, _, target := processesOf(t, 2, 100, store, nil, oktatest.WithLimit(usersBucket, -1))
+		all, _, target := processesOf(t, 2, 100, store, nil, oktatest.WithLimit(rig.UserBucket, -1))
 		fleetCalls(t, all, target, 5, 200)
 		if n := store.Asked("lease"); n > 20 {
 			t.Errorf("the store was asked %d times for places that need none", n)
@@ -234,7 +234,7 @@ func TestCredentialsReachTheStoreAsKeyedHashes(t *testing.T) {
 		}
 		rig.Do(t, t.Context(), rt, "GET", rig.Org+"/api/v1/users/"+okta.UserIDs()[0], "", "Authorization", authorization).Is(200)
 		b := onlyBucket(t, store)
-		if b.Host != "example.okta.com" || b.Bucket != usersBucket {
+		if b.Host != "example.okta.com" || b.Bucket != rig.UserBucket {
 			t.Errorf("bucket %+v", b)
 		}
 		if token := strings.TrimPrefix(authorization, "SSWS "); token != "" && strings.Contains(b.Credential, token) {

@@ -91,7 +91,7 @@ func soakOutcomes(t *testing.T, calls int) {
 	if n := runtime.NumGoroutine(); n > goroutines {
 		t.Errorf("%d goroutines, before there were %d", n, goroutines)
 	}
-	wantIdle(t, s.Transport)
+	rig.WantIdle(t, s.Transport)
 	if n := s.spans.open.Load(); n != 0 {
 		t.Errorf("%d spans were never ended", n)
 	}

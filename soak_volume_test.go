@@ -144,7 +144,7 @@ func (v *soakVolume) run(n int, pause time.Duration) {
 	if sends := v.sends.Load(); sends != int64(n) {
 		v.t.Errorf("%d requests were sent, want %d", sends, n)
 	}
-	wantIdle(v.t, v.Transport)
+	rig.WantIdle(v.t, v.Transport)
 }
 
 func (v *soakVolume) watch() {

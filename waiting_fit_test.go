@@ -160,13 +160,6 @@ func TestWaitInLineThatGrowsCountsFromTheRulesFirstAnswer(t *testing.T) {
 	})
 }
 
-// cancelAfter is a context that ends after d because of cause.
-func cancelAfter(t *testing.T, d time.Duration, cause error) context.Context {
-	ctx, cancel := context.WithCancelCause(t.Context())
-	time.AfterFunc(d, func() { cancel(cause) })
-	return ctx
-}
-
 var errShutdown = errors.New("shutting down")
 
 func TestCancellationEndsAnyWaitAtOnceWithItsCause(t *testing.T) {
@@ -191,7 +184,7 @@ func TestCancellationEndsAnyWaitAtOnceWithItsCause(t *testing.T) {
 				rt, base := rig.New(t, func(p *oktaretry.Policy) {
 					p.Network.InitialWait, p.Network.MaxWait = 20*time.Second, 20*time.Second
 				}, tt.answer)
-				c := rig.Do(t, cancelAfter(t, 3*time.Second, cause), rt, http.MethodGet, rig.UserURL, "")
+				c := rig.Do(t, rig.CancelAfter(t, 3*time.Second, cause), rt, http.MethodGet, rig.UserURL, "")
 				c.Stopped(oktaretry.StopCanceled).TookBetween(3*time.Second, 3*time.Second)
 				if c.Resp != nil || !errors.Is(c.Err, context.Canceled) {
 					t.Errorf("response %v, error %v; want context.Canceled", c.Resp, c.Err)
@@ -225,7 +218,7 @@ func TestCancellationOfAWaiterThatSentNothing(t *testing.T) {
 		rt, base := rig.New(t, nil, script.Limited(script.Date(0), script.ResetIn(0, 59*time.Second)), script.OK().After(time.Minute, rig.Spread))
 		go rig.Get(t, rt, rig.UserURL)
 		synctest.Wait()
-		c := rig.Do(t, cancelAfter(t, 3*time.Second, errShutdown), rt, http.MethodGet, rig.UserURL, "")
+		c := rig.Do(t, rig.CancelAfter(t, 3*time.Second, errShutdown), rt, http.MethodGet, rig.UserURL, "")
 		c.Stopped(oktaretry.StopCanceled).TookBetween(3*time.Second, 3*time.Second)
 		e := rig.Failure[*oktaretry.RateLimitError](c)
 		if !e.ClientSide || e.Attempts != 0 || !errors.Is(c.Err, errShutdown) {
@@ -281,7 +274,7 @@ func TestCancellationDuringAnAttemptKeepsTheErrorOfTheBase(t *testing.T) {
 			<-r.Context().Done()
 			return nil, broken
 		}), nil)
-		c := rig.Do(t, cancelAfter(t, time.Second, nil), rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopCanceled)
+		c := rig.Do(t, rig.CancelAfter(t, time.Second, nil), rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopCanceled)
 		if !errors.Is(c.Err, broken) || !errors.Is(c.Err, context.Canceled) || c.Err.Error() != broken.Error() {
 			t.Errorf("error %v, want the base's, which also matches the end of the context", c.Err)
 		}
@@ -319,7 +312,7 @@ func TestGivingUpDuringAWaitThatGrewTellsWhatIsLeftOfTheNewOne(t *testing.T) {
 			script.OK())
 		canceled := make(chan rig.Call, 1)
 		go func() {
-			canceled <- rig.Do(t, cancelAfter(t, 20*time.Second, nil), rt, http.MethodGet, rig.UserURL, "")
+			canceled <- rig.Do(t, rig.CancelAfter(t, 20*time.Second, nil), rt, http.MethodGet, rig.UserURL, "")
 		}()
 		synctest.Wait()
 		second := rig.Start(t, rt, rig.UserURL)
@@ -336,7 +329,7 @@ func TestGivingUpDuringAWaitTellsWhatIsLeftOfIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, _ := rig.New(t, nil, script.Limited(script.Date(0), script.ResetIn(0, 59*time.Second)))
 		opens := time.Now().Add(time.Minute)
-		e := rig.Failure[*oktaretry.RateLimitError](rig.Do(t, cancelAfter(t, 40*time.Second, errShutdown), rt, http.MethodGet, rig.UserURL, ""))
+		e := rig.Failure[*oktaretry.RateLimitError](rig.Do(t, rig.CancelAfter(t, 40*time.Second, errShutdown), rt, http.MethodGet, rig.UserURL, ""))
 		if late := e.Reset.Sub(opens); e.RetryAfter != 20*time.Second+late || late < 0 || late > rig.Spread {
 			t.Errorf("RetryAfter %s, reset %s after it opens; want 20s, 0s", e.RetryAfter, e.Reset.Sub(opens))
 		}

@@ -205,7 +205,9 @@ func TestWaiterThatLeavesHoldsNobodyUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := closedFor(t, "/api/v1/users/00u1", 59*time.Second)
 		first := make(chan rig.Call, 1)
-		go func() { first <- rig.Do(t, cancelAfter(t, 30*time.Second, errShutdown), rt, "GET", rig.UserURL, "") }()
+		go func() {
+			first <- rig.Do(t, rig.CancelAfter(t, 30*time.Second, errShutdown), rt, "GET", rig.UserURL, "")
+		}()
 		synctest.Wait()
 		second := rig.Start(t, rt, rig.UserURL)
 		third := rig.Start(t, rt, rig.UserURL)

@@ -102,6 +102,19 @@ func (o *Observed) Do(ctx context.Context, method, url string) error {
 	return err
 }
 
+// Traced makes a Transport's spans by a sampler, and drops them: what an
+// exporter costs is not the call's cost.
+func Traced(s sdktrace.Sampler) oktaretry.Option {
+	return oktaretry.WithTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSampler(s), sdktrace.WithSpanProcessor(dropped{})))
+}
+
+type dropped struct{}
+
+func (dropped) OnStart(context.Context, sdktrace.ReadWriteSpan) {}
+func (dropped) OnEnd(sdktrace.ReadOnlySpan)                     {}
+func (dropped) Shutdown(context.Context) error                  { return nil }
+func (dropped) ForceFlush(context.Context) error                { return nil }
+
 // Ended returns this module's spans, the calls' and the attempts', in the order
 // of their ends. A span that has not ended fails the test.
 func (r *Recorder) Ended(t testing.TB) (calls, attempts []sdktrace.ReadOnlySpan) {

@@ -1,4 +1,7 @@
-package oktaretry_test
+// This file tests that no secret of a request or an answer gets into spans,
+// metrics, log lines or errors.
+
+package telemetry_test
 
 import (
 	"context"
@@ -25,14 +28,14 @@ import (
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
-// redactSecrets are texts that must not come out anywhere, and where each of
+// secrets are texts that must not come out anywhere, and where each of
 // them went in.
-type redactSecrets map[string]string
+type secrets map[string]string
 
 // mark returns a new secret: so long and random that finding it is no
 // accident, and of small letters only, so that no encoding of URLs, JSON or
 // headers changes it, and that it passes for an OAuth error.
-func (s redactSecrets) mark(place string) string {
+func (s secrets) mark(place string) string {
 	b := []byte("zq")
 	for range 18 {
 		b = append(b, 'a'+byte(rand.IntN(26)))
@@ -41,21 +44,21 @@ func (s redactSecrets) mark(place string) string {
 	return string(b)
 }
 
-func (s redactSecrets) email(place string) string { return "ann." + s.mark(place) + "@acme.example" }
+func (s secrets) email(place string) string { return "ann." + s.mark(place) + "@acme.example" }
 
 // hidden is a secret in base64, which must not come out either.
-func (s redactSecrets) hidden(place, format string) string {
+func (s secrets) hidden(place, format string) string {
 	text := base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, format, s.mark(place)))
 	s[strings.ToLower(text)] = place
 	return text
 }
 
-func (s redactSecrets) jwt(place string) string {
+func (s secrets) jwt(place string) string {
 	return "eyJhbGciOiJSUzI1NiJ9." + s.hidden(place, `{"sub":"%s","jti":"1"}`) + "." + s.mark(place)
 }
 
 // percent is a secret of which every letter is percent-encoded.
-func (s redactSecrets) percent(place string) string {
+func (s secrets) percent(place string) string {
 	var b strings.Builder
 	for _, c := range []byte(s.mark(place)) {
 		fmt.Fprintf(&b, "%%%02X", c)
@@ -65,7 +68,7 @@ func (s redactSecrets) percent(place string) string {
 }
 
 // find returns the places of the secrets that a text holds.
-func (s redactSecrets) find(text string) (places []string) {
+func (s secrets) find(text string) (places []string) {
 	text = strings.ToLower(text)
 	for secret, place := range s {
 		if strings.Contains(text, secret) {
@@ -76,7 +79,7 @@ func (s redactSecrets) find(text string) (places []string) {
 }
 
 // url returns one that is full of secrets.
-func (s redactSecrets) url(known bool) *url.URL {
+func (s secrets) url(known bool) *url.URL {
 	path := "/api/v1/users/" + url.PathEscape(s.email("path")) + "/factors/" + s.percent("path")
 	if !known {
 		path = "/" + s.mark("unknown path") + "/" + s.percent("unknown path") + "/poll"
@@ -96,7 +99,7 @@ func (s redactSecrets) url(known bool) *url.URL {
 
 // request returns one that is full of secrets, made by hand: no constructor
 // looks at its method.
-func (s redactSecrets) request(ctx context.Context, method string, known, dpop bool) *http.Request {
+func (s secrets) request(ctx context.Context, method string, known, dpop bool) *http.Request {
 	req := &http.Request{Method: method, URL: s.url(known), Header: http.Header{
 		"Authorization": {"SSWS " + s.mark("Authorization"), "Bearer " + s.jwt("Authorization"), "Basic " + s.hidden("Authorization", "ann:%s")},
 		"Cookie":        {"sid=" + s.mark("Cookie")}, "User-Agent": {s.mark("User-Agent")}, "Idempotency-Key": {s.mark("Idempotency-Key")},
@@ -117,7 +120,7 @@ func (s redactSecrets) request(ctx context.Context, method string, known, dpop b
 
 // answer returns an answer that is full of secrets but for its code and the
 // headers given: name, value, name, value.
-func (s redactSecrets) answer(status int, code string, headers ...string) script.Step {
+func (s secrets) answer(status int, code string, headers ...string) script.Step {
 	return script.Do(func(req *http.Request) (*http.Response, error) {
 		list := []string{
 			"X-Okta-Request-Id", s.email("X-Okta-Request-Id"), "Location", s.url(true).String(), "Set-Cookie", "sid=" + s.mark("Set-Cookie"),
@@ -138,7 +141,7 @@ func (s redactSecrets) answer(status int, code string, headers ...string) script
 }
 
 // errors returns what a base may fail with.
-func (s redactSecrets) errors() []error {
+func (s secrets) errors() []error {
 	inURL := func(err error) error { return &url.Error{Op: "Get", URL: s.url(true).String(), Err: err} }
 	refused := errors.New("connection refused")
 	return []error{
@@ -156,7 +159,7 @@ func (s redactSecrets) errors() []error {
 }
 
 func TestSearchForSecretsFindsThemInEveryEncoding(t *testing.T) {
-	s := redactSecrets{}
+	s := secrets{}
 	u := s.url(true)
 	for _, text := range []string{u.String(), u.Path, u.RawPath, u.EscapedPath(), u.RawQuery, url.QueryEscape(u.String()), fmt.Sprintf("%q", u), u.Redacted()} {
 		if len(s.find(text)) == 0 {
@@ -168,30 +171,30 @@ func TestSearchForSecretsFindsThemInEveryEncoding(t *testing.T) {
 	}
 }
 
-// redactCase is a way for a call to end.
-type redactCase struct {
+// redactionCase is a way for a call to end.
+type redactionCase struct {
 	name   string
 	stop   oktaretry.StopReason // of a plain GET
 	class  oktaretry.Class      // likewise
 	calls  int                  // how many calls it takes; 0 is 1
 	limit  time.Duration        // negative: cancel by hand after that time
 	policy func(*oktaretry.Policy)
-	script func(redactSecrets) []script.Step
-	spoil  func(redactSecrets, *http.Request)
+	script func(secrets) []script.Step
+	spoil  func(secrets, *http.Request)
 }
 
-func redactCases() []redactCase {
-	one := func(status int, code string, headers ...string) func(redactSecrets) []script.Step {
-		return func(s redactSecrets) []script.Step { return []script.Step{s.answer(status, code, headers...)} }
+func redactionCases() []redactionCase {
+	one := func(status int, code string, headers ...string) func(secrets) []script.Step {
+		return func(s secrets) []script.Step { return []script.Step{s.answer(status, code, headers...)} }
 	}
-	hang := func(redactSecrets) []script.Step { return []script.Step{script.Hang()} }
+	hang := func(secrets) []script.Step { return []script.Step{script.Hang()} }
 	polls := func(p *oktaretry.Policy) { p.Pending.MaxElapsed = 10 * time.Second }
 	breaker := func(p *oktaretry.Policy) { p.Breaker.MinCalls = 2 }
 	const soon, toolate = "5", "100000"
-	cases := []redactCase{
+	cases := []redactionCase{
 		{name: "success", stop: oktaretry.StopSuccess, script: one(200, "")},
 		{name: "redirect", stop: oktaretry.StopSuccess, script: one(302, "")},
-		{name: "success in the end", stop: oktaretry.StopSuccess, script: func(s redactSecrets) []script.Step {
+		{name: "success in the end", stop: oktaretry.StopSuccess, script: func(s secrets) []script.Step {
 			return []script.Step{s.answer(429, "E0000047", "Retry-After", soon), s.answer(503, "E0000009"), script.Fail(s.errors()[3]), s.answer(200, "")}
 		}},
 		{name: "429", stop: oktaretry.StopMaxElapsed, class: oktaretry.ClassRateLimited, script: one(429, "E0000047", "Retry-After", toolate)},
@@ -210,21 +213,21 @@ func redactCases() []redactCase {
 		{name: "canceled in a wait", stop: oktaretry.StopCanceled, class: oktaretry.ClassServerError, limit: -time.Second / 4, script: one(503, "")},
 		{name: "canceled in the attempt", stop: oktaretry.StopCanceled, class: oktaretry.ClassNetwork, limit: -time.Second, script: hang},
 		{name: "attempt timeout", stop: oktaretry.StopMaxAttempts, class: oktaretry.ClassNetwork, script: hang},
-		{name: "base that answers nothing", stop: oktaretry.StopFailFast, class: oktaretry.ClassNetwork, script: func(redactSecrets) []script.Step { return []script.Step{script.Nothing()} }},
+		{name: "base that answers nothing", stop: oktaretry.StopFailFast, class: oktaretry.ClassNetwork, script: func(secrets) []script.Step { return []script.Step{script.Nothing()} }},
 		{name: "invalid request", stop: oktaretry.StopInvalid, class: oktaretry.ClassNetwork, script: one(200, ""),
-			spoil: func(_ redactSecrets, r *http.Request) { r.URL.Host = "" }},
-		{name: "panic", stop: oktaretry.StopNone, class: oktaretry.ClassNetwork, script: func(s redactSecrets) []script.Step {
+			spoil: func(_ secrets, r *http.Request) { r.URL.Host = "" }},
+		{name: "panic", stop: oktaretry.StopNone, class: oktaretry.ClassNetwork, script: func(s secrets) []script.Step {
 			return []script.Step{script.Do(func(*http.Request) (*http.Response, error) { panic(s.mark("panic")) })}
 		}},
 		{name: "body that fails", stop: oktaretry.StopMaxAttempts, class: oktaretry.ClassServerError, script: one(503, ""),
-			spoil: func(s redactSecrets, r *http.Request) {
+			spoil: func(s secrets, r *http.Request) {
 				r.GetBody = func() (io.ReadCloser, error) { return nil, s.errors()[0] }
 			}},
 	}
-	for i := range (redactSecrets{}).errors() {
-		cases = append(cases, redactCase{
+	for i := range (secrets{}).errors() {
+		cases = append(cases, redactionCase{
 			name: fmt.Sprint("network error ", i), stop: oktaretry.StopMaxAttempts, class: oktaretry.ClassNetwork,
-			script: func(s redactSecrets) []script.Step { return []script.Step{script.Fail(s.errors()[i])} },
+			script: func(s secrets) []script.Step { return []script.Step{script.Fail(s.errors()[i])} },
 		})
 	}
 	return cases
@@ -233,32 +236,32 @@ func redactCases() []redactCase {
 // However a call ends, nothing of what went in by request or answer comes out
 // by a span, a metric, a log line or an error, except what is meant to: host,
 // template, method if it is a usual one, registered codes, well-formed IDs.
-func TestNothingThatIsToldHoldsASecret(t *testing.T) {
-	for _, tt := range redactCases() {
+func TestTelemetryHoldsNoSecret(t *testing.T) {
+	for _, tt := range redactionCases() {
 		t.Run(tt.name, func(t *testing.T) {
 			for i := range 32 {
 				synctest.Test(t, func(t *testing.T) {
-					v := redactVariant{
+					v := redactionVariant{
 						method: []string{"GET", "POST", "hostile", "hostile token"}[i%4],
 						known:  i&4 == 0, dpop: i&8 != 0, spans: i&16 == 0,
 					}
-					redactRun(t, tt, v)
+					runRedactionCase(t, tt, v)
 				})
 			}
 		})
 	}
 }
 
-// redactVariant is how a call is made.
-type redactVariant struct {
+// redactionVariant is how a call is made.
+type redactionVariant struct {
 	method string
 	known  bool // the path is one of Okta's
 	dpop   bool
 	spans  bool // attempts have spans of their own
 }
 
-func redactRun(t *testing.T, tt redactCase, v redactVariant) {
-	s, method, known, dpop := redactSecrets{}, v.method, v.known, v.dpop
+func runRedactionCase(t *testing.T, tt redactionCase, v redactionVariant) {
+	s, method, known, dpop := secrets{}, v.method, v.known, v.dpop
 	plain := method == "GET" && known && !dpop
 	hostile := strings.HasPrefix(method, "hostile")
 	switch method {
@@ -294,8 +297,8 @@ func redactRun(t *testing.T, tt redactCase, v redactVariant) {
 			}
 		}()
 	}
-	texts := redactTexts(t, r, rec.Outcomes(), errors.Join(all...))
-	redactCheck(t, s, texts)
+	texts := reportedTexts(t, r, rec.Outcomes(), errors.Join(all...))
+	wantNoSecrets(t, s, texts)
 	o, ok := rec.Outcome()
 	if !ok || plain && (o.Stop != tt.stop || o.Class != tt.class) {
 		t.Errorf("ended as %v %v, want %v %v", o.Class, o.Stop, tt.class, tt.stop)
@@ -306,8 +309,8 @@ func redactRun(t *testing.T, tt redactCase, v redactVariant) {
 	}
 }
 
-func TestErrorOfTheResendHookLosesItsURL(t *testing.T) {
-	s := redactSecrets{}
+func TestHookErrorHidesItsURL(t *testing.T) {
+	s := secrets{}
 	for _, cause := range s.errors() {
 		synctest.Test(t, func(t *testing.T) {
 			r := rig.Observe(t, nil, s.answer(503, "E0000009"))
@@ -319,15 +322,15 @@ func TestErrorOfTheResendHookLosesItsURL(t *testing.T) {
 			if _, err = r.Transport.RoundTrip(s.request(ctx, "GET", true, true)); err == nil {
 				t.Error("no error")
 			}
-			redactCheck(t, s, redactTexts(t, r, rec.Outcomes(), err))
+			wantNoSecrets(t, s, reportedTexts(t, r, rec.Outcomes(), err))
 		})
 	}
 }
 
 // net/http quotes methods that it refuses and answers that it cannot parse,
 // which can be the rest of a body that was longer than it said.
-func TestErrorsOfNetHTTPLoseWhatTheyQuote(t *testing.T) {
-	s := redactSecrets{}
+func TestNetHTTPErrorsHideWhatTheyQuote(t *testing.T) {
+	s := secrets{}
 	raw := ""
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
@@ -370,11 +373,11 @@ func TestErrorsOfNetHTTPLoseWhatTheyQuote(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%s: %v, want something of %q", tt.name, err, tt.want)
 		}
-		redactCheck(t, s, redactTexts(t, r, rec.Outcomes(), err))
+		wantNoSecrets(t, s, reportedTexts(t, r, rec.Outcomes(), err))
 	}
 }
 
-func TestErrorThatLostItsURLKeepsItsMatches(t *testing.T) {
+func TestErrorWithHiddenURLStillMatches(t *testing.T) {
 	for _, late := range []bool{true, false} {
 		r := rig.Observe(t, nil, script.Fail(fmt.Errorf("dialing https://example.okta.com/api/v1/users/ann@b.c?x=y: %w",
 			&net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "example.okta.com", IsNotFound: true, IsTimeout: late}})))

@@ -1,7 +1,7 @@
-package oktaretry_test
+// This file tests the gauges over time: while calls run, after a new policy,
+// after their Transport.
 
-// Gauges are read by whoever collects, whenever and for as long as there is a
-// Transport to read, and no longer.
+package telemetry_test
 
 import (
 	"context"
@@ -31,7 +31,7 @@ func TestGaugesAreReadWhileCallsRun(t *testing.T) {
 		rig.QuickWaits(p)
 		p.Breaker, p.Budget = oktaretry.DefaultPolicy().Breaker, oktaretry.DefaultPolicy().Budget
 	},
-		telWindow(600, 500, time.Minute))
+		window(600, 500, time.Minute))
 	r.With(t, oktaretry.WithLogThreshold(time.Hour))
 	fast := oktaretry.DefaultPolicy()
 	fast.Breaker.MinCalls++
@@ -91,48 +91,47 @@ func TestGaugesFollowANewPolicy(t *testing.T) {
 	})
 }
 
-// telRegister counts the callbacks of a meter provider.
-type telRegister struct {
+// register counts the callbacks of a meter provider.
+type register struct {
 	metric.MeterProvider
 	registered, unregistered atomic.Int64
 	refuse                   error
 }
 
-type telRegisterMeter struct {
+type registerMeter struct {
 	metric.Meter
-	r *telRegister
+	r *register
 }
 
-type telRegistration struct {
+type registration struct {
 	metric.Registration
-	r *telRegister
+	r *register
 }
 
-func (r *telRegister) Meter(name string, o ...metric.MeterOption) metric.Meter {
-	return telRegisterMeter{r.MeterProvider.Meter(name, o...), r}
+func (r *register) Meter(name string, o ...metric.MeterOption) metric.Meter {
+	return registerMeter{r.MeterProvider.Meter(name, o...), r}
 }
 
-func (m telRegisterMeter) RegisterCallback(f metric.Callback, o ...metric.Observable) (metric.Registration, error) {
+func (m registerMeter) RegisterCallback(f metric.Callback, o ...metric.Observable) (metric.Registration, error) {
 	if m.r.refuse != nil {
 		return nil, m.r.refuse
 	}
 	m.r.registered.Add(1)
 	reg, err := m.Meter.RegisterCallback(f, o...)
-	return telRegistration{reg, m.r}, err
+	return registration{reg, m.r}, err
 }
 
-func (r telRegistration) Unregister() error {
+func (r registration) Unregister() error {
 	r.r.unregistered.Add(1)
 	return r.Registration.Unregister()
 }
 
-// A Transport needs no closing, so nobody tells the meter provider that it is
-// out of use.
-func TestAMeterProviderKeepsNoTransport(t *testing.T) {
+// A Transport needs no closing, so nothing unregisters its callback explicitly.
+func TestMeterProviderKeepsNoTransportAlive(t *testing.T) {
 	reader := sdkmetric.NewManualReader()
-	meters := &telRegister{MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))}
+	meters := &register{MeterProvider: sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader))}
 	newOne := func() *oktaretry.Transport {
-		tr, err := oktaretry.NewTransport(telEasy{}, oktaretry.WithMeterProvider(meters))
+		tr, err := oktaretry.NewTransport(plainBase{}, oktaretry.WithMeterProvider(meters))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -176,14 +175,16 @@ func TestAMeterProviderKeepsNoTransport(t *testing.T) {
 	runtime.KeepAlive(kept)
 }
 
-// telEasy is a base that refers to nothing.
-type telEasy struct{}
+// plainBase is a base that refers to nothing.
+type plainBase struct{}
 
-func (telEasy) RoundTrip(req *http.Request) (*http.Response, error) { return script.OK().Respond(req) }
+func (plainBase) RoundTrip(req *http.Request) (*http.Response, error) {
+	return script.OK().Respond(req)
+}
 
-func TestAMeterProviderThatRefusesIsAnError(t *testing.T) {
+func TestMeterProviderErrorFailsNewTransport(t *testing.T) {
 	refusal := errors.New("no more callbacks")
-	meters := &telRegister{MeterProvider: metricnoop.NewMeterProvider(), refuse: refusal}
+	meters := &register{MeterProvider: metricnoop.NewMeterProvider(), refuse: refusal}
 	if _, err := oktaretry.NewTransport(nil, oktaretry.WithMeterProvider(meters)); !errors.Is(err, refusal) {
 		t.Errorf("got %v, want the refusal", err)
 	}

@@ -1,8 +1,8 @@
-package oktaretry_test
+// This file tests panics of foreign code that telemetry runs: samplers,
+// propagators, log handlers, the function that names buckets. A panic reaches
+// the caller like one of the base, and leaves nothing open.
 
-// What is told runs code of others: samplers, propagators, log handlers, the
-// function that names buckets. A panic of theirs goes on up like one of the
-// base, and leaves nothing open behind it.
+package telemetry_test
 
 import (
 	"context"
@@ -26,66 +26,66 @@ import (
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
-// telFuse panics when it is asked for the nth time of what matches.
-type telFuse struct {
+// fuse panics when it is asked for the nth time of what matches.
+type fuse struct {
 	word string
 	left atomic.Int64
 }
 
-func telFuseAt(n int64, word string) *telFuse {
-	f := &telFuse{word: word}
+func newFuse(n int64, word string) *fuse {
+	f := &fuse{word: word}
 	f.left.Store(n)
 	return f
 }
 
-func (f *telFuse) burn(word string) {
+func (f *fuse) burn(word string) {
 	if strings.Contains(word, f.word) && f.left.Add(-1) == 0 {
 		panic("boom")
 	}
 }
 
-type telFusePropagator struct {
+type fusePropagator struct {
 	propagation.TraceContext
-	*telFuse
+	*fuse
 }
 
-func (p telFusePropagator) Inject(ctx context.Context, c propagation.TextMapCarrier) {
+func (p fusePropagator) Inject(ctx context.Context, c propagation.TextMapCarrier) {
 	p.burn("inject")
 	p.TraceContext.Inject(ctx, c)
 }
 
-type telFuseHandler struct {
+type fuseHandler struct {
 	slog.Handler
-	*telFuse
+	*fuse
 }
 
-func (h telFuseHandler) Handle(_ context.Context, r slog.Record) error { h.burn(r.Message); return nil }
-func (h telFuseHandler) Enabled(context.Context, slog.Level) bool      { return true }
+func (h fuseHandler) Handle(_ context.Context, r slog.Record) error { h.burn(r.Message); return nil }
+func (h fuseHandler) Enabled(context.Context, slog.Level) bool      { return true }
 
-// telPanic is a place for a panic. Its fuse burns once.
-type telPanic struct {
+// panicCase is a place for a panic. Its fuse burns once.
+type panicCase struct {
 	name    string
 	steps   []script.Step
-	options func(*telFuse) []oktaretry.Option
+	options func(*fuse) []oktaretry.Option
 	at      int64 // which time of those that match
 	word    string
 	began   int  // spans
 	unknown bool // the call had not begun, so it has no outcome
 }
 
-func telPanics() []telPanic {
-	propagator := func(f *telFuse) []oktaretry.Option {
-		return []oktaretry.Option{oktaretry.WithPropagators(telFusePropagator{telFuse: f})}
+func panicCases() []panicCase {
+	propagator := func(f *fuse) []oktaretry.Option {
+		return []oktaretry.Option{oktaretry.WithPropagators(fusePropagator{fuse: f})}
 	}
-	handler := func(f *telFuse) []oktaretry.Option {
-		return []oktaretry.Option{oktaretry.WithLogThreshold(0), oktaretry.WithLogger(slog.New(telFuseHandler{slog.DiscardHandler, f}))}
+	handler := func(f *fuse) []oktaretry.Option {
+		return []oktaretry.Option{oktaretry.WithLogThreshold(0), oktaretry.WithLogger(slog.New(fuseHandler{slog.DiscardHandler, f}))}
 	}
-	buckets := func(f *telFuse) []oktaretry.Option {
+	buckets := func(f *fuse) []oktaretry.Option {
 		return []oktaretry.Option{oktaretry.WithBuckets(func(*http.Request) string { f.burn("bucket"); return "" })}
 	}
 	ok, down, long := []script.Step{script.OK()}, []script.Step{script.Reply(503, "x")}, []script.Step{script.Reply(503, strings.Repeat("x", 70<<10))}
 	limited, pending := []script.Step{script.LimitedFor(time.Second)}, []script.Step{script.Pending("/poll")}
-	return []telPanic{
+	return []panicCase{
 		{name: "the first request's propagator", steps: ok, options: propagator, at: 1, word: "inject", began: 2},
 		{name: "a resend's propagator", steps: long, options: propagator, at: 2, word: "inject", began: 3},
 		{name: "a poll's propagator", steps: pending, options: propagator, at: 2, word: "inject", began: 3},
@@ -101,21 +101,21 @@ func telPanics() []telPanic {
 	}
 }
 
-func TestAPanicOfWhatTelemetryCallsLeavesAllConsistent(t *testing.T) {
-	for _, tt := range telPanics() {
+func TestPanicInTelemetryCallbackLeavesNothingOpen(t *testing.T) {
+	for _, tt := range panicCases() {
 		for _, kind := range []string{"stream", "GetBody"} {
 			t.Run(tt.name+", "+kind, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) { telPanicRun(t, tt, kind) })
+				synctest.Test(t, func(t *testing.T) { runPanicCase(t, tt, kind) })
 			})
 		}
 	}
 }
 
-func telPanicRun(t *testing.T, tt telPanic, kind string) {
+func runPanicCase(t *testing.T, tt panicCase, kind string) {
 	spans := tracetest.NewSpanRecorder()
 	base := script.Repeat(t, tt.steps...)
-	fuse := telFuseAt(tt.at, tt.word)
-	sampler := &telSampler{keep: func(p sdktrace.SamplingParameters) bool { fuse.burn(p.Name); return true }}
+	fuse := newFuse(tt.at, tt.word)
+	sampler := &sampler{keep: func(p sdktrace.SamplingParameters) bool { fuse.burn(p.Name); return true }}
 	var options []oktaretry.Option
 	if tt.options != nil {
 		options = tt.options(fuse)
@@ -125,22 +125,22 @@ func telPanicRun(t *testing.T, tt telPanic, kind string) {
 	ctx, rec := oktaretry.WithRecorder(t.Context())
 	body := script.Text("content")
 	req := rig.Request(t, ctx, "PUT", "/api/v1/users/1", body)
-	var again, closed atomic.Int64
+	var again []*script.Body
 	if kind == "GetBody" {
 		req.GetBody = func() (io.ReadCloser, error) {
-			again.Add(1)
-			return &closeCounter{strings.NewReader("content"), &closed}, nil
+			again = append(again, script.Text("content"))
+			return again[len(again)-1], nil
 		}
 	}
 	if v := rig.Panicked(func() { tr.RoundTrip(req) }); v != "boom" {
 		t.Fatalf("panicked with %v", v)
 	}
-	wantIdle(t, tr)
+	rig.WantIdle(t, tr)
 	rig.Equal(t, "spans begun", len(spans.Started()), tt.began)
 	rig.Equal(t, "spans ended", len(spans.Ended()), tt.began)
 	base.WantClosed()
-	if n := body.Closes(); n != 1 || again.Load() != closed.Load() {
-		t.Errorf("the body was closed %d times, want once; %d of GetBody's %d", n, closed.Load(), again.Load())
+	for _, b := range append(again, body) {
+		b.WantClosed(t)
 	}
 	for i, s := range base.Sent() {
 		if s.Context.Err() == nil {
@@ -152,12 +152,12 @@ func telPanicRun(t *testing.T, tt telPanic, kind string) {
 	}
 }
 
-// The slot of a probe whose call panicked is given back, also when what
-// panicked was told of the circuit's change.
-func TestAPanicOverACircuitsLineGivesTheProbesPlaceBack(t *testing.T) {
+// A probe whose call panicked returns its slot, also when the panic came from the
+// log line of the circuit's change.
+func TestPanicInCircuitLogReturnsTheProbe(t *testing.T) {
 	for _, word := range []string{"circuit half-open", "circuit closed"} {
 		synctest.Test(t, func(t *testing.T) {
-			handler := telFuseHandler{slog.DiscardHandler, telFuseAt(1, word)}
+			handler := fuseHandler{slog.DiscardHandler, newFuse(1, word)}
 			tr := rig.Over(t, script.Repeat(t, script.Bare(503), script.OK()), func(p *oktaretry.Policy) {
 				p.Breaker.MinCalls, p.Breaker.ProbeTimeout, p.Breaker.Probes = 1, time.Hour, 1
 			}, oktaretry.WithLogger(slog.New(handler)))
@@ -174,7 +174,7 @@ func TestAPanicOverACircuitsLineGivesTheProbesPlaceBack(t *testing.T) {
 			if v := rig.Panicked(func() { call() }); v != "boom" {
 				t.Fatalf("%s: panicked with %v", word, v)
 			}
-			wantIdle(t, tr)
+			rig.WantIdle(t, tr)
 			if resp, err = call(); err != nil {
 				t.Fatal(fmt.Errorf("after a panic over %q: %w", word, err))
 			}

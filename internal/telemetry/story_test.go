@@ -1,11 +1,9 @@
-package oktaretry_test
+// This file tests that the trace of a call accounts for all of its time.
 
-// "Why did this call take 41 seconds?": the trace has to add up.
+package telemetry_test
 
 import (
-	"context"
 	"fmt"
-	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -19,33 +17,28 @@ import (
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
-// telSlow answers after a while.
-func telSlow(d time.Duration, step script.Step) script.Step {
-	return script.Do(func(req *http.Request) (*http.Response, error) { time.Sleep(d); return step.Respond(req) })
-}
-
-// telPart is a part of a call's time, as its trace tells it.
-type telPart struct {
+// part is a part of a call's time in its trace.
+type part struct {
 	name       string
 	begin, end time.Time
 }
 
-// telParts returns the waits and attempts of a call in the order of time.
-func telParts(call sdktrace.ReadOnlySpan, attempts []sdktrace.ReadOnlySpan) (parts []telPart) {
+// partsOf returns the waits and attempts of a call in the order of time.
+func partsOf(call sdktrace.ReadOnlySpan, attempts []sdktrace.ReadOnlySpan) (parts []part) {
 	for _, e := range call.Events() {
 		m := rig.Attributes(e.Attributes)
 		switch e.Name {
 		case "oktaretry.wait":
 			d := time.Duration(m["oktaretry.wait"].(float64) * float64(time.Second))
-			parts = append(parts, telPart{"wait " + m["oktaretry.wait.reason"].(string), e.Time, e.Time.Add(d)})
+			parts = append(parts, part{"wait " + m["oktaretry.wait.reason"].(string), e.Time, e.Time.Add(d)})
 		case "oktaretry.attempt":
 			d := time.Duration(m["oktaretry.duration"].(float64) * float64(time.Second))
-			parts = append(parts, telPart{"attempt", e.Time, e.Time.Add(d)})
+			parts = append(parts, part{"attempt", e.Time, e.Time.Add(d)})
 		}
 	}
 	for _, a := range attempts {
 		if a.Parent().SpanID() == call.SpanContext().SpanID() {
-			parts = append(parts, telPart{"attempt", a.StartTime(), a.EndTime()})
+			parts = append(parts, part{"attempt", a.StartTime(), a.EndTime()})
 		}
 	}
 	for i := range parts { // a few
@@ -56,33 +49,33 @@ func telParts(call sdktrace.ReadOnlySpan, attempts []sdktrace.ReadOnlySpan) (par
 	return parts
 }
 
-// wantStory checks that the parts of a call follow one another without a gap
+// wantParts checks that the parts of a call follow one another without a gap
 // from its beginning to its end.
-func wantStory(t *testing.T, call sdktrace.ReadOnlySpan, attempts []sdktrace.ReadOnlySpan, want ...string) {
+func wantParts(t *testing.T, call sdktrace.ReadOnlySpan, attempts []sdktrace.ReadOnlySpan, want ...string) {
 	t.Helper()
 	const rounding = time.Microsecond // of seconds as floating-point numbers
 	at := call.StartTime()
 	var got []string
-	for _, p := range telParts(call, attempts) {
+	for _, p := range partsOf(call, attempts) {
 		if gap := p.begin.Sub(at); gap.Abs() > rounding {
-			t.Errorf("%v of the call are not told of, before %s", gap, p.name)
+			t.Errorf("%v of the call are missing before %s", gap, p.name)
 		}
 		at = p.end
 		got = append(got, fmt.Sprint(p.name, " ", p.end.Sub(p.begin).Round(50*time.Millisecond).Seconds()))
 	}
 	if gap := call.EndTime().Sub(at); gap.Abs() > rounding {
-		t.Errorf("%v of the call are not told of, at its end", gap)
+		t.Errorf("%v of the call are missing at its end", gap)
 	}
-	rig.Equal(t, "the story", strings.Join(got, ", "), strings.Join(want, ", "))
+	rig.Equal(t, "parts", strings.Join(got, ", "), strings.Join(want, ", "))
 }
 
-func TestATraceSaysWhyACallTook41Seconds(t *testing.T) {
+func TestTraceExplainsWhyACallTook41Seconds(t *testing.T) {
 	for _, spans := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			r := rig.Observe(t, nil,
 				script.Limited(script.Set("Retry-After", "20")).Takes(2*time.Second), script.Down().Takes(300*time.Millisecond),
-				script.Fail(script.Refused).Takes(time.Second), script.Pending("/api/v1/users/00u1/factors/f1/transactions/t1").Takes(100*time.Millisecond),
-				script.Pending("/api/v1/users/00u1/factors/f1/transactions/t1").Takes(600*time.Millisecond), script.OK().Takes(8*time.Second))
+				script.Fail(script.Refused).Takes(time.Second), pending.Takes(100*time.Millisecond),
+				pending.Takes(600*time.Millisecond), script.OK().Takes(8*time.Second))
 			r.With(t, oktaretry.WithAttemptSpans(spans))
 			begun := time.Now()
 			if err := r.Do(t.Context(), "GET", rig.UserURL); err != nil {
@@ -90,27 +83,27 @@ func TestATraceSaysWhyACallTook41Seconds(t *testing.T) {
 			}
 			took := time.Since(begun)
 			calls, attempts := r.Ended(t)
-			wantStory(t, calls[0], attempts, "attempt 2", "wait rate-limit 20", "attempt 0.3", "wait backoff 0.5", "attempt 1",
+			wantParts(t, calls[0], attempts, "attempt 2", "wait rate-limit 20", "attempt 0.3", "wait backoff 0.5", "attempt 1",
 				"wait backoff 0.5", "attempt 0.1", "wait poll 4", "attempt 0.6", "wait poll 4", "attempt 8")
 			if took.Round(time.Second) != 41*time.Second {
 				t.Errorf("took %v", took)
 			}
 			rig.Equal(t, "the call's span", calls[0].EndTime().Sub(calls[0].StartTime()), took)
 			waited := rig.Attributes(calls[0].Attributes())["oktaretry.waited"].(float64)
-			for _, p := range telParts(calls[0], attempts) {
+			for _, p := range partsOf(calls[0], attempts) {
 				if strings.HasPrefix(p.name, "wait") {
 					waited -= p.end.Sub(p.begin).Seconds()
 				}
 			}
 			if waited > 1e-6 || waited < -1e-6 {
-				t.Errorf("oktaretry.waited has %v s that no event tells of", waited)
+				t.Errorf("oktaretry.waited has %v s that are in no event", waited)
 			}
 		})
 	}
 }
 
 // The wait for another call's 429 is no attempt's of this one.
-func TestATraceTellsOfTheWaitForACallsTurn(t *testing.T) {
+func TestTraceHasTheWaitForAnotherCalls429(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := rig.Observe(t, nil, script.Limited(script.Set("Retry-After", "10")), script.OK())
 		var calls sync.WaitGroup
@@ -123,7 +116,7 @@ func TestATraceTellsOfTheWaitForACallsTurn(t *testing.T) {
 		spans, attempts := r.Ended(t)
 		for _, s := range spans {
 			if s.Parent().SpanID() == caller.SpanContext().SpanID() {
-				parts := telParts(s, attempts)
+				parts := partsOf(s, attempts)
 				rig.Equal(t, "parts", len(parts), 2)
 				rig.Equal(t, "first", parts[0].name, "wait rate-limit")
 				rig.Equal(t, "it begins with the call", parts[0].begin, s.StartTime())
@@ -136,15 +129,15 @@ func TestATraceTellsOfTheWaitForACallsTurn(t *testing.T) {
 }
 
 // A wait that is cut short, and one that is not begun, end the story.
-func TestATraceAddsUpHoweverTheCallEnds(t *testing.T) {
+func TestTraceAddsUpHoweverTheCallEnds(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		script []script.Step
 		limit  time.Duration // negative: cancel by hand after that time
 		want   []string
 	}{
-		{"cut short", []script.Step{script.Limited(script.Set("Retry-After", "7")).Takes(time.Second)}, -4 * time.Second, []string{"attempt 1", "wait rate-limit 3"}},
-		{"not begun", []script.Step{script.Limited(script.Set("Retry-After", "7")).Takes(time.Second)}, 4 * time.Second, []string{"attempt 1"}},
+		{"cut short", []script.Step{limitedFor7s.Takes(time.Second)}, -4 * time.Second, []string{"attempt 1", "wait rate-limit 3"}},
+		{"not begun", []script.Step{limitedFor7s.Takes(time.Second)}, 4 * time.Second, []string{"attempt 1"}},
 		{"given up", []script.Step{script.Down().Takes(time.Second)}, 0, []string{
 			"attempt 1", "wait backoff 0.5", "attempt 1", "wait backoff 1", "attempt 1", "wait backoff 2", "attempt 1"}},
 		{"canceled", []script.Step{script.Hang()}, -3 * time.Second, []string{"attempt 3"}},
@@ -152,23 +145,17 @@ func TestATraceAddsUpHoweverTheCallEnds(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := rig.Observe(t, nil, tt.script...)
-				ctx, cancel := context.WithCancel(t.Context())
-				if tt.limit > 0 {
-					ctx, cancel = context.WithTimeout(ctx, tt.limit)
-				} else if tt.limit < 0 {
-					time.AfterFunc(-tt.limit, cancel)
-				}
-				defer cancel()
+				ctx := endsAfter(t, tt.limit)
 				r.Do(ctx, "GET", rig.UserURL)
 				calls, attempts := r.Ended(t)
-				wantStory(t, calls[0], attempts, tt.want...)
+				wantParts(t, calls[0], attempts, tt.want...)
 			})
 		})
 	}
 }
 
 // A circuit's change stands at its moment, between the attempts around it.
-func TestCircuitChangesStandAtTheirMoment(t *testing.T) {
+func TestCircuitChangesHaveTheirTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := rig.Observe(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 1 }, script.Down().Takes(time.Second), script.OK().Takes(time.Second))
 		begun := time.Now()

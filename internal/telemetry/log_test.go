@@ -1,9 +1,13 @@
-package oktaretry_test
+// This file tests the log: which lines there are, and from which wait on.
+
+package telemetry_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -30,9 +34,9 @@ func TestHistogramsReachFiveMinutes(t *testing.T) {
 }
 
 // A call that was polled for was counted under the endpoint of the poll.
-func TestMetricsCountACallUnderItsOwnEndpoint(t *testing.T) {
+func TestPolledCallIsCountedUnderItsOwnEndpoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, nil, script.Pending("/api/v1/users/00u1/factors/f1/transactions/t1"), script.OK())
+		r := rig.Observe(t, nil, pending, script.OK())
 		r.Do(t.Context(), "POST", rig.UserURL)
 		for _, name := range []string{"oktaretry.call.duration", "oktaretry.call.attempts"} {
 			got := rig.Labels(r.Metrics(t)[name])[0]
@@ -51,9 +55,9 @@ func TestLogHasOneLineForEachLongWaitAndEachCallGivenUp(t *testing.T) {
 		limit  time.Duration // negative: cancel by hand after that time
 		want   []string
 	}{
-		{"nothing to tell", "GET", nil, []script.Step{script.Down(), script.OK()}, 0, nil},
-		{"a long wait", "GET", nil, []script.Step{script.Limited(script.Set("Retry-After", "7")), script.OK()}, 0, []string{"INFO waiting rate-limit"}},
-		{"a long poll", "GET", nil, []script.Step{script.Pending("/api/v1/users/00u1/factors/f1/transactions/t1"), script.OK()}, 0, []string{"INFO waiting poll"}},
+		{"short waits", "GET", nil, []script.Step{script.Down(), script.OK()}, 0, nil},
+		{"a long wait", "GET", nil, []script.Step{limitedFor7s, script.OK()}, 0, []string{"INFO waiting rate-limit"}},
+		{"a long poll", "GET", nil, []script.Step{pending, script.OK()}, 0, []string{"INFO waiting poll"}},
 		{"rate limit given up", "GET", nil, []script.Step{script.Code(429, "E0000146")}, 0, []string{"WARN call given up max-elapsed"}},
 		{"network given up", "POST", nil, []script.Step{script.Fail(errors.New("reset"))}, 0, []string{"WARN call given up not-idempotent"}},
 		{"server error given up", "GET", nil, []script.Step{script.Down()}, 0,
@@ -65,13 +69,7 @@ func TestLogHasOneLineForEachLongWaitAndEachCallGivenUp(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := rig.Observe(t, tt.policy, tt.script...)
-				ctx, cancel := context.WithCancel(t.Context())
-				if tt.limit > 0 {
-					ctx, cancel = context.WithTimeout(ctx, tt.limit)
-				} else if tt.limit < 0 {
-					time.AfterFunc(-tt.limit, cancel)
-				}
-				defer cancel()
+				ctx := endsAfter(t, tt.limit)
 				r.Do(ctx, tt.method, rig.UserURL)
 				calls, _ := r.Ended(t)
 				var got []string
@@ -92,10 +90,10 @@ func TestLogHasOneLineForEachLongWaitAndEachCallGivenUp(t *testing.T) {
 
 // The second call waits 400 ms for the bucket, then another 7 s because the
 // first one met the limit again. Only the first look at a wait was logged.
-func TestLogTellsOfAWaitThatGrowsLong(t *testing.T) {
+func TestLogRecordsAWaitThatGrowsLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := rig.Observe(t, func(p *oktaretry.Policy) { p.RateLimited.InitialWait, p.RateLimited.Jitter = 500*time.Millisecond, 0 },
-			script.Limited(), script.Limited(script.Set("Retry-After", "7")), script.OK())
+			script.Limited(), limitedFor7s, script.OK())
 		var calls sync.WaitGroup
 		calls.Go(func() { r.Do(t.Context(), "GET", rig.UserURL) })
 		time.Sleep(100 * time.Millisecond)
@@ -110,3 +108,40 @@ func TestLogTellsOfAWaitThatGrowsLong(t *testing.T) {
 		rig.Equal(t, "lines", waits, 2)
 	})
 }
+
+func TestLogThreshold(t *testing.T) {
+	for _, tt := range []struct {
+		from time.Duration
+		want int
+	}{{0, 2}, {time.Second, 1}, {time.Minute, 0}} {
+		synctest.Test(t, func(t *testing.T) {
+			r := rig.Observe(t, nil, script.Down(), limitedFor7s, script.OK()) // waits of 0.5 s and 7 s
+			r.With(t, oktaretry.WithLogThreshold(tt.from))
+			r.Do(t.Context(), "GET", rig.UserURL)
+			rig.Equal(t, fmt.Sprint("lines from ", tt.from), len(r.Lines(t)), tt.want)
+		})
+	}
+	if _, err := oktaretry.NewTransport(nil, oktaretry.WithLogThreshold(-1)); err == nil {
+		t.Error("a negative threshold is accepted")
+	}
+}
+
+// A handler that is not enabled costs no line, and none of its parts.
+func TestDisabledLogGetsNoRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := rig.Observe(t, nil, limitedFor7s, script.OK())
+		r.With(t, oktaretry.WithLogger(slog.New(disabledHandler{t})))
+		r.Do(t.Context(), "GET", rig.UserURL)
+	})
+}
+
+type disabledHandler struct{ t *testing.T }
+
+func (h disabledHandler) Enabled(context.Context, slog.Level) bool { return false }
+func (h disabledHandler) Handle(_ context.Context, r slog.Record) error {
+	b, _ := json.Marshal(r.Message)
+	h.t.Errorf("a line for nobody: %s", b)
+	return nil
+}
+func (h disabledHandler) WithAttrs([]slog.Attr) slog.Handler { return h }
+func (h disabledHandler) WithGroup(string) slog.Handler      { return h }

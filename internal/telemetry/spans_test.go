@@ -1,4 +1,6 @@
-package oktaretry_test
+// This file tests the spans of calls and attempts, and their events.
+
+package telemetry_test
 
 import (
 	"context"
@@ -45,7 +47,7 @@ func TestCallHasOneInternalSpanWithOneClientSpanForEachAttempt(t *testing.T) {
 		rig.Equal(t, "call's parent", call.Parent().SpanID(), caller.SpanContext().SpanID())
 		rig.Equal(t, "call's status", call.Status(), sdktrace.Status{})
 		got := rig.Attributes(call.Attributes())
-		got["oktaretry.waited"] = telRound(got["oktaretry.waited"])
+		got["oktaretry.waited"] = roundedWait(got["oktaretry.waited"])
 		rig.Equal(t, "call's attributes", got, map[string]any{
 			"http.request.method": "GET", "url.template": "/api/v1/users/{id}",
 			"server.address": "example.okta.com", "server.port": int64(443),
@@ -74,7 +76,7 @@ func TestCallHasOneInternalSpanWithOneClientSpanForEachAttempt(t *testing.T) {
 	})
 }
 
-func TestSpansSayWhereACallGoesInBoundedTerms(t *testing.T) {
+func TestSpansDescribeTheEndpointInBoundedTerms(t *testing.T) {
 	for _, tt := range []struct {
 		method, url, name, method1, full, host string
 		port                                   int64
@@ -128,28 +130,22 @@ func TestSpanStatusFollowsTheClientRules(t *testing.T) {
 		{"server error", "GET", nil, []script.Step{script.Down()}, 0, ending{"503", "503", "server-error", "max-attempts"}},
 		{"not resent", "POST", nil, []script.Step{script.Down()}, 0, ending{"503", "503", "server-error", "not-idempotent"}},
 		{"rate limit", "GET", nil, []script.Step{script.Code(429, "E0000146")}, 0, ending{"429", "429", "rate-limited", "max-elapsed"}},
-		{"pending", "GET", nil, []script.Step{script.Pending("/api/v1/users/00u1/factors/f1/transactions/t1")}, 0, ending{"", "pending", "pending", "max-elapsed"}},
+		{"pending", "GET", nil, []script.Step{pending}, 0, ending{"", "pending", "pending", "max-elapsed"}},
 		{"connect", "GET", nil, []script.Step{script.Fail(script.Refused)}, 0, ending{"connect", "connect", "network", "max-attempts"}},
 		{"terminal", "GET", nil, []script.Step{script.Fail(x509.HostnameError{Certificate: new(x509.Certificate), Host: "a.b"})}, 0,
 			ending{"terminal", "terminal", "network", "fail-fast"}},
 		{"reset", "GET", nil, []script.Step{script.Fail(errors.New("connection reset"))}, 0, ending{"_OTHER", "_OTHER", "network", "max-attempts"}},
 		{"attempt timeout", "GET", timeout, []script.Step{script.Hang()}, 0, ending{"timeout", "timeout", "network", "max-attempts"}},
 		{"circuit", "GET", noProbe, []script.Step{script.Down()}, 0, ending{"503", "503", "server-error", "circuit-open"}},
-		{"deadline before the wait", "GET", nil, []script.Step{script.Limited(script.Set("Retry-After", "7"))}, time.Second, ending{"429", "429", "rate-limited", "deadline"}},
+		{"deadline before the wait", "GET", nil, []script.Step{limitedFor7s}, time.Second, ending{"429", "429", "rate-limited", "deadline"}},
 		{"deadline in the attempt", "GET", nil, []script.Step{script.Hang()}, time.Second, ending{"timeout", "timeout", "network", "canceled"}},
 		{"canceled in the attempt", "GET", nil, []script.Step{script.Hang()}, -time.Second, ending{"", "", "network", "canceled"}},
-		{"canceled in the wait", "GET", nil, []script.Step{script.Limited(script.Set("Retry-After", "7"))}, -time.Second, ending{"429", "", "rate-limited", "canceled"}},
+		{"canceled in the wait", "GET", nil, []script.Step{limitedFor7s}, -time.Second, ending{"429", "", "rate-limited", "canceled"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := rig.Observe(t, tt.policy, tt.script...)
-				ctx, cancel := context.WithCancel(t.Context())
-				if tt.limit > 0 {
-					ctx, cancel = context.WithTimeout(ctx, tt.limit)
-				} else if tt.limit < 0 {
-					time.AfterFunc(-tt.limit, cancel)
-				}
-				defer cancel()
+				ctx := endsAfter(t, tt.limit)
 				err := r.Do(ctx, tt.method, rig.UserURL)
 				calls, attempts := r.Ended(t)
 				for what, s := range map[string]sdktrace.ReadOnlySpan{"call": calls[0], "attempt": attempts[len(attempts)-1]} {
@@ -186,11 +182,11 @@ func TestWaitsAreEventsWithReasonAndSeconds(t *testing.T) {
 		cancel time.Duration
 		want   []map[string]any
 	}{
-		{"rate limit and backoff", nil, []script.Step{script.Limited(script.Set("Retry-After", "7")), script.Down(), script.Down(), script.OK()}, 0,
+		{"rate limit and backoff", nil, []script.Step{limitedFor7s, script.Down(), script.Down(), script.OK()}, 0,
 			[]map[string]any{event("rate-limit", 7), event("backoff", .5), event("backoff", 1)}},
-		{"poll", nil, []script.Step{script.Pending("/api/v1/users/00u1/factors/f1/transactions/t1"), script.Pending("/api/v1/users/00u1/factors/f1/transactions/t1"), script.OK()}, 0, []map[string]any{event("poll", 4), event("poll", 4)}},
+		{"poll", nil, []script.Step{pending, pending, script.OK()}, 0, []map[string]any{event("poll", 4), event("poll", 4)}},
 		{"ceiling", ceiling, []script.Step{script.Down(), script.OK()}, 0, []map[string]any{event("backoff", .5), event("ceiling", 1.5)}},
-		{"cut short", nil, []script.Step{script.Limited(script.Set("Retry-After", "7"))}, 3 * time.Second, []map[string]any{event("rate-limit", 3)}},
+		{"cut short", nil, []script.Step{limitedFor7s}, 3 * time.Second, []map[string]any{event("rate-limit", 3)}},
 		{"none", nil, []script.Step{script.OK()}, 0, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -205,7 +201,7 @@ func TestWaitsAreEventsWithReasonAndSeconds(t *testing.T) {
 				calls, _ := r.Ended(t)
 				got := rig.Events(calls[0], "oktaretry.wait")
 				for _, e := range got {
-					e["oktaretry.wait"] = telRound(e["oktaretry.wait"])
+					e["oktaretry.wait"] = roundedWait(e["oktaretry.wait"])
 				}
 				rig.Equal(t, "events", got, tt.want)
 			})
@@ -215,7 +211,7 @@ func TestWaitsAreEventsWithReasonAndSeconds(t *testing.T) {
 
 func TestPollsAreMarkedAndCountTheirOwnResends(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, nil, script.Down(), script.Pending("/api/v1/users/00u1/factors/f1/transactions/t1"), script.Limited(script.Set("Retry-After", "7")), script.Pending("/api/v1/users/00u1/factors/f1/transactions/t1"), script.OK())
+		r := rig.Observe(t, nil, script.Down(), pending, limitedFor7s, pending, script.OK())
 		if err := r.Do(t.Context(), "GET", rig.UserURL); err != nil {
 			t.Fatal(err)
 		}
@@ -236,7 +232,7 @@ func TestPollsAreMarkedAndCountTheirOwnResends(t *testing.T) {
 	})
 }
 
-func TestCircuitChangesAreEventsAndLogLinesOfTheCallThatMadeThem(t *testing.T) {
+func TestCircuitChangesAreEventsAndLogLinesOfTheCallThatCausedThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := rig.Observe(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 2 }, script.Down(), script.Down(), script.OK())
 		ctx := oktaretry.WithNoRetry(t.Context())
@@ -296,11 +292,6 @@ func TestSpansEndWhenTheBaseNeverReturns(t *testing.T) {
 	}
 }
 
-// telRound takes away what spreads the calls that wait for one moment.
-func telRound(seconds any) float64 {
-	return time.Duration(seconds.(float64) * float64(time.Second)).Round(50 * time.Millisecond).Seconds()
-}
-
 func TestInvalidRequestsReportNothing(t *testing.T) {
 	r := rig.Observe(t, nil, script.OK())
 	if _, err := r.Transport.RoundTrip(&http.Request{Header: http.Header{}}); err == nil {
@@ -311,9 +302,9 @@ func TestInvalidRequestsReportNothing(t *testing.T) {
 	}
 }
 
-func TestEachAttemptCarriesItsOwnSpanAndTheCallersHeadersStay(t *testing.T) {
+func TestEachAttemptPropagatesItsOwnSpan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, nil, script.Down(), script.Pending("/api/v1/users/00u1/factors/f1/transactions/t1"), script.OK())
+		r := rig.Observe(t, nil, script.Down(), pending, script.OK())
 		member, _ := baggage.NewMember("tenant", "t1")
 		bag, _ := baggage.New(member)
 		req, _ := http.NewRequestWithContext(baggage.ContextWithBaggage(t.Context(), bag), "GET", rig.UserURL, nil)
@@ -333,7 +324,7 @@ func TestEachAttemptCarriesItsOwnSpanAndTheCallersHeadersStay(t *testing.T) {
 	})
 }
 
-func TestGlobalProvidersServeWhereNoneIsGiven(t *testing.T) {
+func TestGlobalProvidersAreTheDefault(t *testing.T) {
 	defer func(p propagation.TextMapPropagator) {
 		otel.SetTracerProvider(tracenoop.NewTracerProvider())
 		otel.SetMeterProvider(metricnoop.NewMeterProvider())

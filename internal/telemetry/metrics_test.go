@@ -1,7 +1,7 @@
-package oktaretry_test
+// This file tests the metrics that calls write as they go, and that nobody can
+// multiply their series.
 
-// The metrics that calls write as they go count what happened under labels
-// that nobody can multiply.
+package telemetry_test
 
 import (
 	"context"
@@ -30,7 +30,7 @@ func TestRefusalsAreCountedByTheLimitThatRefused(t *testing.T) {
 		{"a bucket without a code", "GET /api/v1/users/{id}  bucket", script.Bare(429, script.Set("Retry-After", "1"))},
 		{"calls in flight", "GET /api/v1/users/{id} E0000047 concurrency", script.Limited(script.Headers(zero...))},
 		{"a resource", "GET /api/v1/users/{id} E0000109 resource", script.Code(429, "E0000109")},
-		// What is the resource's own is not the bucket's, whatever the headers say.
+		// A resource's own limit is not the bucket's, whatever the headers.
 		{"a resource, at 0/0", "GET /api/v1/users/{id} E0000109 resource", script.Code(429, "E0000109", script.Headers(zero...))},
 		{"a code under another status", "GET /api/v1/users/{id} E0000047 bucket", script.Code(503, "E0000047", script.Set("Retry-After", "1"))},
 		// There are ten million codes that look like one of Okta's.
@@ -54,9 +54,9 @@ func TestRefusalsAreCountedByTheLimitThatRefused(t *testing.T) {
 }
 
 // A 429 that the caller's own mistake explains is no refusal of a limit's.
-func TestOnlyRateLimitsRefuse(t *testing.T) {
+func TestOnlyRateLimitsCountAsRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, nil, script.Code(429, "E0000007"), script.Down(), script.Fail(script.Refused), script.Pending("/api/v1/users/00u1/factors/f1/transactions/t1"), script.OK())
+		r := rig.Observe(t, nil, script.Code(429, "E0000007"), script.Down(), script.Fail(script.Refused), pending, script.OK())
 		r.Do(t.Context(), "GET", rig.UserURL)
 		r.Do(t.Context(), "GET", rig.UserURL)
 		r.WantValues(t, "oktaretry.rate_limit.refusals", map[string]float64{})
@@ -64,9 +64,9 @@ func TestOnlyRateLimitsRefuse(t *testing.T) {
 }
 
 // A poll that is resent asks again.
-func TestEveryRequestForAPendingAnswersResultIsAPoll(t *testing.T) {
+func TestEveryPollIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, nil, script.Down(), script.Pending("/api/v1/users/00u1/factors/f1/transactions/t1"), script.Pending("/api/v1/users/00u1/factors/f1/transactions/t1"), script.Limited(script.Set("Retry-After", "7")), script.OK())
+		r := rig.Observe(t, nil, script.Down(), pending, pending, limitedFor7s, script.OK())
 		if err := r.Do(t.Context(), "GET", rig.UserURL); err != nil {
 			t.Fatal(err)
 		}
@@ -118,8 +118,8 @@ func TestAttemptDurationsHaveStatusErrorAndProtocol(t *testing.T) {
 		{"HTTP/1.1", proto(1, 1), "503 GET 503 1.1"},
 		{"HTTP/2", proto(2, 0), "503 GET 503 2"},
 		{"HTTP/3", proto(3, 0), "503 GET 503 3"},
-		{"HTTP/9", proto(9, 0), "503 GET 503"},                                                      // no such thing
-		{"pending", script.Pending("/api/v1/users/00u1/factors/f1/transactions/t1"), "GET 202 1.1"}, // no error of the attempt's
+		{"HTTP/9", proto(9, 0), "503 GET 503"}, // no such thing
+		{"pending", pending, "GET 202 1.1"},    // no error of the attempt's
 		{"refused", script.Fail(script.Refused), "connect GET"},
 		{"lost", script.Fail(errors.New("reset")), "_OTHER GET"},
 		{"timed out", script.Hang(), "timeout GET"},
@@ -143,7 +143,7 @@ func TestAttemptDurationsHaveStatusErrorAndProtocol(t *testing.T) {
 
 // What the caller gave up has no answer, and is no error of anybody's. A
 // deadline that passed is one.
-func TestAnAttemptThatTheCallerCancelledHasNeitherStatusNorError(t *testing.T) {
+func TestCanceledAttemptHasNeitherStatusNorError(t *testing.T) {
 	for _, spans := range []bool{true, false} {
 		for _, tt := range []struct {
 			name, want string
@@ -185,7 +185,7 @@ func TestAnAttemptThatTheCallerCancelledHasNeitherStatusNorError(t *testing.T) {
 
 // The labels of an attempt that was given up are remembered apart from those of
 // one that failed in the same way.
-func TestACancelledAttemptIsNotTakenForAFailedOne(t *testing.T) {
+func TestCanceledAndFailedAttemptsAreSeparateSeries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := rig.Observe(t, nil, script.Hang(), script.Fail(errors.New("reset")))
 		ctx, cancel := context.WithCancel(t.Context())
@@ -196,9 +196,9 @@ func TestACancelledAttemptIsNotTakenForAFailedOne(t *testing.T) {
 	})
 }
 
-func TestCallsAreCountedByHowTheyEndedAndHowOftenTheyWereSent(t *testing.T) {
+func TestCallsAreCountedByStopReasonAndAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, nil, script.Down(), script.Limited(script.Set("Retry-After", "7")), script.OK(), script.Code(404, "E0000007"), script.OK())
+		r := rig.Observe(t, nil, script.Down(), limitedFor7s, script.OK(), script.Code(404, "E0000007"), script.OK())
 		for range 3 {
 			r.Do(t.Context(), "GET", rig.UserURL)
 		}

@@ -1,6 +1,6 @@
-package oktaretry_test
+// This file tests that what nobody observes costs nothing.
 
-// What nobody listens to costs nothing.
+package telemetry_test
 
 import (
 	"context"
@@ -33,16 +33,16 @@ import (
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
-// telUnderRace reports whether the race detector is on, which allocates, too.
-func telUnderRace() bool {
+// underRace reports whether the race detector is on, which allocates, too.
+func underRace() bool {
 	info, ok := debug.ReadBuildInfo()
 	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
-// telAllocated returns how many objects f allocated, by the line of the
+// allocatedBy returns how many objects f allocated, by the line of the
 // library's telemetry that asked for them; direct leaves out what is allocated
 // for them elsewhere, as in an SDK.
-func telAllocated(f func(), direct bool) map[string]int64 {
+func allocatedBy(f func(), direct bool) map[string]int64 {
 	count := func() map[string]int64 {
 		runtime.GC() // twice: a profile is a cycle behind
 		runtime.GC()
@@ -80,8 +80,8 @@ func telAllocated(f func(), direct bool) map[string]int64 {
 	return after
 }
 
-// telCalls sends calls that meet all there is to tell of.
-func telCalls(t *testing.T, tr *oktaretry.Transport, n int) {
+// sendCalls sends calls that give telemetry everything to report.
+func sendCalls(t *testing.T, tr *oktaretry.Transport, n int) {
 	for range n {
 		req, _ := http.NewRequestWithContext(t.Context(), "GET", rig.UserURL, nil)
 		if resp, err := tr.RoundTrip(req); err == nil {
@@ -92,27 +92,27 @@ func telCalls(t *testing.T, tr *oktaretry.Transport, n int) {
 	}
 }
 
-// telStumbling answers errors, rate limits and, in the end, what a caller can
+// mixedAnswers answers errors, rate limits and, in the end, what a caller can
 // do something with.
 
-func telStumbling() http.RoundTripper {
+func mixedAnswers() http.RoundTripper {
 	n := 0
 	return script.Func(func(req *http.Request) (*http.Response, error) {
 		n++
 		return []script.Step{
-			script.Down(), script.Fail(script.Refused), script.Code(429, "E0000109"), telWindow(600, 500, time.Minute), script.Code(404, "E0000007"),
+			script.Down(), script.Fail(script.Refused), script.Code(429, "E0000109"), window(600, 500, time.Minute), script.Code(404, "E0000007"),
 			script.Fail(http.ErrNotSupported),
 		}[n%6].Respond(req)
 	})
 }
 
-// This is the whole claim, and no comparison: with every allocation of a
-// process on record, none was asked for by a line of the telemetry.
-func TestTelemetryThatNobodyListensToAllocatesNothing(t *testing.T) {
-	if telUnderRace() {
+// With every allocation of a process on record, none comes from a line of the
+// telemetry.
+func TestUnobservedTelemetryAllocatesNothing(t *testing.T) {
+	if underRace() {
 		t.Skip("the race detector allocates")
 	}
-	if !telAlone(t) {
+	if !inOwnProcess(t) {
 		return
 	}
 	runtime.MemProfileRate = 1
@@ -134,9 +134,9 @@ func TestTelemetryThatNobodyListensToAllocatesNothing(t *testing.T) {
 			oktaretry.WithTracerProvider(never), oktaretry.WithPropagators(propagation.TraceContext{})}},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			tr := rig.Over(t, telStumbling(), rig.QuickWaits, tt.opts...)
-			telCalls(t, tr, 20) // what is made once is made
-			if got := telAllocated(func() { telCalls(t, tr, 100) }, tt.direct); len(got) != 0 {
+			tr := rig.Over(t, mixedAnswers(), rig.QuickWaits, tt.opts...)
+			sendCalls(t, tr, 20) // what is made once is made
+			if got := allocatedBy(func() { sendCalls(t, tr, 100) }, tt.direct); len(got) != 0 {
 				t.Errorf("%s: objects allocated in 100 calls, by line: %v", tt.name, got)
 			}
 		})
@@ -145,19 +145,19 @@ func TestTelemetryThatNobodyListensToAllocatesNothing(t *testing.T) {
 	// The measure measures: an SDK that samples has its attributes built.
 	always := sdktrace.NewTracerProvider()
 	synctest.Test(t, func(t *testing.T) {
-		tr := rig.Over(t, telStumbling(), rig.QuickWaits, oktaretry.WithTracerProvider(always))
-		telCalls(t, tr, 20)
-		if got := telAllocated(func() { telCalls(t, tr, 100) }, true); len(got) == 0 {
+		tr := rig.Over(t, mixedAnswers(), rig.QuickWaits, oktaretry.WithTracerProvider(always))
+		sendCalls(t, tr, 20)
+		if got := allocatedBy(func() { sendCalls(t, tr, 100) }, true); len(got) == 0 {
 			t.Error("a traced call allocated nothing: the profile was not looked at")
 		}
 	})
 }
 
-func TestNoProviderCostsWhatNoopProvidersCost(t *testing.T) {
-	if telUnderRace() {
+func TestNoProviderCostsAsMuchAsNoopProviders(t *testing.T) {
+	if underRace() {
 		t.Skip("the race detector allocates")
 	}
-	if !telAlone(t) {
+	if !inOwnProcess(t) {
 		return
 	}
 	allocs := func(opts ...oktaretry.Option) float64 {
@@ -188,12 +188,12 @@ func TestNoProviderCostsWhatNoopProvidersCost(t *testing.T) {
 }
 
 // Who leaves the attempts' spans to otelhttp does so to pay for less.
-func TestSpansOfAttemptsThatAreLeftOutAreNotPaidFor(t *testing.T) {
-	if telUnderRace() {
+func TestOmittedAttemptSpansSaveAllocations(t *testing.T) {
+	if underRace() {
 		t.Skip("the race detector allocates")
 	}
 	allocs := func(spans bool) float64 {
-		tr := rig.Over(t, &benchbase.Base{Status: 200}, nil, append(tracedBy(sdktrace.AlwaysSample()), oktaretry.WithAttemptSpans(spans))...)
+		tr := rig.Over(t, &benchbase.Base{Status: 200}, nil, rig.Traced(sdktrace.AlwaysSample()), oktaretry.WithAttemptSpans(spans))
 		req, _ := http.NewRequestWithContext(t.Context(), "GET", rig.UserURL, nil)
 		return testing.AllocsPerRun(500, func() {
 			resp, err := tr.RoundTrip(req)
@@ -208,89 +208,89 @@ func TestSpansOfAttemptsThatAreLeftOutAreNotPaidFor(t *testing.T) {
 	}
 }
 
-// telUnsampled makes spans that somebody decided not to record. None of what
+// unsampled makes spans that somebody decided not to record. None of what
 // would be recorded may be made.
-type telUnsampled struct {
+type unsampled struct {
 	trace.TracerProvider
 	t *testing.T
 }
 
-type telUnsampledTracer struct {
+type unsampledTracer struct {
 	trace.Tracer
 	t *testing.T
 }
 
-type telUnsampledSpan struct {
+type unsampledSpan struct {
 	trace.Span
 	t *testing.T
 }
 
-func (p telUnsampled) Tracer(string, ...trace.TracerOption) trace.Tracer {
-	return telUnsampledTracer{tracenoop.NewTracerProvider().Tracer(""), p.t}
+func (p unsampled) Tracer(string, ...trace.TracerOption) trace.Tracer {
+	return unsampledTracer{tracenoop.NewTracerProvider().Tracer(""), p.t}
 }
 
-func (p telUnsampledTracer) Start(ctx context.Context, _ string, _ ...trace.SpanStartOption) (context.Context, trace.Span) {
+func (p unsampledTracer) Start(ctx context.Context, _ string, _ ...trace.SpanStartOption) (context.Context, trace.Span) {
 	id := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}})
-	s := telUnsampledSpan{trace.SpanFromContext(trace.ContextWithSpanContext(ctx, id)), p.t}
+	s := unsampledSpan{trace.SpanFromContext(trace.ContextWithSpanContext(ctx, id)), p.t}
 	return trace.ContextWithSpan(ctx, s), s
 }
 
-func (s telUnsampledSpan) SetAttributes(...attribute.KeyValue)          { s.t.Error("SetAttributes") }
-func (s telUnsampledSpan) AddEvent(name string, _ ...trace.EventOption) { s.t.Error("AddEvent", name) }
-func (s telUnsampledSpan) SetStatus(codes.Code, string)                 { s.t.Error("SetStatus") }
-func (s telUnsampledSpan) RecordError(error, ...trace.EventOption)      { s.t.Error("RecordError") }
-func (s telUnsampledSpan) SetName(string)                               { s.t.Error("SetName") }
+func (s unsampledSpan) SetAttributes(...attribute.KeyValue)          { s.t.Error("SetAttributes") }
+func (s unsampledSpan) AddEvent(name string, _ ...trace.EventOption) { s.t.Error("AddEvent", name) }
+func (s unsampledSpan) SetStatus(codes.Code, string)                 { s.t.Error("SetStatus") }
+func (s unsampledSpan) RecordError(error, ...trace.EventOption)      { s.t.Error("RecordError") }
+func (s unsampledSpan) SetName(string)                               { s.t.Error("SetName") }
 
-// telDeaf is a meter whose instruments are off, as those of an SDK whose views
+// disabledMeters is a meter whose instruments are off, as those of an SDK whose views
 // drop them.
-type telDeaf struct {
+type disabledMeters struct {
 	metric.MeterProvider
 	t *testing.T
 }
 
-type telDeafMeter struct {
+type disabledMeter struct {
 	metric.Meter
 	t *testing.T
 }
 
 type (
-	telDeafFloats struct {
+	disabledFloats struct {
 		metric.Float64Histogram
 		t *testing.T
 	}
-	telDeafInts struct {
+	disabledInts struct {
 		metric.Int64Histogram
 		t *testing.T
 	}
-	telDeafCounter struct {
+	disabledCounter struct {
 		metric.Int64Counter
 		t *testing.T
 	}
 )
 
-func (p telDeaf) Meter(string, ...metric.MeterOption) metric.Meter {
-	return telDeafMeter{metricnoop.NewMeterProvider().Meter(""), p.t}
+func (p disabledMeters) Meter(string, ...metric.MeterOption) metric.Meter {
+	return disabledMeter{metricnoop.NewMeterProvider().Meter(""), p.t}
 }
-func (m telDeafMeter) Float64Histogram(string, ...metric.Float64HistogramOption) (metric.Float64Histogram, error) {
-	return telDeafFloats{metricnoop.Float64Histogram{}, m.t}, nil
+func (m disabledMeter) Float64Histogram(string, ...metric.Float64HistogramOption) (metric.Float64Histogram, error) {
+	return disabledFloats{metricnoop.Float64Histogram{}, m.t}, nil
 }
-func (m telDeafMeter) Int64Histogram(string, ...metric.Int64HistogramOption) (metric.Int64Histogram, error) {
-	return telDeafInts{metricnoop.Int64Histogram{}, m.t}, nil
+func (m disabledMeter) Int64Histogram(string, ...metric.Int64HistogramOption) (metric.Int64Histogram, error) {
+	return disabledInts{metricnoop.Int64Histogram{}, m.t}, nil
 }
-func (m telDeafMeter) Int64Counter(string, ...metric.Int64CounterOption) (metric.Int64Counter, error) {
-	return telDeafCounter{metricnoop.Int64Counter{}, m.t}, nil
+func (m disabledMeter) Int64Counter(string, ...metric.Int64CounterOption) (metric.Int64Counter, error) {
+	return disabledCounter{metricnoop.Int64Counter{}, m.t}, nil
 }
-func (h telDeafFloats) Record(context.Context, float64, ...metric.RecordOption) { h.t.Error("Record") }
-func (h telDeafInts) Record(context.Context, int64, ...metric.RecordOption)     { h.t.Error("Record") }
-func (c telDeafCounter) Add(context.Context, int64, ...metric.AddOption)        { c.t.Error("Add") }
+func (h disabledFloats) Record(context.Context, float64, ...metric.RecordOption) { h.t.Error("Record") }
+func (h disabledInts) Record(context.Context, int64, ...metric.RecordOption)     { h.t.Error("Record") }
+func (c disabledCounter) Add(context.Context, int64, ...metric.AddOption)        { c.t.Error("Add") }
 
-func TestNothingIsBuiltForASpanOrAMetricThatIsNotRecorded(t *testing.T) {
+func TestUnrecordedSpansAndMetricsGetNoAttributes(t *testing.T) {
 	for _, spans := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			r := rig.Observe(t, func(p *oktaretry.Policy) { p.Pace.MaxRate, p.Pace.Burst, p.Breaker.MinCalls = 20, 1, 4 }, script.OK())
-			r.With(t, oktaretry.WithTracerProvider(telUnsampled{tracenoop.NewTracerProvider(), t}),
-				oktaretry.WithMeterProvider(telDeaf{metricnoop.NewMeterProvider(), t}), oktaretry.WithAttemptSpans(spans))
-			telEverything(t, r)
+			r.With(t, oktaretry.WithTracerProvider(unsampled{tracenoop.NewTracerProvider(), t}),
+				oktaretry.WithMeterProvider(disabledMeters{metricnoop.NewMeterProvider(), t}), oktaretry.WithAttemptSpans(spans))
+			reportEverything(t, r)
 			if r.Base.Sent()[0].Header.Get("Traceparent") == "" {
 				t.Error("the trace was not carried on")
 			}

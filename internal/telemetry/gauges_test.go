@@ -1,9 +1,9 @@
-package oktaretry_test
+// This file tests the gauges: the state of buckets, circuits and budgets when
+// they are read.
 
-// The gauges say how a Transport stands when somebody looks.
+package telemetry_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -17,52 +17,31 @@ import (
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
-// getAs sends a GET with a credential of its own.
-func getAs(r *rig.Observed, ctx context.Context, credential, url string) error {
-	req, err := http.NewRequestWithContext(ctx, "GET", url, nil)
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Authorization", "SSWS "+credential)
-	resp, err := r.Transport.RoundTrip(req)
-	if err == nil {
-		resp.Body.Close()
-	}
-	return err
-}
-
-// telWindow is a success with its bucket's state.
-func telWindow(limit, remaining int, left time.Duration) script.Step {
-	return script.OK().With(script.Window(limit, remaining, left)...)
-}
-
-const telBucket = "GET /api/v1/users/{id} example.okta.com 443"
-
 func TestBucketGaugesShowTheWindowWhileItRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, nil, telWindow(600, 150, 30*time.Second))
+		r := rig.Observe(t, nil, window(600, 150, 30*time.Second))
 		if n := len(r.Values(t, "oktaretry.bucket.limit")); n != 0 {
 			t.Errorf("%d buckets before the first call", n)
 		}
 		r.Do(t.Context(), "GET", rig.UserURL)
-		r.WantValues(t, "oktaretry.bucket.limit", map[string]float64{telBucket: 600})
-		r.WantValues(t, "oktaretry.bucket.remaining", map[string]float64{telBucket: 150})
-		r.WantValues(t, "oktaretry.bucket.utilization", map[string]float64{telBucket: 0.75})
-		r.WantValues(t, "oktaretry.bucket.in_flight", map[string]float64{telBucket: 0})
-		r.WantValues(t, "oktaretry.bucket.waiting", map[string]float64{telBucket: 0})
+		r.WantValues(t, "oktaretry.bucket.limit", map[string]float64{userBucket: 600})
+		r.WantValues(t, "oktaretry.bucket.remaining", map[string]float64{userBucket: 150})
+		r.WantValues(t, "oktaretry.bucket.utilization", map[string]float64{userBucket: 0.75})
+		r.WantValues(t, "oktaretry.bucket.in_flight", map[string]float64{userBucket: 0})
+		r.WantValues(t, "oktaretry.bucket.waiting", map[string]float64{userBucket: 0})
 
-		// What is left of a window that is over says nothing of the next one.
+		// The rest of a past window is not the next one's.
 		time.Sleep(40 * time.Second)
-		r.WantValues(t, "oktaretry.bucket.limit", map[string]float64{telBucket: 600})
+		r.WantValues(t, "oktaretry.bucket.limit", map[string]float64{userBucket: 600})
 		r.WantValues(t, "oktaretry.bucket.remaining", map[string]float64{})
 		r.WantValues(t, "oktaretry.bucket.utilization", map[string]float64{})
-		r.WantValues(t, "oktaretry.bucket.in_flight", map[string]float64{telBucket: 0})
+		r.WantValues(t, "oktaretry.bucket.in_flight", map[string]float64{userBucket: 0})
 	})
 }
 
-func TestAttemptSpansHaveWhatTheAnswerSaidOfItsBucket(t *testing.T) {
+func TestAttemptSpansHaveTheRateLimitHeaders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, nil, telWindow(600, 150, 30*time.Second), script.OK())
+		r := rig.Observe(t, nil, window(600, 150, 30*time.Second), script.OK())
 		for range 2 {
 			r.Do(t.Context(), "GET", rig.UserURL)
 		}
@@ -75,32 +54,32 @@ func TestAttemptSpansHaveWhatTheAnswerSaidOfItsBucket(t *testing.T) {
 }
 
 // A bucket of which Okta said nothing has no limit; its calls count all the same.
-func TestABucketWithoutHeadersHasLoadAndNoLimit(t *testing.T) {
+func TestBucketWithoutHeadersHasLoadButNoLimit(t *testing.T) {
 	r := rig.Observe(t, nil, script.OK())
 	r.Do(t.Context(), "GET", rig.UserURL)
 	for _, name := range []string{"limit", "remaining", "utilization"} {
 		r.WantValues(t, "oktaretry.bucket."+name, map[string]float64{})
 	}
-	r.WantValues(t, "oktaretry.bucket.in_flight", map[string]float64{telBucket: 0})
+	r.WantValues(t, "oktaretry.bucket.in_flight", map[string]float64{userBucket: 0})
 }
 
-// Okta has counted more than it allows at times, and a header can say anything.
-func TestUtilizationStaysBetweenNothingAndAll(t *testing.T) {
+// Okta has counted more than it allows at times, and a header can hold anything.
+func TestUtilizationStaysBetween0And1(t *testing.T) {
 	for _, tt := range []struct {
 		limit, remaining int
 		used             float64
 	}{{600, 600, 0}, {600, 700, 0}, {600, 0, 1}, {100, 400, 0}} {
 		synctest.Test(t, func(t *testing.T) {
-			r := rig.Observe(t, nil, telWindow(600, 600, 30*time.Second), telWindow(tt.limit, tt.remaining, 30*time.Second))
+			r := rig.Observe(t, nil, window(600, 600, 30*time.Second), window(tt.limit, tt.remaining, 30*time.Second))
 			for range 2 {
 				r.Do(t.Context(), "GET", rig.UserURL)
 			}
-			r.WantValues(t, "oktaretry.bucket.utilization", map[string]float64{telBucket: tt.used})
+			r.WantValues(t, "oktaretry.bucket.utilization", map[string]float64{userBucket: tt.used})
 		})
 	}
 }
 
-func TestOfTwoCredentialsTheTightestBucketIsShownAndTheLoadIsTheirSum(t *testing.T) {
+func TestBucketsOfTwoCredentialsShowTheTighterLimitAndTheSummedLoad(t *testing.T) {
 	for _, first := range []string{"loose", "tight"} {
 		synctest.Test(t, func(t *testing.T) {
 			release := make(chan struct{})
@@ -110,59 +89,59 @@ func TestOfTwoCredentialsTheTightestBucketIsShownAndTheLoadIsTheirSum(t *testing
 					<-release
 				}
 				if tight {
-					return telWindow(100, 20, time.Minute).Respond(req)
+					return window(100, 20, time.Minute).Respond(req)
 				}
-				return telWindow(600, 500, time.Minute).Respond(req)
+				return window(600, 500, time.Minute).Respond(req)
 			}))
 			getAs(r, t.Context(), first, rig.UserURL)
 			getAs(r, t.Context(), map[string]string{"loose": "tight", "tight": "loose"}[first], rig.UserURL)
-			r.WantValues(t, "oktaretry.bucket.limit", map[string]float64{telBucket: 100})
-			r.WantValues(t, "oktaretry.bucket.remaining", map[string]float64{telBucket: 20})
-			r.WantValues(t, "oktaretry.bucket.utilization", map[string]float64{telBucket: 0.8})
+			r.WantValues(t, "oktaretry.bucket.limit", map[string]float64{userBucket: 100})
+			r.WantValues(t, "oktaretry.bucket.remaining", map[string]float64{userBucket: 20})
+			r.WantValues(t, "oktaretry.bucket.utilization", map[string]float64{userBucket: 0.8})
 
 			var calls sync.WaitGroup
 			for _, who := range []string{"loose", "loose", "tight"} {
 				calls.Go(func() { getAs(r, t.Context(), who, rig.UserURL+"?hang") })
 			}
 			synctest.Wait()
-			r.WantValues(t, "oktaretry.bucket.in_flight", map[string]float64{telBucket: 3})
+			r.WantValues(t, "oktaretry.bucket.in_flight", map[string]float64{userBucket: 3})
 			close(release)
 			calls.Wait()
-			r.WantValues(t, "oktaretry.bucket.in_flight", map[string]float64{telBucket: 0})
+			r.WantValues(t, "oktaretry.bucket.in_flight", map[string]float64{userBucket: 0})
 		})
 	}
 }
 
 // Which of two equally used buckets was shown changed with each look, and with
 // it the limit on the dashboard.
-func TestOfTwoEquallyUsedBucketsTheSmallerOneIsShownAlways(t *testing.T) {
+func TestEquallyUsedBucketsAlwaysShowTheSmallerLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := rig.Observe(t, nil, script.Do(func(req *http.Request) (*http.Response, error) {
 			if strings.HasSuffix(req.Header.Get("Authorization"), "small") {
-				return telWindow(100, 50, 30*time.Second).Respond(req)
+				return window(100, 50, 30*time.Second).Respond(req)
 			}
-			return telWindow(600, 300, 30*time.Second).Respond(req)
+			return window(600, 300, 30*time.Second).Respond(req)
 		}))
 		for _, who := range []string{"small", "large"} {
 			getAs(r, t.Context(), who, rig.UserURL)
 		}
 		for _, running := range []bool{true, false} {
-			remaining := map[string]float64{telBucket: 50}
+			remaining := map[string]float64{userBucket: 50}
 			if !running {
 				time.Sleep(time.Minute)
-				delete(remaining, telBucket)
+				delete(remaining, userBucket)
 			}
 			for range 20 {
-				r.WantValues(t, "oktaretry.bucket.limit", map[string]float64{telBucket: 100})
+				r.WantValues(t, "oktaretry.bucket.limit", map[string]float64{userBucket: 100})
 				r.WantValues(t, "oktaretry.bucket.remaining", remaining)
 			}
 		}
 	})
 }
 
-func TestABucketThatIsHeldIsUsedUpAndHasItsCallsWaiting(t *testing.T) {
+func TestHeldBucketIsFullyUsedWithCallsWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, nil, script.LimitedFor(30*time.Second), telWindow(600, 599, time.Minute))
+		r := rig.Observe(t, nil, script.LimitedFor(30*time.Second), window(600, 599, time.Minute))
 		var calls sync.WaitGroup
 		for range 3 {
 			calls.Go(func() {
@@ -173,17 +152,17 @@ func TestABucketThatIsHeldIsUsedUpAndHasItsCallsWaiting(t *testing.T) {
 			synctest.Wait()
 		}
 		time.Sleep(time.Second)
-		r.WantValues(t, "oktaretry.bucket.remaining", map[string]float64{telBucket: 0})
-		r.WantValues(t, "oktaretry.bucket.utilization", map[string]float64{telBucket: 1})
-		r.WantValues(t, "oktaretry.bucket.waiting", map[string]float64{telBucket: 3})
-		r.WantValues(t, "oktaretry.bucket.in_flight", map[string]float64{telBucket: 0})
+		r.WantValues(t, "oktaretry.bucket.remaining", map[string]float64{userBucket: 0})
+		r.WantValues(t, "oktaretry.bucket.utilization", map[string]float64{userBucket: 1})
+		r.WantValues(t, "oktaretry.bucket.waiting", map[string]float64{userBucket: 3})
+		r.WantValues(t, "oktaretry.bucket.in_flight", map[string]float64{userBucket: 0})
 		calls.Wait()
-		r.WantValues(t, "oktaretry.bucket.waiting", map[string]float64{telBucket: 0})
-		r.WantValues(t, "oktaretry.bucket.remaining", map[string]float64{telBucket: 599})
+		r.WantValues(t, "oktaretry.bucket.waiting", map[string]float64{userBucket: 0})
+		r.WantValues(t, "oktaretry.bucket.remaining", map[string]float64{userBucket: 599})
 	})
 }
 
-func TestCircuitGaugesFollowTheirCircuits(t *testing.T) {
+func TestCircuitGaugeFollowsItsState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hang := make(chan struct{})
 		r := rig.Observe(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls, p.Breaker.Probes = 2, 1 }, script.Down(), script.Down(),
@@ -210,7 +189,7 @@ func TestCircuitGaugesFollowTheirCircuits(t *testing.T) {
 }
 
 // The two hosts' circuits differ in their scope only from the endpoints'.
-func TestAHostsCircuitHasAGaugeOfItsOwn(t *testing.T) {
+func TestHostCircuitHasItsOwnGauge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := rig.Observe(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 2 }, script.Bare(502))
 		for range 2 {
@@ -223,7 +202,7 @@ func TestAHostsCircuitHasAGaugeOfItsOwn(t *testing.T) {
 
 // Any text can be a method. Those that are not known share a circuit, so that
 // nobody can fill memory or a dashboard with them.
-func TestUnknownMethodsShareACircuit(t *testing.T) {
+func TestUnknownMethodsShareOneCircuit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := rig.Observe(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 1 }, script.Down())
 		ctx := oktaretry.WithNoRetry(t.Context())
@@ -238,7 +217,7 @@ func TestUnknownMethodsShareACircuit(t *testing.T) {
 	})
 }
 
-func TestRetryBudgetGaugeGoesDownWithResendsAndFillsUpAgain(t *testing.T) {
+func TestRetryBudgetGaugeFallsWithResendsAndRefills(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := rig.Observe(t, func(p *oktaretry.Policy) {
 			p.Budget = oktaretry.Budget{Ratio: 0.5, Reserve: 1, TTL: 10 * time.Second}
@@ -253,14 +232,14 @@ func TestRetryBudgetGaugeGoesDownWithResendsAndFillsUpAgain(t *testing.T) {
 	})
 }
 
-func TestWhatIsOffHasNoGauge(t *testing.T) {
+func TestDisabledBreakerAndBudgetHaveNoGauges(t *testing.T) {
 	r := rig.Observe(t, func(p *oktaretry.Policy) { p.Breaker.Disabled, p.Budget.Disabled = true, true }, script.OK())
 	r.Do(t.Context(), "GET", rig.UserURL)
 	r.WantValues(t, "oktaretry.circuit.state", map[string]float64{})
 	r.WantValues(t, "oktaretry.retry_budget.remaining", map[string]float64{})
 }
 
-func TestGaugesHaveThePortThatTheirURLMeans(t *testing.T) {
+func TestGaugesHaveThePortOfTheURL(t *testing.T) {
 	for url, want := range map[string]string{
 		"http://a.b/api/v1/users": "a.b 80", "https://a.b/api/v1/users": "a.b 443",
 		"https://a.b:8443/api/v1/users": "a.b 8443", "http://127.0.0.1:8080/api/v1/users": "127.0.0.1 8080",
@@ -269,7 +248,7 @@ func TestGaugesHaveThePortThatTheirURLMeans(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			r := rig.Observe(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 1 },
-				script.LimitedFor(time.Second).With(script.Set("Retry-After", "1")), script.Pending("/api/v1/users/00u1/factors/f1/transactions/t1"),
+				script.LimitedFor(time.Second).With(script.Set("Retry-After", "1")), pending,
 				script.Down().With(script.Window(600, 100, time.Minute)...))
 			r.Do(t.Context(), "GET", url)
 			for name, m := range r.Metrics(t) {
@@ -283,7 +262,7 @@ func TestGaugesHaveThePortThatTheirURLMeans(t *testing.T) {
 
 // A host with its port and the host without it, or in capitals, are one server.
 // Their buckets and circuits are apart, and one hid the other.
-func TestOneServerUnderTwoNamesIsOneSeries(t *testing.T) {
+func TestHostSpellingsShareOneSeries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		r := rig.Observe(t, nil, script.Do(func(req *http.Request) (*http.Response, error) { <-release; return script.OK().Respond(req) }))
@@ -293,14 +272,14 @@ func TestOneServerUnderTwoNamesIsOneSeries(t *testing.T) {
 		}
 		synctest.Wait()
 		for range 20 {
-			r.WantValues(t, "oktaretry.bucket.in_flight", map[string]float64{telBucket: 3})
+			r.WantValues(t, "oktaretry.bucket.in_flight", map[string]float64{userBucket: 3})
 		}
 		close(release)
 		calls.Wait()
 	})
 }
 
-func TestOneServerUnderTwoNamesShowsTheSmallerBudget(t *testing.T) {
+func TestHostSpellingsShowTheSmallerBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := rig.Observe(t, func(p *oktaretry.Policy) {
 			p.Budget = oktaretry.Budget{Ratio: 0.5, Reserve: 1, TTL: 10 * time.Second}

@@ -1,7 +1,7 @@
-package oktaretry_test
+// This file tests global providers, which may be installed before a Transport
+// is made, after it, or never.
 
-// The global providers can be installed before a Transport is made, after it,
-// or never.
+package telemetry_test
 
 import (
 	"context"
@@ -24,9 +24,9 @@ import (
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
-// telAlone runs the rest of a test in a process of its own: what is global is
+// inOwnProcess runs the rest of a test in a process of its own: what is global is
 // installed once, and for good.
-func telAlone(t *testing.T, env ...string) (alone bool) {
+func inOwnProcess(t *testing.T, env ...string) (alone bool) {
 	t.Helper()
 	const key = "OKTARETRY_TEST_ALONE"
 	if os.Getenv(key) == t.Name() {
@@ -43,8 +43,8 @@ func telAlone(t *testing.T, env ...string) (alone bool) {
 	return false
 }
 
-// telGlobal returns a rig whose Transport has no provider of its own.
-func telGlobal(t *testing.T, more ...oktaretry.Option) *rig.Observed {
+// overGlobals returns a rig whose Transport has no provider of its own.
+func overGlobals(t *testing.T, more ...oktaretry.Option) *rig.Observed {
 	r := &rig.Observed{Recorder: rig.NewRecorder(), Base: script.Repeat(t, script.OK())}
 	r.With(t, more...)
 	return r
@@ -57,20 +57,20 @@ func spanSeen(r *rig.Observed) string {
 	return fmt.Sprintf("%T", trace.SpanFromContext(sent[len(sent)-1].Context))
 }
 
-const telNobodys, telGlobals = "trace.noopSpan", "global.nonRecordingSpan"
+const noopSpan, globalSpan = "trace.noopSpan", "global.nonRecordingSpan"
 
-func TestWithoutAProviderNoSpanIsAskedForAfterTheFirstCall(t *testing.T) {
-	if !telAlone(t) {
+func TestNoProviderStartsNoSpanAfterTheFirstCall(t *testing.T) {
+	if !inOwnProcess(t) {
 		return
 	}
-	r := telGlobal(t)
+	r := overGlobals(t)
 	for i := range 5 {
 		if err := r.Do(t.Context(), "GET", rig.UserURL); err != nil {
 			t.Fatal(err)
 		}
-		want := telNobodys
+		want := noopSpan
 		if i == 0 {
-			want = telGlobals
+			want = globalSpan
 		}
 		rig.Equal(t, fmt.Sprint("span in call ", i), spanSeen(r), want)
 	}
@@ -80,11 +80,11 @@ func TestWithoutAProviderNoSpanIsAskedForAfterTheFirstCall(t *testing.T) {
 	rig.Equal(t, "span", trace.SpanFromContext(r.Base.Sent()[len(r.Base.Sent())-1].Context), span)
 }
 
-func TestGlobalProvidersMayComeLater(t *testing.T) {
-	if !telAlone(t) {
+func TestGlobalProvidersMayBeInstalledLater(t *testing.T) {
+	if !inOwnProcess(t) {
 		return
 	}
-	r := telGlobal(t)
+	r := overGlobals(t)
 	for range 3 {
 		r.Do(t.Context(), "GET", rig.UserURL)
 	}
@@ -97,7 +97,7 @@ func TestGlobalProvidersMayComeLater(t *testing.T) {
 	calls, attempts := r.Ended(t)
 	rig.Equal(t, "spans", [2]int{len(calls), len(attempts)}, [2]int{2, 2})
 	rig.Equal(t, "calls counted", r.Counts(t, "oktaretry.call.duration", "server.", "url."), map[string]uint64{"GET success success": 2})
-	r.WantValues(t, "oktaretry.bucket.in_flight", map[string]float64{telBucket: 0})
+	r.WantValues(t, "oktaretry.bucket.in_flight", map[string]float64{userBucket: 0})
 	if got := r.Base.Sent()[4].Header.Get("Traceparent"); !strings.Contains(got, attempts[1].SpanContext().SpanID().String()) {
 		t.Errorf("traceparent is %q", got)
 	}
@@ -105,11 +105,11 @@ func TestGlobalProvidersMayComeLater(t *testing.T) {
 
 // OpenTelemetry gives a tracer to the first provider that is installed, and
 // leaves it there. A Transport that is made later has the second one.
-func TestAProviderThatIsReplacedKeepsItsTransports(t *testing.T) {
-	if !telAlone(t) {
+func TestTransportKeepsTheFirstGlobalProvider(t *testing.T) {
+	if !inOwnProcess(t) {
 		return
 	}
-	r := telGlobal(t)
+	r := overGlobals(t)
 	r.Do(t.Context(), "GET", rig.UserURL)
 	otel.SetTracerProvider(r.Tracer)
 	r.Do(t.Context(), "GET", rig.UserURL)
@@ -124,66 +124,67 @@ func TestAProviderThatIsReplacedKeepsItsTransports(t *testing.T) {
 	rig.Equal(t, "spans of the second", len(later.Ended()), 2)
 }
 
-func TestANoopProviderIsAskedForNothing(t *testing.T) {
-	if !telAlone(t) {
+func TestNoopProviderStartsNoSpans(t *testing.T) {
+	if !inOwnProcess(t) {
 		return
 	}
-	explicit := telGlobal(t, oktaretry.WithTracerProvider(tracenoop.NewTracerProvider()))
+	explicit := overGlobals(t, oktaretry.WithTracerProvider(tracenoop.NewTracerProvider()))
 	explicit.Do(t.Context(), "GET", rig.UserURL)
-	rig.Equal(t, "span of the first call", spanSeen(explicit), telNobodys)
+	rig.Equal(t, "span of the first call", spanSeen(explicit), noopSpan)
 
 	otel.SetTracerProvider(tracenoop.NewTracerProvider())
-	r := telGlobal(t)
+	r := overGlobals(t)
 	for range 2 {
 		r.Do(t.Context(), "GET", rig.UserURL)
 	}
-	rig.Equal(t, "span of the second call", spanSeen(r), telNobodys)
+	rig.Equal(t, "span of the second call", spanSeen(r), noopSpan)
 }
 
-// Who wants the eBPF auto-instrumentation to see the calls says so.
-func TestAGlobalProviderThatIsGivenIsAlwaysAsked(t *testing.T) {
-	if !telAlone(t) {
+// The eBPF auto-instrumentation sees calls of a provider that was given.
+func TestExplicitGlobalProviderStartsEverySpan(t *testing.T) {
+	if !inOwnProcess(t) {
 		return
 	}
-	r := telGlobal(t, oktaretry.WithTracerProvider(otel.GetTracerProvider()))
+	r := overGlobals(t, oktaretry.WithTracerProvider(otel.GetTracerProvider()))
 	for i := range 3 {
 		r.Do(t.Context(), "GET", rig.UserURL)
-		rig.Equal(t, fmt.Sprint("span in call ", i), spanSeen(r), telGlobals)
+		rig.Equal(t, fmt.Sprint("span in call ", i), spanSeen(r), globalSpan)
 	}
 	otel.SetTracerProvider(r.Tracer)
 	r.Do(t.Context(), "GET", rig.UserURL)
 	rig.Equal(t, "spans", len(r.Spans.Ended()), 2)
 }
 
-type telSuppressKey struct{}
+type suppressKey struct{}
 
-// telSuppressing leaves calls out that their context says so of, as many do.
-type telSuppressing struct{ trace.TracerProvider }
+// suppressing skips calls with a suppressKey in their context, as many providers
+// do.
+type suppressing struct{ trace.TracerProvider }
 
-type telSuppressingTracer struct{ trace.Tracer }
+type suppressingTracer struct{ trace.Tracer }
 
-func (p *telSuppressing) Tracer(name string, o ...trace.TracerOption) trace.Tracer {
-	return telSuppressingTracer{p.TracerProvider.Tracer(name, o...)}
+func (p *suppressing) Tracer(name string, o ...trace.TracerOption) trace.Tracer {
+	return suppressingTracer{p.TracerProvider.Tracer(name, o...)}
 }
 
-func (p telSuppressingTracer) Start(ctx context.Context, name string, o ...trace.SpanStartOption) (context.Context, trace.Span) {
-	if ctx.Value(telSuppressKey{}) != nil {
+func (p suppressingTracer) Start(ctx context.Context, name string, o ...trace.SpanStartOption) (context.Context, trace.Span) {
+	if ctx.Value(suppressKey{}) != nil {
 		return tracenoop.NewTracerProvider().Tracer("").Start(ctx, name, o...)
 	}
 	return p.Tracer.Start(ctx, name, o...)
 }
 
 // A provider that left one call out was taken for none, and never asked again.
-func TestAProviderThatLeavesOneCallOutIsAskedAgain(t *testing.T) {
-	if !telAlone(t) {
+func TestProviderThatSkipsOneCallTracesTheNext(t *testing.T) {
+	if !inOwnProcess(t) {
 		return
 	}
-	r := telGlobal(t)
-	otel.SetTracerProvider(&telSuppressing{r.Tracer})
+	r := overGlobals(t)
+	otel.SetTracerProvider(&suppressing{r.Tracer})
 	for i := range 4 {
 		ctx := t.Context()
 		if i%2 == 0 {
-			ctx = context.WithValue(ctx, telSuppressKey{}, true)
+			ctx = context.WithValue(ctx, suppressKey{}, true)
 		}
 		r.Do(ctx, "GET", rig.UserURL)
 	}
@@ -192,8 +193,8 @@ func TestAProviderThatLeavesOneCallOutIsAskedAgain(t *testing.T) {
 }
 
 // The conventions have operators choose which methods are known.
-func TestKnownMethodsAreTheOperators(t *testing.T) {
-	if !telAlone(t, "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS=GET, PURGE,,") {
+func TestKnownMethodsComeFromTheEnvironment(t *testing.T) {
+	if !inOwnProcess(t, "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS=GET, PURGE,,") {
 		return
 	}
 	r := rig.Observe(t, nil, script.OK())

@@ -1,6 +1,7 @@
-package oktaretry_test
+// This file gathers everything that a Transport reports, for the search for
+// secrets, and tests that the search looks everywhere.
 
-// How the tests of redaction gather all that is told, and proof that they look.
+package telemetry_test
 
 import (
 	"context"
@@ -23,8 +24,8 @@ import (
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
-// redactTexts returns everything that a rig told, by where it told it.
-func redactTexts(t testing.TB, r *rig.Observed, outcomes []oktaretry.Outcome, err error) map[string]string {
+// reportedTexts returns everything that was reported, by its place.
+func reportedTexts(t testing.TB, r *rig.Observed, outcomes []oktaretry.Outcome, err error) map[string]string {
 	texts := map[string]string{"log": r.Log()}
 	attributes := func(where string, list []attribute.KeyValue) {
 		for _, kv := range list {
@@ -55,12 +56,12 @@ func redactTexts(t testing.TB, r *rig.Observed, outcomes []oktaretry.Outcome, er
 		texts["metrics"] += string(text) // with the exemplars and what views filter
 	}
 	texts["snapshot"] = fmt.Sprintf("%+v", r.Snapshot())
-	redactChain(texts, "error", err)
+	addErrorTexts(texts, "error", err)
 	for _, o := range outcomes {
 		texts["outcome"] += fmt.Sprintln(o.Method, o.Host, o.Template, o.Bucket, o.Stop, o.RequestID, o.Waits)
-		redactChain(texts, "outcome's error", o.Err)
+		addErrorTexts(texts, "outcome's error", o.Err)
 		for _, a := range o.Attempts {
-			redactChain(texts, "attempt's error", a.Err)
+			addErrorTexts(texts, "attempt's error", a.Err)
 			if a.Error != nil {
 				texts["API error"] += a.Error.Error()
 			}
@@ -69,23 +70,23 @@ func redactTexts(t testing.TB, r *rig.Observed, outcomes []oktaretry.Outcome, er
 	return texts
 }
 
-// redactChain adds the texts of an error and of all that it wraps.
-func redactChain(texts map[string]string, where string, err error) {
+// addErrorTexts adds the texts of an error and of all that it wraps.
+func addErrorTexts(texts map[string]string, where string, err error) {
 	if err == nil {
 		return
 	}
 	texts[where] += fmt.Sprintf("%v|%+v|%#v|%q\n", err, err, err, err)
 	switch w := err.(type) {
 	case interface{ Unwrap() error }:
-		redactChain(texts, where, w.Unwrap())
+		addErrorTexts(texts, where, w.Unwrap())
 	case interface{ Unwrap() []error }:
 		for _, err := range w.Unwrap() {
-			redactChain(texts, where, err)
+			addErrorTexts(texts, where, err)
 		}
 	}
 }
 
-func redactCheck(t testing.TB, s redactSecrets, texts map[string]string) {
+func wantNoSecrets(t testing.TB, s secrets, texts map[string]string) {
 	t.Helper()
 	for where, text := range texts {
 		if places := s.find(text); len(places) > 0 {
@@ -96,7 +97,7 @@ func redactCheck(t testing.TB, s redactSecrets, texts map[string]string) {
 
 // A search that looks at nothing finds nothing.
 func TestSearchForSecretsLooksEverywhere(t *testing.T) {
-	s := redactSecrets{}
+	s := secrets{}
 	r := rig.Observe(t, nil, script.OK())
 	r.Reader = sdkmetric.NewManualReader()
 	r.Meter = sdkmetric.NewMeterProvider(sdkmetric.WithReader(r.Reader), sdkmetric.WithView(sdkmetric.NewView(
@@ -131,10 +132,10 @@ func TestSearchForSecretsLooksEverywhere(t *testing.T) {
 	}))
 	span.End()
 	r.Logger.Info(s.mark("line"), "k", s.mark("log attribute"))
-	told := fmt.Errorf("%s: %w", s.mark("error"), errors.Join(errors.New(s.mark("joined error")), redactStruct{s.mark("field of an error")}))
+	failure := fmt.Errorf("%s: %w", s.mark("error"), errors.Join(errors.New(s.mark("joined error")), structError{s.mark("field of an error")}))
 
 	var found []string
-	for _, text := range redactTexts(t, r, nil, told) {
+	for _, text := range reportedTexts(t, r, nil, failure) {
 		found = append(found, s.find(text)...)
 	}
 	slices.Sort(found)
@@ -146,14 +147,14 @@ func TestSearchForSecretsLooksEverywhere(t *testing.T) {
 	rig.Equal(t, "found", slices.Compact(found), all)
 }
 
-// redactStruct is an error whose text is discreet, and whose fields are not.
-type redactStruct struct{ secret string }
+// structError is an error whose text is discreet, and whose fields are not.
+type structError struct{ secret string }
 
-func (redactStruct) Error() string { return "discreet" }
+func (structError) Error() string { return "discreet" }
 
 // Baggage is what the caller wants to be sent; who has its propagator sends it
 // to Okta, and to nobody else.
-func TestBaggageGoesWhereThePropagatorsTakeIt(t *testing.T) {
+func TestBaggageIsSentOnlyByItsPropagator(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		p    propagation.TextMapPropagator
@@ -164,7 +165,7 @@ func TestBaggageGoesWhereThePropagatorsTakeIt(t *testing.T) {
 		{"with none", propagation.NewCompositeTextMapPropagator(), false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			s := redactSecrets{}
+			s := secrets{}
 			member, _ := baggage.NewMember("user", s.mark("baggage"))
 			bag, _ := baggage.New(member)
 			r := rig.Observe(t, rig.QuickWaits, script.Down(), script.OK())
@@ -174,7 +175,7 @@ func TestBaggageGoesWhereThePropagatorsTakeIt(t *testing.T) {
 			for i, sent := range r.Base.Sent() {
 				rig.Equal(t, fmt.Sprint("baggage was sent with attempt ", i), len(s.find(fmt.Sprint(sent.Header))) == 1, tt.sent)
 			}
-			redactCheck(t, s, redactTexts(t, r, rec.Outcomes(), err))
+			wantNoSecrets(t, s, reportedTexts(t, r, rec.Outcomes(), err))
 		})
 	}
 }

@@ -1,6 +1,7 @@
-package oktaretry_test
+// This file tests the start of spans: what samplers see, and what links to
+// them.
 
-// What samplers see, which is what a span starts with.
+package telemetry_test
 
 import (
 	"context"
@@ -26,14 +27,14 @@ import (
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
-// telSampler takes down what it is asked, and samples what keep says.
-type telSampler struct {
+// sampler records what it is asked for, and samples what keep keeps.
+type sampler struct {
 	keep func(sdktrace.SamplingParameters) bool
 	mu   sync.Mutex
 	seen []string
 }
 
-func (s *telSampler) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingResult {
+func (s *sampler) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingResult {
 	words := []string{p.Kind.String(), p.Name}
 	list := slices.Clone(p.Attributes)
 	slices.SortFunc(list, func(a, b attribute.KeyValue) int { return len(a.Key) - len(b.Key) })
@@ -50,20 +51,20 @@ func (s *telSampler) ShouldSample(p sdktrace.SamplingParameters) sdktrace.Sampli
 	return sdktrace.SamplingResult{Decision: decision, Tracestate: trace.SpanContextFromContext(p.ParentContext).TraceState()}
 }
 
-func (s *telSampler) Description() string { return "telSampler" }
+func (s *sampler) Description() string { return "sampler" }
 
-// telSampled returns a rig whose spans are sampled by s.
-func telSampled(t testing.TB, s sdktrace.Sampler, script ...script.Step) *rig.Observed {
+// observeSampled returns a rig whose spans are sampled by s.
+func observeSampled(t testing.TB, s sdktrace.Sampler, script ...script.Step) *rig.Observed {
 	r := rig.Observe(t, nil, script...)
 	r.Tracer = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(r.Spans), sdktrace.WithSampler(s))
 	r.With(t, oktaretry.WithTracerProvider(r.Tracer))
 	return r
 }
 
-func TestSamplersSeeWhereASpanGoes(t *testing.T) {
+func TestSamplersSeeTheStartAttributes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &telSampler{}
-		r := telSampled(t, s, script.Down(), script.Pending("/api/v1/users/00u1/factors/f1/transactions/t1"), script.OK())
+		s := &sampler{}
+		r := observeSampled(t, s, script.Down(), pending, script.OK())
 		if err := r.Do(t.Context(), "GET", "http://example.okta.com:8080/api/v1/users/ann@b.c?x=1"); err != nil {
 			t.Fatal(err)
 		}
@@ -84,7 +85,7 @@ func TestSamplersSeeWhereASpanGoes(t *testing.T) {
 
 // The labels of an endpoint are made once for its scheme. A port that another
 // scheme means was that of the first.
-func TestTheSchemeOfEachCallCounts(t *testing.T) {
+func TestSpansHaveTheSchemeOfEachCall(t *testing.T) {
 	r := rig.Observe(t, nil, script.OK())
 	for _, scheme := range []string{"https", "http", "https", "gopher"} {
 		r.Do(t.Context(), "GET", scheme+"://a.b/api/v1/users")
@@ -99,7 +100,7 @@ func TestTheSchemeOfEachCallCounts(t *testing.T) {
 // A set of attributes sorts its list in place. That of an endpoint's polls, and
 // of attempts that their caller cancelled, was the one that the endpoint's
 // spans start with, in other calls at the same time.
-func TestTheLabelsOfAnEndpointStayAsTheyAre(t *testing.T) {
+func TestEndpointLabelsAreNeverReordered(t *testing.T) {
 	const transaction = rig.UserURL + "/factors/f1/transactions/t1"
 	for name, meddle := range map[string]func(context.Context, *rig.Observed){
 		"a poll": func(ctx context.Context, r *rig.Observed) { r.Do(ctx, "GET", rig.UserURL) },
@@ -113,7 +114,7 @@ func TestTheLabelsOfAnEndpointStayAsTheyAre(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var mu sync.Mutex
 				seen := map[string]bool{}
-				r := telSampled(t, &telSampler{keep: func(p sdktrace.SamplingParameters) bool {
+				r := observeSampled(t, &sampler{keep: func(p sdktrace.SamplingParameters) bool {
 					mu.Lock()
 					defer mu.Unlock()
 					if strings.HasSuffix(p.Name, "{transactionId}") && p.Kind == trace.SpanKindInternal {
@@ -126,7 +127,7 @@ func TestTheLabelsOfAnEndpointStayAsTheyAre(t *testing.T) {
 					case req.URL.RawQuery == "hang":
 						return script.Hang()
 					case strings.HasSuffix(req.URL.Path, "00u1"):
-						return script.Pending("/api/v1/users/00u1/factors/f1/transactions/t1")
+						return pending
 					}
 					return script.OK()
 				})
@@ -147,10 +148,10 @@ func TestTheLabelsOfAnEndpointStayAsTheyAre(t *testing.T) {
 }
 
 // A sampler may drop the call and keep an attempt, or the other way round.
-func TestEachSpanIsSampledByItself(t *testing.T) {
+func TestSpansAreSampledIndependently(t *testing.T) {
 	for _, kind := range []trace.SpanKind{trace.SpanKindInternal, trace.SpanKindClient} {
 		synctest.Test(t, func(t *testing.T) {
-			r := telSampled(t, &telSampler{keep: func(p sdktrace.SamplingParameters) bool { return p.Kind == kind }}, script.Down(), script.OK())
+			r := observeSampled(t, &sampler{keep: func(p sdktrace.SamplingParameters) bool { return p.Kind == kind }}, script.Down(), script.OK())
 			if err := r.Do(t.Context(), "GET", rig.UserURL); err != nil {
 				t.Fatal(err)
 			}
@@ -164,16 +165,16 @@ func TestEachSpanIsSampledByItself(t *testing.T) {
 			}
 			for _, sent := range r.Base.Sent() {
 				flags := sent.Header.Get("Traceparent")[53:]
-				rig.Equal(t, "sampled, as Okta is told", flags, map[trace.SpanKind]string{trace.SpanKindInternal: "00", trace.SpanKindClient: "01"}[kind])
+				rig.Equal(t, "the sampled flag that is sent", flags, map[trace.SpanKind]string{trace.SpanKindInternal: "00", trace.SpanKindClient: "01"}[kind])
 			}
 		})
 	}
 }
 
 // Exemplars are how one gets from a bar of a histogram to a trace.
-func TestExemplarsLinkToTheSpansThatTheyAreOf(t *testing.T) {
+func TestExemplarsLinkToTheirSpans(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, nil, script.Down(), script.Limited(script.Set("Retry-After", "7")), script.OK())
+		r := rig.Observe(t, nil, script.Down(), limitedFor7s, script.OK())
 		reader := sdkmetric.NewManualReader()
 		r.With(t, oktaretry.WithMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader),
 			sdkmetric.WithExemplarFilter(exemplar.TraceBasedFilter))))
@@ -193,32 +194,32 @@ func TestExemplarsLinkToTheSpansThatTheyAreOf(t *testing.T) {
 			"oktaretry.call.duration": ids(calls...), "oktaretry.call.attempts": ids(calls...), "oktaretry.wait.duration": ids(calls...),
 			"oktaretry.rate_limit.refusals": ids(calls...), "http.client.request.duration": ids(attempts...),
 		} {
-			rig.Equal(t, name, telExemplars(r.Metrics(t)[name]), want)
+			rig.Equal(t, name, exemplarsOf(r.Metrics(t)[name]), want)
 		}
 	})
 }
 
-// telExemplars returns the traces and spans of a metric's exemplars, each once.
-func telExemplars(m metricdata.Metrics) (ids []string) {
+// exemplarsOf returns the traces and spans of a metric's exemplars, each once.
+func exemplarsOf(m metricdata.Metrics) (ids []string) {
 	switch d := m.Data.(type) {
 	case metricdata.Histogram[float64]:
 		for _, p := range d.DataPoints {
-			ids = append(ids, telExemplarIDs(p.Exemplars)...)
+			ids = append(ids, exemplarIDs(p.Exemplars)...)
 		}
 	case metricdata.Histogram[int64]:
 		for _, p := range d.DataPoints {
-			ids = append(ids, telExemplarIDs(p.Exemplars)...)
+			ids = append(ids, exemplarIDs(p.Exemplars)...)
 		}
 	case metricdata.Sum[int64]:
 		for _, p := range d.DataPoints {
-			ids = append(ids, telExemplarIDs(p.Exemplars)...)
+			ids = append(ids, exemplarIDs(p.Exemplars)...)
 		}
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids)
 }
 
-func telExemplarIDs[N int64 | float64](list []metricdata.Exemplar[N]) (ids []string) {
+func exemplarIDs[N int64 | float64](list []metricdata.Exemplar[N]) (ids []string) {
 	for _, e := range list {
 		ids = append(ids, fmt.Sprintf("%x %x", e.TraceID, e.SpanID))
 	}
@@ -226,7 +227,7 @@ func telExemplarIDs[N int64 | float64](list []metricdata.Exemplar[N]) (ids []str
 }
 
 // A span of the caller's is the exemplar's where this library makes none.
-func TestExemplarsOfAnUntracedTransportAreTheCallers(t *testing.T) {
+func TestExemplarsWithoutTracingLinkToTheCallersSpan(t *testing.T) {
 	r := rig.Observe(t, nil, script.OK())
 	r.With(t, oktaretry.WithTracerProvider(tracenoop.NewTracerProvider()))
 	ctx, span := r.Tracer.Tracer("caller").Start(context.Background(), "sync")
@@ -236,6 +237,6 @@ func TestExemplarsOfAnUntracedTransportAreTheCallers(t *testing.T) {
 	span.End()
 	want := []string{span.SpanContext().TraceID().String() + " " + span.SpanContext().SpanID().String()}
 	for _, name := range []string{"oktaretry.call.duration", "http.client.request.duration"} {
-		rig.Equal(t, name, telExemplars(r.Metrics(t)[name]), want)
+		rig.Equal(t, name, exemplarsOf(r.Metrics(t)[name]), want)
 	}
 }
