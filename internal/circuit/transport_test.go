@@ -1,7 +1,7 @@
-package oktaretry_test
+// This file tests circuits through a Transport: what counts against which
+// circuit, and what an open circuit does to calls.
 
-// This file tests what counts against which circuit, and what an open circuit
-// does to calls.
+package circuit_test
 
 import (
 	"context"
@@ -19,8 +19,8 @@ import (
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
-// open sends failures to an endpoint until its circuit, or its host's, opens.
-func open(t *testing.T, rt *oktaretry.Transport, base *script.Base, target string, failure script.Step) {
+// openCircuit sends failures to an endpoint until its circuit, or its host's, opens.
+func openCircuit(t *testing.T, rt *oktaretry.Transport, base *script.Base, target string, failure script.Step) {
 	t.Helper()
 	base.Always(failure)
 	for range 4 {
@@ -31,7 +31,7 @@ func open(t *testing.T, rt *oktaretry.Transport, base *script.Base, target strin
 	}
 }
 
-func TestCircuitCountsWhatTheRuleSays(t *testing.T) {
+func TestCircuitCountsByTheRulesScope(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		answer script.Step
@@ -128,84 +128,9 @@ func TestCircuitFollowsTheUsersRule(t *testing.T) {
 		if got := rig.Circuits(rt, "open"); got != nil {
 			t.Errorf("open are %q, want none", got)
 		}
-		open(t, rt, base, rig.UserURL, script.Bare(404))
+		openCircuit(t, rt, base, rig.UserURL, script.Bare(404))
 		if got := rig.Circuits(rt, "open"); !slices.Equal(got, []string{rig.UserCircuit}) {
 			t.Errorf("open are %q, want %q", got, rig.UserCircuit)
-		}
-	})
-}
-
-func TestCircuitOpensAtItsRatioOnly(t *testing.T) {
-	for _, tt := range []struct {
-		name    string
-		answers []script.Step // over and over, 100 calls
-		opens   bool
-	}{
-		{"all fail", []script.Step{script.Bare(503)}, true},
-		{"half fail", []script.Step{script.OK(), script.Bare(503)}, true},
-		{"a third fails", []script.Step{script.OK(), script.OK(), script.Bare(503)}, false},
-		{"half fail, and others are neutral", []script.Step{script.OK(), script.Bare(404), script.Bare(503), script.Bare(404), script.Bare(404)}, true},
-		{"neutral ones count for no success", []script.Step{script.Bare(404), script.Bare(404), script.Bare(404), script.Bare(503)}, true},
-	} {
-		rig.Virtual(t, tt.name, func(t *testing.T) {
-			rt, base := rig.New(t, rig.OpensAfter4)
-			for i := range 100 {
-				base.Always(tt.answers[i%len(tt.answers)])
-				rig.GetOnce(t, rt, rig.UserURL)
-			}
-			if opened := len(rig.Circuits(rt, "open")) > 0; opened != tt.opens {
-				t.Errorf("a circuit is open: %t, want %t", opened, tt.opens)
-			}
-		})
-	}
-}
-
-func TestCircuitForgetsWhatIsOlderThanItsWindow(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		rt, base := rig.New(t, rig.OpensAfter4)
-		base.Always(script.Bare(503))
-		for range 10 {
-			rig.GetOnce(t, rt, rig.UserURL)
-			if got := rig.Circuits(rt, "closed"); len(got) != 2 {
-				t.Fatalf("closed are %q, want both: there were three failures in 30 s", got)
-			}
-			time.Sleep(11 * time.Second)
-		}
-	})
-}
-
-// The window rolls: it does not begin anew every 30 s, forgetting a second's
-// failures.
-func TestCircuitRemembersWhatIsYoungerThanItsWindow(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		rt, base := rig.New(t, rig.OpensAfter4)
-		base.Always(script.Bare(404))
-		rig.GetOnce(t, rt, rig.UserURL) // the first window begins
-		base.Always(script.Bare(503))
-		time.Sleep(28 * time.Second)
-		for range 3 {
-			rig.GetOnce(t, rt, rig.UserURL)
-		}
-		time.Sleep(4 * time.Second)
-		rig.GetOnce(t, rt, rig.UserURL)
-		if got := rig.Circuits(rt, "open"); !slices.Equal(got, []string{rig.HostCircuit}) {
-			t.Errorf("open are %q, want %q", got, rig.HostCircuit)
-		}
-	})
-}
-
-// By default an attempt may hang for twice as long as the window: that counts
-// when it is known, not when it was sent.
-func TestCircuitCountsAttemptsThatHungForLongerThanItsWindow(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		rt, base := rig.New(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 4 })
-		base.Always(script.Hang())
-		for range 4 {
-			go rig.GetOnce(t, rt, rig.UserURL)
-		}
-		time.Sleep(time.Minute + time.Second + 1) // the bucket is unknown, so the fourth went a second later
-		if got := rig.Circuits(rt, "open"); !slices.Equal(got, []string{rig.HostCircuit}) {
-			t.Errorf("open are %q, want %q", got, rig.HostCircuit)
 		}
 	})
 }
@@ -213,7 +138,7 @@ func TestCircuitCountsAttemptsThatHungForLongerThanItsWindow(t *testing.T) {
 func TestOpenEndpointCircuitLeavesTheOthersClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := rig.New(t, rig.OpensAfter4)
-		open(t, rt, base, rig.UserURL, script.Code(500, "E0000009"))
+		openCircuit(t, rt, base, rig.UserURL, script.Code(500, "E0000009"))
 		base.Always(script.OK())
 		rig.Failure[*oktaretry.CircuitOpenError](rig.Get(t, rt, rig.Org+"/api/v1/users/00u2").TookBetween(0, 0))
 		rig.Get(t, rt, rig.AppURL).Is(200)
@@ -226,7 +151,7 @@ func TestOpenEndpointCircuitLeavesTheOthersClosed(t *testing.T) {
 func TestOpenHostCircuitLeavesOtherHostsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := rig.New(t, rig.OpensAfter4)
-		open(t, rt, base, rig.UserURL, script.Bare(503))
+		openCircuit(t, rt, base, rig.UserURL, script.Bare(503))
 		base.Always(script.OK())
 		for _, target := range []string{rig.UserURL, rig.AppURL, "https://EXAMPLE.okta.com/api/v1/groups"} {
 			rig.Failure[*oktaretry.CircuitOpenError](rig.Get(t, rt, target).TookBetween(0, 0))
@@ -235,7 +160,7 @@ func TestOpenHostCircuitLeavesOtherHostsClosed(t *testing.T) {
 	})
 }
 
-func TestOpenCircuitAnswersAtOnceAndSaysWhenToComeBack(t *testing.T) {
+func TestOpenCircuitRefusesAtOnceWithRetryAfter(t *testing.T) {
 	for _, tt := range []struct {
 		failure script.Step
 		want    oktaretry.CircuitOpenError
@@ -245,7 +170,7 @@ func TestOpenCircuitAnswersAtOnceAndSaysWhenToComeBack(t *testing.T) {
 	} {
 		rig.Virtual(t, tt.want.Scope.String(), func(t *testing.T) {
 			rt, base := rig.New(t, rig.OpensAfter4)
-			open(t, rt, base, rig.UserURL, tt.failure)
+			openCircuit(t, rt, base, rig.UserURL, tt.failure)
 			time.Sleep(2 * time.Second)
 			base.Always(script.OK())
 			c := rig.Get(t, rt, rig.UserURL).Stopped(oktaretry.StopCircuitOpen).TookBetween(0, 0)
@@ -288,7 +213,7 @@ func TestDisabledBreakerRefusesNothing(t *testing.T) {
 func TestSetPolicyWithAnotherBreakerStartsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := rig.New(t, rig.OpensAfter4)
-		open(t, rt, base, rig.UserURL, script.Bare(503))
+		openCircuit(t, rt, base, rig.UserURL, script.Bare(503))
 		base.Always(script.OK())
 		p := oktaretry.DefaultPolicy()
 		rig.OpensAfter4(&p)
@@ -302,5 +227,30 @@ func TestSetPolicyWithAnotherBreakerStartsClosed(t *testing.T) {
 			t.Fatal(err)
 		}
 		rig.Get(t, rt, rig.UserURL).Is(200)
+	})
+}
+
+// One endpoint that carries a part of the calls can fail for all of them, in
+// words that speak for the host.
+func TestHostCircuitStaysClosedWhileOneEndpointFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, base := rig.New(t, nil)
+		base.Choose(func(req *http.Request) script.Step {
+			if req.URL.Path == "/api/v1/apps/0oa1" {
+				return script.Bare(503)
+			}
+			return script.OK()
+		})
+		for range 60 {
+			for i := range 10 {
+				if i%2 == 0 && i < 8 {
+					go rig.Get(t, rt, rig.AppURL)
+				} else {
+					rig.Get(t, rt, rig.UserURL).Is(200)
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+		}
+		time.Sleep(time.Minute)
 	})
 }

@@ -1,12 +1,12 @@
-package oktaretry_test
+// This file tests circuits in motion through a Transport: what opens during a
+// call, what calls a half-open circuit lets out, and what becomes of calls that
+// were a probe.
 
-// This file tests circuits in motion: what opens during a call, what a
-// half-open circuit lets out, and whose reports count.
+package circuit_test
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"strconv"
 	"testing"
@@ -18,7 +18,7 @@ import (
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
-func TestCircuitThatOpensDuringACallsRetriesEndsItWithTheAnswerInHand(t *testing.T) {
+func TestCircuitThatOpensDuringACallEndsItWithItsLastAnswer(t *testing.T) {
 	const text = `{"errorCode":"E0000010","errorSummary":"read only"}`
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := rig.New(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 2 },
@@ -36,7 +36,7 @@ func TestCircuitThatOpensDuringACallsRetriesEndsItWithTheAnswerInHand(t *testing
 			base.Always(script.Reply(503, text, script.Set("Retry-After", "3")))
 			waiting := rig.Start(t, rt, rig.UserURL)
 			time.Sleep(time.Second)
-			open(t, rt, base, rig.UserURL, script.Code(500, "E0000009"))
+			openCircuit(t, rt, base, rig.UserURL, script.Code(500, "E0000009"))
 			c := (<-waiting).Is(503).Stopped(oktaretry.StopCircuitOpen).Reads(text)
 			c.TookBetween(3*time.Second, 3*time.Second)
 			if c.Outcome.Needed != 3*time.Second {
@@ -50,7 +50,7 @@ func TestCircuitThatOpensDuringACallsRetriesEndsItWithTheAnswerInHand(t *testing
 			base.Always(script.Limited(script.Set("Retry-After", "3")))
 			waiting := rig.Start(t, rt, rig.UserURL)
 			time.Sleep(time.Second)
-			open(t, rt, base, rig.AppURL, script.Bare(503))
+			openCircuit(t, rt, base, rig.AppURL, script.Bare(503))
 			c := (<-waiting).Stopped(oktaretry.StopCircuitOpen).TookBetween(3*time.Second, 3*time.Second+rig.Spread)
 			e := rig.Failure[*oktaretry.RateLimitError](c)
 			if e.Code != "E0000047" || e.RetryAfter > 3*time.Second || e.RetryAfter < 3*time.Second-rig.Spread {
@@ -71,7 +71,7 @@ func TestCallWaitsOutACircuitThatOpensForNoLongerThanItsBackoff(t *testing.T) {
 	}
 }
 
-func TestRefusalByOneCircuitGivesTheOthersSlotBack(t *testing.T) {
+func TestRefusalByOneCircuitReturnsTheOthersSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := rig.New(t, rig.OpensAfter4)
 		base.Always(script.OK())
@@ -83,7 +83,7 @@ func TestRefusalByOneCircuitGivesTheOthersSlotBack(t *testing.T) {
 			go rig.GetOnce(t, rt, rig.UserURL)
 		}
 		synctest.Wait()
-		open(t, rt, base, rig.AppURL, script.Bare(503))
+		openCircuit(t, rt, base, rig.AppURL, script.Bare(503))
 		time.Sleep(5 * time.Second)
 		base.Always(script.OK())
 		if e := rig.Failure[*oktaretry.CircuitOpenError](rig.Get(t, rt, rig.UserURL)); e.Scope != oktaretry.TripsEndpoint {
@@ -93,8 +93,8 @@ func TestRefusalByOneCircuitGivesTheOthersSlotBack(t *testing.T) {
 	})
 }
 
-// halfOpen opens the host's circuit and waits until it lets a probe out.
-func halfOpen(t *testing.T, edit func(*oktaretry.Policy)) (*oktaretry.Transport, *script.Base) {
+// halfOpenHost opens the host's circuit and waits until it lets a probe out.
+func halfOpenHost(t *testing.T, edit func(*oktaretry.Policy)) (*oktaretry.Transport, *script.Base) {
 	t.Helper()
 	rt, base := rig.New(t, func(p *oktaretry.Policy) {
 		rig.OpensAfter4(p)
@@ -103,7 +103,7 @@ func halfOpen(t *testing.T, edit func(*oktaretry.Policy)) (*oktaretry.Transport,
 			edit(p)
 		}
 	})
-	open(t, rt, base, rig.UserURL, script.Bare(503))
+	openCircuit(t, rt, base, rig.UserURL, script.Bare(503))
 	time.Sleep(5 * time.Second)
 	return rt, base
 }
@@ -122,7 +122,7 @@ func TestHalfOpenCircuitIsClosedByA404AndNotByA429(t *testing.T) {
 		{"429", script.Code(429, "E0000109"), "half-open"},
 	} {
 		rig.Virtual(t, tt.name, func(t *testing.T) {
-			rt, base := halfOpen(t, nil)
+			rt, base := halfOpenHost(t, nil)
 			base.Always(tt.answer)
 			rig.Do(t, oktaretry.WithNoRetry(t.Context()), rt, http.MethodGet, rig.UserURL, "")
 			for _, c := range rt.Snapshot().Circuits {
@@ -134,37 +134,9 @@ func TestHalfOpenCircuitIsClosedByA404AndNotByA429(t *testing.T) {
 	}
 }
 
-func TestHalfOpenCircuitLetsOneProbeOut(t *testing.T) {
+func TestFailedProbeOpensTheCircuitAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := halfOpen(t, nil)
-		base.Always(script.OK().Takes(4 * time.Second))
-		probe := rig.Start(t, rt, rig.UserURL)
-		e := rig.Failure[*oktaretry.CircuitOpenError](rig.Get(t, rt, rig.AppURL).TookBetween(0, 0))
-		if e.RetryAfter != time.Second {
-			t.Errorf("RetryAfter %s, want 1s: the probe's answer decides soon", e.RetryAfter)
-		}
-		(<-probe).Is(200)
-		rig.Get(t, rt, rig.AppURL).Is(200)
-	})
-}
-
-func TestHalfOpenCircuitClosesAfterAsManySuccessesAsProbes(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		rt, base := halfOpen(t, func(p *oktaretry.Policy) { p.Breaker.Probes = 2 })
-		base.Always(script.OK().Takes(time.Second))
-		first, second := rig.Start(t, rt, rig.UserURL), rig.Start(t, rt, rig.UserURL)
-		rig.Failure[*oktaretry.CircuitOpenError](rig.Get(t, rt, rig.UserURL))
-		(<-first).Is(200)
-		(<-second).Is(200)
-		if got := rig.Circuits(rt, "closed"); len(got) < 1 || got[0] != rig.HostCircuit {
-			t.Errorf("closed are %q, want the host's too", got)
-		}
-	})
-}
-
-func TestProbeThatFailsOpensTheCircuitAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		rt, base := halfOpen(t, nil)
+		rt, base := halfOpenHost(t, nil)
 		base.Always(script.Bare(503))
 		rig.Get(t, rt, rig.UserURL).Is(503).Stopped(oktaretry.StopCircuitOpen)
 		if e := rig.Failure[*oktaretry.CircuitOpenError](rig.Get(t, rt, rig.UserURL)); e.RetryAfter != 5*time.Second {
@@ -174,12 +146,12 @@ func TestProbeThatFailsOpensTheCircuitAgain(t *testing.T) {
 	})
 }
 
-func TestProbeThatSaysNothingGivesItsPlaceBack(t *testing.T) {
+func TestProbeWithoutAVerdictReturnsItsSlot(t *testing.T) {
 	for name, a := range map[string]script.Step{
 		"404": script.Bare(404), "429": script.Concurrency(), "501": script.Bare(501), "panic": {Panic: "broken base"},
 	} {
 		rig.Virtual(t, name, func(t *testing.T) {
-			rt, base := halfOpen(t, nil)
+			rt, base := halfOpenHost(t, nil)
 			base.Always(a)
 			for range 3 {
 				func() {
@@ -199,60 +171,12 @@ func TestProbeThatSaysNothingGivesItsPlaceBack(t *testing.T) {
 	}
 	t.Run("canceled", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			rt, base := halfOpen(t, nil)
+			rt, base := halfOpenHost(t, nil)
 			base.Always(script.Hang())
 			rig.Do(t, rig.CancelAfter(t, time.Second, nil), rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopCanceled)
 			base.Always(script.OK())
 			rig.Get(t, rt, rig.UserURL).Is(200)
 		})
-	})
-}
-
-// A place is held for OpenFor, 5 s. The late answer of the first probe comes
-// while another is out: what went wrong with it is old, but that it went well
-// shows that the server answers. It once counted for nothing, so a server that
-// took longer for each answer was refused for ever.
-func TestProbeThatHangsGivesItsPlaceBackAndItsLateSuccessCounts(t *testing.T) {
-	for _, tt := range []struct {
-		late  script.Step
-		state string
-	}{{script.Bare(503), "half-open"}, {script.OK(), "closed"}} {
-		rig.Virtual(t, fmt.Sprint("and answers ", tt.late.Status, " later"), func(t *testing.T) {
-			rt, base := halfOpen(t, nil)
-			base.Always(tt.late.Takes(30 * time.Second))
-			hung := make(chan rig.Call, 1)
-			go func() { hung <- rig.GetOnce(t, rt, rig.UserURL) }()
-			synctest.Wait()
-			time.Sleep(5*time.Second - 1)
-			rig.Failure[*oktaretry.CircuitOpenError](rig.Get(t, rt, rig.UserURL))
-			time.Sleep(time.Nanosecond)
-
-			// Another has its place now, and is out when the late answer comes.
-			base.Always(script.OK().Takes(30 * time.Second))
-			second := rig.Start(t, rt, rig.UserURL)
-			(<-hung).Is(tt.late.Status)
-			if got := rig.Circuits(rt, tt.state); len(got) == 0 || got[0] != rig.HostCircuit {
-				t.Errorf("%s are %q, want the host's too", tt.state, got)
-			}
-			(<-second).Is(200)
-			if got := rig.Circuits(rt, "closed"); len(got) == 0 || got[0] != rig.HostCircuit {
-				t.Errorf("closed are %q, want the host's too", got)
-			}
-		})
-	}
-}
-
-func TestProbesPlaceIsHeldForProbeTimeoutWhereThatIsShorter(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		rt, base := halfOpen(t, func(p *oktaretry.Policy) { p.Breaker.ProbeTimeout = 2 * time.Second })
-		base.Always(script.OK().Takes(30 * time.Second))
-		hung := rig.Start(t, rt, rig.UserURL)
-		time.Sleep(2*time.Second - 1)
-		rig.Failure[*oktaretry.CircuitOpenError](rig.Get(t, rt, rig.UserURL))
-		time.Sleep(time.Nanosecond)
-		base.Always(script.OK())
-		rig.Get(t, rt, rig.UserURL).Is(200)
-		(<-hung).Is(200)
 	})
 }
 
@@ -267,51 +191,10 @@ func TestProbesAttemptIsBoundedByProbeTimeout(t *testing.T) {
 		{0, 8 * time.Second, time.Minute}, // no bound at all: the caller leaves
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			rt, base := halfOpen(t, func(p *oktaretry.Policy) { p.AttemptTimeout, p.Breaker.ProbeTimeout = tt.attempt, tt.probe })
+			rt, base := halfOpenHost(t, func(p *oktaretry.Policy) { p.AttemptTimeout, p.Breaker.ProbeTimeout = tt.attempt, tt.probe })
 			base.Always(script.Hang())
 			ctx := oktaretry.WithNoRetry(rig.CancelAfter(t, time.Minute, nil))
 			rig.Do(t, ctx, rt, http.MethodGet, rig.UserURL, "").TookBetween(tt.want, tt.want)
-		})
-	}
-}
-
-func TestLateAnswerFromBeforeAStateChangeIsIgnored(t *testing.T) {
-	for _, tt := range []struct {
-		name  string
-		late  script.Step
-		takes time.Duration
-		state string
-	}{
-		{"a success while open", script.OK(), 2 * time.Second, "open"},
-		{"a failure while open", script.Bare(503), 2 * time.Second, "open"},
-		{"a success while half-open", script.OK(), 6 * time.Second, "half-open"},
-		{"a failure while half-open", script.Bare(503), 6 * time.Second, "half-open"},
-		{"failures while closed again", script.Bare(503), 9 * time.Second, "closed"},
-	} {
-		rig.Virtual(t, tt.name, func(t *testing.T) {
-			rt, base := rig.New(t, func(p *oktaretry.Policy) { rig.OpensAfter4(p); p.AttemptTimeout = 0 })
-			base.Always(tt.late.Takes(tt.takes))
-			for range 4 {
-				go rig.GetOnce(t, rt, rig.AppURL)
-			}
-			synctest.Wait()
-			open(t, rt, base, rig.UserURL, script.Bare(503))
-			base.Always(script.OK().Takes(3 * time.Second))
-			time.AfterFunc(5*time.Second, func() { rig.GetOnce(t, rt, rig.UserURL) }) // the probe
-			time.Sleep(tt.takes + 1)
-			for _, c := range rt.Snapshot().Circuits {
-				if c.Scope != oktaretry.TripsHost {
-					continue
-				}
-				if c.State != tt.state || c.Failures != 0 || c.Successes != 0 {
-					t.Errorf("the host's circuit is %s with %d failures and %d successes, want %s with none",
-						c.State, c.Failures, c.Successes, tt.state)
-				}
-				if want := 5*time.Second - tt.takes - 1; c.RetryAfter != max(want, 0) {
-					t.Errorf("RetryAfter %s, want %s", c.RetryAfter, max(want, 0))
-				}
-			}
-			time.Sleep(10 * time.Second)
 		})
 	}
 }
@@ -343,7 +226,7 @@ func TestOpenCircuitDoesNotDrawOnTheBudget(t *testing.T) {
 			base.Always(script.Bare(503, script.Set("Retry-After", "3")))
 			waiting := rig.Start(t, rt, rig.UserURL) // has the only resend
 			time.Sleep(time.Second)
-			open(t, rt, base, rig.UserURL, script.Code(500, "E0000009"))
+			openCircuit(t, rt, base, rig.UserURL, script.Code(500, "E0000009"))
 			(<-waiting).Stopped(oktaretry.StopCircuitOpen)
 			steps := []script.Step{script.Bare(503), script.OK()}
 			base.Choose(func(*http.Request) script.Step { a := steps[0]; steps = steps[1:]; return a })
@@ -374,13 +257,13 @@ func TestAttemptTimeoutCountsAgainstTheHostAndTheCallersDeadlineDoesNot(t *testi
 
 // A base that is slow to notice the caller's end must not make it look like the
 // host's fault.
-func TestCallersEndBeforeTheAttemptTimeoutIsTheCallersOwn(t *testing.T) {
+func TestCallersEndBeforeTheAttemptTimeoutIsNoFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt := rig.Over(t, script.Func(func(*http.Request) (*http.Response, error) {
 			time.Sleep(5 * time.Second) // past the attempt's 3 s
 			return nil, errors.New("gave up")
 		}), rig.OpensAfter4)
-		c := rig.Do(t, rig.CancelAfter(t, 2*time.Second, errShutdown), rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopCanceled)
+		c := rig.Do(t, rig.CancelAfter(t, 2*time.Second, errors.New("shutting down")), rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopCanceled)
 		if !errors.Is(c.Err, context.Canceled) {
 			t.Errorf("error %v, want context.Canceled", c.Err)
 		}
@@ -393,7 +276,7 @@ func TestCallersEndBeforeTheAttemptTimeoutIsTheCallersOwn(t *testing.T) {
 // A client's Timeout is often as long as AttemptTimeout. At that moment the
 // attempt's limit may be noticed first, of a context that is still to learn that
 // its deadline passed: a quarter of the calls that hung counted against the host.
-func TestCallersDeadlineAtTheAttemptTimeoutIsTheCallersOwn(t *testing.T) {
+func TestCallersDeadlineAtTheAttemptTimeoutIsNoFailure(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := rig.New(t, rig.OpensAfter4) // 3 s for an attempt
 		base.Always(script.Hang())
@@ -417,3 +300,73 @@ type earlyDeadline struct {
 }
 
 func (c earlyDeadline) Deadline() (time.Time, bool) { return c.deadline, true }
+
+// unlinked is a pending answer without a place of its result: a GET repeats
+// itself to poll.
+var unlinked = script.Reply(202, `{"errorCode":"E0000070","errorSummary":"Waiting for ACK","_links":null}`)
+
+// A call whose first attempt was a probe is, once the circuit has closed, a call
+// like others: its further attempts have all the time of AttemptTimeout.
+func TestLaterAttemptsOfAProbingCallHaveTheFullTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, base := halfOpenHost(t, func(p *oktaretry.Policy) { p.AttemptTimeout = time.Minute })
+		n := 0
+		base.Choose(func(*http.Request) script.Step {
+			if n++; n == 1 {
+				return unlinked
+			}
+			return script.OK().Takes(30 * time.Second)
+		})
+		rig.Get(t, rt, rig.UserURL).Is(200)
+		if n != 2 {
+			t.Errorf("%d attempts, want 2", n)
+		}
+	})
+}
+
+func TestLaterFailuresOfAProbingCallCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, base := halfOpenHost(t, func(p *oktaretry.Policy) {
+			p.Budget.Disabled = true
+			p.ServerError.MaxAttempts, p.ServerError.MaxElapsed = 20, 0
+			p.ServerError.MaxWait = p.ServerError.InitialWait // or one waits until the circuit lets a probe out
+		})
+		n := 0
+		base.Choose(func(*http.Request) script.Step {
+			if n++; n == 1 {
+				return unlinked
+			}
+			return script.Bare(503)
+		})
+		rig.Get(t, rt, rig.UserURL).Stopped(oktaretry.StopCircuitOpen)
+		if n != 5 {
+			t.Errorf("%d requests, want the probe and the 4 that open the circuit again", n)
+		}
+	})
+}
+
+// A half-open circuit that wants two successes is not closed by one probe and a
+// poll that went somewhere else.
+func TestPollOfAnotherEndpointIsNoSecondProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, base := rig.New(t, func(p *oktaretry.Policy) {
+			rig.OpensAfter4(p)
+			p.Breaker.Probes = 2
+		})
+		openCircuit(t, rt, base, rig.UserURL, script.Code(500, "E0000009")) // the endpoint's circuit only
+		time.Sleep(5 * time.Second)
+		n := 0
+		base.Choose(func(*http.Request) script.Step {
+			if n++; n == 1 {
+				return script.Reply(202, `{"errorCode":"E0000070","_links":{"poll":{"href":"/api/v1/apps"}}}`)
+			}
+			return script.OK()
+		})
+		rig.Get(t, rt, rig.UserURL).Is(200)
+		for _, c := range rig.Circuits(rt, "closed") {
+			if c == rig.UserCircuit {
+				t.Error("one probe has closed a circuit that wants two")
+			}
+		}
+	})
+}
