@@ -1,7 +1,7 @@
-package oktaretry_test
-
 // This file tests what processes that share a store do together: the quota they
 // use, what they leave to others, who goes first.
+
+package shared_test
 
 import (
 	"context"
@@ -21,7 +21,7 @@ import (
 	"github.com/oktaretry/oktaretry/shared"
 )
 
-func TestFleetUsesAllOfTheQuotaAndMeetsNo429(t *testing.T) {
+func TestFleetUsesTheWholeQuotaWithoutA429(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		opts []oktatest.Option
@@ -31,26 +31,25 @@ func TestFleetUsesAllOfTheQuotaAndMeetsNo429(t *testing.T) {
 		{"Okta's clock 10 minutes behind", []oktatest.Option{oktatest.WithClockSkew(-10 * time.Minute)}},
 	} {
 		rig.Virtual(t, tt.name, func(t *testing.T) {
-			store := newSickStore(t)
-			all, okta, target := processesOf(t, 4, 100, store, nil, tt.opts...)
+			store := sharedtest.NewFaulty(t)
+			all, okta, target := newProcesses(t, 4, 100, store, nil, tt.opts...)
 			began := time.Now()
-			fleetCalls(t, all, target, 10, 450)
+			runCalls(t, all, target, 10, 450)
 			if n := okta.Answered(429); n > 0 {
 				t.Errorf("%d answers of 429, want none", n)
 			}
-			used := map[time.Time]int{}
 			length := time.Minute
 			if len(tt.opts) > 0 && strings.HasPrefix(tt.name, "windows") {
 				length = 10 * time.Second
 			}
 			if took := time.Since(began); took > 4*length+5*time.Second {
-				t.Errorf("it took %s: not all places were used, %v", took, used)
+				t.Errorf("it took %s: not all places were used", took)
 			}
 			if n := store.Asked("lease"); n > 450/2 {
 				t.Errorf("the store was asked %d times for places of 450 calls", n)
 			}
 			for _, p := range all {
-				if lines := p.lines(); len(lines) > 0 {
+				if lines := p.storeLines(); len(lines) > 0 {
 					t.Errorf("the store was lost: %s", lines)
 				}
 			}
@@ -60,50 +59,51 @@ func TestFleetUsesAllOfTheQuotaAndMeetsNo429(t *testing.T) {
 
 func TestFleetLeavesAShareToOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		all, okta, target := processesOf(t, 4, 100, newSickStore(t), func(p *oktaretry.Policy) { p.Pace.MaxUtilization = 0.7 })
+		all, okta, target := newProcesses(t, 4, 100, sharedtest.NewFaulty(t), func(p *oktaretry.Policy) { p.Pace.MaxUtilization = 0.7 })
 		began := time.Now()
-		fleetCalls(t, all, target, 10, 70)
+		runCalls(t, all, target, 10, 70)
 		if took := time.Since(began); took > 5*time.Second {
 			t.Errorf("the first 70 took %s", took)
 		}
 		if n := okta.Used(rig.UserBucket); n != 70 {
 			t.Errorf("%d places are used", n)
 		}
-		fleetCalls(t, all, target, 1, 1)
+		runCalls(t, all, target, 1, 1)
 		if took := time.Since(began); took < 50*time.Second {
 			t.Errorf("the 71st call came after %s, into the same window", took)
 		}
 	})
 }
 
-// Another program takes places. The headers say so to one process, and all heed it.
+// Another program takes places. One process learns it from its headers, and all
+// heed it.
 func TestHeadersCorrectTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		all, okta, target := processesOf(t, 4, 100, newSickStore(t), nil)
-		fleetCalls(t, all, target, 2, 20)
+		all, okta, target := newProcesses(t, 4, 100, sharedtest.NewFaulty(t), nil)
+		runCalls(t, all, target, 2, 20)
 		if n := okta.Consume(rig.UserBucket, 50); n != 50 {
 			t.Fatalf("%d places were taken", n)
 		}
-		fleetCalls(t, all, target, 5, 130)
+		runCalls(t, all, target, 5, 130)
 		if n := okta.Answered(429); n > 20 { // no more than were in flight
-			t.Errorf("%d answers of 429 though the headers told of the other program", n)
+			t.Errorf("%d answers of 429 though the headers show the other program's calls", n)
 		}
 	})
 }
 
 func Test429InOneProcessHoldsTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		all, okta, target := processesOf(t, 3, 100, newSickStore(t), nil)
-		fleetCalls(t, all, target, 1, 3)
+		all, okta, target := newProcesses(t, 3, 100, sharedtest.NewFaulty(t), nil)
+		runCalls(t, all, target, 1, 3)
 		time.Sleep(5 * time.Second)
 		okta.Script("GET /api/v1/users/{id}", oktatest.RateLimited(10*time.Second))
 		first := make(chan rig.Call)
-		go func() { first <- rig.Do(t, t.Context(), all[0], "GET", target, "", "Authorization", "SSWS the-token") }()
+		go func() { first <- send(t, t.Context(), all[0], target) }()
 		time.Sleep(time.Second)
 		var wg sync.WaitGroup
 		for _, p := range all[1:] {
 			wg.Go(func() {
-				c := rig.Do(t, t.Context(), p, "GET", target, "", "Authorization", "SSWS the-token").Is(200)
+				c := send(t, t.Context(), p, target).Is(200)
 				if c.Took < 8*time.Second {
 					t.Errorf("a call of another process went after %s, though the bucket is held", c.Took)
 				}
@@ -121,8 +121,8 @@ func Test429InOneProcessHoldsTheOthers(t *testing.T) {
 // gone, when there is not enough for both.
 func TestInteractiveCallsOfOneProcessGoBeforeBackgroundCallsOfAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		all, _, target := processesOf(t, 2, 20, newSickStore(t), nil)
-		fleetCalls(t, all, target, 2, 20) // the window is used up
+		all, _, target := newProcesses(t, 2, 20, sharedtest.NewFaulty(t), nil)
+		runCalls(t, all, target, 2, 20) // the window is used up
 		var mu sync.Mutex
 		var order []string
 		var wg sync.WaitGroup
@@ -132,7 +132,7 @@ func TestInteractiveCallsOfOneProcessGoBeforeBackgroundCallsOfAnother(t *testing
 				p, ctx, name = all[1], t.Context(), "interactive"
 			}
 			wg.Go(func() {
-				rig.Do(t, ctx, p, "GET", target, "", "Authorization", "SSWS the-token").Is(200)
+				send(t, ctx, p, target).Is(200)
 				mu.Lock()
 				defer mu.Unlock()
 				order = append(order, name)
@@ -153,18 +153,18 @@ func TestInteractiveCallsOfOneProcessGoBeforeBackgroundCallsOfAnother(t *testing
 	})
 }
 
-func TestPlacesOfAProcessThatDiesAreUsedInTheNextWindow(t *testing.T) {
+func TestLeasesOfADeadProcessReturnWithTheNextWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := newSickStore(t)
-		all, okta, target := processesOf(t, 2, 100, store, nil)
-		fleetCalls(t, all, target, 2, 10)
+		store := sharedtest.NewFaulty(t)
+		all, okta, target := newProcesses(t, 2, 100, store, nil)
+		runCalls(t, all, target, 2, 10)
 		// It takes all that there is and is never heard of again.
 		l, err := store.Memory.Lease(t.Context(), onlyBucket(t, store), shared.LeaseRequest{Holder: "dead", Interactive: 1000, MaxUtilization: 1})
 		if err != nil || l.Places < 30 {
 			t.Fatalf("%d places, %v", l.Places, err)
 		}
 		began := time.Now()
-		fleetCalls(t, all, target, 10, 90-l.Places+100)
+		runCalls(t, all, target, 10, 90-l.Places+100)
 		if took := time.Since(began); took > 70*time.Second {
 			t.Errorf("it took %s", took)
 		}
@@ -175,7 +175,7 @@ func TestPlacesOfAProcessThatDiesAreUsedInTheNextWindow(t *testing.T) {
 }
 
 // onlyBucket returns the bucket that a store was asked for.
-func onlyBucket(t *testing.T, s *sickStore) shared.Bucket {
+func onlyBucket(t *testing.T, s *sharedtest.Faulty) shared.Bucket {
 	t.Helper()
 	list := s.Buckets()
 	if len(list) != 1 {
@@ -186,9 +186,9 @@ func onlyBucket(t *testing.T, s *sickStore) shared.Bucket {
 
 func TestBucketsWithoutLimitsDontAskTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := newSickStore(t)
-		all, _, target := processesOf(t, 2, 100, store, nil, oktatest.WithLimit(rig.UserBucket, -1))
-		fleetCalls(t, all, target, 5, 200)
+		store := sharedtest.NewFaulty(t)
+		all, _, target := newProcesses(t, 2, 100, store, nil, oktatest.WithLimit(rig.UserBucket, -1))
+		runCalls(t, all, target, 5, 200)
 		if n := store.Asked("lease"); n > 20 {
 			t.Errorf("the store was asked %d times for places that need none", n)
 		}
@@ -196,11 +196,11 @@ func TestBucketsWithoutLimitsDontAskTheStore(t *testing.T) {
 }
 
 // A worker that makes one call after the other has its places in batches, too.
-func TestASingleWorkerAsksSeldom(t *testing.T) {
+func TestSingleWorkerLeasesInBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := newSickStore(t)
-		all, _, target := processesOf(t, 1, 1000, store, nil)
-		fleetCalls(t, all, target, 1, 300)
+		store := sharedtest.NewFaulty(t)
+		all, _, target := newProcesses(t, 1, 1000, store, nil)
+		runCalls(t, all, target, 1, 300)
 		if n := store.Asked("lease"); n > 60 {
 			t.Errorf("the store was asked %d times for 300 calls", n)
 		}
@@ -209,12 +209,12 @@ func TestASingleWorkerAsksSeldom(t *testing.T) {
 
 func TestSmoothSpreadsTheCallsOfAFleet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		all, okta, target := processesOf(t, 4, 240, newSickStore(t), func(p *oktaretry.Policy) { p.Pace.Smooth = true })
-		fleetCalls(t, all, target, 1, 8)
+		all, okta, target := newProcesses(t, 4, 240, sharedtest.NewFaulty(t), func(p *oktaretry.Policy) { p.Pace.Smooth = true })
+		runCalls(t, all, target, 1, 8)
 		time.Sleep(time.Until(time.Now().Truncate(time.Minute).Add(time.Minute)))
 		okta.Forget()
 		began := time.Now()
-		fleetCalls(t, all, target, 4, 120)
+		runCalls(t, all, target, 4, 120)
 		if took := time.Since(began); took < 20*time.Second || took > 45*time.Second {
 			t.Errorf("half of the quota took %s, want about half of the minute", took)
 		}
@@ -226,7 +226,7 @@ func TestCredentialsReachTheStoreAsKeyedHashes(t *testing.T) {
 		return "Bearer eyJhbGciOiJSUzI1NiJ9." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".c2ln"
 	}
 	name := func(authorization string, opts ...oktaretry.SharedOption) string {
-		store := &sickStore{Memory: sharedtest.NewMemory()}
+		store := sharedtest.NewFaulty(t)
 		okta := oktatest.New(oktatest.WithUsers(1))
 		rt, err := oktaretry.NewTransport(okta.Transport(), oktaretry.WithShared(store, opts...))
 		if err != nil {
@@ -238,7 +238,7 @@ func TestCredentialsReachTheStoreAsKeyedHashes(t *testing.T) {
 			t.Errorf("bucket %+v", b)
 		}
 		if token := strings.TrimPrefix(authorization, "SSWS "); token != "" && strings.Contains(b.Credential, token) {
-			t.Errorf("the store is told %s", b.Credential)
+			t.Errorf("the store gets %s", b.Credential)
 		}
 		return b.Credential
 	}
@@ -269,7 +269,7 @@ func TestCredentialsReachTheStoreAsKeyedHashes(t *testing.T) {
 	}
 }
 
-func TestSharedOptionsAreCheckedAtOnce(t *testing.T) {
+func TestSharedOptionsReportEveryFault(t *testing.T) {
 	_, err := oktaretry.NewTransport(nil, oktaretry.WithShared(nil, nil, oktaretry.SharedTimeout(0),
 		oktaretry.SharedSecret([]byte("short")), oktaretry.SharedCredential(nil)))
 	for _, want := range []string{"WithShared: is nil", "option 1 is nil", "SharedTimeout", "SharedSecret", "SharedCredential"} {
@@ -281,24 +281,24 @@ func TestSharedOptionsAreCheckedAtOnce(t *testing.T) {
 
 // A call's own end is heeded while the store is asked, and counts for nothing
 // against the store.
-func TestCallerWhoLeavesWhileTheStoreIsAsked(t *testing.T) {
+func TestCanceledCallIsNoFailureOfTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store := newSickStore(t)
-		all, okta, target := processesOf(t, 1, 100, store, nil)
-		fleetCalls(t, all, target, 1, 1)
+		store := sharedtest.NewFaulty(t)
+		all, okta, target := newProcesses(t, 1, 100, store, nil)
+		runCalls(t, all, target, 1, 1)
 		time.Sleep(time.Minute) // the next call must ask
-		store.takes.Store(int64(40 * time.Millisecond))
+		store.Takes.Store(int64(40 * time.Millisecond))
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(10*time.Millisecond, cancel)
-		c := rig.Do(t, ctx, all[0], "GET", target, "", "Authorization", "SSWS the-token").TookBetween(10*time.Millisecond, 10*time.Millisecond)
+		c := send(t, ctx, all[0], target).TookBetween(10*time.Millisecond, 10*time.Millisecond)
 		if !errors.Is(c.Err, context.Canceled) {
 			t.Errorf("error %v", c.Err)
 		}
 		n := okta.Arrived()
 		time.Sleep(100 * time.Millisecond)
-		fleetCalls(t, all, target, 1, 1)
-		if okta.Arrived() != n+1 || len(all[0].lines()) > 0 {
-			t.Errorf("%d requests, log %s", okta.Arrived()-n, all[0].lines())
+		runCalls(t, all, target, 1, 1)
+		if okta.Arrived() != n+1 || len(all[0].storeLines()) > 0 {
+			t.Errorf("%d requests, log %s", okta.Arrived()-n, all[0].storeLines())
 		}
 	})
 }

@@ -1,7 +1,7 @@
-package oktaretry_test
-
 // This file tests circuits that processes share: what one learns, all know; one
 // probe goes for all of them.
+
+package shared_test
 
 import (
 	"bytes"
@@ -18,20 +18,21 @@ import (
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/internal/rig"
 	"github.com/oktaretry/oktaretry/internal/rig/script"
+	"github.com/oktaretry/oktaretry/internal/sharedtest"
 	"github.com/oktaretry/oktaretry/shared"
 )
 
-// broken is processes over one base that fails for as long as it is told to.
-type broken struct {
+// outage is processes over one base, which fails while it is down.
+type outage struct {
 	all   []process
 	base  *script.Base
-	store *sickStore
+	store *sharedtest.Faulty
 	down  atomic.Bool
 	takes atomic.Int64 // of an answer
 }
 
-func newBroken(t *testing.T, n int, edit func(*oktaretry.Policy), opts ...oktaretry.SharedOption) *broken {
-	b := &broken{base: script.New(t), store: newSickStore(t)}
+func newOutage(t *testing.T, n int, edit func(*oktaretry.Policy), opts ...oktaretry.SharedOption) *outage {
+	b := &outage{base: script.New(t), store: sharedtest.NewFaulty(t)}
 	b.down.Store(true)
 	b.base.Choose(func(*http.Request) script.Step {
 		s := script.OK()
@@ -57,8 +58,8 @@ func newBroken(t *testing.T, n int, edit func(*oktaretry.Policy), opts ...oktare
 	return b
 }
 
-// trip has the first process find out that the host is down.
-func (b *broken) trip(t *testing.T) {
+// trip sends calls of the first process until the host's circuit is open.
+func (b *outage) trip(t *testing.T) {
 	t.Helper()
 	for range 4 {
 		rig.GetOnce(t, b.all[0], rig.UserURL)
@@ -66,7 +67,7 @@ func (b *broken) trip(t *testing.T) {
 	b.base.WantSent(4)
 }
 
-// open counts the calls that an open circuit refused.
+// refusedCalls counts the calls that an open circuit refused.
 func refusedCalls(calls []rig.Call) (n int) {
 	for _, c := range calls {
 		var e *oktaretry.CircuitOpenError
@@ -77,8 +78,8 @@ func refusedCalls(calls []rig.Call) (n int) {
 	return n
 }
 
-// all lets each process make a call at once.
-func (b *broken) each(t *testing.T) []rig.Call {
+// each makes a call of each process at once.
+func (b *outage) each(t *testing.T) []rig.Call {
 	calls := make([]rig.Call, len(b.all))
 	var wg sync.WaitGroup
 	for i, p := range b.all {
@@ -88,9 +89,9 @@ func (b *broken) each(t *testing.T) []rig.Call {
 	return calls
 }
 
-func TestAnOpenCircuitIsSeenByAllProcessesWithinASecond(t *testing.T) {
+func TestOpenCircuitReachesAllProcessesWithinASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBroken(t, 8, nil)
+		b := newOutage(t, 8, nil)
 		b.down.Store(false)
 		b.each(t) // all know of the endpoint, and have just asked
 		b.down.Store(true)
@@ -114,9 +115,9 @@ func TestAnOpenCircuitIsSeenByAllProcessesWithinASecond(t *testing.T) {
 	})
 }
 
-func TestOneProbeGoesForTheWholeFleet(t *testing.T) {
+func TestFleetSendsOneProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBroken(t, 8, nil)
+		b := newOutage(t, 8, nil)
 		b.trip(t)
 		time.Sleep(time.Second)
 		b.each(t)
@@ -143,9 +144,9 @@ func TestOneProbeGoesForTheWholeFleet(t *testing.T) {
 	})
 }
 
-func TestAFailedProbeKeepsTheCircuitOpenForAll(t *testing.T) {
+func TestFailedProbeKeepsTheFleetsCircuitOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBroken(t, 4, nil)
+		b := newOutage(t, 4, nil)
 		b.trip(t)
 		time.Sleep(time.Second)
 		b.each(t)
@@ -159,9 +160,9 @@ func TestAFailedProbeKeepsTheCircuitOpenForAll(t *testing.T) {
 }
 
 // A process dies with the probe: another one gets it after ProbeTimeout.
-func TestAProbeWhoseProcessDiesFreesItsPlace(t *testing.T) {
+func TestProbeOfADeadProcessExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBroken(t, 2, nil)
+		b := newOutage(t, 2, nil)
 		b.trip(t)
 		time.Sleep(time.Second)
 		b.each(t)
@@ -184,9 +185,9 @@ func TestAProbeWhoseProcessDiesFreesItsPlace(t *testing.T) {
 }
 
 // A probe that its caller cancels, or that meets a 429, gives its place back at once.
-func TestAProbeWithoutWordFreesItsPlace(t *testing.T) {
+func TestInconclusiveProbeIsReturnedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBroken(t, 2, nil)
+		b := newOutage(t, 2, nil)
 		b.trip(t)
 		time.Sleep(time.Second)
 		b.each(t)
@@ -200,9 +201,9 @@ func TestAProbeWithoutWordFreesItsPlace(t *testing.T) {
 	})
 }
 
-func TestAsManyProbesAsThePolicySaysCloseTheCircuit(t *testing.T) {
+func TestFleetNeedsAsManyProbesAsThePolicy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBroken(t, 2, func(p *oktaretry.Policy) { p.Breaker.Probes = 3 })
+		b := newOutage(t, 2, func(p *oktaretry.Policy) { p.Breaker.Probes = 3 })
 		b.trip(t)
 		time.Sleep(time.Second)
 		b.each(t)
@@ -222,10 +223,10 @@ func TestAsManyProbesAsThePolicySaysCloseTheCircuit(t *testing.T) {
 }
 
 // Without its store each process has its own circuits, as ever.
-func TestCircuitsGoOnWithoutTheStore(t *testing.T) {
+func TestCircuitsWorkWithoutTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBroken(t, 2, nil)
-		b.store.becomes(failing)
+		b := newOutage(t, 2, nil)
+		b.store.Set(sharedtest.Fails)
 		b.trip(t)
 		if n := refusedCalls([]rig.Call{rig.GetOnce(t, b.all[0], rig.UserURL)}); n != 1 {
 			t.Error("the process's own circuit is not open")
@@ -241,12 +242,12 @@ func TestCircuitsGoOnWithoutTheStore(t *testing.T) {
 }
 
 // A store that was emptied while a circuit was open does not close it.
-func TestAnEmptiedStoreClosesNoCircuit(t *testing.T) {
+func TestEmptiedStoreClosesNoCircuit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBroken(t, 1, nil)
-		b.store.becomes(failing)
+		b := newOutage(t, 1, nil)
+		b.store.Set(sharedtest.Fails)
 		b.trip(t)
-		b.store.becomes(well)
+		b.store.Set(sharedtest.None)
 		time.Sleep(6 * time.Second) // its time is over
 		b.each(t)                   // a probe of its own, which fails
 		if n := refusedCalls(b.each(t)); n != 1 {
@@ -258,9 +259,9 @@ func TestAnEmptiedStoreClosesNoCircuit(t *testing.T) {
 
 // The answer once came to a call that had ended, and whose memory was another's:
 // a nil pointer in a goroutine, which nobody can recover.
-func TestACallThatIsCancelledWhileTheCircuitsAreAskedForLeavesTheAnswerToOthers(t *testing.T) {
+func TestCanceledCallLeavesTheStoresAnswerToOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBroken(t, 2, nil)
+		b := newOutage(t, 2, nil)
 		b.down.Store(false)
 		rig.GetOnce(t, b.all[1], rig.UserURL).Is(200) // it knows the bucket: no limits
 		b.down.Store(true)
@@ -268,7 +269,7 @@ func TestACallThatIsCancelledWhileTheCircuitsAreAskedForLeavesTheAnswerToOthers(
 			rig.GetOnce(t, b.all[0], rig.UserURL)
 		}
 		time.Sleep(time.Second)
-		b.store.takes.Store(int64(40 * time.Millisecond))
+		b.store.Takes.Store(int64(40 * time.Millisecond))
 		rig.Do(t, rig.CancelAfter(t, 10*time.Millisecond, nil), b.all[1], http.MethodGet, rig.UserURL, "").TookBetween(10*time.Millisecond, 10*time.Millisecond)
 		time.Sleep(100 * time.Millisecond)
 		if got := rig.Circuits(b.all[1].Transport, "open"); len(got) != 1 || got[0] != rig.HostCircuit {
@@ -280,39 +281,39 @@ func TestACallThatIsCancelledWhileTheCircuitsAreAskedForLeavesTheAnswerToOthers(
 // One call asks for a probe and waits; meanwhile the store is lost, and another
 // call wants the probe when it is time to see whether the store is back. It once
 // took that task and never did it, so the store stayed lost for ever.
-func TestTheStoreIsFoundToBeBackThoughAProbeIsBeingAskedFor(t *testing.T) {
+func TestStoreReturnsWhileAProbeIsRequested(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBroken(t, 1, nil, oktaretry.SharedTimeout(time.Second))
+		b := newOutage(t, 1, nil, oktaretry.SharedTimeout(time.Second))
 		b.trip(t)
 		time.Sleep(4500 * time.Millisecond)
 		b.each(t) // knows of the circuits, for 750 ms
 		time.Sleep(550 * time.Millisecond)
-		b.store.becomes(hung)
+		b.store.Set(sharedtest.Hangs)
 		waits := make(chan rig.Call)
 		go func() { waits <- rig.GetOnce(t, b.all[0], rig.UserURL) }()
 		time.Sleep(10 * time.Millisecond)
-		b.store.becomes(failing)
+		b.store.Set(sharedtest.Fails)
 		b.down.Store(false)
 		rig.GetOnce(t, b.all[0], rig.AppURL) // asks for places
 		time.Sleep(100 * time.Millisecond)
-		b.store.becomes(well)
+		b.store.Set(sharedtest.None)
 		rig.GetOnce(t, b.all[0], rig.UserURL)
 		<-waits
 		for range 5 {
 			time.Sleep(5 * time.Second)
 			rig.GetOnce(t, b.all[0], rig.UserURL)
 		}
-		if lines := b.all[0].lines(); len(lines) != 2 || !strings.Contains(lines[1], "back") {
+		if lines := b.all[0].storeLines(); len(lines) != 2 || !strings.Contains(lines[1], "back") {
 			t.Errorf("log %q, want that the store is lost, and back", lines)
 		}
 	})
 }
 
-// What another process found out was told to the store as if it were one's own,
-// by whichever call ended next: the circuit stayed open for longer each time.
-func TestACircuitThatOpenedElsewhereIsNotToldAsOnesOwn(t *testing.T) {
+// A circuit that another process had opened was once reported to the store again,
+// by whichever call ended next: it stayed open for longer each time.
+func TestCircuitOpenedElsewhereIsNotReportedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBroken(t, 2, nil)
+		b := newOutage(t, 2, nil)
 		b.down.Store(false)
 		rig.GetOnce(t, b.all[1], rig.UserURL).Is(200) // it knows the bucket: no limits
 		time.Sleep(time.Second)
@@ -327,31 +328,31 @@ func TestACircuitThatOpenedElsewhereIsNotToldAsOnesOwn(t *testing.T) {
 			rig.GetOnce(t, b.all[0], rig.UserURL)
 		}
 		time.Sleep(time.Second)
-		b.store.takes.Store(int64(40 * time.Millisecond))
+		b.store.Takes.Store(int64(40 * time.Millisecond))
 		rig.Do(t, rig.CancelAfter(t, 10*time.Millisecond, nil), b.all[1], http.MethodGet, rig.UserURL, "") // asks, and is gone
 		<-slow
 		if n := b.store.Asked("report"); n != 1 {
-			t.Errorf("the store was told %d times, want once", n)
+			t.Errorf("%d reports reached the store, want once", n)
 		}
 	})
 }
 
-// A store that talks of what it was not asked for is mad.
-func TestACircuitOfAnotherHostOpensNone(t *testing.T) {
+// An answer about what was not asked for is a fault of the store.
+func TestUnrequestedCircuitsAreRefused(t *testing.T) {
 	for name, id := range map[string]shared.CircuitID{
 		"another host":             {Host: "other.okta.com"},
 		"a method of no endpoint":  {Host: "example.okta.com", Method: "GET"},
 		"a template of no methods": {Host: "example.okta.com", Template: "/api/v1/users"},
 	} {
 		rig.Virtual(t, name, func(t *testing.T) {
-			b := newBroken(t, 1, nil)
+			b := newOutage(t, 1, nil)
 			b.down.Store(false)
-			b.store.extra.Store(&shared.Circuit{CircuitID: id, State: shared.Open, Wait: time.Hour})
+			b.store.Extra.Store(&shared.Circuit{CircuitID: id, State: shared.Open, Wait: time.Hour})
 			for range 3 {
 				rig.GetOnce(t, b.all[0], rig.UserURL).Is(200)
 				time.Sleep(time.Second)
 			}
-			if lines := b.all[0].lines(); len(lines) == 0 || !strings.Contains(lines[0], "kind=absurd") {
+			if lines := b.all[0].storeLines(); len(lines) == 0 || !strings.Contains(lines[0], "kind=absurd") {
 				t.Errorf("log %q", lines)
 			}
 		})
