@@ -131,7 +131,7 @@ func TestNothingIsLeftAfterThousandsOfCallsOfEveryOutcome(t *testing.T) {
 			run(o, 5)
 		}
 		synctest.Wait()
-		goroutines, heap := runtime.NumGoroutine(), heapInUse()
+		goroutines, heap := runtime.NumGoroutine(), rig.HeapInUse()
 		for _, o := range outcomes {
 			run(o, calls)
 		}
@@ -140,7 +140,7 @@ func TestNothingIsLeftAfterThousandsOfCallsOfEveryOutcome(t *testing.T) {
 			t.Errorf("%d goroutines, before there were %d", n, goroutines)
 		}
 		// 150 of the timers that an attempt starts would be 64 KiB and more.
-		if grown := int64(heapInUse()) - int64(heap); grown > 32<<10 {
+		if grown := int64(rig.HeapInUse()) - int64(heap); grown > 32<<10 {
 			t.Errorf("the heap has grown by %d bytes over %d calls", grown, calls*len(outcomes))
 		}
 		if s, e := spans.started.Load(), spans.ended.Load(); s == 0 || s != e {
@@ -149,16 +149,6 @@ func TestNothingIsLeftAfterThousandsOfCallsOfEveryOutcome(t *testing.T) {
 		rig.WantIdle(t, tr)
 		runtime.KeepAlive(tr)
 	})
-}
-
-// heapInUse is what is reachable.
-func heapInUse() uint64 {
-	var m runtime.MemStats
-	for range 3 { // sync.Pools let go in two steps
-		runtime.GC()
-	}
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
 }
 
 // Many read an answer to its end and never close it.

@@ -3,6 +3,7 @@ package rig
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -71,4 +72,14 @@ func CancelAfter(t testing.TB, d time.Duration, cause error) context.Context {
 		cancel(nil)
 	})
 	return ctx
+}
+
+// HeapInUse returns how many bytes are reachable.
+func HeapInUse() uint64 {
+	var m runtime.MemStats
+	for range 3 { // sync.Pools let go in two steps
+		runtime.GC()
+	}
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }

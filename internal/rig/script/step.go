@@ -111,10 +111,10 @@ func Stream(status int, body io.ReadCloser, fields ...Field) Step {
 // Stalled is an answer whose body begins with start, and then brings nothing
 // until it is closed or its request ends.
 func Stalled(status int, start string, fields ...Field) Step {
-	return Do(func(req *http.Request) (*http.Response, error) {
+	return Step{Status: status, Do: func(req *http.Request) (*http.Response, error) {
 		body := NewBody(io.MultiReader(strings.NewReader(start), untilDone{req.Context()}))
 		return Stream(status, body, fields...).Respond(req)
-	})
+	}}
 }
 
 // Fail is an error instead of an answer.

@@ -1,7 +1,8 @@
-package oktaretry_test
+// This file holds the volume of the soak: calls that are each the only one of
+// their path, host or credential, so that all that is kept of them must be let
+// go.
 
-// This file holds the soak's volume: calls that are each the only one to their
-// path, host or credential, so that all that is kept of them must be let go.
+package soak_test
 
 import (
 	"context"
@@ -20,17 +21,17 @@ import (
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
-// soakPaths sends one call to each of so many paths.
-func soakPaths(t *testing.T, n int) {
-	heap := heapInUse()
+// runPaths sends one call to each of so many paths.
+func runPaths(t *testing.T, n int) {
+	heap := rig.HeapInUse()
 	ctx, recorder := oktaretry.WithRecorder(context.Background())
 	starts := []string{"/api/v1/users/", "/api/v1/apps/a/users/", "/oauth2/v1/", "/", "/api/v1/users/%2F", "/api/v1//"}
-	v := newSoakVolume(t, 0, func(i int) *http.Request {
+	v := newVolume(t, 0, func(i int) *http.Request {
 		return rig.Request(t, ctx, http.MethodGet, fmt.Sprintf("%s%d/%[2]d", starts[i%len(starts)], i), nil)
 	})
 	v.run(n, 0)
 	v.report(heap)
-	if grown := int64(heapInUse()) - int64(heap); grown > 4<<20 {
+	if grown := int64(rig.HeapInUse()) - int64(heap); grown > 4<<20 {
 		t.Errorf("%d paths hold %d KiB", n, grown>>10)
 	}
 	if s := v.Snapshot(); len(s.Buckets) > len(starts)+1 || len(s.Circuits) > 2*len(starts)+1 {
@@ -42,9 +43,9 @@ func soakPaths(t *testing.T, n int) {
 	runtime.KeepAlive(v)
 }
 
-// soakCrowd is so many callers that come once. They come a second apart, and
+// crowd is so many callers that come once. They come a second apart, and
 // then only those of the last quarter of an hour are of use; or at once.
-type soakCrowd struct {
+type crowd struct {
 	request           func(t *testing.T, i int) *http.Request
 	limited           int // one in so many is told to wait for 50 minutes; 0: none
 	pause             time.Duration
@@ -54,16 +55,16 @@ type soakCrowd struct {
 
 // The bounds are those of internal/pace and endpoints.go, whose registers grow
 // to twice of what was worth keeping when they were swept last.
-var soakCrowds = map[string]soakCrowd{
-	"credentials":         {soakCredential, 4, soakWorkers * time.Second, 3_000, 2, 8 << 20},
-	"hosts":               {soakHost, 0, soakWorkers * time.Second, 2_048, 2 * 4_096, 24 << 20},
-	"credentials at once": {soakCredential, 4, 0, 1 << 15, 2, 24 << 20},
-	"hosts at once":       {soakHost, 0, 0, 1 << 15, 2 * 1 << 16, 256 << 20},
+var crowds = map[string]crowd{
+	"credentials":         {byCredential, 4, callers * time.Second, 3_000, 2, 8 << 20},
+	"hosts":               {byHost, 0, callers * time.Second, 2_048, 2 * 4_096, 24 << 20},
+	"credentials at once": {byCredential, 4, 0, 1 << 15, 2, 24 << 20},
+	"hosts at once":       {byHost, 0, 0, 1 << 15, 2 * 1 << 16, 256 << 20},
 }
 
-func (c soakCrowd) run(t *testing.T, n int) {
-	heap := heapInUse()
-	v := newSoakVolume(t, c.limited, func(i int) *http.Request { return c.request(t, i) })
+func (c crowd) run(t *testing.T, n int) {
+	heap := rig.HeapInUse()
+	v := newVolume(t, c.limited, func(i int) *http.Request { return c.request(t, i) })
 	v.run(n, c.pause)
 	v.report(heap)
 	if b := v.buckets.Load(); b > c.buckets {
@@ -75,14 +76,14 @@ func (c soakCrowd) run(t *testing.T, n int) {
 	v.wantGone(heap, c.heap)
 }
 
-func soakCredential(t *testing.T, i int) *http.Request {
+func byCredential(t *testing.T, i int) *http.Request {
 	req := rig.Request(t, t.Context(), http.MethodGet, "/api/v1/logs", nil)
 	req.Header.Set("Authorization", fmt.Sprint("SSWS ", i))
 	return req
 }
 
-// soakHost asks a host of its own, some by a method of its own.
-func soakHost(t *testing.T, i int) *http.Request {
+// byHost asks a host of its own, some by a method of its own.
+func byHost(t *testing.T, i int) *http.Request {
 	method := http.MethodGet
 	if i%16 == 0 {
 		method = fmt.Sprint("M", i)
@@ -90,8 +91,8 @@ func soakHost(t *testing.T, i int) *http.Request {
 	return rig.Request(t, t.Context(), method, fmt.Sprintf("https://org%d.example/api/v1/users/%[1]d", i), nil)
 }
 
-// soakVolume makes many calls that are each the only one of their kind.
-type soakVolume struct {
+// volume makes many calls that are each the only one of their kind.
+type volume struct {
 	*oktaretry.Transport
 	t                       *testing.T
 	request                 func(int) *http.Request
@@ -99,8 +100,8 @@ type soakVolume struct {
 	buckets, circuits, peak atomic.Int64 // the most there were
 }
 
-func newSoakVolume(t *testing.T, limited int, request func(i int) *http.Request) *soakVolume {
-	v := &soakVolume{t: t, request: request}
+func newVolume(t *testing.T, limited int, request func(i int) *http.Request) *volume {
+	v := &volume{t: t, request: request}
 	notFound := script.Code(404, "E0000007")
 	closed := script.Limited(script.Set("Retry-After", "3000"))
 	v.Transport = rig.Over(t, script.Func(func(req *http.Request) (*http.Response, error) {
@@ -116,12 +117,12 @@ func newSoakVolume(t *testing.T, limited int, request func(i int) *http.Request)
 }
 
 // run makes n calls; each goroutine stands still for pause after each.
-func (v *soakVolume) run(n int, pause time.Duration) {
+func (v *volume) run(n int, pause time.Duration) {
 	var (
 		next    atomic.Int64
 		workers sync.WaitGroup
 	)
-	for range soakWorkers {
+	for range callers {
 		workers.Go(func() {
 			for i := int(next.Add(1)); i <= n; i = int(next.Add(1)) {
 				resp, err := v.RoundTrip(v.request(i))
@@ -147,38 +148,38 @@ func (v *soakVolume) run(n int, pause time.Duration) {
 	rig.WantIdle(v.t, v.Transport)
 }
 
-func (v *soakVolume) watch() {
+func (v *volume) watch() {
 	s := v.Snapshot()
-	soakRaise(&v.buckets, int64(len(s.Buckets)))
-	soakRaise(&v.circuits, int64(len(s.Circuits)))
-	soakRaise(&v.peak, soakLiveHeap())
+	raise(&v.buckets, int64(len(s.Buckets)))
+	raise(&v.circuits, int64(len(s.Circuits)))
+	raise(&v.peak, liveHeap())
 }
 
-func (v *soakVolume) report(heap uint64) {
+func (v *volume) report(heap uint64) {
 	v.t.Logf("%d buckets and %d circuits at a time, live heap %d KiB at its peak, %d KiB at the end",
-		v.buckets.Load(), v.circuits.Load(), (v.peak.Load()-int64(heap))>>10, (int64(heapInUse())-int64(heap))>>10)
+		v.buckets.Load(), v.circuits.Load(), (v.peak.Load()-int64(heap))>>10, (int64(rig.HeapInUse())-int64(heap))>>10)
 }
 
 // wantGone checks that the Transport holds no more than so much, and nothing
 // but the Transport holds anything.
-func (v *soakVolume) wantGone(heap uint64, most int64) {
-	if grown := int64(heapInUse()) - int64(heap); grown > most {
+func (v *volume) wantGone(heap uint64, most int64) {
+	if grown := int64(rig.HeapInUse()) - int64(heap); grown > most {
 		v.t.Errorf("the Transport holds %d KiB, want %d at most", grown>>10, most>>10)
 	}
 	runtime.KeepAlive(v.Transport)
 	v.Transport = nil
-	if grown := int64(heapInUse()) - int64(heap); grown > 1<<20 {
+	if grown := int64(rig.HeapInUse()) - int64(heap); grown > 1<<20 {
 		v.t.Errorf("%d KiB are held without the Transport", grown>>10)
 	}
 }
 
-func soakRaise(most *atomic.Int64, n int64) {
+func raise(most *atomic.Int64, n int64) {
 	for was := most.Load(); n > was && !most.CompareAndSwap(was, n); was = most.Load() {
 	}
 }
 
-// soakLiveHeap is what the last collection found to be alive.
-func soakLiveHeap() int64 {
+// liveHeap is what the last collection found to be alive.
+func liveHeap() int64 {
 	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(sample)
 	return int64(sample[0].Value.Uint64())

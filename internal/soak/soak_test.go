@@ -1,8 +1,8 @@
-package oktaretry_test
+// This file holds the soak: many goroutines, calls of every outcome, and more
+// paths, hosts and credentials than are remembered, all in virtual time.
+// Afterwards nothing is left of it.
 
-// The soak: many goroutines, calls of every outcome, and more paths, hosts and
-// credentials than are remembered, all in virtual time. Afterwards nothing is
-// left of it.
+package soak_test
 
 import (
 	"context"
@@ -32,17 +32,18 @@ import (
 
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
-var soakFully = flag.Bool("soak", false, "run TestSoak in full: 200,000 calls of every outcome and a million paths")
+var fully = flag.Bool("soak", false, "run TestSoak in full: 200,000 calls of every outcome and a million paths")
 
-const soakWorkers = 64
+const callers = 64
 
 // TestSoak takes a few seconds. In full it takes two minutes, for 200,000 calls
 // of mixed outcomes, and one to each of a million paths, 100,000 hosts and
 // 100,000 credentials:
 //
-//	go test -run '^TestSoak$' -soak -v .
+//	go test ./internal/soak -run '^TestSoak$' -soak -v
 func TestSoak(t *testing.T) {
 	type part struct {
 		name string
@@ -50,18 +51,18 @@ func TestSoak(t *testing.T) {
 		n    int
 	}
 	parts := []part{
-		{"outcomes", soakOutcomes, 5_000},
-		{"paths", soakPaths, 10_000},
-		{"credentials", soakCrowds["credentials"].run, 6_000},
-		{"hosts", soakCrowds["hosts"].run, 6_000},
+		{"outcomes", runOutcomes, 5_000},
+		{"paths", runPaths, 10_000},
+		{"credentials", crowds["credentials"].run, 6_000},
+		{"hosts", crowds["hosts"].run, 6_000},
 	}
-	if *soakFully {
+	if *fully {
 		parts = []part{
-			{"outcomes", soakOutcomes, 200_000},
-			{"paths", soakPaths, 1_000_000},
+			{"outcomes", runOutcomes, 200_000},
+			{"paths", runPaths, 1_000_000},
 		}
-		for _, name := range slices.Sorted(maps.Keys(soakCrowds)) {
-			parts = append(parts, part{name, soakCrowds[name].run, 100_000})
+		for _, name := range slices.Sorted(maps.Keys(crowds)) {
+			parts = append(parts, part{name, crowds[name].run, 100_000})
 		}
 	}
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
@@ -72,14 +73,14 @@ func TestSoak(t *testing.T) {
 	}
 }
 
-// soakOutcomes makes calls of every kind.
-func soakOutcomes(t *testing.T, calls int) {
+// runOutcomes makes calls of every kind.
+func runOutcomes(t *testing.T, calls int) {
 	s := newSoak(t)
 	s.run(calls / 4) // from here on all that is kept is there
-	goroutines, heap := runtime.NumGoroutine(), heapInUse()
+	goroutines, heap := runtime.NumGoroutine(), rig.HeapInUse()
 	began := time.Now()
 	s.run(calls)
-	grown := int64(heapInUse()) - int64(heap)
+	grown := int64(rig.HeapInUse()) - int64(heap)
 	t.Logf("%s of virtual time, %d requests sent, live heap %d KiB at its peak, %d KiB more at the end than at the start",
 		time.Since(began).Round(time.Second), s.base.sends.Load(), (s.peak.Load()-int64(heap))>>10, grown>>10)
 
@@ -109,10 +110,10 @@ func soakOutcomes(t *testing.T, calls int) {
 	runtime.KeepAlive(s)
 }
 
-// soakSpans counts spans and keeps none.
-type soakSpans struct{ calls, attempts, open atomic.Int64 }
+// spanCount counts spans and keeps none.
+type spanCount struct{ calls, attempts, open atomic.Int64 }
 
-func (c *soakSpans) OnStart(_ context.Context, s sdktrace.ReadWriteSpan) {
+func (c *spanCount) OnStart(_ context.Context, s sdktrace.ReadWriteSpan) {
 	c.open.Add(1)
 	if s.SpanKind() == trace.SpanKindClient {
 		c.attempts.Add(1)
@@ -120,18 +121,18 @@ func (c *soakSpans) OnStart(_ context.Context, s sdktrace.ReadWriteSpan) {
 		c.calls.Add(1)
 	}
 }
-func (c *soakSpans) OnEnd(sdktrace.ReadOnlySpan)      { c.open.Add(-1) }
-func (c *soakSpans) Shutdown(context.Context) error   { return nil }
-func (c *soakSpans) ForceFlush(context.Context) error { return nil }
+func (c *spanCount) OnEnd(sdktrace.ReadOnlySpan)      { c.open.Add(-1) }
+func (c *spanCount) Shutdown(context.Context) error   { return nil }
+func (c *spanCount) ForceFlush(context.Context) error { return nil }
 
 // soak is a Transport under calls of every kind.
 type soak struct {
 	*oktaretry.Transport
 	t      *testing.T
-	base   soakBase
-	spans  soakSpans
+	base   base
+	spans  spanCount
 	reader *sdkmetric.ManualReader
-	kinds  []*soakKind // each as often as its share
+	kinds  []*kind // each as often as its share
 	peak   atomic.Int64
 
 	mu     sync.Mutex
@@ -141,8 +142,8 @@ type soak struct {
 
 func newSoak(t *testing.T) *soak {
 	s := &soak{t: t, reader: sdkmetric.NewManualReader(), seen: make(map[string]int)}
-	for _, k := range soakKinds() {
-		s.kinds = append(s.kinds, slices.Repeat([]*soakKind{&k}, k.share)...)
+	for _, k := range kinds() {
+		s.kinds = append(s.kinds, slices.Repeat([]*kind{&k}, k.share)...)
 	}
 	s.Transport = rig.Over(t, &s.base, nil,
 		oktaretry.WithTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(&s.spans))),
@@ -150,7 +151,7 @@ func newSoak(t *testing.T) *soak {
 			sdkmetric.WithCardinalityLimit(50), sdkmetric.WithExemplarFilter(exemplar.AlwaysOffFilter))), // else they hold the most
 		oktaretry.WithPropagators(propagation.TraceContext{}),
 		oktaretry.WithLogger(slog.New(slog.NewTextHandler(io.Discard, nil))),
-		oktaretry.WithPrepareRetry(soakHook))
+		oktaretry.WithPrepareRetry(hook))
 	return s
 }
 
@@ -179,7 +180,7 @@ func (s *soak) run(calls int) {
 	var workers, others sync.WaitGroup
 	every := func(d time.Duration, f func(i int)) {
 		others.Go(func() {
-			for i := 0; soakSleep(ctx, d) == nil; i++ {
+			for i := 0; script.Sleep(ctx, d) == nil; i++ {
 				f(i)
 			}
 		})
@@ -192,10 +193,10 @@ func (s *soak) run(calls int) {
 	})
 	every(500*time.Millisecond, func(int) { s.watch() })
 	every(7*time.Second, func(int) { s.CloseIdleConnections() })
-	for worker := range soakWorkers {
+	for worker := range callers {
 		r := rand.New(rand.NewPCG(uint64(worker), uint64(calls)))
 		workers.Go(func() {
-			for range calls / soakWorkers {
+			for range calls / callers {
 				s.one(r)
 				time.Sleep(time.Duration(r.IntN(1000)) * time.Millisecond)
 			}
@@ -212,9 +213,9 @@ func (s *soak) run(calls int) {
 
 func (s *soak) watch() {
 	snapshot := s.Snapshot()
-	soakRaise(&s.peak, soakLiveHeap())
+	raise(&s.peak, liveHeap())
 	for _, b := range snapshot.Buckets {
-		if b.InFlight < 0 || b.Waiting < 0 || b.InFlight+b.Waiting > soakWorkers {
+		if b.InFlight < 0 || b.Waiting < 0 || b.InFlight+b.Waiting > callers {
 			s.fail("snapshot: %d calls in flight and %d waiting", b.InFlight, b.Waiting)
 		}
 		if b.Waiting > 0 {
@@ -231,11 +232,11 @@ func (s *soak) watch() {
 
 // one makes one call, of a kind, with a body and an end at random.
 func (s *soak) one(r *rand.Rand) {
-	c := &soakCall{kind: s.kinds[r.IntN(len(s.kinds))], rand: r}
+	c := &call{kind: s.kinds[r.IntN(len(s.kinds))], rand: r}
 	k := c.kind
 	c.fail = func(format string, args ...any) { s.fail(k.name+": "+format, args...) }
 
-	ctx := context.WithValue(context.Background(), soakKey{}, c)
+	ctx := context.WithValue(context.Background(), callKey{}, c)
 	var recorder *oktaretry.Recorder
 	if r.IntN(8) > 0 {
 		ctx, recorder = oktaretry.WithRecorder(ctx)

@@ -1,6 +1,6 @@
-package oktaretry_test
+// This file holds what is checked of each call when it is over.
 
-// This file holds what the soak checks of each call when it is over.
+package soak_test
 
 import (
 	"context"
@@ -8,15 +8,16 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/oktaretry/oktaretry"
 )
 
 // check checks what RoundTrip returned.
-func (s *soak) check(c *soakCall, resp *http.Response, err error, panicked any) {
+func (s *soak) check(c *call, resp *http.Response, err error, panicked any) {
 	switch {
-	case c.panics && panicked == soakPanicked:
+	case c.panics && panicked == ownPanic:
 		s.saw("panic")
 		return
 	case panicked != nil || c.panics:
@@ -64,7 +65,7 @@ func (s *soak) check(c *soakCall, resp *http.Response, err error, panicked any) 
 		}
 	case errors.As(err, &pending):
 		name = "pending"
-	case errors.Is(err, errSoakHook):
+	case errors.Is(err, errHook):
 		name = "hook"
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		name = "context"
@@ -78,7 +79,7 @@ func (s *soak) check(c *soakCall, resp *http.Response, err error, panicked any) 
 }
 
 // checkOutcome checks that the call's record says what happened.
-func (s *soak) checkOutcome(c *soakCall, recorder *oktaretry.Recorder, resp *http.Response, err error) {
+func (s *soak) checkOutcome(c *call, recorder *oktaretry.Recorder, resp *http.Response, err error) {
 	out, ok := oktaretry.OutcomeOf(resp)
 	if recorder != nil {
 		out, ok = recorder.Outcome()
@@ -114,7 +115,7 @@ func (s *soak) checkOutcome(c *soakCall, recorder *oktaretry.Recorder, resp *htt
 }
 
 // read takes of a response what a caller may, and closes it.
-func (c *soakCall) read(resp *http.Response) {
+func (c *call) read(resp *http.Response) {
 	defer resp.Body.Close()
 	if c.stalls || c.rand.IntN(4) == 0 {
 		return
@@ -127,7 +128,7 @@ func (c *soakCall) read(resp *http.Response) {
 
 // checkReleased checks that all bodies were closed, those of the request once,
 // and that nothing of an attempt is still running.
-func (c *soakCall) checkReleased() {
+func (c *call) checkReleased() {
 	for i, ctx := range c.attempts {
 		if ctx.Err() == nil {
 			c.fail("the context of attempt %d of %d was never released", i+1, c.sends)
@@ -137,13 +138,31 @@ func (c *soakCall) checkReleased() {
 	defer c.mu.Unlock()
 	for _, b := range c.bodies {
 		// After a panic nobody knows whether the base has closed it.
-		if n := b.closes.Load(); n != 1 && !(c.panics && n > 1) {
+		if n := b.Closes(); n != 1 && !(c.panics && n > 1) {
 			c.fail("a body of the request was closed %d times after %d attempts, want once", n, c.sends)
 		}
 	}
 	for _, b := range c.replies {
-		if b.closes.Load() == 0 {
+		if b.Closes() == 0 {
 			c.fail("a body of a response was never closed, of %d", len(c.replies))
 		}
 	}
+}
+
+// may reports whether the call may end for that reason.
+func (c *call) may(stop oktaretry.StopReason) bool {
+	resent := c.sends > 1 || len(c.kind.answers) > 1 || strings.HasSuffix(c.kind.host, "*")
+	switch stop {
+	case oktaretry.StopCanceled:
+		return c.ctx.Err() != nil
+	case oktaretry.StopDeadline:
+		return c.expires
+	case oktaretry.StopCircuitOpen:
+		return c.kind.host != "calm" && c.kind.host != "closed"
+	case oktaretry.StopBudget:
+		return c.kind.host != "closed"
+	case oktaretry.StopNotReplayable: // a small MaxCapture
+		return len(c.content) > 0 && resent || slices.Contains(c.kind.stops, stop)
+	}
+	return slices.Contains(c.kind.stops, stop)
 }
