@@ -15,6 +15,8 @@ import (
 
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/internal/benchbase"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 // ceilings are what calls may allocate above their base, by case and provider.
@@ -128,14 +130,14 @@ func providerNamed(t *testing.T, name string) []oktaretry.Option {
 // about.
 func TestOpenCircuitsSendNothing(t *testing.T) {
 	c := caseNamed(t, "CircuitOpen")
-	base := newMemBase(memReply(503, ""))
-	tr := newOver(t, base, c.policy)
+	base := script.Repeat(t, script.Bare(503))
+	tr := rig.Over(t, base, c.policy)
 	c.prime(t, tr, new(benchbase.Base))
-	sent := len(base.all())
+	sent := len(base.Sent())
 	for range 100 {
 		c.newCaller(t, tr)()
 	}
-	base.wantSent(t, sent)
+	base.WantSent(sent)
 }
 
 // TestKnownEndpointsAndBucketsTakeLittleMemory measures what a Transport keeps
@@ -155,13 +157,13 @@ func TestKnownEndpointsAndBucketsTakeLittleMemory(t *testing.T) {
 		"bucket": func(i int) (string, string, string, string) { return http.MethodGet, "org", "users", fmt.Sprint(i) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			tr := newOver(t, &benchbase.Base{Status: 200}, nil)
+			tr := rig.Over(t, &benchbase.Base{Status: 200}, nil)
 			meet := func(i int) {
 				method, host, path, token := header(i)
-				req := newReq(t, context.Background(), method, "https://"+host+".okta.com/api/v1/"+path, nil)
+				req := rig.Request(t, context.Background(), method, "https://"+host+".okta.com/api/v1/"+path, nil)
 				req.Header.Set("Authorization", "SSWS "+token)
 				resp, err := tr.RoundTrip(req)
-				mustOK(t, resp, err)
+				rig.Text(t, resp, err)
 			}
 			for i := range 100 { // every host
 				meet(i)

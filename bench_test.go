@@ -17,6 +17,7 @@ import (
 
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/internal/benchbase"
+	"github.com/oktaretry/oktaretry/internal/rig"
 )
 
 // providers are what a program may have set up of OpenTelemetry.
@@ -30,22 +31,9 @@ var providers = []struct {
 			oktaretry.WithTracerProvider(nooptrace.NewTracerProvider()), oktaretry.WithMeterProvider(noop.NewMeterProvider()),
 		}
 	}},
-	{"sampled=none", func() []oktaretry.Option { return tracedBy(sdktrace.NeverSample()) }},
-	{"sampled=all", func() []oktaretry.Option { return tracedBy(sdktrace.AlwaysSample()) }},
+	{"sampled=none", func() []oktaretry.Option { return []oktaretry.Option{rig.Traced(sdktrace.NeverSample())} }},
+	{"sampled=all", func() []oktaretry.Option { return []oktaretry.Option{rig.Traced(sdktrace.AlwaysSample())} }},
 }
-
-func tracedBy(s sdktrace.Sampler) []oktaretry.Option {
-	return []oktaretry.Option{oktaretry.WithTracerProvider(
-		sdktrace.NewTracerProvider(sdktrace.WithSampler(s), sdktrace.WithSpanProcessor(dropSpans{})))}
-}
-
-// dropSpans is where an exporter would be, which works in a goroutine of its own.
-type dropSpans struct{}
-
-func (dropSpans) OnStart(context.Context, sdktrace.ReadWriteSpan) {}
-func (dropSpans) OnEnd(sdktrace.ReadOnlySpan)                     {}
-func (dropSpans) Shutdown(context.Context) error                  { return nil }
-func (dropSpans) ForceFlush(context.Context) error                { return nil }
 
 // costCase is a call and the base that answers it.
 type costCase struct {
@@ -91,7 +79,7 @@ func opensForLong(p *oktaretry.Policy) { p.Breaker.OpenFor = time.Hour }
 // and lets the base recover: who asks it then would get an answer.
 func openCircuit(t testing.TB, tr http.RoundTripper, base *benchbase.Base) {
 	for range 100 {
-		req := newReq(t, oktaretry.WithNoRetry(t.Context()), http.MethodGet, costURL, nil)
+		req := rig.Request(t, oktaretry.WithNoRetry(t.Context()), http.MethodGet, costURL, nil)
 		if resp, err := tr.RoundTrip(req); err == nil {
 			resp.Body.Close()
 		}
@@ -99,7 +87,7 @@ func openCircuit(t testing.TB, tr http.RoundTripper, base *benchbase.Base) {
 	base.Status = 200
 }
 
-const costURL = orgURL + "/api/v1/users/00u1"
+const costURL = rig.Org + "/api/v1/users/00u1"
 
 var twoKB = bytes.Repeat([]byte("0123456789abcdef"), 128)
 
@@ -109,7 +97,7 @@ var twoKB = bytes.Repeat([]byte("0123456789abcdef"), 128)
 func (c costCase) newCaller(t testing.TB, tr http.RoundTripper) func() {
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
-	req := newReq(t, ctx, c.method, costURL, nil)
+	req := rig.Request(t, ctx, c.method, costURL, nil)
 	req.Header.Set("Authorization", "SSWS 00abcdefghijklmnopqrstuvwxyz0123456789ABCD")
 	content := bytes.NewReader(twoKB)
 	body := io.NopCloser(content) // the type that http.NewRequest makes of a bytes.Reader
@@ -143,7 +131,7 @@ func (c costCase) newCaller(t testing.TB, tr http.RoundTripper) func() {
 // over sets up a Transport for the case, and what it needs to have met before.
 func (c costCase) over(t testing.TB, opts []oktaretry.Option) (*oktaretry.Transport, *benchbase.Base) {
 	base := c.base()
-	tr := newOver(t, base, c.policy, opts...)
+	tr := rig.Over(t, base, c.policy, opts...)
 	if c.prime != nil {
 		c.prime(t, tr, base)
 	}
@@ -200,7 +188,7 @@ func BenchmarkRoundTripParallel(b *testing.B) {
 // limitedThenOK is a call that is refused and goes again. Its wait is as short
 // as a policy allows but real, a few milliseconds: what counts here is what it
 // allocates. benchmarks/cost measures its work, in virtual time.
-var limitedThenOK = costCase{name: "LimitedThenOK", resends: 1, method: http.MethodGet, policy: quickly, base: func() *benchbase.Base {
+var limitedThenOK = costCase{name: "LimitedThenOK", resends: 1, method: http.MethodGet, policy: rig.QuickWaits, base: func() *benchbase.Base {
 	return &benchbase.Base{Status: 200, Body: benchbase.UserBody, Flaky: true, Unlimited: true}
 }}
 

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 // poor is a policy that can pay for one resend in ten seconds.
@@ -22,46 +24,46 @@ func TestEmptyBudgetEndsTheCallAtOnceWithItsLastAnswer(t *testing.T) {
 	broken := errors.New("broken pipe")
 	for _, tt := range []struct {
 		name   string
-		answer answer
+		answer script.Step
 	}{
-		{"server error", says(503, "down", set("Retry-After", "1"))},
-		{"network error", fails(broken)},
+		{"server error", script.Reply(503, "down", script.Set("Retry-After", "1"))},
+		{"network error", script.Fail(broken)},
 	} {
-		virtually(t, tt.name, func(t *testing.T) {
-			rt, base := newScript(t, poor)
-			base.answers = func(*http.Request) step { return then(tt.answer) }
-			first := get(t, rt, usersURL).stopped(t, oktaretry.StopBudget) // has the only resend
-			base.sends(2)
-			second := get(t, rt, usersURL).stopped(t, oktaretry.StopBudget).took(t, 0, 0)
-			base.sends(3)
-			for _, c := range []call{first, second} {
-				if tt.answer.err != nil {
-					if !errors.Is(c.err, broken) || c.resp != nil {
-						t.Errorf("response %v, error %v; want the base's error", c.resp, c.err)
+		rig.Virtual(t, tt.name, func(t *testing.T) {
+			rt, base := rig.New(t, poor)
+			base.Always(tt.answer)
+			first := rig.Get(t, rt, rig.UserURL).Stopped(oktaretry.StopBudget) // has the only resend
+			base.WantSent(2)
+			second := rig.Get(t, rt, rig.UserURL).Stopped(oktaretry.StopBudget).TookBetween(0, 0)
+			base.WantSent(3)
+			for _, c := range []rig.Call{first, second} {
+				if tt.answer.Err != nil {
+					if !errors.Is(c.Err, broken) || c.Resp != nil {
+						t.Errorf("response %v, error %v; want the base's error", c.Resp, c.Err)
 					}
 					continue
 				}
-				c.is(t, 503).reads(t, "down")
+				c.Is(503).Reads("down")
 			}
-			if len(second.outcome.Attempts) != 1 || second.outcome.Waited() != 0 {
-				t.Errorf("%d attempts, %s waited", len(second.outcome.Attempts), second.outcome.Waited())
+			if len(second.Outcome.Attempts) != 1 || second.Outcome.Waited() != 0 {
+				t.Errorf("%d attempts, %s waited", len(second.Outcome.Attempts), second.Outcome.Waited())
 			}
 			time.Sleep(10 * time.Second)
-			get(t, rt, usersURL)
-			base.sends(5)
+			rig.Get(t, rt, rig.UserURL)
+			base.WantSent(5)
 		})
 	}
 }
 
 func TestBudgetIsEachHostsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := newScript(t, poor)
-		base.answers = func(*http.Request) step { return then(bare(503)) }
-		get(t, rt, usersURL).is(t, 503).stopped(t, oktaretry.StopBudget)
-		get(t, rt, appsURL).is(t, 503).stopped(t, oktaretry.StopBudget).took(t, 0, 0) // the same host
-		base.sends(3)
-		get(t, rt, "https://other.okta.com/api/v1/users/00u1").is(t, 503)
-		base.sends(5)
+		rt, base := rig.New(t, poor)
+		base.Always(script.Bare(503))
+		rig.Get(t, rt, rig.UserURL).Is(503).Stopped(oktaretry.StopBudget)
+		rig.Get(t, rt, rig.AppURL).Is(503).Stopped(oktaretry.StopBudget).TookBetween(0, 0) // the same host
+		base.WantSent(3)
+		rig.Get(t, rt, "https://other.okta.com/api/v1/users/00u1").Is(503)
+		base.WantSent(5)
 	})
 }
 
@@ -75,72 +77,72 @@ func TestCallsPayForResends(t *testing.T) {
 		{0.75, 1, 1}, // 2 × ¾ pay for one, 3 × ¾ would for two
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			rt, base := newScript(t, func(p *oktaretry.Policy) {
+			rt, base := rig.New(t, func(p *oktaretry.Policy) {
 				poor(p)
 				p.Budget = oktaretry.Budget{Ratio: tt.ratio, TTL: 10 * time.Second}
 			})
-			base.answers = func(*http.Request) step { return then(ok()) }
+			base.Always(script.OK())
 			for range tt.good {
-				get(t, rt, usersURL).is(t, 200)
+				rig.Get(t, rt, rig.UserURL).Is(200)
 			}
-			base.answers = func(*http.Request) step { return then(bare(503)) }
-			get(t, rt, usersURL).is(t, 503).stopped(t, oktaretry.StopBudget)
-			base.sends(tt.good + 1 + tt.resends)
+			base.Always(script.Bare(503))
+			rig.Get(t, rt, rig.UserURL).Is(503).Stopped(oktaretry.StopBudget)
+			base.WantSent(tt.good + 1 + tt.resends)
 		})
 	}
 }
 
 func TestSetPolicyWithAnotherBudgetStartsAfresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := newScript(t, poor)
-		base.answers = func(*http.Request) step { return then(bare(503)) }
-		get(t, rt, usersURL).stopped(t, oktaretry.StopBudget) // has the only resend
+		rt, base := rig.New(t, poor)
+		base.Always(script.Bare(503))
+		rig.Get(t, rt, rig.UserURL).Stopped(oktaretry.StopBudget) // has the only resend
 		p := oktaretry.DefaultPolicy()
 		poor(&p)
 		p.Budget.Reserve = 0.2
 		if err := rt.SetPolicy(p); err != nil {
 			t.Fatal(err)
 		}
-		get(t, rt, usersURL).stopped(t, oktaretry.StopBudget)
-		base.sends(2 + 3)
+		rig.Get(t, rt, rig.UserURL).Stopped(oktaretry.StopBudget)
+		base.WantSent(2 + 3)
 	})
 }
 
 // Okta ordered these waits itself, or there was nothing to pay for.
 func TestBudgetIsNotDrawnOnByWaitsThatOktaOrdered(t *testing.T) {
-	for name, steps := range map[string][]step{
-		"rate limit":        {then(limited(set("Retry-After", "1"))), then(limited(set("Retry-After", "1"))), then(ok())},
-		"local rate limit":  {then(code(429, "E0000118")), then(code(429, "E0000118")), then(ok())},
-		"concurrency limit": {then(concurrency()), then(concurrency()), then(ok())},
-		"poll":              {then(linked(resultPath)), then(linked(resultPath)), then(ok())},
+	for name, steps := range map[string][]script.Step{
+		"rate limit":        {script.Limited(script.Set("Retry-After", "1")), script.Limited(script.Set("Retry-After", "1")), script.OK()},
+		"local rate limit":  {script.Code(429, "E0000118"), script.Code(429, "E0000118"), script.OK()},
+		"concurrency limit": {script.Concurrency(), script.Concurrency(), script.OK()},
+		"poll":              {linked(resultPath), linked(resultPath), script.OK()},
 	} {
-		virtually(t, name, func(t *testing.T) {
-			rt, base := newScript(t, func(p *oktaretry.Policy) {
+		rig.Virtual(t, name, func(t *testing.T) {
+			rt, base := rig.New(t, func(p *oktaretry.Policy) {
 				poor(p)
 				p.Budget = oktaretry.Budget{TTL: time.Second} // can pay for nothing
 			}, steps...)
-			get(t, rt, usersURL).is(t, 200)
-			base.sends(len(steps))
+			rig.Get(t, rt, rig.UserURL).Is(200)
+			base.WantSent(len(steps))
 		})
 	}
 }
 
 func TestCallThatIsCanceledInItsBackoffGivesItsResendBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := newScript(t, poor, then(bare(503, set("Retry-After", "3"))), then(bare(503)), then(ok()))
-		do(cancelAfter(t, time.Second, nil), rt, http.MethodGet, usersURL, "").stopped(t, oktaretry.StopCanceled)
-		get(t, rt, usersURL).is(t, 200)
-		base.sends(3)
+		rt, base := rig.New(t, poor, script.Bare(503, script.Set("Retry-After", "3")), script.Bare(503), script.OK())
+		rig.Do(t, rig.CancelAfter(t, time.Second, nil), rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopCanceled)
+		rig.Get(t, rt, rig.UserURL).Is(200)
+		base.WantSent(3)
 	})
 }
 
 func TestRequestThatMayNotBeResentDoesNotDrawOnTheBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := newScript(t, poor, then(bare(503)), then(bare(503)), then(bare(503)), then(ok()))
+		rt, base := rig.New(t, poor, script.Bare(503), script.Bare(503), script.Bare(503), script.OK())
 		for range 2 {
-			do(t.Context(), rt, http.MethodPost, org+"/api/v1/groups", "{}").is(t, 503).stopped(t, oktaretry.StopNotIdempotent)
+			rig.Do(t, t.Context(), rt, http.MethodPost, rig.Org+"/api/v1/groups", "{}").Is(503).Stopped(oktaretry.StopNotIdempotent)
 		}
-		get(t, rt, usersURL).is(t, 200)
-		base.sends(4)
+		rig.Get(t, rt, rig.UserURL).Is(200)
+		base.WantSent(4)
 	})
 }

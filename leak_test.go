@@ -18,6 +18,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 // spanCount counts spans and keeps none.
@@ -31,7 +33,7 @@ func (c *spanCount) ForceFlush(context.Context) error                { return ni
 // leakOutcome is one way for a call to go.
 type leakOutcome struct {
 	name    string
-	steps   []memStep
+	steps   []script.Step
 	method  string
 	context func(context.Context) context.Context
 	header  string
@@ -40,48 +42,39 @@ type leakOutcome struct {
 // leakOutcomes ends with calls that take no time: nothing that they leave
 // behind has run out by itself when the count is taken.
 func leakOutcomes() []leakOutcome {
-	limited := memLimited(20 * time.Second)
-	down := memReply(503, "<html>")
-	pending := memCode(202, "E0000070", "Location", "/api/v1/poll")
+	limited := script.LimitedFor(20 * time.Second)
+	down := script.Reply(503, "<html>")
+	pending := script.Pending("/api/v1/poll")
 	canceledSoon := func(ctx context.Context) context.Context {
 		ctx, cancel := context.WithCancel(ctx)
 		time.AfterFunc(time.Millisecond, cancel)
 		return ctx
 	}
 	return []leakOutcome{
-		{name: "rate-limited", steps: []memStep{limited, memOK}},
-		{name: "recovered", steps: []memStep{down, memReset, memOK}},
-		{name: "used up", steps: []memStep{down}},
-		{name: "network", steps: []memStep{memReset}},
-		{name: "polled", steps: []memStep{pending, pending, memOK}, method: "POST"},
-		{name: "pending", steps: []memStep{pending}, method: "POST"},
-		{name: "hung", steps: []memStep{memHang}, method: "POST"},
-		{name: "stalled", steps: []memStep{stalls(404)}},
-		{name: "stalled, dropped", steps: []memStep{stalls(503), memOK}},
-		{name: "canceled in the base", steps: []memStep{memHang}, context: canceledSoon},
-		{name: "canceled in a wait", steps: []memStep{limited}, context: canceledSoon},
-		{name: "canceled in a backoff", steps: []memStep{down}, context: canceledSoon},
-		{name: "past the deadline", steps: []memStep{limited}, context: deadline(time.Second)},
-		{name: "panic", steps: []memStep{memPanic("boom")}},
-		{name: "panic later", steps: []memStep{down, memPanic("boom")}},
-		{name: "too long", steps: []memStep{memCode(429, "E0000146")}},
-		{name: "not idempotent", steps: []memStep{down}, method: "POST"},
-		{name: "canceled before", steps: []memStep{memOK}, context: canceledContext},
-		{name: "proof", steps: []memStep{memCode(429, "E0000109")}, header: "Dpop"},
-		{name: "terminal", steps: []memStep{memFail(http.ErrNotSupported)}},
-		{name: "fail fast", steps: []memStep{memCode(404, "E0000007")}},
-		{name: "beyond the peek limit", steps: []memStep{memReply(404, strings.Repeat("x", 70<<10))}},
-		{name: "bad option", steps: []memStep{memOK}, context: badRule("?", oktaretry.Rule{})},
-		{name: "success", steps: []memStep{memOK}},
-	}
-}
-
-// stalls answers with a body that never ends by itself.
-func stalls(status int) memStep {
-	return func(r *http.Request) (*http.Response, error) {
-		body, w := io.Pipe()
-		context.AfterFunc(r.Context(), func() { w.CloseWithError(context.Cause(r.Context())) })
-		return memBodied(status, body)(r)
+		{name: "rate-limited", steps: []script.Step{limited, script.OK()}},
+		{name: "recovered", steps: []script.Step{down, script.Fail(script.Reset), script.OK()}},
+		{name: "used up", steps: []script.Step{down}},
+		{name: "network", steps: []script.Step{script.Fail(script.Reset)}},
+		{name: "polled", steps: []script.Step{pending, pending, script.OK()}, method: "POST"},
+		{name: "pending", steps: []script.Step{pending}, method: "POST"},
+		{name: "hung", steps: []script.Step{script.Hang()}, method: "POST"},
+		{name: "stalled", steps: []script.Step{script.Stalled(404, "")}},
+		{name: "stalled, dropped", steps: []script.Step{script.Stalled(503, ""), script.OK()}},
+		{name: "canceled in the base", steps: []script.Step{script.Hang()}, context: canceledSoon},
+		{name: "canceled in a wait", steps: []script.Step{limited}, context: canceledSoon},
+		{name: "canceled in a backoff", steps: []script.Step{down}, context: canceledSoon},
+		{name: "past the deadline", steps: []script.Step{limited}, context: deadline(time.Second)},
+		{name: "panic", steps: []script.Step{script.Panic("boom")}},
+		{name: "panic later", steps: []script.Step{down, script.Panic("boom")}},
+		{name: "too long", steps: []script.Step{script.Code(429, "E0000146")}},
+		{name: "not idempotent", steps: []script.Step{down}, method: "POST"},
+		{name: "canceled before", steps: []script.Step{script.OK()}, context: canceledContext},
+		{name: "proof", steps: []script.Step{script.Code(429, "E0000109")}, header: "Dpop"},
+		{name: "terminal", steps: []script.Step{script.Fail(http.ErrNotSupported)}},
+		{name: "fail fast", steps: []script.Step{script.Code(404, "E0000007")}},
+		{name: "beyond the peek limit", steps: []script.Step{script.Reply(404, strings.Repeat("x", 70<<10))}},
+		{name: "bad option", steps: []script.Step{script.OK()}, context: badRule("?", oktaretry.Rule{})},
+		{name: "success", steps: []script.Step{script.OK()}},
 	}
 }
 
@@ -91,14 +84,14 @@ func TestNothingIsLeftAfterThousandsOfCallsOfEveryOutcome(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	synctest.Test(t, func(t *testing.T) {
 		spans := new(spanCount)
-		var base *memBase
-		tr := newOver(t, roundTrip(func(r *http.Request) (*http.Response, error) { return base.RoundTrip(r) }),
+		var base *script.Base
+		tr := rig.Over(t, script.Func(func(r *http.Request) (*http.Response, error) { return base.RoundTrip(r) }),
 			func(p *oktaretry.Policy) { p.Breaker.Disabled = true },
 			oktaretry.WithTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))))
 
 		run := func(o leakOutcome, n int) {
 			for range n {
-				base = newMemBase(o.steps...)
+				base = script.Repeat(t, o.steps...)
 				ctx, cancel := context.WithCancel(context.Background())
 				callCtx := ctx
 				if o.context != nil {
@@ -108,24 +101,24 @@ func TestNothingIsLeftAfterThousandsOfCallsOfEveryOutcome(t *testing.T) {
 				if method == "" {
 					method = "PUT"
 				}
-				body := watch("content")
-				req := newReq(t, callCtx, method, "/api/v1/users/1", body)
+				body := script.Text("content")
+				req := rig.Request(t, callCtx, method, "/api/v1/users/1", body)
 				if o.header != "" {
 					req.Header.Set(o.header, "x")
 				}
-				panics(func() {
+				rig.Panicked(func() {
 					if resp, err := tr.RoundTrip(req); err == nil {
 						resp.Body.Close()
 					}
 				})
-				if c := body.closes.Load(); c != 1 {
+				if c := body.Closes(); c != 1 {
 					t.Fatalf("%s: the caller's body was closed %d times, want once", o.name, c)
 				}
-				if open := base.open.Load(); open != 0 {
+				if open := base.Open(); open != 0 {
 					t.Fatalf("%s: %d response bodies were never closed", o.name, open)
 				}
-				for _, s := range base.all() {
-					if s.ctx.Err() == nil {
+				for _, s := range base.Sent() {
+					if s.Context.Err() == nil {
 						t.Fatalf("%s: an attempt's context was never released", o.name)
 					}
 				}
@@ -138,7 +131,7 @@ func TestNothingIsLeftAfterThousandsOfCallsOfEveryOutcome(t *testing.T) {
 			run(o, 5)
 		}
 		synctest.Wait()
-		goroutines, heap := runtime.NumGoroutine(), heapInUse()
+		goroutines, heap := runtime.NumGoroutine(), rig.HeapInUse()
 		for _, o := range outcomes {
 			run(o, calls)
 		}
@@ -147,41 +140,31 @@ func TestNothingIsLeftAfterThousandsOfCallsOfEveryOutcome(t *testing.T) {
 			t.Errorf("%d goroutines, before there were %d", n, goroutines)
 		}
 		// 150 of the timers that an attempt starts would be 64 KiB and more.
-		if grown := int64(heapInUse()) - int64(heap); grown > 32<<10 {
+		if grown := int64(rig.HeapInUse()) - int64(heap); grown > 32<<10 {
 			t.Errorf("the heap has grown by %d bytes over %d calls", grown, calls*len(outcomes))
 		}
 		if s, e := spans.started.Load(), spans.ended.Load(); s == 0 || s != e {
 			t.Errorf("%d spans were begun and %d ended", s, e)
 		}
-		wantIdle(t, tr)
+		rig.WantIdle(t, tr)
 		runtime.KeepAlive(tr)
 	})
 }
 
-// heapInUse is what is reachable.
-func heapInUse() uint64 {
-	var m runtime.MemStats
-	for range 3 { // sync.Pools let go in two steps
-		runtime.GC()
-	}
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
-}
-
 // Many read an answer to its end and never close it.
 func TestTheAttemptsContextEndsWithItsBody(t *testing.T) {
-	for name, step := range map[string]memStep{
-		"success":    memReply(200, "x"),
-		"error":      memReply(404, "x"),
-		"no content": func(r *http.Request) (*http.Response, error) { return bare(204).response(r), nil },
+	for name, step := range map[string]script.Step{
+		"success":    script.Reply(200, "x"),
+		"error":      script.Reply(404, "x"),
+		"no content": script.Bare(204),
 	} {
-		base := newMemBase(step)
-		resp, err := newOver(t, base, nil).RoundTrip(newReq(t, t.Context(), "GET", "/api/v1/logs", nil))
+		base := script.Repeat(t, step)
+		resp, err := rig.Over(t, base, nil).RoundTrip(rig.Request(t, t.Context(), "GET", "/api/v1/logs", nil))
 		if err != nil {
 			t.Fatal(err)
 		}
 		io.Copy(io.Discard, resp.Body)
-		if base.wantSent(t, 1)[0].ctx.Err() == nil {
+		if base.WantSent(1)[0].Context.Err() == nil {
 			t.Errorf("%s: the end of the body did not release the attempt's context", name)
 		}
 	}
@@ -192,17 +175,17 @@ func TestTheAttemptsContextEndsWithItsBody(t *testing.T) {
 func TestTheAttemptsTimerEndsWithItsHeaders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, status := range []int{200, 404} {
-			base := newMemBase(stalls(status))
-			resp, err := newOver(t, base, nil).RoundTrip(newReq(t, t.Context(), "GET", "/api/v1/logs", nil))
+			base := script.Repeat(t, script.Stalled(status, ""))
+			resp, err := rig.Over(t, base, nil).RoundTrip(rig.Request(t, t.Context(), "GET", "/api/v1/logs", nil))
 			if err != nil {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Hour)
-			if err := base.wantSent(t, 1)[0].ctx.Err(); err != nil {
+			if err := base.WantSent(1)[0].Context.Err(); err != nil {
 				t.Errorf("%d: the context of an open body ended: %v", status, err)
 			}
 			resp.Body.Close()
-			if base.all()[0].ctx.Err() == nil {
+			if base.Sent()[0].Context.Err() == nil {
 				t.Errorf("%d: Close did not release the attempt's context", status)
 			}
 			synctest.Wait()

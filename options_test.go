@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 func TestNewTransportRefusesNilArguments(t *testing.T) {
@@ -108,10 +109,10 @@ func TestABadCallOptionFailsTheCallUnsent(t *testing.T) {
 		}, []string{"WithRule[E0000009].MaxElapsed"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			base := &cannedBase{answers: []canned{{status: 200}}}
+			base := script.Repeat(t, script.Bare(200))
 			ctx, rec := oktaretry.WithRecorder(t.Context())
 			body := &watchedBody{Reader: strings.NewReader("{}")}
-			req, err := http.NewRequestWithContext(tt.option(ctx), "POST", "https://acme.okta.com/api/v1/users", body)
+			req, err := http.NewRequestWithContext(tt.option(ctx), "POST", "https://example.okta.com/api/v1/users", body)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -124,8 +125,8 @@ func TestABadCallOptionFailsTheCallUnsent(t *testing.T) {
 					t.Errorf("%q is not named in %v", want, err)
 				}
 			}
-			if base.count() != 0 || body.reads != 0 || body.closes != 1 {
-				t.Errorf("%d requests sent, body read %d times and closed %d times; want 0, 0, 1", base.count(), body.reads, body.closes)
+			if len(base.Sent()) != 0 || body.reads != 0 || body.closes != 1 {
+				t.Errorf("%d requests sent, body read %d times and closed %d times; want 0, 0, 1", len(base.Sent()), body.reads, body.closes)
 			}
 			if o, ok := rec.Outcome(); !ok || o.Stop != oktaretry.StopInvalid || o.Err != err || len(o.Attempts) != 0 {
 				t.Errorf("recorded %v, %+v", ok, o)
@@ -149,7 +150,7 @@ func TestCallOptionsCompose(t *testing.T) {
 		{"rule", "recorder", "priority", "idempotent", "other rule"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			base := &cannedBase{answers: []canned{oktaError(500, "E0000009")}}
+			base := script.Repeat(t, script.Code(500, "E0000009"))
 			ctx, rec := t.Context(), (*oktaretry.Recorder)(nil)
 			for _, option := range order {
 				if option == "recorder" {
@@ -158,7 +159,7 @@ func TestCallOptionsCompose(t *testing.T) {
 					ctx = add[option](ctx)
 				}
 			}
-			req, err := http.NewRequestWithContext(ctx, "POST", "https://acme.okta.com/api/v1/users", strings.NewReader("{}"))
+			req, err := http.NewRequestWithContext(ctx, "POST", "https://example.okta.com/api/v1/users", strings.NewReader("{}"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -168,8 +169,8 @@ func TestCallOptionsCompose(t *testing.T) {
 			}
 			resp.Body.Close()
 			o, ok := rec.Outcome()
-			if base.count() != 3 || !ok || o.Stop != oktaretry.StopMaxAttempts || len(o.Attempts) != 3 {
-				t.Errorf("%v: %d requests, outcome %v, %v; want 3 of a POST", order, base.count(), ok, o.Stop)
+			if len(base.Sent()) != 3 || !ok || o.Stop != oktaretry.StopMaxAttempts || len(o.Attempts) != 3 {
+				t.Errorf("%v: %d requests, outcome %v, %v; want 3 of a POST", order, len(base.Sent()), ok, o.Stop)
 			}
 		})
 	}
@@ -179,12 +180,12 @@ func TestCallOptionsCompose(t *testing.T) {
 // nor through another that came from that.
 func TestCallOptionsDontReachTheParentsCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		base := &cannedBase{answers: []canned{oktaError(500, "E0000009")}}
+		base := script.Repeat(t, script.Code(500, "E0000009"))
 		transport := mustTransport(t, base)
 		sent := func(ctx context.Context) int {
-			before := base.count()
+			before := len(base.Sent())
 			fetchUser(t, transport, ctx)
-			return base.count() - before
+			return len(base.Sent()) - before
 		}
 		parent := oktaretry.WithRule(t.Context(), "E0000009", tries(2))
 		child := oktaretry.WithRule(parent, "E0000009", tries(3))
@@ -199,26 +200,24 @@ func TestCallOptionsDontReachTheParentsCalls(t *testing.T) {
 }
 
 func TestNoRetrySendsOnce(t *testing.T) {
-	limit := oktaError(429, "E0000047")
-	limit.header.Set("Retry-After", "5")
-	pending := oktaError(202, "E0000070")
-	pending.header.Set("Location", "/api/v1/users/00u1/factors/opf1/transactions/t1")
+	limit := script.Limited(script.Set("Retry-After", "5"))
+	pending := script.Pending("/api/v1/users/00u1/factors/opf1/transactions/t1")
 	for _, tt := range []struct {
 		name   string
-		answer canned
+		answer script.Step
 		status int // 0: a *RateLimitError
 		stop   oktaretry.StopReason
 	}{
-		{"server error", oktaError(500, "E0000009"), 500, oktaretry.StopNoRetry},
-		{"bare 503", canned{status: 503}, 503, oktaretry.StopNoRetry},
+		{"server error", script.Code(500, "E0000009"), 500, oktaretry.StopNoRetry},
+		{"bare 503", script.Bare(503), 503, oktaretry.StopNoRetry},
 		{"rate limit", limit, 0, oktaretry.StopNoRetry},
 		{"pending", pending, 202, oktaretry.StopNoRetry},
-		{"client error", oktaError(404, "E0000007"), 404, oktaretry.StopFailFast},
-		{"success", canned{status: 200}, 200, oktaretry.StopSuccess},
+		{"client error", script.Code(404, "E0000007"), 404, oktaretry.StopFailFast},
+		{"success", script.Bare(200), 200, oktaretry.StopSuccess},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				base := &cannedBase{answers: []canned{tt.answer}}
+				base := script.Repeat(t, tt.answer)
 				ctx, rec := oktaretry.WithRecorder(t.Context())
 				began := time.Now()
 				// A rule of the call's own changes nothing about it.
@@ -231,7 +230,7 @@ func TestNoRetrySendsOnce(t *testing.T) {
 				if ok && (limited.RetryAfter < 5*time.Second || limited.Code != "E0000047" || limited.Attempts != 1) {
 					t.Errorf("the error is %+v", limited)
 				}
-				if n := base.count(); n != 1 || time.Since(began) != 0 {
+				if n := len(base.Sent()); n != 1 || time.Since(began) != 0 {
 					t.Errorf("%d requests, %v later; want 1 at once", n, time.Since(began))
 				}
 				if o, _ := rec.Outcome(); o.Stop != tt.stop || len(o.Attempts) != 1 {
@@ -245,9 +244,9 @@ func TestNoRetrySendsOnce(t *testing.T) {
 func TestNoRetryHandsBackARateLimitThatThePolicyReturns(t *testing.T) {
 	p := oktaretry.DefaultPolicy()
 	p.ReturnRateLimited = true
-	base := &cannedBase{answers: []canned{oktaError(429, "E0000047")}}
+	base := script.Repeat(t, script.Limited())
 	status, err := fetchUser(t, mustTransport(t, base, oktaretry.WithPolicy(p)), oktaretry.WithNoRetry(t.Context()))
-	if status != 429 || err != nil || base.count() != 1 {
-		t.Errorf("got %d, %v after %d requests; want Okta's 429 after 1", status, err, base.count())
+	if status != 429 || err != nil || len(base.Sent()) != 1 {
+		t.Errorf("got %d, %v after %d requests; want Okta's 429 after 1", status, err, len(base.Sent()))
 	}
 }

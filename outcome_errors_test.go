@@ -12,13 +12,15 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 // errorOf makes a call for …/users/jane?q=1 and returns its error, which must
 // be of type E, also behind what http.Client wraps around it.
 func errorOf[E error](t *testing.T, ctx context.Context, tr *oktaretry.Transport, path string) E {
 	t.Helper()
-	resp, err := tr.RoundTrip(newReq(t, ctx, "GET", path, nil))
+	resp, err := tr.RoundTrip(rig.Request(t, ctx, "GET", path, nil))
 	if err == nil {
 		resp.Body.Close()
 		t.Fatalf("no error, but a %d", resp.StatusCode)
@@ -27,7 +29,7 @@ func errorOf[E error](t *testing.T, ctx context.Context, tr *oktaretry.Transport
 	if !ok {
 		t.Fatalf("%T is no %T: %v", err, target, err)
 	}
-	wantNoSecrets(t, err)
+	rig.WantNoSecrets(t, err)
 	return target
 }
 
@@ -44,10 +46,10 @@ func TestARateLimitErrorSaysWhatOktaSaid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 		defer cancel()
-		tr := newOver(t, newMemBase(memLimited(time.Minute)), nil)
+		tr := rig.Over(t, script.Repeat(t, script.LimitedFor(time.Minute)), nil)
 		start := time.Now()
 		e := errorOf[*oktaretry.RateLimitError](t, ctx, tr, "/api/v1/users/jane?q=1")
-		if e.Code != "E0000047" || e.RequestID != "req-E0000047" || e.Method != "GET" || e.Host != "org.example" ||
+		if e.Code != "E0000047" || e.RequestID != "req-E0000047" || e.Method != "GET" || e.Host != "example.okta.com" ||
 			e.Template != "/api/v1/users/{id}" || e.Bucket == "" || e.Limit != 600 || e.ClientSide || e.Attempts != 2 {
 			t.Errorf("%+v", e)
 		}
@@ -58,13 +60,13 @@ func TestARateLimitErrorSaysWhatOktaSaid(t *testing.T) {
 		if !errors.Is(e, context.DeadlineExceeded) {
 			t.Error("it doesn't match the deadline that was the reason")
 		}
-		wantText(t, e, "rate limited", "E0000047", "req-E0000047", "GET org.example/api/v1/users/{id}", "1m1s", "2 attempts", "deadline")
+		wantText(t, e, "rate limited", "E0000047", "req-E0000047", "GET example.okta.com/api/v1/users/{id}", "1m1s", "2 attempts", "deadline")
 	})
 }
 
 func TestARateLimitErrorOfACallThatWasNotSentSaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tr := newOver(t, newMemBase(memLimited(time.Minute)), nil)
+		tr := rig.Over(t, script.Repeat(t, script.LimitedFor(time.Minute)), nil)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		errorOf[*oktaretry.RateLimitError](t, ctx, tr, "/api/v1/users/jane?q=1")
@@ -75,7 +77,7 @@ func TestARateLimitErrorOfACallThatWasNotSentSaysSo(t *testing.T) {
 		if d := time.Until(e.Reset); e.RetryAfter < 61*time.Second || d != e.RetryAfter {
 			t.Errorf("retry after %s, reset in %s", e.RetryAfter, d)
 		}
-		wantText(t, e, "client-side", "nothing was sent", "GET org.example/api/v1/users/{id}", "deadline")
+		wantText(t, e, "client-side", "nothing was sent", "GET example.okta.com/api/v1/users/{id}", "deadline")
 	})
 }
 
@@ -84,7 +86,7 @@ func TestARateLimitErrorMatchesWhatEndedItsWait(t *testing.T) {
 		enough := errors.New("enough of it")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(7*time.Second, func() { cancel(enough) })
-		e := errorOf[*oktaretry.RateLimitError](t, ctx, newOver(t, newMemBase(memLimited(time.Minute)), nil), "/api/v1/users/jane?q=1")
+		e := errorOf[*oktaretry.RateLimitError](t, ctx, rig.Over(t, script.Repeat(t, script.LimitedFor(time.Minute)), nil), "/api/v1/users/jane?q=1")
 		if !errors.Is(e, enough) || !errors.Is(e, context.Canceled) || errors.Is(e, context.DeadlineExceeded) || e.Stop != oktaretry.StopCanceled {
 			t.Errorf("%v, stopped by %v, matches the wrong things", e, e.Stop)
 		}
@@ -94,7 +96,7 @@ func TestARateLimitErrorMatchesWhatEndedItsWait(t *testing.T) {
 		}
 
 		// And nothing where no context had a part.
-		e = errorOf[*oktaretry.RateLimitError](t, t.Context(), newOver(t, newMemBase(memCode(429, "E0000146")), nil), "/api/v1/users/jane?q=1")
+		e = errorOf[*oktaretry.RateLimitError](t, t.Context(), rig.Over(t, script.Repeat(t, script.Code(429, "E0000146")), nil), "/api/v1/users/jane?q=1")
 		if errors.Unwrap(e) != nil || e.Stop != oktaretry.StopMaxElapsed || e.RetryAfter != 24*time.Hour {
 			t.Errorf("%v, stopped by %v, wraps %v", e, e.Stop, errors.Unwrap(e))
 		}
@@ -103,24 +105,24 @@ func TestARateLimitErrorMatchesWhatEndedItsWait(t *testing.T) {
 
 func TestACircuitOpenErrorSaysWhichAndWhenToComeBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for scope, step := range map[oktaretry.Scope]memStep{
-			oktaretry.TripsHost: memReply(503, ""), oktaretry.TripsEndpoint: memCode(500, "E0000009"),
+		for scope, step := range map[oktaretry.Scope]script.Step{
+			oktaretry.TripsHost: script.Bare(503), oktaretry.TripsEndpoint: script.Code(500, "E0000009"),
 		} {
-			base := newMemBase(step)
-			tr := newOver(t, base, tripAfterOne)
+			base := script.Repeat(t, step)
+			tr := rig.Over(t, base, tripAfterOne)
 			ctx := oktaretry.WithNoRetry(t.Context())
-			resp, err := tr.RoundTrip(newReq(t, ctx, "GET", "/api/v1/users/jane?q=1", nil))
-			mustOK(t, resp, err)
+			resp, err := tr.RoundTrip(rig.Request(t, ctx, "GET", "/api/v1/users/jane?q=1", nil))
+			rig.Text(t, resp, err)
 			time.Sleep(time.Second)
 			e := errorOf[*oktaretry.CircuitOpenError](t, ctx, tr, "/api/v1/users/jane?q=1")
 			want := oktaretry.CircuitOpenError{
-				Scope: scope, Method: "GET", Host: "org.example", Template: "/api/v1/users/{id}", RetryAfter: 4 * time.Second,
+				Scope: scope, Method: "GET", Host: "example.okta.com", Template: "/api/v1/users/{id}", RetryAfter: 4 * time.Second,
 			}
 			if *e != want {
 				t.Errorf("got %+v, want %+v", *e, want)
 			}
-			wantText(t, e, scope.String()+" circuit open", "client-side", "GET org.example/api/v1/users/{id}", "4s")
-			base.wantSent(t, 1)
+			wantText(t, e, scope.String()+" circuit open", "client-side", "GET example.okta.com/api/v1/users/{id}", "4s")
+			base.WantSent(1)
 		}
 	})
 }
@@ -137,10 +139,10 @@ func TestAWaitIsToldToAMillisecondOrATenthOfASecond(t *testing.T) {
 
 func TestAPendingErrorSaysWhatIsPending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		step := memCode(202, "E0000070", "Location", "/api/v1/users/jane/factors?q=1")
-		tr := newOver(t, newMemBase(step), nil)
+		step := script.Pending("/api/v1/users/jane/factors?q=1")
+		tr := rig.Over(t, script.Repeat(t, step), nil)
 		e := errorOf[*oktaretry.PendingError](t, t.Context(), tr, "/api/v1/users/jane?q=1")
-		if e.Code != "E0000070" || e.RequestID != "req-E0000070" || e.Method != "GET" || e.Host != "org.example" ||
+		if e.Code != "E0000070" || e.RequestID != "req-E0000070" || e.Method != "GET" || e.Host != "example.okta.com" ||
 			e.Template != "/api/v1/users/{userId}/factors" || e.Polls != 75 || e.RetryAfter != 4*time.Second || e.Stop != oktaretry.StopMaxElapsed {
 			t.Errorf("%+v", e)
 		}
@@ -154,7 +156,7 @@ func TestAPendingErrorSaysWhatIsPending(t *testing.T) {
 		if e := errorOf[*oktaretry.PendingError](t, ctx, tr, "/api/v1/users/jane?q=1"); !errors.Is(e, context.DeadlineExceeded) || e.Polls != 2 {
 			t.Errorf("after %d polls: %v", e.Polls, e)
 		}
-		once := newOver(t, newMemBase(step), func(p *oktaretry.Policy) { p.Pending.MaxAttempts = 1 })
+		once := rig.Over(t, script.Repeat(t, step), func(p *oktaretry.Policy) { p.Pending.MaxAttempts = 1 })
 		e = errorOf[*oktaretry.PendingError](t, t.Context(), once, "/api/v1/users/jane?q=1")
 		if e.Polls != 0 || e.RetryAfter != 4*time.Second || e.Stop != oktaretry.StopMaxAttempts {
 			t.Errorf("after %d polls, retry after %s: %v", e.Polls, e.RetryAfter, e)
@@ -172,9 +174,9 @@ func TestAPendingErrorSaysWhatIsPending(t *testing.T) {
 // comes into a text.
 func TestNoTextRepeatsWhatAnAnswerMakesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		step := memReply(429, `{"error":"jane"}`, "Content-Type", "application/json", "X-Okta-Request-Id", "jane@example.com")
+		step := script.Reply(429, `{"error":"jane"}`, script.Set("Content-Type", "application/json"), script.Set("X-Okta-Request-Id", "jane@example.com"))
 		ctx, rec := oktaretry.WithRecorder(oktaretry.WithNoRetry(t.Context()))
-		e := errorOf[*oktaretry.RateLimitError](t, ctx, newOver(t, newMemBase(step), nil), "/api/v1/users/jane?q=1")
+		e := errorOf[*oktaretry.RateLimitError](t, ctx, rig.Over(t, script.Repeat(t, step), nil), "/api/v1/users/jane?q=1")
 		if e.Code == "jane" || e.RequestID != "" {
 			t.Errorf("code %q and request id %q", e.Code, e.RequestID)
 		}
@@ -186,21 +188,21 @@ func TestNoTextRepeatsWhatAnAnswerMakesUp(t *testing.T) {
 
 func TestTheErrorOfAWaitThatWasCutOffSaysWhatItWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		for what, step := range map[string]memStep{
-			"503 E0000009 (request id req-E0000009)": memCode(503, "E0000009", "Retry-After", "20"),
-			"a network error":                        memReset,
+		for what, step := range map[string]script.Step{
+			"503 E0000009 (request id req-E0000009)": script.Code(503, "E0000009", script.Set("Retry-After", "20")),
+			"a network error":                        script.Fail(script.Reset),
 		} {
 			enough := errors.New("enough of it")
 			ctx, cancel := context.WithCancelCause(t.Context())
 			time.AfterFunc(time.Millisecond, func() { cancel(enough) })
-			base := newMemBase(step)
-			resp, err := newOver(t, base, nil).RoundTrip(newReq(t, ctx, "GET", "/api/v1/users/jane?q=1", nil))
+			base := script.Repeat(t, step)
+			resp, err := rig.Over(t, base, nil).RoundTrip(rig.Request(t, ctx, "GET", "/api/v1/users/jane?q=1", nil))
 			if resp != nil || !errors.Is(err, enough) || !errors.Is(err, context.Canceled) {
 				t.Fatalf("got %v, %v", resp, err)
 			}
-			wantNoSecrets(t, err)
-			wantText(t, err, what, "GET org.example/api/v1/users/{id}", "enough of it")
-			base.wantClosed(t)
+			rig.WantNoSecrets(t, err)
+			wantText(t, err, what, "GET example.okta.com/api/v1/users/{id}", "enough of it")
+			base.WantClosed()
 		}
 	})
 }

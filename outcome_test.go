@@ -16,27 +16,29 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 func TestTheOutcomeTellsEachAttemptAndWhatItWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		slowly := func(s memStep) memStep {
-			return func(r *http.Request) (*http.Response, error) { time.Sleep(300 * time.Millisecond); return s(r) }
+		slowly := func(s script.Step) script.Step {
+			return script.Do(func(r *http.Request) (*http.Response, error) { time.Sleep(300 * time.Millisecond); return s.Respond(r) })
 		}
-		pending := memCode(202, "E0000070", "Location", "/api/v1/poll")
-		base := newMemBase(slowly(memLimited(30*time.Second)), slowly(memCode(503, "E0000009", "Retry-After", "9")), slowly(memReset),
-			slowly(pending), slowly(memReply(200, "{}", "X-Okta-Request-Id", "last")))
+		pending := script.Pending("/api/v1/poll")
+		base := script.Repeat(t, slowly(script.LimitedFor(30*time.Second)), slowly(script.Code(503, "E0000009", script.Set("Retry-After", "9"))), slowly(script.Fail(script.Reset)),
+			slowly(pending), slowly(script.Reply(200, "{}", script.Set("X-Okta-Request-Id", "last"))))
 		ctx, rec := oktaretry.WithRecorder(t.Context())
 		start := time.Now()
-		resp, err := newOver(t, base, nil).RoundTrip(newReq(t, ctx, "PUT", "/api/v1/users/jane?q=1", strings.NewReader("x")))
-		mustOK(t, resp, err)
+		resp, err := rig.Over(t, base, nil).RoundTrip(rig.Request(t, ctx, "PUT", "/api/v1/users/jane?q=1", strings.NewReader("x")))
+		rig.Text(t, resp, err)
 
-		out := wantStop(t, rec, oktaretry.StopSuccess)
+		out := rig.WantStop(t, rec, oktaretry.StopSuccess)
 		byResponse, ok := oktaretry.OutcomeOf(resp)
 		if !ok || fmt.Sprint(byResponse) != fmt.Sprint(out) {
 			t.Errorf("OutcomeOf says %v, the recorder %v", byResponse, out)
 		}
-		if out.Method != "PUT" || out.Host != "org.example" || out.Template != "/api/v1/users/{id}" || out.Bucket == "" {
+		if out.Method != "PUT" || out.Host != "example.okta.com" || out.Template != "/api/v1/users/{id}" || out.Bucket == "" {
 			t.Errorf("it was %s %s%s in %q", out.Method, out.Host, out.Template, out.Bucket)
 		}
 		if out.Class != oktaretry.ClassSuccess || out.Status != 200 || out.Code != "" || out.RequestID != "last" || out.Error != nil || out.Err != nil {
@@ -85,7 +87,7 @@ func TestTheOutcomeTellsEachAttemptAndWhatItWaitedFor(t *testing.T) {
 			for _, w := range a.Waits {
 				waited += w.Duration
 			}
-			if at := base.all()[i].At; !a.Start.Equal(at.Add(0)) {
+			if at := base.Sent()[i].At; !a.Start.Equal(at.Add(0)) {
 				t.Errorf("attempt %d started at %s, the base saw it at %s", i+1, a.Start, at)
 			}
 			spent += a.Duration
@@ -104,22 +106,22 @@ func TestAWaitThatDidNotFitIsInTheOutcome(t *testing.T) {
 		ctx, rec := oktaretry.WithRecorder(t.Context())
 		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 		defer cancel()
-		tr := newOver(t, newMemBase(memLimited(time.Minute)), nil)
-		tr.RoundTrip(newReq(t, ctx, "GET", "/api/v1/users", nil))
-		if out := wantStop(t, rec, oktaretry.StopDeadline); out.Needed != 61*time.Second || out.Elapsed != 0 || len(out.Waits) != 0 {
+		tr := rig.Over(t, script.Repeat(t, script.LimitedFor(time.Minute)), nil)
+		tr.RoundTrip(rig.Request(t, ctx, "GET", "/api/v1/users", nil))
+		if out := rig.WantStop(t, rec, oktaretry.StopDeadline); out.Needed != 61*time.Second || out.Elapsed != 0 || len(out.Waits) != 0 {
 			t.Errorf("needed %s, took %s, waited %v", out.Needed, out.Elapsed, out.Waits)
 		}
 		// The bucket is known to be closed now: nothing is sent.
-		tr.RoundTrip(newReq(t, ctx, "GET", "/api/v1/users", nil))
-		out := wantStop(t, rec, oktaretry.StopDeadline)
+		tr.RoundTrip(rig.Request(t, ctx, "GET", "/api/v1/users", nil))
+		out := rig.WantStop(t, rec, oktaretry.StopDeadline)
 		if len(out.Attempts) != 0 || out.Class != oktaretry.ClassRateLimited || out.Needed < time.Minute {
 			t.Errorf("%d attempts, class %v, needed %s", len(out.Attempts), out.Class, out.Needed)
 		}
 		// A wait that is cut off after the last attempt is the call's own.
 		ctx2, cancel2 := context.WithCancel(context.WithoutCancel(ctx))
 		time.AfterFunc(7*time.Second, cancel2)
-		tr.RoundTrip(newReq(t, ctx2, "GET", "/api/v1/users", nil))
-		out = wantStop(t, rec, oktaretry.StopCanceled)
+		tr.RoundTrip(rig.Request(t, ctx2, "GET", "/api/v1/users", nil))
+		out = rig.WantStop(t, rec, oktaretry.StopCanceled)
 		if len(out.Waits) != 1 || out.Waits[0] != (oktaretry.Wait{Reason: oktaretry.WaitRateLimit, Duration: 7 * time.Second}) {
 			t.Errorf("waited %v, want 7s for the rate limit", out.Waits)
 		}
@@ -133,7 +135,7 @@ func TestACallThatWasNeverSentIsNoSuccess(t *testing.T) {
 			if path.prepare == nil && path.stop != oktaretry.StopInvalid && name != "canceled before the call" {
 				continue
 			}
-			tr := newOver(t, newMemBase(path.steps...), path.policy)
+			tr := rig.Over(t, script.Repeat(t, path.steps...), path.policy)
 			if path.prepare != nil {
 				path.prepare(t, tr)
 			}
@@ -141,12 +143,12 @@ func TestACallThatWasNeverSentIsNoSuccess(t *testing.T) {
 			if path.context != nil {
 				ctx = path.context(ctx)
 			}
-			req := newReq(t, ctx, "PUT", "/api/v1/users/00u1", nil)
+			req := rig.Request(t, ctx, "PUT", "/api/v1/users/00u1", nil)
 			if path.spoil != nil {
 				path.spoil(req)
 			}
 			_, err := tr.RoundTrip(req)
-			out := wantStop(t, rec, path.stop)
+			out := rig.WantStop(t, rec, path.stop)
 			if err == nil || out.Err == nil || out.Class == oktaretry.ClassSuccess || len(out.Attempts) != 0 || len(out.Waits) != 0 {
 				t.Errorf("%s: class %v, %d attempts, waits %v, error %v", name, out.Class, len(out.Attempts), out.Waits, out.Err)
 			}
@@ -158,19 +160,19 @@ func TestACallThatWasNeverSentIsNoSuccess(t *testing.T) {
 // with a bucket and a circuit that are not its own.
 func TestAnEncodedSlashStaysInsideItsSegment(t *testing.T) {
 	ctx, rec := oktaretry.WithRecorder(t.Context())
-	resp, err := newOver(t, newMemBase(memOK), nil).RoundTrip(newReq(t, ctx, "GET", "/api/v1/users/jane%2Fdoe", nil))
-	mustOK(t, resp, err)
-	if out := wantStop(t, rec, oktaretry.StopSuccess); out.Template != "/api/v1/users/{id}" {
+	resp, err := rig.Over(t, script.Repeat(t, script.OK()), nil).RoundTrip(rig.Request(t, ctx, "GET", "/api/v1/users/jane%2Fdoe", nil))
+	rig.Text(t, resp, err)
+	if out := rig.WantStop(t, rec, oktaretry.StopSuccess); out.Template != "/api/v1/users/{id}" {
 		t.Errorf("the template is %q", out.Template)
 	}
 }
 
 func TestTheOutcomeOutlivesTheClientAndTheBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := newOver(t, newMemBase(memLimited(time.Second), memOK), nil).Client()
+		client := rig.Over(t, script.Repeat(t, script.LimitedFor(time.Second), script.OK()), nil).Client()
 		client.Timeout = time.Hour
-		resp, err := client.Do(newReq(t, t.Context(), "GET", "/api/v1/users", nil))
-		mustOK(t, resp, err)
+		resp, err := client.Do(rig.Request(t, t.Context(), "GET", "/api/v1/users", nil))
+		rig.Text(t, resp, err)
 		resp.Body = io.NopCloser(bytes.NewReader(nil)) // as the SDKs do
 		if out, ok := oktaretry.OutcomeOf(resp); !ok || len(out.Attempts) != 2 {
 			t.Errorf("OutcomeOf = %v, %t", out, ok)
@@ -185,16 +187,16 @@ func TestTheOutcomeOutlivesTheClientAndTheBody(t *testing.T) {
 
 func TestTheResponsesRequestIsTheOneThatBroughtIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		req := newReq(t, t.Context(), "POST", "/api/v1/users?q=1", strings.NewReader("x"))
-		resp, err := newOver(t, newMemBase(memLimited(time.Second), memOK), nil).RoundTrip(req)
-		mustOK(t, resp, err)
+		req := rig.Request(t, t.Context(), "POST", "/api/v1/users?q=1", strings.NewReader("x"))
+		resp, err := rig.Over(t, script.Repeat(t, script.LimitedFor(time.Second), script.OK()), nil).RoundTrip(req)
+		rig.Text(t, resp, err)
 		if r := resp.Request; r.Method != "POST" || r.URL != req.URL || r.Header.Get("X-Okta-Retry-Count") != "1" {
 			t.Errorf("resp.Request is %s %s %v", r.Method, r.URL, r.Header)
 		}
-		req = newReq(t, t.Context(), "POST", "/api/v1/users?q=1", strings.NewReader("x"))
-		resp, err = newOver(t, newMemBase(memCode(202, "E0000070", "Location", "/poll"), memOK), nil).RoundTrip(req)
-		mustOK(t, resp, err)
-		if r := resp.Request; r.Method != "GET" || r.URL.String() != orgURL+"/poll" || r.Body != nil {
+		req = rig.Request(t, t.Context(), "POST", "/api/v1/users?q=1", strings.NewReader("x"))
+		resp, err = rig.Over(t, script.Repeat(t, script.Pending("/poll"), script.OK()), nil).RoundTrip(req)
+		rig.Text(t, resp, err)
+		if r := resp.Request; r.Method != "GET" || r.URL.String() != rig.Org+"/poll" || r.Body != nil {
 			t.Errorf("resp.Request is %s %s", r.Method, r.URL)
 		}
 	})
@@ -204,12 +206,12 @@ func TestTheResponsesRequestIsTheOneThatBroughtIt(t *testing.T) {
 // net/http that is their own; here it had been canceled when the body was read.
 func TestTheResponsesRequestCanBeFollowedByAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tr := newOver(t, newMemBase(memOK), nil)
+		tr := rig.Over(t, script.Repeat(t, script.OK()), nil)
 		ctx, cancel := context.WithCancel(t.Context())
-		resp, err := tr.RoundTrip(newReq(t, ctx, "GET", "/api/v1/users", nil))
-		mustOK(t, resp, err)
-		next, err := tr.RoundTrip(newReq(t, resp.Request.Context(), "GET", "/api/v1/users?after=1", nil))
-		mustOK(t, next, err)
+		resp, err := tr.RoundTrip(rig.Request(t, ctx, "GET", "/api/v1/users", nil))
+		rig.Text(t, resp, err)
+		next, err := tr.RoundTrip(rig.Request(t, resp.Request.Context(), "GET", "/api/v1/users?after=1", nil))
+		rig.Text(t, next, err)
 		cancel()
 		if err := next.Request.Context().Err(); !errors.Is(err, context.Canceled) {
 			t.Errorf("the context of the response's request has %v, its caller's was canceled", err)
@@ -218,15 +220,15 @@ func TestTheResponsesRequestCanBeFollowedByAnother(t *testing.T) {
 }
 
 func TestARecorderKeepsTheLastThousandCallsInOrder(t *testing.T) {
-	tr := newOver(t, newMemBase(memOK), nil)
+	tr := rig.Over(t, script.Repeat(t, script.OK()), nil)
 	for _, calls := range []int{0, 1, 999, 1000, 1001, 1999, 2000, 2001, 3456} {
 		ctx, rec := oktaretry.WithRecorder(t.Context())
 		if _, ok := rec.Outcome(); ok {
 			t.Error("a new recorder knows an outcome")
 		}
 		for i := range calls {
-			resp, err := tr.RoundTrip(newReq(t, ctx, "GET", fmt.Sprintf("https://h%d.example/", i), nil))
-			mustOK(t, resp, err)
+			resp, err := tr.RoundTrip(rig.Request(t, ctx, "GET", fmt.Sprintf("https://h%d.example/", i), nil))
+			rig.Text(t, resp, err)
 		}
 		all := rec.Outcomes()
 		if len(all) != min(calls, 1000) {
@@ -247,10 +249,10 @@ func TestARecorderKeepsTheLastThousandCallsInOrder(t *testing.T) {
 func TestAnOutcomeIsItsCallersOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, rec := oktaretry.WithRecorder(t.Context())
-		resp, err := newOver(t, newMemBase(memOK), nil).RoundTrip(newReq(t, ctx, "GET", "/api/v1/users", nil))
-		mustOK(t, resp, err)
+		resp, err := rig.Over(t, script.Repeat(t, script.OK()), nil).RoundTrip(rig.Request(t, ctx, "GET", "/api/v1/users", nil))
+		rig.Text(t, resp, err)
 		rec.Outcomes()[0].Host = "elsewhere"
-		if out := rec.Outcomes()[0]; out.Host != "org.example" {
+		if out := rec.Outcomes()[0]; out.Host != "example.okta.com" {
 			t.Errorf("the recorder now tells of %s", out.Host)
 		}
 		out, _ := oktaretry.OutcomeOf(resp)
@@ -265,9 +267,9 @@ func TestAnOutcomeIsItsCallersOwn(t *testing.T) {
 func TestTheWaitsOfAnOutcomeAreItsCallersOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, rec := oktaretry.WithRecorder(t.Context())
-		base := newMemBase(memReply(503, ""), memOK)
-		resp, err := newOver(t, base, nil).RoundTrip(newReq(t, ctx, "GET", "/api/v1/users", nil))
-		mustOK(t, resp, err)
+		base := script.Repeat(t, script.Bare(503), script.OK())
+		resp, err := rig.Over(t, base, nil).RoundTrip(rig.Request(t, ctx, "GET", "/api/v1/users", nil))
+		rig.Text(t, resp, err)
 		for name, ask := range map[string]func() oktaretry.Outcome{
 			"Recorder.Outcome":  func() oktaretry.Outcome { out, _ := rec.Outcome(); return out },
 			"Recorder.Outcomes": func() oktaretry.Outcome { return rec.Outcomes()[0] },
@@ -287,9 +289,9 @@ func TestWaitedCountsAWaitThatNoAttemptFollowed(t *testing.T) {
 		ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
 		defer cancel()
 		time.AfterFunc(70*time.Second, cancel)
-		base := newMemBase(memLimited(59*time.Second), memLimited(20*time.Second))
-		newOver(t, base, nil).RoundTrip(newReq(t, ctx, "GET", "/api/v1/users", nil))
-		if out := wantStop(t, rec, oktaretry.StopCanceled); out.Waited() != 70*time.Second {
+		base := script.Repeat(t, script.LimitedFor(59*time.Second), script.LimitedFor(20*time.Second))
+		rig.Over(t, base, nil).RoundTrip(rig.Request(t, ctx, "GET", "/api/v1/users", nil))
+		if out := rig.WantStop(t, rec, oktaretry.StopCanceled); out.Waited() != 70*time.Second {
 			t.Errorf("waited %s, want 60s for the second attempt and 10s for a third", out.Waited())
 		}
 	})
@@ -297,13 +299,13 @@ func TestWaitedCountsAWaitThatNoAttemptFollowed(t *testing.T) {
 
 func TestARecorderServesManyGoroutines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tr := newOver(t, newMemBase(memOK), nil)
+		tr := rig.Over(t, script.Repeat(t, script.OK()), nil)
 		ctx, rec := oktaretry.WithRecorder(t.Context())
 		var done sync.WaitGroup
 		for i := range 50 {
 			done.Go(func() {
 				for range 10 {
-					resp, err := tr.RoundTrip(newReq(t, ctx, "GET", fmt.Sprint("/api/v1/users/", i), nil))
+					resp, err := tr.RoundTrip(rig.Request(t, ctx, "GET", fmt.Sprint("/api/v1/users/", i), nil))
 					if err != nil {
 						t.Error(err)
 						return
@@ -327,11 +329,11 @@ func TestARecorderServesManyGoroutines(t *testing.T) {
 }
 
 func TestAnInnerRecorderHidesTheOuter(t *testing.T) {
-	tr := newOver(t, newMemBase(memOK), nil)
+	tr := rig.Over(t, script.Repeat(t, script.OK()), nil)
 	ctx, outer := oktaretry.WithRecorder(t.Context())
 	ctx, inner := oktaretry.WithRecorder(oktaretry.WithNoRetry(ctx))
-	resp, err := tr.RoundTrip(newReq(t, ctx, "GET", "/", nil))
-	mustOK(t, resp, err)
+	resp, err := tr.RoundTrip(rig.Request(t, ctx, "GET", "/", nil))
+	rig.Text(t, resp, err)
 	if len(outer.Outcomes()) != 0 || len(inner.Outcomes()) != 1 {
 		t.Errorf("the outer has %d, the inner %d", len(outer.Outcomes()), len(inner.Outcomes()))
 	}
@@ -340,9 +342,9 @@ func TestAnInnerRecorderHidesTheOuter(t *testing.T) {
 func TestARecorderLearnsWhatAnSDKFlattens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, rec := oktaretry.WithRecorder(t.Context())
-		_, err := newOver(t, newMemBase(memCode(429, "E0000146")), nil).Client().Do(newReq(t, ctx, "GET", "/api/v1/users", nil))
+		_, err := rig.Over(t, script.Repeat(t, script.Code(429, "E0000146")), nil).Client().Do(rig.Request(t, ctx, "GET", "/api/v1/users", nil))
 		flat := errors.New(err.Error()) // all that SDK v5 leaves
-		out := wantStop(t, rec, oktaretry.StopMaxElapsed)
+		out := rig.WantStop(t, rec, oktaretry.StopMaxElapsed)
 		if out.Code != "E0000146" || out.RequestID != "req-E0000146" || out.Needed < 24*time.Hour {
 			t.Errorf("the outcome says %s, %s, %s", out.Code, out.RequestID, out.Needed)
 		}

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 	"github.com/oktaretry/oktaretry/oktatest"
 )
 
@@ -27,15 +29,15 @@ const usersBucket = "GET /api/v1/users/{id}"
 func orgOf(t *testing.T, limit int, edit func(*oktaretry.Policy), opts ...oktatest.Option) (*oktaretry.Transport, *oktatest.Okta, string) {
 	t.Helper()
 	okta := oktatest.New(append([]oktatest.Option{
-		oktatest.WithUsers(1), oktatest.WithLimit(usersBucket, limit), oktatest.WithLatency(50 * time.Millisecond),
+		oktatest.WithUsers(1), oktatest.WithLimit(rig.UserBucket, limit), oktatest.WithLatency(50 * time.Millisecond),
 	}, opts...)...)
-	return newTransport(t, okta.Transport(), edit), okta, org + "/api/v1/users/" + okta.UserIDs()[0]
+	return rig.Over(t, okta.Transport(), edit), okta, rig.Org + "/api/v1/users/" + okta.UserIDs()[0]
 }
 
 // crew makes calls by so many workers and checks that each succeeds.
-func crew(t *testing.T, rt http.RoundTripper, target string, workers, calls int) []call {
+func crew(t *testing.T, rt http.RoundTripper, target string, workers, calls int) []rig.Call {
 	t.Helper()
-	done := make([]call, calls)
+	done := make([]rig.Call, calls)
 	var next, all = make(chan int, calls), sync.WaitGroup{}
 	for i := range calls {
 		next <- i
@@ -44,24 +46,12 @@ func crew(t *testing.T, rt http.RoundTripper, target string, workers, calls int)
 	for range workers {
 		all.Go(func() {
 			for i := range next {
-				done[i] = get(t, rt, target).is(t, 200)
+				done[i] = rig.Get(t, rt, target).Is(200)
 			}
 		})
 	}
 	all.Wait()
 	return done
-}
-
-// bucket returns the only bucket of a name.
-func bucket(t *testing.T, rt *oktaretry.Transport, name string) oktaretry.BucketState {
-	t.Helper()
-	for _, b := range rt.Snapshot().Buckets {
-		if b.Bucket == name {
-			return b
-		}
-	}
-	t.Fatalf("there is no bucket %s", name)
-	return oktaretry.BucketState{}
 }
 
 func TestManyWorkersUseAllOfTheQuotaAndMeetNo429(t *testing.T) {
@@ -78,7 +68,7 @@ func TestManyWorkersUseAllOfTheQuotaAndMeetNo429(t *testing.T) {
 		{"clock 10 minutes ahead", 600, 50, []oktatest.Option{oktatest.WithClockSkew(10 * time.Minute)}},
 		{"clock 10 minutes behind", 600, 50, []oktatest.Option{oktatest.WithClockSkew(-10 * time.Minute)}},
 	} {
-		virtually(t, tt.name, func(t *testing.T) {
+		rig.Virtual(t, tt.name, func(t *testing.T) {
 			rt, okta, target := orgOf(t, tt.limit, nil, tt.opts...)
 			began := time.Now()
 			calls := 4*tt.limit + tt.limit/2
@@ -91,15 +81,15 @@ func TestManyWorkersUseAllOfTheQuotaAndMeetNo429(t *testing.T) {
 			}
 			waited := 0
 			for _, c := range done {
-				if len(c.outcome.Attempts) != 1 {
-					t.Fatalf("%d attempts, want one", len(c.outcome.Attempts))
+				if len(c.Outcome.Attempts) != 1 {
+					t.Fatalf("%d attempts, want one", len(c.Outcome.Attempts))
 				}
-				if w := c.outcome.Waited(); w > 0 {
+				if w := c.Outcome.Waited(); w > 0 {
 					waited++
-					if c.elapsed < w || c.elapsed > w+60*time.Millisecond {
-						t.Fatalf("it took %s and waited for %s of it, want all but 50ms", c.elapsed, w)
+					if c.Took < w || c.Took > w+60*time.Millisecond {
+						t.Fatalf("it took %s and waited for %s of it, want all but 50ms", c.Took, w)
 					}
-					for _, w := range c.outcome.Attempts[0].Waits {
+					for _, w := range c.Outcome.Attempts[0].Waits {
 						if w.Reason != oktaretry.WaitRateLimit {
 							t.Fatalf("it waited for %s, want the rate limit", w.Reason)
 						}
@@ -121,7 +111,7 @@ func TestMaxUtilizationLeavesTheRestToOthers(t *testing.T) {
 		if took := time.Since(began); took > 5*time.Second {
 			t.Errorf("the first 70 took %s", took)
 		}
-		get(t, rt, target).is(t, 200)
+		rig.Get(t, rt, target).Is(200)
 		if took := time.Since(began); took < time.Minute {
 			t.Errorf("71 calls took %s, want a minute", took)
 		}
@@ -138,16 +128,16 @@ func TestWaitForAPlaceThatDoesNotFitIsRefusedAtOnce(t *testing.T) {
 		opens := time.Now().Truncate(time.Minute).Add(time.Minute)
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
-		c := do(ctx, rt, "GET", target, "").stopped(t, oktaretry.StopDeadline).took(t, 0, 0)
-		e := failure[*oktaretry.RateLimitError](t, c)
-		if !e.ClientSide || e.Attempts != 0 || e.Bucket != usersBucket || !errors.Is(c.err, context.DeadlineExceeded) {
-			t.Errorf("client-side %t, %d attempts, bucket %q, error %v", e.ClientSide, e.Attempts, e.Bucket, c.err)
+		c := rig.Do(t, ctx, rt, "GET", target, "").Stopped(oktaretry.StopDeadline).TookBetween(0, 0)
+		e := rig.Failure[*oktaretry.RateLimitError](c)
+		if !e.ClientSide || e.Attempts != 0 || e.Bucket != rig.UserBucket || !errors.Is(c.Err, context.DeadlineExceeded) {
+			t.Errorf("client-side %t, %d attempts, bucket %q, error %v", e.ClientSide, e.Attempts, e.Bucket, c.Err)
 		}
 		if late := e.Reset.Sub(opens); late < 0 || late > time.Second {
 			t.Errorf("reset %s after the window's end, want at most a second", late)
 		}
-		if wait := time.Until(e.Reset); e.RetryAfter != wait || c.outcome.Needed != wait {
-			t.Errorf("RetryAfter %s, needed %s; want %s", e.RetryAfter, c.outcome.Needed, wait)
+		if wait := time.Until(e.Reset); e.RetryAfter != wait || c.Outcome.Needed != wait {
+			t.Errorf("RetryAfter %s, needed %s; want %s", e.RetryAfter, c.Outcome.Needed, wait)
 		}
 		if !strings.Contains(e.Error(), "client-side, nothing was sent") {
 			t.Errorf("error %q", e)
@@ -155,7 +145,7 @@ func TestWaitForAPlaceThatDoesNotFitIsRefusedAtOnce(t *testing.T) {
 		if n := okta.Arrived(); n != 10 {
 			t.Errorf("%d requests arrived, want 10", n)
 		}
-		if b := bucket(t, rt, usersBucket); b.Waiting != 0 || b.InFlight != 0 {
+		if b := rig.Bucket(t, rt, rig.UserBucket); b.Waiting != 0 || b.InFlight != 0 {
 			t.Errorf("%d wait and %d are in flight", b.Waiting, b.InFlight)
 		}
 	})
@@ -174,13 +164,13 @@ func TestLongLineRefusesOnlyThoseThatCannotGo(t *testing.T) {
 		ok, refused := 0, 0
 		for range 50 {
 			all.Go(func() {
-				c := do(ctx, rt, "GET", target, "")
+				c := rig.Do(t, ctx, rt, "GET", target, "")
 				mu.Lock()
 				defer mu.Unlock()
 				switch {
-				case c.err == nil:
+				case c.Err == nil:
 					ok++
-				case c.elapsed < time.Second:
+				case c.Took < time.Second:
 					refused++
 				}
 			})
@@ -195,12 +185,12 @@ func TestLongLineRefusesOnlyThoseThatCannotGo(t *testing.T) {
 func TestWaitForASlotIsShownAsConcurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, _, target := orgOf(t, 10_000, func(p *oktaretry.Policy) { p.Pace.MaxInFlight = 2 })
-		get(t, rt, target).is(t, 200) // so that the limit is known
+		rig.Get(t, rt, target).Is(200) // so that the limit is known
 		time.Sleep(time.Second)
 		done := crew(t, rt, target, 10, 50)
 		reasons := map[oktaretry.WaitReason]int{}
 		for _, c := range done {
-			for _, w := range c.outcome.Attempts[0].Waits {
+			for _, w := range c.Outcome.Attempts[0].Waits {
 				reasons[w.Reason]++
 			}
 		}
@@ -219,7 +209,7 @@ func TestConcurrencyLimitOfOktaIsFound(t *testing.T) {
 		}
 		seen := false
 		for _, c := range done {
-			for _, a := range c.outcome.Attempts {
+			for _, a := range c.Outcome.Attempts {
 				for _, w := range a.Waits {
 					seen = seen || w.Reason == oktaretry.WaitConcurrency
 				}
@@ -228,7 +218,7 @@ func TestConcurrencyLimitOfOktaIsFound(t *testing.T) {
 		if !seen {
 			t.Error("no call says that it waited for concurrency")
 		}
-		if b := bucket(t, rt, usersBucket); b.Limit != 1_000_000 || !b.HeldUntil.IsZero() {
+		if b := rig.Bucket(t, rt, rig.UserBucket); b.Limit != 1_000_000 || !b.HeldUntil.IsZero() {
 			t.Errorf("bucket %+v, want one that concurrency has not touched", b)
 		}
 	})
@@ -240,7 +230,7 @@ func TestSnapshotTellsOfABucket(t *testing.T) {
 		crew(t, rt, target, 1, 3)
 		go crew(t, rt, target, 4, 4)
 		time.Sleep(10 * time.Millisecond)
-		b := bucket(t, rt, usersBucket)
+		b := rig.Bucket(t, rt, rig.UserBucket)
 		if b.Host != "example.okta.com" || b.Limit != 5 || b.Remaining != 2 || b.InFlight != 2 || b.Waiting != 2 || !b.HeldUntil.IsZero() {
 			t.Errorf("%+v; want 2 of 5 left, 2 in flight and 2 waiting", b)
 		}
@@ -248,7 +238,7 @@ func TestSnapshotTellsOfABucket(t *testing.T) {
 			t.Errorf("reset %s after the window's end", late)
 		}
 		time.Sleep(2 * time.Minute)
-		if b := bucket(t, rt, usersBucket); b.InFlight != 0 || b.Waiting != 0 || b.Remaining != 3 {
+		if b := rig.Bucket(t, rt, rig.UserBucket); b.InFlight != 0 || b.Waiting != 0 || b.Remaining != 3 {
 			t.Errorf("afterwards %+v; want 3 left, none in flight and none waiting", b)
 		}
 	})
@@ -261,13 +251,13 @@ func TestNewPaceReachesCallsThatWait(t *testing.T) {
 	}{
 		{"MaxInFlight", func(p *oktaretry.Pace) { p.MaxInFlight = 1 }},
 		{"MaxRate", func(p *oktaretry.Pace) { p.MaxRate, p.Burst = 0.01, 1 }},
-		{"BucketRates", func(p *oktaretry.Pace) { p.BucketRates = map[string]float64{usersBucket: 0.01} }},
+		{"BucketRates", func(p *oktaretry.Pace) { p.BucketRates = map[string]float64{rig.UserBucket: 0.01} }},
 		{"MaxUtilization", func(p *oktaretry.Pace) { p.MaxUtilization = 0.01 }},
 		{"Smooth", func(p *oktaretry.Pace) { p.Smooth = true }},
 	} {
-		virtually(t, tt.name, func(t *testing.T) {
+		rig.Virtual(t, tt.name, func(t *testing.T) {
 			rt, okta, target := orgOf(t, 10, nil)
-			get(t, rt, target).is(t, 200)
+			rig.Get(t, rt, target).Is(200)
 			p := oktaretry.DefaultPolicy()
 			tt.edit(&p.Pace)
 			if err := rt.SetPolicy(p); err != nil {
@@ -275,10 +265,10 @@ func TestNewPaceReachesCallsThatWait(t *testing.T) {
 			}
 			okta.SetLatency(10 * time.Second)
 			began := time.Now()
-			finished := make(chan []call)
+			finished := make(chan []rig.Call)
 			go func() { finished <- crew(t, rt, target, 5, 5) }()
 			time.Sleep(time.Second)
-			if b := bucket(t, rt, usersBucket); b.Waiting < 4 {
+			if b := rig.Bucket(t, rt, rig.UserBucket); b.Waiting < 4 {
 				t.Errorf("%d wait, want 4 at least", b.Waiting)
 			}
 			if err := rt.SetPolicy(oktaretry.DefaultPolicy()); err != nil {
@@ -294,18 +284,18 @@ func TestNewPaceReachesCallsThatWait(t *testing.T) {
 
 func TestBucketRatesBoundOneBucketOfAHost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rates := map[string]float64{usersBucket: 2}
-		rt, base := newScript(t, func(p *oktaretry.Policy) { p.Pace.BucketRates = rates })
-		delete(rates, usersBucket) // the policy's own is a copy
-		base.answers = func(*http.Request) step { return then(ok()) }
-		get(t, rt, usersURL).took(t, 0, 0)
-		get(t, rt, appsURL).took(t, 0, 0)
-		get(t, rt, "https://other.okta.com/api/v1/users/00u1").took(t, 0, 0)
-		c := do(t.Context(), rt, "GET", usersURL, "", "Authorization", "SSWS other").took(t, 500*time.Millisecond, 510*time.Millisecond)
-		if w := c.outcome.Attempts[0].Waits; len(w) != 1 || w[0].Reason != oktaretry.WaitCeiling {
+		rates := map[string]float64{rig.UserBucket: 2}
+		rt, base := rig.New(t, func(p *oktaretry.Policy) { p.Pace.BucketRates = rates })
+		delete(rates, rig.UserBucket) // the policy's own is a copy
+		base.Always(script.OK())
+		rig.Get(t, rt, rig.UserURL).TookBetween(0, 0)
+		rig.Get(t, rt, rig.AppURL).TookBetween(0, 0)
+		rig.Get(t, rt, "https://other.okta.com/api/v1/users/00u1").TookBetween(0, 0)
+		c := rig.Do(t, t.Context(), rt, "GET", rig.UserURL, "", "Authorization", "SSWS other").TookBetween(500*time.Millisecond, 510*time.Millisecond)
+		if w := c.Outcome.Attempts[0].Waits; len(w) != 1 || w[0].Reason != oktaretry.WaitCeiling {
 			t.Errorf("it waited for %v, want the ceiling", w)
 		}
-		do(t.Context(), rt, "POST", usersURL, "{}").took(t, 0, 0)
+		rig.Do(t, t.Context(), rt, "POST", rig.UserURL, "{}").TookBetween(0, 0)
 	})
 }
 
@@ -322,7 +312,7 @@ func TestInteractiveCallsGoFirstIntoANewWindow(t *testing.T) {
 				ctx, name = t.Context(), "interactive"
 			}
 			all.Go(func() {
-				do(ctx, rt, "GET", target, "").is(t, 200)
+				rig.Do(t, ctx, rt, "GET", target, "").Is(200)
 				mu.Lock()
 				defer mu.Unlock()
 				order = append(order, name)
@@ -343,7 +333,7 @@ func TestRateLimitRuleOfFailFastNeverWaitsForAPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, okta, target := orgOf(t, 10, func(p *oktaretry.Policy) { p.RateLimited.Action = oktaretry.FailFast })
 		crew(t, rt, target, 10, 10)
-		e := failure[*oktaretry.RateLimitError](t, get(t, rt, target).stopped(t, oktaretry.StopFailFast).took(t, 0, 0))
+		e := rig.Failure[*oktaretry.RateLimitError](rig.Get(t, rt, target).Stopped(oktaretry.StopFailFast).TookBetween(0, 0))
 		if !e.ClientSide || e.RetryAfter < 50*time.Second || okta.Arrived() != 10 {
 			t.Errorf("client-side %t, RetryAfter %s, %d requests", e.ClientSide, e.RetryAfter, okta.Arrived())
 		}
@@ -352,7 +342,7 @@ func TestRateLimitRuleOfFailFastNeverWaitsForAPlace(t *testing.T) {
 
 func TestUserNamesBuckets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		base := &script{t: t}
+		base := script.New(t)
 		var asked []string
 		rt, err := oktaretry.NewTransport(base, oktaretry.WithBuckets(func(req *http.Request) string {
 			asked = append(asked, req.Method+" "+req.URL.Path)
@@ -367,24 +357,22 @@ func TestUserNamesBuckets(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		base.answers = func(*http.Request) step {
-			return then(bare(200, set("X-Rate-Limit-Limit", "7"), set("X-Rate-Limit-Remaining", "0"), dated(0), resets(0, 30*time.Second)))
-		}
-		c := do(t.Context(), rt, "POST", usersURL, "{}", "Tenant", "a").is(t, 200)
-		if c.outcome.Bucket != "people of a" {
-			t.Errorf("the outcome tells of bucket %q", c.outcome.Bucket)
+		base.Always(script.Bare(200, script.Set("X-Rate-Limit-Limit", "7"), script.Set("X-Rate-Limit-Remaining", "0"), script.Date(0), script.ResetIn(0, 30*time.Second)))
+		c := rig.Do(t, t.Context(), rt, "POST", rig.UserURL, "{}", "Tenant", "a").Is(200)
+		if c.Outcome.Bucket != "people of a" {
+			t.Errorf("the outcome tells of bucket %q", c.Outcome.Bucket)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		// A GET, which has another bucket by itself, shares this one.
-		e := failure[*oktaretry.RateLimitError](t, do(ctx, rt, "GET", usersURL+"/groups", "", "Tenant", "a"))
+		e := rig.Failure[*oktaretry.RateLimitError](rig.Do(t, ctx, rt, "GET", rig.UserURL+"/groups", "", "Tenant", "a"))
 		if e.Bucket != "people of a" {
 			t.Errorf("the error tells of bucket %q", e.Bucket)
 		}
-		do(ctx, rt, "GET", usersURL, "", "Tenant", "b").is(t, 200)
-		do(ctx, rt, "GET", appsURL, "").is(t, 200)
-		bucket(t, rt, "people of b")
-		bucket(t, rt, "GET /api/v1/apps/{id}")
+		rig.Do(t, ctx, rt, "GET", rig.UserURL, "", "Tenant", "b").Is(200)
+		rig.Do(t, ctx, rt, "GET", rig.AppURL, "").Is(200)
+		rig.Bucket(t, rt, "people of b")
+		rig.Bucket(t, rt, "GET /api/v1/apps/{id}")
 		if want := []string{"POST /api/v1/users/00u1", "GET /api/v1/users/00u1/groups", "GET /api/v1/users/00u1", "GET /api/v1/apps/0oa1"}; !slices.Equal(asked, want) {
 			t.Errorf("it was asked for %q, want %q", asked, want)
 		}
@@ -393,16 +381,14 @@ func TestUserNamesBuckets(t *testing.T) {
 
 func TestPollHasABucketOfItsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		base := &script{t: t, steps: []step{
-			then(answer{status: 202, body: `{"errorCode":"E0000070","_links":{"poll":{"href":"` + org + `/poll"}}}`}), then(ok()),
-		}}
+		base := script.New(t, script.Reply(202, `{"errorCode":"E0000070","_links":{"poll":{"href":"`+rig.Org+`/poll"}}}`), script.OK())
 		rt, err := oktaretry.NewTransport(base, oktaretry.WithBuckets(func(req *http.Request) string { return req.Method + req.URL.Path }))
 		if err != nil {
 			t.Fatal(err)
 		}
-		do(t.Context(), rt, "POST", org+"/api/v1/authn", "{}").is(t, 200)
-		bucket(t, rt, "POST/api/v1/authn")
-		bucket(t, rt, "GET/poll")
+		rig.Do(t, t.Context(), rt, "POST", rig.Org+"/api/v1/authn", "{}").Is(200)
+		rig.Bucket(t, rt, "POST/api/v1/authn")
+		rig.Bucket(t, rt, "GET/poll")
 	})
 }
 
@@ -419,7 +405,7 @@ func TestAMillionNamesOfBucketsStayWithinBounds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req, _ := http.NewRequest("GET", usersURL, nil)
+	req, _ := http.NewRequest("GET", rig.UserURL, nil)
 	for range 100_000 {
 		resp, err := rt.RoundTrip(req)
 		if err != nil {
@@ -451,7 +437,7 @@ func TestPanicOfANameOfBucketsLeavesNothingBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	body := &countedBody{Reader: strings.NewReader("{}")}
-	req, _ := http.NewRequest("POST", usersURL, body)
+	req, _ := http.NewRequest("POST", rig.UserURL, body)
 	func() {
 		defer func() {
 			if got := fmt.Sprint(recover()); got != "no name" {

@@ -22,25 +22,9 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
-
-// panics calls f and returns what it panicked with; nil when it did not.
-func panics(f func()) (v any) {
-	defer func() { v = recover() }()
-	f()
-	return nil
-}
-
-// wantIdle checks that no bucket counts a call and no circuit an answer.
-func wantIdle(t *testing.T, tr *oktaretry.Transport) {
-	t.Helper()
-	s := tr.Snapshot()
-	for _, b := range s.Buckets {
-		if b.InFlight != 0 || b.Waiting != 0 {
-			t.Errorf("bucket %s is left with %d in flight and %d waiting", b.Bucket, b.InFlight, b.Waiting)
-		}
-	}
-}
 
 // wantNoVerdict checks that the circuits saw so many failures and no success.
 func wantNoVerdict(t *testing.T, tr *oktaretry.Transport, failures int) {
@@ -72,44 +56,44 @@ func wantSpansEnded(t *testing.T, spans *tracetest.SpanRecorder, n int) {
 
 func TestAPanicOfTheBaseGoesOnUpAndLeavesAllConsistent(t *testing.T) {
 	for name, test := range map[string]struct {
-		steps    []memStep
+		steps    []script.Step
 		attempts int
 		failures int
 	}{
-		"at once":            {[]memStep{memPanic("boom")}, 1, 0},
-		"after a rate limit": {[]memStep{memLimited(time.Second), memPanic("boom")}, 2, 0},
-		"after a 503":        {[]memStep{memReply(503, "x"), memPanic("boom")}, 2, 1},
-		"while polling":      {[]memStep{memCode(202, "E0000070", "Location", "/poll"), memPanic("boom")}, 2, 0},
+		"at once":            {[]script.Step{script.Panic("boom")}, 1, 0},
+		"after a rate limit": {[]script.Step{script.LimitedFor(time.Second), script.Panic("boom")}, 2, 0},
+		"after a 503":        {[]script.Step{script.Reply(503, "x"), script.Panic("boom")}, 2, 1},
+		"while polling":      {[]script.Step{script.Pending("/poll"), script.Panic("boom")}, 2, 0},
 	} {
 		for _, timeout := range []time.Duration{0, time.Minute} {
 			t.Run(fmt.Sprint(name, " with attempt timeout ", timeout), func(t *testing.T) {
 				defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 				synctest.Test(t, func(t *testing.T) {
 					spans := tracetest.NewSpanRecorder()
-					base := newMemBase(test.steps...)
-					tr := newOver(t, base, func(p *oktaretry.Policy) { p.AttemptTimeout = timeout },
+					base := script.Repeat(t, test.steps...)
+					tr := rig.Over(t, base, func(p *oktaretry.Policy) { p.AttemptTimeout = timeout },
 						oktaretry.WithTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))))
 					ctx, rec := oktaretry.WithRecorder(t.Context())
-					body := watch("content")
-					req := newReq(t, ctx, "PUT", "/api/v1/users/1", body)
-					if v := panics(func() { tr.RoundTrip(req) }); v != "boom" {
+					body := script.Text("content")
+					req := rig.Request(t, ctx, "PUT", "/api/v1/users/1", body)
+					if v := rig.Panicked(func() { tr.RoundTrip(req) }); v != "boom" {
 						t.Fatalf("panicked with %v, want the base's value", v)
 					}
-					wantIdle(t, tr)
+					rig.WantIdle(t, tr)
 					if name != "while polling" { // a pending answer is good news of the host
 						wantNoVerdict(t, tr, test.failures)
 					}
 					wantSpansEnded(t, spans, test.attempts)
-					base.wantClosed(t)
-					if n := body.closes.Load(); n != 1 {
+					base.WantClosed()
+					if n := body.Closes(); n != 1 {
 						t.Errorf("the caller's body was closed %d times, want once", n)
 					}
-					out := wantStop(t, rec, oktaretry.StopNone)
+					out := rig.WantStop(t, rec, oktaretry.StopNone)
 					if len(out.Attempts) != test.attempts || out.Err == nil || out.Class != oktaretry.ClassNetwork {
 						t.Errorf("the outcome says %v after %d attempts, %v", out.Class, len(out.Attempts), out.Err)
 					}
-					for i, s := range base.all() {
-						if s.ctx.Err() == nil {
+					for i, s := range base.Sent() {
+						if s.Context.Err() == nil {
 							t.Errorf("the context of attempt %d was never released", i+1)
 						}
 					}
@@ -125,25 +109,25 @@ func TestAPanicOfTheBaseLeavesNoBodyOpen(t *testing.T) {
 		for _, kind := range []string{"stream", "GetBody"} {
 			t.Run(fmt.Sprint(kind, ", send ", sends), func(t *testing.T) {
 				var sent, again, closed atomic.Int64
-				tr := newOver(t, roundTrip(func(r *http.Request) (*http.Response, error) {
+				tr := rig.Over(t, script.Func(func(r *http.Request) (*http.Response, error) {
 					if sent.Add(1) == sends {
 						panic("boom")
 					}
 					r.Body.Close()
-					return memCode(429, "E0000047")(r)
-				}), quickly)
-				body := watch("content")
-				req := newReq(t, t.Context(), "PUT", "/api/v1/users/1", body)
+					return script.Limited().Respond(r)
+				}), rig.QuickWaits)
+				body := script.Text("content")
+				req := rig.Request(t, t.Context(), "PUT", "/api/v1/users/1", body)
 				if kind == "GetBody" {
 					req.GetBody = func() (io.ReadCloser, error) {
 						again.Add(1)
 						return &closeCounter{strings.NewReader("content"), &closed}, nil
 					}
 				}
-				if v := panics(func() { tr.RoundTrip(req) }); v != "boom" {
+				if v := rig.Panicked(func() { tr.RoundTrip(req) }); v != "boom" {
 					t.Errorf("panicked with %v", v)
 				}
-				if n := body.closes.Load(); n != 1 || again.Load() != closed.Load() {
+				if n := body.Closes(); n != 1 || again.Load() != closed.Load() {
 					t.Errorf("the body was closed %d times, want once; %d of GetBody's %d", n, closed.Load(), again.Load())
 				}
 			})
@@ -153,13 +137,13 @@ func TestAPanicOfTheBaseLeavesNoBodyOpen(t *testing.T) {
 
 func TestAPanicOfTheHookGoesOnUpAndLeavesAllConsistent(t *testing.T) {
 	// The last one is still held when the hook runs: not all of it is in memory.
-	for _, step := range []memStep{memLimited(time.Second), memReply(503, "x"), memReset, memReply(503, strings.Repeat("x", 70<<10))} {
+	for _, step := range []script.Step{script.LimitedFor(time.Second), script.Reply(503, "x"), script.Fail(script.Reset), script.Reply(503, strings.Repeat("x", 70<<10))} {
 		synctest.Test(t, func(t *testing.T) {
 			spans := tracetest.NewSpanRecorder()
-			base := newMemBase(step)
-			tr := newOver(t, base, nil, oktaretry.WithPrepareRetry(func(*http.Request) error { panic("boom") }),
+			base := script.Repeat(t, step)
+			tr := rig.Over(t, base, nil, oktaretry.WithPrepareRetry(func(*http.Request) error { panic("boom") }),
 				oktaretry.WithTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))))
-			body := watch("content")
+			body := script.Text("content")
 			var again, closed atomic.Int64
 			for i, getBody := range []func() (io.ReadCloser, error){
 				nil, func() (io.ReadCloser, error) {
@@ -168,19 +152,19 @@ func TestAPanicOfTheHookGoesOnUpAndLeavesAllConsistent(t *testing.T) {
 				},
 			} {
 				spans.Reset()
-				req := newReq(t, t.Context(), "PUT", "/api/v1/users/1", body)
+				req := rig.Request(t, t.Context(), "PUT", "/api/v1/users/1", body)
 				req.GetBody = getBody
-				if v := panics(func() { tr.RoundTrip(req) }); v != "boom" {
+				if v := rig.Panicked(func() { tr.RoundTrip(req) }); v != "boom" {
 					t.Fatalf("panicked with %v, want the hook's value", v)
 				}
-				wantIdle(t, tr)
+				rig.WantIdle(t, tr)
 				wantSpansEnded(t, spans, 1)
-				base.wantClosed(t)
-				if n := body.closes.Load(); n != 1 || again.Load() != closed.Load() {
+				base.WantClosed()
+				if n := body.Closes(); n != 1 || again.Load() != closed.Load() {
 					t.Errorf("call %d: body closed %d times, want once; %d of GetBody's %d", i, n, closed.Load(), again.Load())
 				}
-				base.wantSent(t, i+1)
-				body = watch("content")
+				base.WantSent(i + 1)
+				body = script.Text("content")
 			}
 		})
 	}
@@ -189,43 +173,43 @@ func TestAPanicOfTheHookGoesOnUpAndLeavesAllConsistent(t *testing.T) {
 // A probe that panics must not block a half-open circuit.
 func TestAPanickingProbeGivesItsPlaceBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		base := newMemBase(memReply(503, ""), memPanic("boom"), memOK)
-		tr := newOver(t, base, func(p *oktaretry.Policy) {
+		base := script.Repeat(t, script.Bare(503), script.Panic("boom"), script.OK())
+		tr := rig.Over(t, base, func(p *oktaretry.Policy) {
 			p.Breaker.MinCalls, p.Breaker.ProbeTimeout = 1, time.Hour
 		})
 		call := func() (*http.Response, error) {
-			return tr.RoundTrip(newReq(t, oktaretry.WithNoRetry(t.Context()), "GET", "/api/v1/users/1", nil))
+			return tr.RoundTrip(rig.Request(t, oktaretry.WithNoRetry(t.Context()), "GET", "/api/v1/users/1", nil))
 		}
 		resp, err := call()
-		mustOK(t, resp, err)
+		rig.Text(t, resp, err)
 		var open *oktaretry.CircuitOpenError
 		if _, err := call(); !errors.As(err, &open) {
 			t.Fatalf("got %v, want an open circuit", err)
 		}
 		time.Sleep(open.RetryAfter)
-		if v := panics(func() { call() }); v != "boom" {
+		if v := rig.Panicked(func() { call() }); v != "boom" {
 			t.Fatalf("the probe panicked with %v", v)
 		}
 		resp, err = call()
-		mustOK(t, resp, err)
+		rig.Text(t, resp, err)
 	})
 }
 
 // A test's FailNow in a base ends its goroutine without a panic.
 func TestAGoexitInTheBaseLeavesAllConsistent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tr := newOver(t, roundTrip(func(*http.Request) (*http.Response, error) { runtime.Goexit(); return nil, nil }), nil)
-		body := watch("content")
-		req := newReq(t, t.Context(), "PUT", "/api/v1/users/1", body)
+		tr := rig.Over(t, script.Func(func(*http.Request) (*http.Response, error) { runtime.Goexit(); return nil, nil }), nil)
+		body := script.Text("content")
+		req := rig.Request(t, t.Context(), "PUT", "/api/v1/users/1", body)
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
 			tr.RoundTrip(req)
 		}()
 		<-done
-		wantIdle(t, tr)
+		rig.WantIdle(t, tr)
 		wantNoVerdict(t, tr, 0)
-		if n := body.closes.Load(); n != 1 {
+		if n := body.Closes(); n != 1 {
 			t.Errorf("the body was closed %d times, want once", n)
 		}
 	})
@@ -250,19 +234,19 @@ func TestAPanicInReadingAnAnswerIsTheReaders(t *testing.T) {
 			defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 			synctest.Test(t, func(t *testing.T) {
 				body := new(panicky)
-				tr := newOver(t, newMemBase(memBodied(status, body)), nil)
-				resp, err := tr.RoundTrip(newReq(t, oktaretry.WithNoRetry(t.Context()), "GET", "/api/v1/users/1", nil))
+				tr := rig.Over(t, script.Repeat(t, script.Stream(status, body)), nil)
+				resp, err := tr.RoundTrip(rig.Request(t, oktaretry.WithNoRetry(t.Context()), "GET", "/api/v1/users/1", nil))
 				if err != nil {
 					t.Fatal(err)
 				}
-				if v := panics(func() { io.ReadAll(resp.Body) }); v != "boom" {
+				if v := rig.Panicked(func() { io.ReadAll(resp.Body) }); v != "boom" {
 					t.Errorf("the reader got %v, want the panic", v)
 				}
 				resp.Body.Close()
 				if n := body.closes.Load(); n != 1 {
 					t.Errorf("the body was closed %d times, want once", n)
 				}
-				wantIdle(t, tr)
+				rig.WantIdle(t, tr)
 			})
 		})
 	}
@@ -272,9 +256,9 @@ func TestAPanicInReadingAnAnswerIsTheReaders(t *testing.T) {
 func TestAPanicInAnAnswerThatIsDroppedStopsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		body := new(panicky)
-		tr := newOver(t, newMemBase(memBodied(503, body), memOK), nil)
-		resp, err := tr.RoundTrip(newReq(t, t.Context(), "GET", "/api/v1/users/1", nil))
-		mustOK(t, resp, err)
+		tr := rig.Over(t, script.Repeat(t, script.Stream(503, body), script.OK()), nil)
+		resp, err := tr.RoundTrip(rig.Request(t, t.Context(), "GET", "/api/v1/users/1", nil))
+		rig.Text(t, resp, err)
 		if n := body.closes.Load(); n != 1 {
 			t.Errorf("the body was closed %d times, want once", n)
 		}
@@ -286,13 +270,13 @@ func TestAPanicInAnAnswerThatIsDroppedStopsNothing(t *testing.T) {
 func TestAPanicOfTheCallersBodyGoesOnUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		body := new(panicky)
-		base := newMemBase(memOK)
-		tr := newOver(t, base, nil)
-		req := newReq(t, t.Context(), "PUT", "/api/v1/users/1", body)
-		if v := panics(func() { tr.RoundTrip(req) }); v != "boom" {
+		base := script.Repeat(t, script.OK())
+		tr := rig.Over(t, base, nil)
+		req := rig.Request(t, t.Context(), "PUT", "/api/v1/users/1", body)
+		if v := rig.Panicked(func() { tr.RoundTrip(req) }); v != "boom" {
 			t.Errorf("panicked with %v, want the body's value", v)
 		}
-		wantIdle(t, tr)
+		rig.WantIdle(t, tr)
 		if n := body.closes.Load(); n != 1 {
 			t.Errorf("the body was closed %d times, want once", n)
 		}
@@ -320,11 +304,11 @@ func (h brokenHistogram) Record(context.Context, float64, ...metric.RecordOption
 
 // Also not when the panic is told of, and that panics again.
 func TestAMeterThatPanicsEachTimeLeavesNothingOpen(t *testing.T) {
-	base := newMemBase(memReply(200, "x"))
-	tr := newOver(t, base, func(p *oktaretry.Policy) { p.Pace.MaxInFlight = 1 }, oktaretry.WithMeterProvider(brokenMeters{}))
-	if v := panics(func() { tr.RoundTrip(newReq(t, t.Context(), "GET", "/api/v1/users", nil)) }); v != "boom" {
+	base := script.Repeat(t, script.Reply(200, "x"))
+	tr := rig.Over(t, base, func(p *oktaretry.Policy) { p.Pace.MaxInFlight = 1 }, oktaretry.WithMeterProvider(brokenMeters{}))
+	if v := rig.Panicked(func() { tr.RoundTrip(rig.Request(t, t.Context(), "GET", "/api/v1/users", nil)) }); v != "boom" {
 		t.Fatalf("panicked with %v", v)
 	}
-	wantIdle(t, tr)
-	base.wantClosed(t)
+	rig.WantIdle(t, tr)
+	base.WantClosed()
 }

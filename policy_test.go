@@ -3,73 +3,15 @@ package oktaretry_test
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
-
-// canned is an answer of a cannedBase.
-type canned struct {
-	status int
-	header http.Header
-	body   string
-}
-
-func oktaError(status int, code string) canned {
-	return canned{status, http.Header{"Content-Type": {"application/json"}}, `{"errorCode":"` + code + `","errorId":"oae1"}`}
-}
-
-// cannedBase gives its answers one after the other, the last one again and
-// again, and notes when it was asked.
-type cannedBase struct {
-	answers []canned
-
-	mu   sync.Mutex
-	sent []time.Time
-}
-
-func (b *cannedBase) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.Body != nil {
-		io.Copy(io.Discard, req.Body)
-		req.Body.Close()
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	a := b.answers[min(len(b.sent), len(b.answers)-1)]
-	b.sent = append(b.sent, time.Now())
-	header := a.header.Clone()
-	if header == nil {
-		header = make(http.Header)
-	}
-	return &http.Response{
-		StatusCode: a.status, Status: fmt.Sprintf("%d %s", a.status, http.StatusText(a.status)),
-		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: header, ContentLength: int64(len(a.body)), Body: io.NopCloser(strings.NewReader(a.body)), Request: req,
-	}, nil
-}
-
-func (b *cannedBase) count() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return len(b.sent)
-}
-
-// pauses returns the times between the attempts.
-func (b *cannedBase) pauses() []time.Duration {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	var all []time.Duration
-	for i := 1; i < len(b.sent); i++ {
-		all = append(all, b.sent[i].Sub(b.sent[i-1]))
-	}
-	return all
-}
 
 func mustTransport(t *testing.T, base http.RoundTripper, opts ...oktaretry.Option) *oktaretry.Transport {
 	t.Helper()
@@ -83,7 +25,7 @@ func mustTransport(t *testing.T, base http.RoundTripper, opts ...oktaretry.Optio
 // fetchUser sends a GET for a user and closes what comes back.
 func fetchUser(t *testing.T, transport *oktaretry.Transport, ctx context.Context) (status int, err error) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(ctx, "GET", "https://acme.okta.com/api/v1/users/00u1", nil)
+	req, err := http.NewRequestWithContext(ctx, "GET", "https://example.okta.com/api/v1/users/00u1", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +138,7 @@ func TestCallsRuleBeatsCodesBeatClass(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := oktaretry.DefaultPolicy()
 				p.ServerError.MaxAttempts, p.Codes = tt.class, tt.codes
-				base := &cannedBase{answers: []canned{oktaError(500, "E0000009")}}
+				base := script.Repeat(t, script.Code(500, "E0000009"))
 				transport := mustTransport(t, base, oktaretry.WithPolicy(p))
 				ctx := t.Context()
 				for key, r := range tt.own {
@@ -205,7 +147,7 @@ func TestCallsRuleBeatsCodesBeatClass(t *testing.T) {
 				if status, err := fetchUser(t, transport, ctx); status != 500 || err != nil {
 					t.Errorf("got %d, %v; want the last answer", status, err)
 				}
-				if n := base.count(); n != tt.want {
+				if n := len(base.Sent()); n != tt.want {
 					t.Errorf("%d requests, want %d", n, tt.want)
 				}
 			})
@@ -231,13 +173,13 @@ func TestCodesLeastWaitHoldsUnlessTheUserNamesOne(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				base := &cannedBase{answers: []canned{oktaError(429, "E0000109"), {status: 200}}}
+				base := script.Repeat(t, script.Code(429, "E0000109"), script.Bare(200))
 				transport := mustTransport(t, base)
 				if status, err := fetchUser(t, transport, oktaretry.WithRule(t.Context(), tt.key, tt.rule)); status != 200 || err != nil {
 					t.Fatalf("got %d, %v", status, err)
 				}
 				// A little may be added, so that waiters are spread out.
-				if p := base.pauses(); len(p) != 1 || p[0] < tt.want || p[0] > tt.want+2*time.Second {
+				if p := base.Waits(); len(p) != 1 || p[0] < tt.want || p[0] > tt.want+2*time.Second {
 					t.Errorf("waited %v, want %v", p, tt.want)
 				}
 			})
@@ -260,13 +202,13 @@ func TestTransportKeepsItsPolicyWhenTheUsersMapChanges(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				base := &cannedBase{answers: []canned{oktaError(500, "E0000009")}}
+				base := script.Repeat(t, script.Code(500, "E0000009"))
 				p := oktaretry.DefaultPolicy()
 				p.Codes = map[string]oktaretry.Rule{"E0000009": tries(2)}
 				transport := give(t, base, p)
 				p.Codes["E0000009"] = tries(5)
 				fetchUser(t, transport, t.Context())
-				if n := base.count(); n != 2 {
+				if n := len(base.Sent()); n != 2 {
 					t.Errorf("%d requests, want 2", n)
 				}
 			})
@@ -276,7 +218,7 @@ func TestTransportKeepsItsPolicyWhenTheUsersMapChanges(t *testing.T) {
 
 func TestSetPolicyRefusesABadPolicyAndKeepsTheOld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		base := &cannedBase{answers: []canned{{status: 503}}}
+		base := script.Repeat(t, script.Bare(503))
 		p := oktaretry.DefaultPolicy()
 		p.ServerError.MaxAttempts = 2
 		transport := mustTransport(t, base, oktaretry.WithPolicy(p))
@@ -289,7 +231,7 @@ func TestSetPolicyRefusesABadPolicyAndKeepsTheOld(t *testing.T) {
 			}
 		}
 		fetchUser(t, transport, t.Context())
-		if n := base.count(); n != 2 {
+		if n := len(base.Sent()); n != 2 {
 			t.Errorf("%d requests after a refused policy, want 2", n)
 		}
 		p.ServerError.MaxAttempts = 3
@@ -297,7 +239,7 @@ func TestSetPolicyRefusesABadPolicyAndKeepsTheOld(t *testing.T) {
 			t.Fatal(err)
 		}
 		fetchUser(t, transport, t.Context())
-		if n := base.count() - 2; n != 3 {
+		if n := len(base.Sent()) - 2; n != 3 {
 			t.Errorf("%d requests after a new policy, want 3", n)
 		}
 	})

@@ -22,20 +22,22 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 func TestADPoPRequestIsNeverReplayedWithoutAHook(t *testing.T) {
 	for _, name := range []string{"DPoP", "Dpop"} {
-		for status, step := range map[int]memStep{429: memLimited(time.Second), 503: memReply(503, ""), 0: memReset} {
+		for status, step := range map[int]script.Step{429: script.LimitedFor(time.Second), 503: script.Bare(503), 0: script.Fail(script.Reset)} {
 			t.Run(fmt.Sprint(name, " ", status), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					base := newMemBase(step)
+					base := script.Repeat(t, step)
 					ctx, rec := oktaretry.WithRecorder(t.Context())
-					req := newReq(t, ctx, "GET", "/api/v1/users", nil)
+					req := rig.Request(t, ctx, "GET", "/api/v1/users", nil)
 					req.Header[name] = []string{"proof"}
-					resp, err := newOver(t, base, nil).RoundTrip(req)
-					base.wantSent(t, 1)
-					wantStop(t, rec, oktaretry.StopNotReplayable)
+					resp, err := rig.Over(t, base, nil).RoundTrip(req)
+					base.WantSent(1)
+					rig.WantStop(t, rec, oktaretry.StopNotReplayable)
 					switch {
 					case status == 0:
 						if err == nil {
@@ -44,7 +46,7 @@ func TestADPoPRequestIsNeverReplayedWithoutAHook(t *testing.T) {
 					case err != nil || resp.StatusCode != status:
 						t.Errorf("got %v, %v; want the %d as Okta sent it", resp, err, status)
 					case status == 429:
-						if body := readBody(t, resp); !strings.Contains(body, "jane@example.com") {
+						if body := rig.Text(t, resp, nil); !strings.Contains(body, "jane@example.com") {
 							t.Errorf("the body is %q", body)
 						}
 						if resp.Header.Get("X-Rate-Limit-Reset") == "" {
@@ -58,33 +60,33 @@ func TestADPoPRequestIsNeverReplayedWithoutAHook(t *testing.T) {
 }
 
 func TestTheHandshakesOwnAnswersPassUntouched(t *testing.T) {
-	for _, step := range []memStep{
-		memReply(400, `{"error":"invalid_dpop_proof","error_description":"d"}`, "Content-Type", "application/json"),
-		memReply(400, `{"error":"use_dpop_nonce"}`, "Content-Type", "application/json", "Dpop-Nonce", "n1"),
-		memReply(400, "", "Www-Authenticate", `DPoP error="invalid_dpop_proof"`),
+	for _, step := range []script.Step{
+		script.Reply(400, `{"error":"invalid_dpop_proof","error_description":"d"}`, script.Set("Content-Type", "application/json")),
+		script.Reply(400, `{"error":"use_dpop_nonce"}`, script.Set("Content-Type", "application/json"), script.Set("Dpop-Nonce", "n1")),
+		script.Bare(400, script.Set("Www-Authenticate", `DPoP error="invalid_dpop_proof"`)),
 	} {
-		base := newMemBase(step)
-		req := newReq(t, t.Context(), "POST", "/oauth2/v1/token", strings.NewReader("x"))
+		base := script.Repeat(t, step)
+		req := rig.Request(t, t.Context(), "POST", "/oauth2/v1/token", strings.NewReader("x"))
 		req.Header.Set("DPoP", "proof")
-		tr := newOver(t, base, nil)
+		tr := rig.Over(t, base, nil)
 		resp, err := tr.RoundTrip(req)
 		if err != nil || resp.StatusCode != 400 {
 			t.Fatalf("got %v, %v", resp, err)
 		}
-		want, _ := step(req)
-		if got := readBody(t, resp); got != readBody(t, want) || fmt.Sprint(resp.Header) != fmt.Sprint(want.Header) {
+		want, _ := step.Respond(req)
+		if got := rig.Text(t, resp, nil); got != rig.Text(t, want, nil) || fmt.Sprint(resp.Header) != fmt.Sprint(want.Header) {
 			t.Errorf("got %q %v", got, resp.Header)
 		}
-		base.wantSent(t, 1)
+		base.WantSent(1)
 		wantNoVerdict(t, tr, 0)
 	}
 }
 
 func TestTheHookSignsEachResendsOwnRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		base := newMemBase(memLimited(time.Second), memLimited(time.Second), memReply(503, ""), memOK)
+		base := script.Repeat(t, script.LimitedFor(time.Second), script.LimitedFor(time.Second), script.Bare(503), script.OK())
 		var signed []*http.Request
-		tr := newOver(t, base, nil, oktaretry.WithPrepareRetry(func(r *http.Request) error {
+		tr := rig.Over(t, base, nil, oktaretry.WithPrepareRetry(func(r *http.Request) error {
 			for _, s := range signed {
 				if r == s || r.URL == s.URL {
 					t.Error("two resends share a request or its URL")
@@ -97,11 +99,11 @@ func TestTheHookSignsEachResendsOwnRequest(t *testing.T) {
 			r.Header.Set("DPoP", fmt.Sprint("proof ", len(signed)))
 			return nil
 		}))
-		req := newReq(t, t.Context(), "PUT", "/api/v1/users/1", watch("content"))
+		req := rig.Request(t, t.Context(), "PUT", "/api/v1/users/1", script.Text("content"))
 		req.Header.Set("DPoP", "proof 0")
 		resp, err := tr.RoundTrip(req)
-		mustOK(t, resp, err)
-		for i, s := range base.wantSent(t, 4) {
+		rig.Text(t, resp, err)
+		for i, s := range base.WantSent(4) {
 			if got := s.Header["Dpop"]; len(got) != 1 || got[0] != fmt.Sprint("proof ", i) || s.Body != "content" {
 				t.Errorf("request %d is signed %q and carries %q", i+1, got, s.Body)
 			}
@@ -115,8 +117,8 @@ func TestTheHookSignsEachResendsOwnRequest(t *testing.T) {
 // With a hook a request with a proof is like any other, to its end.
 func TestAFinal429OfASignedCallIsAnError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		tr := newOver(t, newMemBase(memCode(429, "E0000146")), nil, oktaretry.WithPrepareRetry(func(*http.Request) error { return nil }))
-		req := newReq(t, t.Context(), "GET", "/api/v1/users", nil)
+		tr := rig.Over(t, script.Repeat(t, script.Code(429, "E0000146")), nil, oktaretry.WithPrepareRetry(func(*http.Request) error { return nil }))
+		req := rig.Request(t, t.Context(), "GET", "/api/v1/users", nil)
 		req.Header.Set("DPoP", "proof")
 		resp, err := tr.RoundTrip(req)
 		if _, ok := errors.AsType[*oktaretry.RateLimitError](err); !ok || resp != nil {
@@ -127,22 +129,22 @@ func TestAFinal429OfASignedCallIsAnError(t *testing.T) {
 
 func TestAnErrorOfTheHookEndsTheCall(t *testing.T) {
 	noKey := errors.New("no key")
-	for name, step := range map[string]memStep{"429": memLimited(time.Second), "503": memCode(503, "E0000009"), "reset": memReset} {
+	for name, step := range map[string]script.Step{"429": script.LimitedFor(time.Second), "503": script.Down(), "reset": script.Fail(script.Reset)} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				base := newMemBase(step)
+				base := script.Repeat(t, step)
 				calls := 0
-				tr := newOver(t, base, nil, oktaretry.WithPrepareRetry(func(*http.Request) error { calls++; return noKey }))
+				tr := rig.Over(t, base, nil, oktaretry.WithPrepareRetry(func(*http.Request) error { calls++; return noKey }))
 				ctx, rec := oktaretry.WithRecorder(t.Context())
-				resp, err := tr.RoundTrip(newReq(t, ctx, "PUT", "/api/v1/users/jane?q=1", watch("x")))
+				resp, err := tr.RoundTrip(rig.Request(t, ctx, "PUT", "/api/v1/users/jane?q=1", script.Text("x")))
 				if resp != nil || !errors.Is(err, noKey) {
 					t.Fatalf("got %v, %v; want the hook's error", resp, err)
 				}
-				wantNoSecrets(t, err)
-				wantStop(t, rec, oktaretry.StopPrepareFailed)
-				base.wantSent(t, 1)
-				base.wantClosed(t)
-				wantIdle(t, tr)
+				rig.WantNoSecrets(t, err)
+				rig.WantStop(t, rec, oktaretry.StopPrepareFailed)
+				base.WantSent(1)
+				base.WantClosed()
+				rig.WantIdle(t, tr)
 				if calls != 1 {
 					t.Errorf("the hook was called %d times", calls)
 				}
@@ -150,10 +152,10 @@ func TestAnErrorOfTheHookEndsTheCall(t *testing.T) {
 		})
 	}
 	synctest.Test(t, func(t *testing.T) {
-		tr := newOver(t, newMemBase(memLimited(time.Second)), nil, oktaretry.WithPrepareRetry(func(*http.Request) error {
+		tr := rig.Over(t, script.Repeat(t, script.LimitedFor(time.Second)), nil, oktaretry.WithPrepareRetry(func(*http.Request) error {
 			return fmt.Errorf("signer: %w", io.EOF)
 		}))
-		_, err := tr.RoundTrip(newReq(t, t.Context(), "GET", "/api/v1/users", nil))
+		_, err := tr.RoundTrip(rig.Request(t, t.Context(), "GET", "/api/v1/users", nil))
 		if err == nil || errors.Is(err, io.EOF) {
 			t.Errorf("%v matches io.EOF", err)
 		}
@@ -165,15 +167,15 @@ func TestAnErrorOfTheHookEndsTheCall(t *testing.T) {
 // the host.
 func TestTheTimeThatAHookTakesIsNotTheAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		base := newMemBase(memReply(503, ""), memOK)
-		tr := newOver(t, base, func(p *oktaretry.Policy) { p.AttemptTimeout = time.Second },
+		base := script.Repeat(t, script.Bare(503), script.OK())
+		tr := rig.Over(t, base, func(p *oktaretry.Policy) { p.AttemptTimeout = time.Second },
 			oktaretry.WithPrepareRetry(func(r *http.Request) error {
 				time.Sleep(2 * time.Second)
 				return r.Context().Err()
 			}))
-		resp, err := tr.RoundTrip(newReq(t, t.Context(), "GET", "/api/v1/users", nil))
-		mustOK(t, resp, err)
-		base.wantSent(t, 2)
+		resp, err := tr.RoundTrip(rig.Request(t, t.Context(), "GET", "/api/v1/users", nil))
+		rig.Text(t, resp, err)
+		base.WantSent(2)
 		for _, c := range tr.Snapshot().Circuits {
 			if c.Scope == oktaretry.TripsHost && (c.Failures != 1 || c.Successes != 1) {
 				t.Errorf("the host's circuit counted %d failures and %d successes, want one of each", c.Failures, c.Successes)
@@ -189,22 +191,22 @@ func TestABaseSeesItsAttemptsSpanWhateverTheHookAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		spans := tracetest.NewSpanRecorder()
 		var seen []trace.SpanID
-		look := func(step memStep) memStep {
-			return func(r *http.Request) (*http.Response, error) {
+		look := func(step script.Step) script.Step {
+			return script.Do(func(r *http.Request) (*http.Response, error) {
 				seen = append(seen, trace.SpanFromContext(r.Context()).SpanContext().SpanID())
-				return step(r)
-			}
+				return step.Respond(r)
+			})
 		}
-		base := newMemBase(look(memReply(503, "")), look(memOK))
-		tr := newOver(t, base, nil,
+		base := script.Repeat(t, look(script.Bare(503)), look(script.OK()))
+		tr := rig.Over(t, base, nil,
 			oktaretry.WithTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))),
 			oktaretry.WithPrepareRetry(func(r *http.Request) error {
 				_, cancel := context.WithTimeout(r.Context(), time.Second)
 				cancel()
 				return nil
 			}))
-		resp, err := tr.RoundTrip(newReq(t, t.Context(), "GET", "/api/v1/users", nil))
-		mustOK(t, resp, err)
+		resp, err := tr.RoundTrip(rig.Request(t, t.Context(), "GET", "/api/v1/users", nil))
+		rig.Text(t, resp, err)
 		var attempts []trace.SpanID
 		for _, s := range spans.Ended() {
 			if s.SpanKind() == trace.SpanKindClient {
@@ -235,13 +237,13 @@ func TestAHookThatFailsLeavesNothingBehind(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { // fails if a goroutine is left
-				tr := newOver(t, newMemBase(memReply(503, "")), nil, oktaretry.WithPrepareRetry(func(r *http.Request) error {
+				tr := rig.Over(t, script.Repeat(t, script.Bare(503)), nil, oktaretry.WithPrepareRetry(func(r *http.Request) error {
 					_, cancel := context.WithCancel(r.Context())
 					cancel()
 					return fail()
 				}))
 				ctx := foreignContext{t.Context(), make(chan struct{})}
-				panics(func() { tr.RoundTrip(newReq(t, ctx, "GET", "/api/v1/users", nil)) })
+				rig.Panicked(func() { tr.RoundTrip(rig.Request(t, ctx, "GET", "/api/v1/users", nil)) })
 				synctest.Wait()
 			})
 		})
@@ -252,18 +254,18 @@ func TestATokenRequestWithABodyIsNeverReplayed(t *testing.T) {
 	for _, path := range []string{"/oauth2/v1/token", "/oauth2/default/v1/token"} {
 		for name, body := range map[string]func() io.Reader{
 			"GetBody": func() io.Reader { return strings.NewReader("client_assertion=x") },
-			"stream":  func() io.Reader { return watch("client_assertion=x") },
+			"stream":  func() io.Reader { return script.Text("client_assertion=x") },
 		} {
-			for _, step := range []memStep{memLimited(time.Second), memReply(503, ""), memFail(&net.OpError{Op: "dial", Err: errors.New("refused")})} {
+			for _, step := range []script.Step{script.LimitedFor(time.Second), script.Bare(503), script.Fail(&net.OpError{Op: "dial", Err: errors.New("refused")})} {
 				t.Run(path+" "+name, func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
-						base := newMemBase(step)
+						base := script.Repeat(t, step)
 						ctx, rec := oktaretry.WithRecorder(oktaretry.WithIdempotent(t.Context()))
-						if resp, err := newOver(t, base, nil).RoundTrip(newReq(t, ctx, "POST", path, body())); err == nil {
+						if resp, err := rig.Over(t, base, nil).RoundTrip(rig.Request(t, ctx, "POST", path, body())); err == nil {
 							resp.Body.Close()
 						}
-						base.wantSent(t, 1)
-						wantStop(t, rec, oktaretry.StopNotReplayable)
+						base.WantSent(1)
+						rig.WantStop(t, rec, oktaretry.StopNotReplayable)
 					})
 				})
 			}
@@ -274,35 +276,35 @@ func TestATokenRequestWithABodyIsNeverReplayed(t *testing.T) {
 func TestATokenRequestWithoutABodyIsSentAgainAfterARateLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, body := range []io.Reader{nil, http.NoBody} {
-			base := newMemBase(memLimited(time.Second), memOK)
-			resp, err := newOver(t, base, nil).RoundTrip(newReq(t, t.Context(), "POST", "/oauth2/v1/token?client_assertion=x", body))
-			mustOK(t, resp, err)
-			base.wantSent(t, 2)
+			base := script.Repeat(t, script.LimitedFor(time.Second), script.OK())
+			resp, err := rig.Over(t, base, nil).RoundTrip(rig.Request(t, t.Context(), "POST", "/oauth2/v1/token?client_assertion=x", body))
+			rig.Text(t, resp, err)
+			base.WantSent(2)
 
-			base = newMemBase(memReply(503, ""))
-			resp, err = newOver(t, base, nil).RoundTrip(newReq(t, t.Context(), "POST", "/oauth2/v1/token?client_assertion=x", body))
-			mustOK(t, resp, err)
-			base.wantSent(t, 1)
+			base = script.Repeat(t, script.Bare(503))
+			resp, err = rig.Over(t, base, nil).RoundTrip(rig.Request(t, t.Context(), "POST", "/oauth2/v1/token?client_assertion=x", body))
+			rig.Text(t, resp, err)
+			base.WantSent(1)
 		}
 	})
 }
 
 func TestABodyBeyondTheCaptureIsSentOnce(t *testing.T) {
 	for size, sends := range map[int]int{9: 2, 10: 2, 11: 1} {
-		for _, step := range []memStep{memLimited(time.Second), memReply(503, "x"), memReset} {
+		for _, step := range []script.Step{script.LimitedFor(time.Second), script.Reply(503, "x"), script.Fail(script.Reset)} {
 			t.Run(fmt.Sprint(size), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					base := newMemBase(step, memOK)
-					tr := newOver(t, base, func(p *oktaretry.Policy) { p.MaxCapture = 10 })
+					base := script.Repeat(t, step, script.OK())
+					tr := rig.Over(t, base, func(p *oktaretry.Policy) { p.MaxCapture = 10 })
 					ctx, rec := oktaretry.WithRecorder(t.Context())
 					start := time.Now()
-					resp, err := tr.RoundTrip(newReq(t, ctx, "PUT", "/api/v1/users/1", watch(strings.Repeat("x", size))))
+					resp, err := tr.RoundTrip(rig.Request(t, ctx, "PUT", "/api/v1/users/1", script.Text(strings.Repeat("x", size))))
 					if err == nil {
 						resp.Body.Close()
 					}
-					base.wantSent(t, sends)
+					base.WantSent(sends)
 					if sends == 1 {
-						wantStop(t, rec, oktaretry.StopNotReplayable)
+						rig.WantStop(t, rec, oktaretry.StopNotReplayable)
 						if d := time.Since(start); d != 0 {
 							t.Errorf("the call waited %s for nothing", d)
 						}
@@ -316,22 +318,22 @@ func TestABodyBeyondTheCaptureIsSentOnce(t *testing.T) {
 // That a body can't be had again shows only when the resend is due.
 func TestABodyThatGetBodyDoesNotRenewIsSentOnce(t *testing.T) {
 	lost := errors.New("the file is gone")
-	send := func(t *testing.T, step memStep) (*http.Response, error) {
-		base := newMemBase(step)
+	send := func(t *testing.T, step script.Step) (*http.Response, error) {
+		base := script.Repeat(t, step)
 		ctx, rec := oktaretry.WithRecorder(t.Context())
-		req := newReq(t, ctx, "PUT", "/api/v1/users/1", watch("x"))
+		req := rig.Request(t, ctx, "PUT", "/api/v1/users/1", script.Text("x"))
 		req.GetBody = func() (io.ReadCloser, error) { return nil, lost }
-		resp, err := newOver(t, base, nil).RoundTrip(req)
-		base.wantSent(t, 1)
-		wantStop(t, rec, oktaretry.StopNotReplayable)
+		resp, err := rig.Over(t, base, nil).RoundTrip(req)
+		base.WantSent(1)
+		rig.WantStop(t, rec, oktaretry.StopNotReplayable)
 		return resp, err
 	}
 	synctest.Test(t, func(t *testing.T) {
-		resp, err := send(t, memReply(503, "down"))
-		if got := mustOK(t, resp, err); resp.StatusCode != 503 || got != "down" {
+		resp, err := send(t, script.Reply(503, "down"))
+		if got := rig.Text(t, resp, err); resp.StatusCode != 503 || got != "down" {
 			t.Errorf("got %d %q, want the answer in hand", resp.StatusCode, got)
 		}
-		if _, err := send(t, memReset); !errors.Is(err, lost) {
+		if _, err := send(t, script.Fail(script.Reset)); !errors.Is(err, lost) {
 			t.Errorf("got %v, want the error of GetBody", err)
 		}
 	})
@@ -339,11 +341,11 @@ func TestABodyThatGetBodyDoesNotRenewIsSentOnce(t *testing.T) {
 
 func TestAnAttemptWithoutHeadersEndsAsANetworkError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		base := newMemBase(memHang)
+		base := script.Repeat(t, script.Hang())
 		start := time.Now()
 		ctx, rec := oktaretry.WithRecorder(t.Context())
-		tr := newOver(t, base, nil)
-		_, err := tr.RoundTrip(newReq(t, ctx, "POST", "/api/v1/users/jane?q=1", strings.NewReader("x")))
+		tr := rig.Over(t, base, nil)
+		_, err := tr.RoundTrip(rig.Request(t, ctx, "POST", "/api/v1/users/jane?q=1", strings.NewReader("x")))
 		if d := time.Since(start); d != time.Minute {
 			t.Errorf("the attempt ended after %s, want a minute", d)
 		}
@@ -354,18 +356,18 @@ func TestAnAttemptWithoutHeadersEndsAsANetworkError(t *testing.T) {
 		if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 			t.Errorf("%v claims that the caller's context ended", err)
 		}
-		wantText(t, err, "1m0s", "org.example/api/v1/users/{id}")
-		wantNoSecrets(t, err)
-		if out := wantStop(t, rec, oktaretry.StopNotIdempotent); out.Class != oktaretry.ClassNetwork || out.Terminal || out.NotSent {
+		wantText(t, err, "1m0s", "example.okta.com/api/v1/users/{id}")
+		rig.WantNoSecrets(t, err)
+		if out := rig.WantStop(t, rec, oktaretry.StopNotIdempotent); out.Class != oktaretry.ClassNetwork || out.Terminal || out.NotSent {
 			t.Errorf("classified %+v", out.Classification)
 		}
 		wantNoVerdict(t, tr, 1)
 
 		// One that may be sent again is.
-		base = newMemBase(memHang, memOK)
-		resp, err := newOver(t, base, nil).RoundTrip(newReq(t, t.Context(), "GET", "/api/v1/users", nil))
-		mustOK(t, resp, err)
-		base.wantSent(t, 2)
+		base = script.Repeat(t, script.Hang(), script.OK())
+		resp, err := rig.Over(t, base, nil).RoundTrip(rig.Request(t, t.Context(), "GET", "/api/v1/users", nil))
+		rig.Text(t, resp, err)
+		base.WantSent(2)
 	})
 }
 
@@ -374,15 +376,15 @@ func TestAnAttemptWithoutHeadersEndsAsANetworkError(t *testing.T) {
 // host that hung every call never opened its circuit.
 func TestAHostThatOnlyHangsOpensItsCircuit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		base := newMemBase(memHang)
-		tr := newOver(t, base, nil)
+		base := script.Repeat(t, script.Hang())
+		tr := rig.Over(t, base, nil)
 		ctx := oktaretry.WithNoRetry(t.Context())
 		var calls sync.WaitGroup
 		for range oktaretry.DefaultPolicy().Breaker.MinCalls {
-			calls.Go(func() { tr.RoundTrip(newReq(t, ctx, "GET", "/api/v1/users", nil)) })
+			calls.Go(func() { tr.RoundTrip(rig.Request(t, ctx, "GET", "/api/v1/users", nil)) })
 		}
 		calls.Wait()
-		_, err := tr.RoundTrip(newReq(t, ctx, "GET", "/api/v1/users", nil))
+		_, err := tr.RoundTrip(rig.Request(t, ctx, "GET", "/api/v1/users", nil))
 		if open, ok := errors.AsType[*oktaretry.CircuitOpenError](err); !ok || open.Scope != oktaretry.TripsHost {
 			t.Errorf("got %v, want the host's circuit open", err)
 		}
@@ -394,7 +396,7 @@ func TestAHostThatOnlyHangsOpensItsCircuit(t *testing.T) {
 func TestAnAnswerInTheMomentOfTheTimeoutIsWholeOrDropped(t *testing.T) {
 	for range 300 {
 		synctest.Test(t, func(t *testing.T) {
-			base := newMemBase(func(r *http.Request) (*http.Response, error) {
+			base := script.Repeat(t, script.Do(func(r *http.Request) (*http.Response, error) {
 				time.Sleep(time.Minute)
 				body, w := io.Pipe()
 				ctx := r.Context()
@@ -407,13 +409,13 @@ func TestAnAnswerInTheMomentOfTheTimeoutIsWholeOrDropped(t *testing.T) {
 						w.Close()
 					}
 				}()
-				return memBodied(200, body)(r)
-			})
-			resp, err := newOver(t, base, nil).RoundTrip(newReq(t, t.Context(), "POST", "/api/v1/users", nil))
+				return script.Stream(200, body).Respond(r)
+			}))
+			resp, err := rig.Over(t, base, nil).RoundTrip(rig.Request(t, t.Context(), "POST", "/api/v1/users", nil))
 			if err != nil {
 				return
 			}
-			if got := readBody(t, resp); got != "late" {
+			if got := rig.Text(t, resp, nil); got != "late" {
 				t.Errorf("the body was %q", got)
 			}
 		})
@@ -423,17 +425,17 @@ func TestAnAnswerInTheMomentOfTheTimeoutIsWholeOrDropped(t *testing.T) {
 // Some bases don't look at the context before they have an answer.
 func TestAnAnswerThatComesAfterItsTimeoutIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		base := newMemBase(func(r *http.Request) (*http.Response, error) {
+		base := script.Repeat(t, script.Do(func(r *http.Request) (*http.Response, error) {
 			time.Sleep(2 * time.Minute)
-			return memReply(200, "late")(r)
-		})
-		_, err := newOver(t, base, nil).RoundTrip(newReq(t, t.Context(), "POST", "/api/v1/users", nil))
+			return script.Reply(200, "late").Respond(r)
+		}))
+		_, err := rig.Over(t, base, nil).RoundTrip(rig.Request(t, t.Context(), "POST", "/api/v1/users", nil))
 		var timeout net.Error
 		if !errors.As(err, &timeout) || !timeout.Timeout() {
 			t.Errorf("%v is no timeout", err)
 		}
-		base.wantSent(t, 1)
-		base.wantClosed(t)
+		base.WantSent(1)
+		base.WantClosed()
 	})
 }
 
@@ -446,9 +448,9 @@ func TestABodyAfterItsHeadersMayTakeItsTime(t *testing.T) {
 				io.WriteString(w, "late")
 				w.Close()
 			}()
-			base := newMemBase(memBodied(status, r))
-			resp, err := newOver(t, base, nil).RoundTrip(newReq(t, t.Context(), "GET", "/api/v1/logs", nil))
-			if got := mustOK(t, resp, err); got != "late" {
+			base := script.Repeat(t, script.Stream(status, r))
+			resp, err := rig.Over(t, base, nil).RoundTrip(rig.Request(t, t.Context(), "GET", "/api/v1/logs", nil))
+			if got := rig.Text(t, resp, err); got != "late" {
 				t.Errorf("read %q", got)
 			}
 		}
@@ -460,8 +462,8 @@ func TestTheCallersContextStillEndsTheBody(t *testing.T) {
 	for _, timeout := range []time.Duration{0, time.Minute} {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
-			tr := newOver(t, newMemBase(stalls(200)), func(p *oktaretry.Policy) { p.AttemptTimeout = timeout })
-			resp, err := tr.RoundTrip(newReq(t, ctx, "GET", "/api/v1/logs", nil))
+			tr := rig.Over(t, script.Repeat(t, script.Stalled(200, "")), func(p *oktaretry.Policy) { p.AttemptTimeout = timeout })
+			resp, err := tr.RoundTrip(rig.Request(t, ctx, "GET", "/api/v1/logs", nil))
 			if err != nil {
 				t.Fatal(err)
 			}

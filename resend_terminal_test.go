@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 // net/http has no values for most of these errors: the library knows them by
@@ -30,7 +32,7 @@ func TestWhatCannotHealIsTerminalOverTheRealTransport(t *testing.T) {
 	unknownCA.Config.ErrorLog = log.New(io.Discard, "", 0)
 	unknownCA.StartTLS()
 	defer unknownCA.Close()
-	plain := newTestServer(t, func(http.ResponseWriter, *http.Request) {})
+	plain := rig.Serve(t, func(http.ResponseWriter, *http.Request) {})
 	_, port, _ := net.SplitHostPort(strings.TrimPrefix(unknownCA.URL, "https://"))
 
 	for name, test := range map[string]struct {
@@ -43,8 +45,8 @@ func TestWhatCannotHealIsTerminalOverTheRealTransport(t *testing.T) {
 			dialTo(base, unknownCA.Listener.Addr())
 		}},
 		"TLS to a plain server": {url: strings.Replace(plain.URL, "http:", "https:", 1)},
-		"unsupported scheme":    {url: "ftp://org.example/api/v1/users"},
-		"no scheme":             {url: "//org.example/api/v1/users"},
+		"unsupported scheme":    {url: "ftp://example.okta.com/api/v1/users"},
+		"no scheme":             {url: "//example.okta.com/api/v1/users"},
 		"unknown host": {url: "https://host.invalid/", prepare: func(_ *http.Request, base *http.Transport) {
 			base.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 				return nil, &net.OpError{Op: "dial", Net: network, Err: &net.DNSError{Err: "no such host", Name: "host.invalid", IsNotFound: true}}
@@ -61,18 +63,18 @@ func TestWhatCannotHealIsTerminalOverTheRealTransport(t *testing.T) {
 			base.Proxy, r.Host = http.ProxyURL(proxy), "a{b"
 		}},
 		"length of no body":     {url: plain.URL, prepare: func(r *http.Request, _ *http.Transport) { r.Body, r.ContentLength = nil, 5 }},
-		"length above the body": {url: plain.URL, prepare: func(r *http.Request, _ *http.Transport) { r.Body, r.ContentLength = watch("abc"), 5 }},
-		"length below the body": {url: plain.URL, prepare: func(r *http.Request, _ *http.Transport) { r.Body, r.ContentLength = watch("abc"), 2 }},
+		"length above the body": {url: plain.URL, prepare: func(r *http.Request, _ *http.Transport) { r.Body, r.ContentLength = script.Text("abc"), 5 }},
+		"length below the body": {url: plain.URL, prepare: func(r *http.Request, _ *http.Transport) { r.Body, r.ContentLength = script.Text("abc"), 2 }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			base := freshBase(t)
+			base := rig.HTTP(t)
 			var sends atomic.Int64
-			tr := newOver(t, roundTrip(func(r *http.Request) (*http.Response, error) {
+			tr := rig.Over(t, script.Func(func(r *http.Request) (*http.Response, error) {
 				sends.Add(1)
 				return base.RoundTrip(r)
-			}), quickly)
+			}), rig.QuickWaits)
 			ctx, rec := oktaretry.WithRecorder(t.Context())
-			req := newReq(t, ctx, "PUT", test.url, nil)
+			req := rig.Request(t, ctx, "PUT", test.url, nil)
 			if test.prepare != nil {
 				test.prepare(req, base)
 			}
@@ -98,14 +100,14 @@ func TestWhatMayHealIsNotTerminal(t *testing.T) {
 			&net.DNSError{Err: "timeout", IsTimeout: true}, &net.DNSError{Err: "try again", IsNotFound: true, IsTemporary: true},
 			tls.RecordHeaderError{Msg: "not a TLS record", RecordHeader: [5]byte{0, 1, 2, 3, 4}},
 		} {
-			base := newMemBase(memFail(err), memOK)
-			resp, got := newOver(t, base, nil).RoundTrip(newReq(t, t.Context(), "GET", "/api/v1/users", nil))
+			base := script.Repeat(t, script.Fail(err), script.OK())
+			resp, got := rig.Over(t, base, nil).RoundTrip(rig.Request(t, t.Context(), "GET", "/api/v1/users", nil))
 			if got != nil {
 				t.Errorf("%v ended the call", err)
 				continue
 			}
-			readBody(t, resp)
-			base.wantSent(t, 2)
+			rig.Text(t, resp, nil)
+			base.WantSent(2)
 		}
 	})
 }
@@ -113,8 +115,8 @@ func TestWhatMayHealIsNotTerminal(t *testing.T) {
 // A look-up or a certificate that fails says nothing of a host's health.
 func TestTerminalErrorsSpareTheHostsCircuit(t *testing.T) {
 	for _, err := range []error{http.ErrSchemeMismatch, &net.DNSError{IsNotFound: true}, errors.New("unsupported protocol scheme")} {
-		tr := newOver(t, newMemBase(memFail(err)), nil)
-		tr.RoundTrip(newReq(t, t.Context(), "GET", "/api/v1/users", nil))
+		tr := rig.Over(t, script.Repeat(t, script.Fail(err)), nil)
+		tr.RoundTrip(rig.Request(t, t.Context(), "GET", "/api/v1/users", nil))
 		for _, c := range tr.Snapshot().Circuits {
 			if c.Scope == oktaretry.TripsHost && c.Failures != 0 {
 				t.Errorf("%v counts against the host", err)
@@ -124,7 +126,7 @@ func TestTerminalErrorsSpareTheHostsCircuit(t *testing.T) {
 }
 
 func TestABasesEOFIsDeniedAndItsURLIsGone(t *testing.T) {
-	const target = "https://org.example/api/v1/users/jane?q=1"
+	const target = "https://example.okta.com/api/v1/users/jane?q=1"
 	eof := func(err error) error { return &url.Error{Op: "Post", URL: target, Err: err} }
 	op := &net.OpError{Op: "read", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}, Err: io.EOF}
 	for name, test := range map[string]struct {
@@ -145,7 +147,7 @@ func TestABasesEOFIsDeniedAndItsURLIsGone(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				for _, method := range []string{"GET", "POST"} {
 					ctx, rec := oktaretry.WithRecorder(t.Context())
-					_, err := newOver(t, newMemBase(memFail(test.err)), nil).RoundTrip(newReq(t, ctx, method, target, nil))
+					_, err := rig.Over(t, script.Repeat(t, script.Fail(test.err)), nil).RoundTrip(rig.Request(t, ctx, method, target, nil))
 					out, _ := rec.Outcome()
 					for i, err := range []error{err, out.Err, out.Attempts[0].Err} {
 						if err == nil || errors.Is(err, io.EOF) {
@@ -154,7 +156,7 @@ func TestABasesEOFIsDeniedAndItsURLIsGone(t *testing.T) {
 						if !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), test.text) {
 							t.Errorf("%d: %v is not an unexpected EOF that says %q", i, err, test.text)
 						}
-						wantNoSecrets(t, err)
+						rig.WantNoSecrets(t, err)
 					}
 				}
 			})
@@ -170,30 +172,30 @@ func (isEOF) Is(target error) bool { return target == io.EOF }
 func TestAnErrorOfTheBaseKeepsItsKind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lost := &net.OpError{Op: "read", Net: "tcp", Err: errors.New("lost")}
-		_, err := newOver(t, newMemBase(memFail(&url.Error{Op: "Get", URL: orgURL + "/jane?q=1", Err: lost})), nil).RoundTrip(
-			newReq(t, t.Context(), "GET", "/jane?q=1", nil))
+		_, err := rig.Over(t, script.Repeat(t, script.Fail(&url.Error{Op: "Get", URL: rig.Org + "/jane?q=1", Err: lost})), nil).RoundTrip(
+			rig.Request(t, t.Context(), "GET", "/jane?q=1", nil))
 		var op *net.OpError
 		if !errors.As(err, &op) || op != lost {
 			t.Errorf("got %v, want the error that was wrapped", err)
 		}
-		wantNoSecrets(t, err)
+		rig.WantNoSecrets(t, err)
 	})
 }
 
 // A server that hangs up instead of answering is what net/http calls EOF. The
 // SDKs would send again at once and without end.
 func TestAnEOFOfTheRealTransportIsDenied(t *testing.T) {
-	srv := newTestServer(t, func(w http.ResponseWriter, r *http.Request) {
+	srv := rig.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		conn, _, _ := http.NewResponseController(w).Hijack()
 		conn.Close()
 	})
 	for _, method := range []string{"GET", "POST"} {
-		_, err := newOver(t, freshBase(t), quickly).RoundTrip(newReq(t, t.Context(), method, srv.URL+"/api/v1/users/jane?q=1", nil))
+		_, err := rig.Over(t, rig.HTTP(t), rig.QuickWaits).RoundTrip(rig.Request(t, t.Context(), method, srv.URL+"/api/v1/users/jane?q=1", nil))
 		if err == nil || errors.Is(err, io.EOF) {
 			t.Errorf("%s: %v matches io.EOF", method, err)
 		}
-		wantNoSecrets(t, err)
-		_, err = newOver(t, freshBase(t), quickly).Client().Do(newReq(t, t.Context(), method, srv.URL+"/api/v1/users", nil))
+		rig.WantNoSecrets(t, err)
+		_, err = rig.Over(t, rig.HTTP(t), rig.QuickWaits).Client().Do(rig.Request(t, t.Context(), method, srv.URL+"/api/v1/users", nil))
 		if err == nil || errors.Is(err, io.EOF) {
 			t.Errorf("%s: %v matches io.EOF through http.Client", method, err)
 		}
@@ -203,13 +205,10 @@ func TestAnEOFOfTheRealTransportIsDenied(t *testing.T) {
 func TestACausesEOFKeepsItsTextAndLosesItsMatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cause := fmt.Errorf("input ended: %w", io.EOF)
-		for name, step := range map[string]memStep{"in the base": memHang, "in a rate limit": memLimited(5 * time.Second), "in a backoff": memReply(503, "")} {
+		for name, step := range map[string]script.Step{"in the base": script.Hang(), "in a rate limit": script.LimitedFor(5 * time.Second), "in a backoff": script.Bare(503)} {
 			ctx, cancel := context.WithCancelCause(t.Context())
-			base := newMemBase(func(r *http.Request) (*http.Response, error) {
-				cancel(cause)
-				return step(r)
-			})
-			_, err := newOver(t, base, nil).RoundTrip(newReq(t, ctx, "GET", "/api/v1/users", nil))
+			base := script.Repeat(t, step.On(func(*http.Request) { cancel(cause) }))
+			_, err := rig.Over(t, base, nil).RoundTrip(rig.Request(t, ctx, "GET", "/api/v1/users", nil))
 			if err == nil || errors.Is(err, io.EOF) || !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "input ended") {
 				t.Errorf("%s: %v", name, err)
 			}

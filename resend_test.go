@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 func TestTheBodyIsTheSameOnEachAttempt(t *testing.T) {
@@ -27,7 +29,7 @@ func TestTheBodyIsTheSameOnEachAttempt(t *testing.T) {
 		"bytes.Reader":   func() io.Reader { return bytes.NewReader([]byte(content)) },
 		"bytes.Buffer":   func() io.Reader { return bytes.NewBufferString(content) },
 		"strings.Reader": func() io.Reader { return strings.NewReader(content) },
-		"a stream":       func() io.Reader { return watch(content) },
+		"a stream":       func() io.Reader { return script.Text(content) },
 		"io.Pipe": func() io.Reader {
 			r, w := io.Pipe()
 			go func() { io.WriteString(w, content); w.Close() }()
@@ -37,16 +39,16 @@ func TestTheBodyIsTheSameOnEachAttempt(t *testing.T) {
 		for _, length := range []int64{-1, int64(len(content))} {
 			t.Run(fmt.Sprint(name, " of length ", length), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					base := newMemBase(memLimited(time.Second), memReply(503, "x"), memReset, memLimited(time.Second), memOK)
-					req := newReq(t, t.Context(), "PUT", "/api/v1/users/1", body())
+					base := script.Repeat(t, script.LimitedFor(time.Second), script.Reply(503, "x"), script.Fail(script.Reset), script.LimitedFor(time.Second), script.OK())
+					req := rig.Request(t, t.Context(), "PUT", "/api/v1/users/1", body())
 					known := req.GetBody != nil
 					if !known {
 						req.ContentLength = length
 					}
 					want := req.ContentLength
-					resp, err := newOver(t, base, nil).RoundTrip(req)
-					mustOK(t, resp, err)
-					for i, s := range base.wantSent(t, 5) {
+					resp, err := rig.Over(t, base, nil).RoundTrip(req)
+					rig.Text(t, resp, err)
+					for i, s := range base.WantSent(5) {
 						if s.Body != content || s.BodyErr != nil || s.ContentLength != want {
 							t.Errorf("attempt %d: %d bytes announced as %d, %v; want %d as %d",
 								i+1, len(s.Body), s.ContentLength, s.BodyErr, len(content), want)
@@ -61,7 +63,7 @@ func TestTheBodyIsTheSameOnEachAttempt(t *testing.T) {
 func TestTheBodyIsTheSameOverRealConnections(t *testing.T) {
 	content := strings.Repeat("0123456789", 20000)
 	n := 0
-	srv := newTestServer(t, func(w http.ResponseWriter, r *http.Request) {
+	srv := rig.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		got, err := io.ReadAll(r.Body)
 		if string(got) != content || err != nil {
 			t.Errorf("attempt %d carried %d bytes, %v", n+1, len(got), err)
@@ -72,10 +74,10 @@ func TestTheBodyIsTheSameOverRealConnections(t *testing.T) {
 		}
 		w.WriteHeader(201)
 	})
-	tr := newOver(t, freshBase(t), quickly)
-	for _, body := range []io.Reader{strings.NewReader(content), watch(content)} {
-		resp, err := tr.RoundTrip(newReq(t, t.Context(), "PUT", srv.URL+"/api/v1/users/1", body))
-		mustOK(t, resp, err)
+	tr := rig.Over(t, rig.HTTP(t), rig.QuickWaits)
+	for _, body := range []io.Reader{strings.NewReader(content), script.Text(content)} {
+		resp, err := tr.RoundTrip(rig.Request(t, t.Context(), "PUT", srv.URL+"/api/v1/users/1", body))
+		rig.Text(t, resp, err)
 	}
 	if n != 8 {
 		t.Errorf("%d requests, want 8", n)
@@ -84,34 +86,34 @@ func TestTheBodyIsTheSameOverRealConnections(t *testing.T) {
 
 // What may be sent again, by method, answer and permission.
 func TestOnlyWhatIsSafeIsSentAgain(t *testing.T) {
-	refused := memFail(&net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED})
-	wrapped := memFail(fmt.Errorf("proxy: %w", &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}))
-	tempDNS := memFail(&net.OpError{Op: "dial", Err: &net.DNSError{Err: "server misbehaving", IsTemporary: true}})
-	read := memFail(&net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET})
+	refused := script.Fail(&net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED})
+	wrapped := script.Fail(fmt.Errorf("proxy: %w", &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}))
+	tempDNS := script.Fail(&net.OpError{Op: "dial", Err: &net.DNSError{Err: "server misbehaving", IsTemporary: true}})
+	read := script.Fail(&net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET})
 	idempotent := []string{"GET", "HEAD", "OPTIONS", "PUT", "DELETE", "TRACE"}
 	other := []string{"POST", "PATCH", "LOCK", ""}
 	const no, yes = 1, 2
 
 	for _, test := range []struct {
 		name         string
-		step         memStep
+		step         script.Step
 		safe, others int // how often sent
 	}{
-		{"429", memLimited(time.Second), yes, yes},
-		{"429 without a header", memReply(429, ""), yes, yes},
-		{"E0000047 under a 503", memCode(503, "E0000047"), yes, yes},
-		{"500", memCode(500, "E0000009"), yes, no},
-		{"502 of the edge", memReply(502, "<html>"), yes, no},
-		{"503 with Retry-After", memReply(503, "", "Retry-After", "1"), yes, no},
+		{"429", script.LimitedFor(time.Second), yes, yes},
+		{"429 without a header", script.Bare(429), yes, yes},
+		{"E0000047 under a 503", script.Code(503, "E0000047"), yes, yes},
+		{"500", script.Code(500, "E0000009"), yes, no},
+		{"502 of the edge", script.Reply(502, "<html>"), yes, no},
+		{"503 with Retry-After", script.Bare(503, script.Set("Retry-After", "1")), yes, no},
 		{"connection reset", read, yes, no},
-		{"unknown error", memReset, yes, no},
-		{"EOF", memFail(io.EOF), yes, no},
+		{"unknown error", script.Fail(script.Reset), yes, no},
+		{"EOF", script.Fail(io.EOF), yes, no},
 		{"dial error", refused, yes, yes},
 		{"wrapped dial error", wrapped, yes, yes},
 		{"look-up failed for now", tempDNS, yes, yes},
-		{"404", memCode(404, "E0000007"), no, no},
-		{"400", memCode(400, "E0000001"), no, no},
-		{"501", memCode(501, "E0000060"), no, no},
+		{"404", script.Code(404, "E0000007"), no, no},
+		{"400", script.Code(400, "E0000001"), no, no},
+		{"501", script.Code(501, "E0000060"), no, no},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -122,14 +124,14 @@ func TestOnlyWhatIsSafeIsSentAgain(t *testing.T) {
 							want = test.others
 						}
 					}
-					base := newMemBase(test.step, memOK)
+					base := script.Repeat(t, test.step, script.OK())
 					ctx, rec := oktaretry.WithRecorder(t.Context())
-					req := newReq(t, ctx, "GET", "/api/v1/users/1", strings.NewReader("x"))
+					req := rig.Request(t, ctx, "GET", "/api/v1/users/1", strings.NewReader("x"))
 					req.Method = method
-					if resp, err := newOver(t, base, nil).RoundTrip(req); err == nil {
+					if resp, err := rig.Over(t, base, nil).RoundTrip(req); err == nil {
 						resp.Body.Close()
 					}
-					if got := len(base.all()); got != want {
+					if got := len(base.Sent()); got != want {
 						t.Errorf("%q was sent %d times, want %d", method, got, want)
 					}
 					if out, _ := rec.Outcome(); want == no && test.safe == yes && out.Stop != oktaretry.StopNotIdempotent {
@@ -158,11 +160,11 @@ func TestAPermissionOpensTheDoorToOtherMethods(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				for _, method := range []string{"POST", "PATCH"} {
-					base := newMemBase(memReply(503, ""), memReset, memOK)
-					req := permit(newReq(t, t.Context(), method, "/api/v1/users", watch("content")))
-					resp, err := newOver(t, base, nil).RoundTrip(req)
-					mustOK(t, resp, err)
-					for _, s := range base.wantSent(t, 3) {
+					base := script.Repeat(t, script.Bare(503), script.Fail(script.Reset), script.OK())
+					req := permit(rig.Request(t, t.Context(), method, "/api/v1/users", script.Text("content")))
+					resp, err := rig.Over(t, base, nil).RoundTrip(req)
+					rig.Text(t, resp, err)
+					for _, s := range base.WantSent(3) {
 						if s.Body != "content" {
 							t.Errorf("%s carried %q", method, s.Body)
 						}
@@ -203,20 +205,20 @@ func TestATraceIsEvidenceOfWhatWasWritten(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var own int
-				base := newMemBase(func(r *http.Request) (*http.Response, error) {
+				base := script.Repeat(t, script.Do(func(r *http.Request) (*http.Response, error) {
 					test.trace(httptrace.ContextClientTrace(r.Context()))
 					return nil, test.err
-				}, memOK)
+				}), script.OK())
 				// The caller's own trace goes on working.
 				ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
 					GetConn: func(string) { own++ }, GotConn: func(httptrace.GotConnInfo) {}, WroteHeaders: func() {},
 				})
 				ctx, rec := oktaretry.WithRecorder(ctx)
-				resp, err := newOver(t, base, nil).RoundTrip(newReq(t, ctx, "POST", "/api/v1/users", strings.NewReader("x")))
+				resp, err := rig.Over(t, base, nil).RoundTrip(rig.Request(t, ctx, "POST", "/api/v1/users", strings.NewReader("x")))
 				if err == nil {
 					resp.Body.Close()
 				}
-				base.wantSent(t, test.sends)
+				base.WantSent(test.sends)
 				if out, _ := rec.Outcome(); out.Attempts[0].NotSent != (test.sends == 2) {
 					t.Errorf("NotSent is %t", out.Attempts[0].NotSent)
 				}
@@ -230,7 +232,7 @@ func TestATraceIsEvidenceOfWhatWasWritten(t *testing.T) {
 
 // net/http asks for the trace, and net for its part of it, which is elsewhere.
 func TestACallersTraceIsToldOnceOfEachStep(t *testing.T) {
-	srv := newTestServer(t, func(http.ResponseWriter, *http.Request) {})
+	srv := rig.Serve(t, func(http.ResponseWriter, *http.Request) {})
 	var told [3]atomic.Int64
 	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
 		GetConn:      func(string) { told[0].Add(1) },
@@ -241,7 +243,7 @@ func TestACallersTraceIsToldOnceOfEachStep(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := newOver(t, &http.Transport{DisableKeepAlives: true}, nil).RoundTrip(req)
+	resp, err := rig.Over(t, &http.Transport{DisableKeepAlives: true}, nil).RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -257,7 +259,7 @@ func TestACallersTraceIsToldOnceOfEachStep(t *testing.T) {
 // work; one that refuses connections has not.
 func TestNothingIsCreatedTwiceOverRealConnections(t *testing.T) {
 	var seen atomic.Int64
-	srv := newTestServer(t, func(w http.ResponseWriter, r *http.Request) {
+	srv := rig.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
 		seen.Add(1)
 		conn, _, _ := http.NewResponseController(w).Hijack()
@@ -266,7 +268,7 @@ func TestNothingIsCreatedTwiceOverRealConnections(t *testing.T) {
 	for method, sends := range map[string]int64{"POST": 1, "PATCH": 1, "PUT": 4} {
 		seen.Store(0)
 		ctx, rec := oktaretry.WithRecorder(t.Context())
-		_, err := newOver(t, freshBase(t), quickly).RoundTrip(newReq(t, ctx, method, srv.URL+"/api/v1/users", strings.NewReader("x")))
+		_, err := rig.Over(t, rig.HTTP(t), rig.QuickWaits).RoundTrip(rig.Request(t, ctx, method, srv.URL+"/api/v1/users", strings.NewReader("x")))
 		if err == nil {
 			t.Fatalf("%s: no error", method)
 		}
@@ -275,11 +277,11 @@ func TestNothingIsCreatedTwiceOverRealConnections(t *testing.T) {
 		}
 	}
 
-	dead := newTestServer(t, nil)
+	dead := rig.Serve(t, nil)
 	dead.Close()
 	ctx, rec := oktaretry.WithRecorder(t.Context())
-	newOver(t, freshBase(t), quickly).RoundTrip(newReq(t, ctx, "POST", dead.URL+"/api/v1/users", watch("x")))
-	if out := wantStop(t, rec, oktaretry.StopMaxAttempts); len(out.Attempts) != 4 || !out.NotSent {
+	rig.Over(t, rig.HTTP(t), rig.QuickWaits).RoundTrip(rig.Request(t, ctx, "POST", dead.URL+"/api/v1/users", script.Text("x")))
+	if out := rig.WantStop(t, rec, oktaretry.StopMaxAttempts); len(out.Attempts) != 4 || !out.NotSent {
 		t.Errorf("%d attempts at a port that refuses, want 4; not sent %t", len(out.Attempts), out.NotSent)
 	}
 }
@@ -288,21 +290,21 @@ func TestNothingIsCreatedTwiceOverRealConnections(t *testing.T) {
 // could not dial.
 func TestABaseThatRetriesByItselfIsNotTakenAtItsLastWord(t *testing.T) {
 	var seen atomic.Int64
-	srv := newTestServer(t, func(w http.ResponseWriter, r *http.Request) {
+	srv := rig.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
 		seen.Add(1)
 		conn, _, _ := http.NewResponseController(w).Hijack()
 		conn.Close()
 	})
-	real := freshBase(t)
-	naive := roundTrip(func(r *http.Request) (*http.Response, error) {
+	real := rig.HTTP(t)
+	naive := script.Func(func(r *http.Request) (*http.Response, error) {
 		resp, err := real.RoundTrip(r)
 		if err != nil {
 			err = &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED} // of its second try
 		}
 		return resp, err
 	})
-	_, err := newOver(t, naive, quickly).RoundTrip(newReq(t, t.Context(), "POST", srv.URL+"/api/v1/users", strings.NewReader("x")))
+	_, err := rig.Over(t, naive, rig.QuickWaits).RoundTrip(rig.Request(t, t.Context(), "POST", srv.URL+"/api/v1/users", strings.NewReader("x")))
 	if err == nil || seen.Load() != 1 {
 		t.Errorf("the server saw %d creates, want 1; %v", seen.Load(), err)
 	}
@@ -311,18 +313,18 @@ func TestABaseThatRetriesByItselfIsNotTakenAtItsLastWord(t *testing.T) {
 func TestNAttemptsSendExactlyNTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for n := 1; n <= 6; n++ {
-			for _, step := range []memStep{memReply(503, ""), memReset, memReply(429, "")} {
-				base := newMemBase(step)
-				tr := newOver(t, base, func(p *oktaretry.Policy) {
+			for _, step := range []script.Step{script.Bare(503), script.Fail(script.Reset), script.Bare(429)} {
+				base := script.Repeat(t, step)
+				tr := rig.Over(t, base, func(p *oktaretry.Policy) {
 					p.RateLimited.MaxAttempts, p.ServerError.MaxAttempts, p.Network.MaxAttempts = n, n, n
 					p.Budget.Disabled, p.Breaker.Disabled = true, true
 				})
 				ctx, rec := oktaretry.WithRecorder(t.Context())
-				if resp, err := tr.RoundTrip(newReq(t, ctx, "GET", "/api/v1/users", nil)); err == nil {
+				if resp, err := tr.RoundTrip(rig.Request(t, ctx, "GET", "/api/v1/users", nil)); err == nil {
 					resp.Body.Close()
 				}
-				base.wantSent(t, n)
-				if out := wantStop(t, rec, oktaretry.StopMaxAttempts); len(out.Attempts) != n {
+				base.WantSent(n)
+				if out := rig.WantStop(t, rec, oktaretry.StopMaxAttempts); len(out.Attempts) != n {
 					t.Errorf("the outcome has %d attempts, want %d", len(out.Attempts), n)
 				}
 			}
@@ -332,19 +334,18 @@ func TestNAttemptsSendExactlyNTimes(t *testing.T) {
 
 func TestResendsAreMarkedOnceAndTheCallersHeadersAreNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		limited := func(id string) memStep { return memReply(429, "", "X-Okta-Request-Id", id) }
-		base := newMemBase(limited("reqA"), limited("reqB"), memReply(503, ""), memReset, limited("reqC"), memOK)
+		limited := func(id string) script.Step { return script.Bare(429, script.Set("X-Okta-Request-Id", id)) }
 		for _, callers := range []http.Header{{}, {"X-Okta-Retry-For": {"old", "older"}, "X-Okta-Retry-Count": {"7", "8"}}} {
-			*base = memBase{steps: base.steps}
-			req := newReq(t, t.Context(), "PUT", "/api/v1/users/1", strings.NewReader("x"))
+			base := script.New(t, limited("reqA"), limited("reqB"), script.Bare(503), script.Fail(script.Reset), limited("reqC"), script.OK())
+			req := rig.Request(t, t.Context(), "PUT", "/api/v1/users/1", strings.NewReader("x"))
 			for k, v := range callers {
 				req.Header[k] = v
 			}
 			before := fmt.Sprint(req.Header)
-			resp, err := newOver(t, base, nil).RoundTrip(req)
-			mustOK(t, resp, err)
+			resp, err := rig.Over(t, base, nil).RoundTrip(req)
+			rig.Text(t, resp, err)
 			for i, want := range []string{"", "[reqA] [1]", "[reqB] [2]", "[] [3]", "[] [4]", "[reqC] [5]"} {
-				h := base.wantSent(t, 6)[i].Header
+				h := base.WantSent(6)[i].Header
 				got := fmt.Sprint(h["X-Okta-Retry-For"], " ", h["X-Okta-Retry-Count"])
 				if i == 0 {
 					want = fmt.Sprint(callers["X-Okta-Retry-For"], " ", callers["X-Okta-Retry-Count"])
@@ -363,10 +364,10 @@ func TestResendsAreMarkedOnceAndTheCallersHeadersAreNot(t *testing.T) {
 func TestTheMethodIsKnownEvenWithoutAResponse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for method, want := range map[string]int{"POST": 1, "PATCH": 1, "DELETE": 4} {
-			base := newMemBase(memReset)
+			base := script.Repeat(t, script.Fail(script.Reset))
 			ctx, rec := oktaretry.WithRecorder(context.Background())
-			newOver(t, base, nil).RoundTrip(newReq(t, ctx, method, "/api/v1/users/1", nil))
-			base.wantSent(t, want)
+			rig.Over(t, base, nil).RoundTrip(rig.Request(t, ctx, method, "/api/v1/users/1", nil))
+			base.WantSent(want)
 			if out, _ := rec.Outcome(); out.Method != method {
 				t.Errorf("the outcome says %q, want %q", out.Method, method)
 			}

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 // unread is a body that nobody may read before its time.
@@ -49,10 +51,10 @@ func TestASuccessBodyIsNeverRead(t *testing.T) {
 				var early atomic.Bool
 				early.Store(true)
 				body := &unread{Reader: strings.NewReader("content"), early: &early}
-				tr := newOver(t, newMemBase(memBodied(test.status, body, test.header...)), func(p *oktaretry.Policy) { p.AttemptTimeout = timeout })
-				resp, err := tr.RoundTrip(newReq(t, t.Context(), "GET", "/api/v1/users", nil))
+				tr := rig.Over(t, script.Repeat(t, script.Stream(test.status, body, script.Headers(test.header...))), func(p *oktaretry.Policy) { p.AttemptTimeout = timeout })
+				resp, err := tr.RoundTrip(rig.Request(t, t.Context(), "GET", "/api/v1/users", nil))
 				early.Store(false)
-				if got := mustOK(t, resp, err); got != "content" {
+				if got := rig.Text(t, resp, err); got != "content" {
 					t.Errorf("read %q", got)
 				}
 				if n := body.closes.Load(); n != 1 {
@@ -74,7 +76,7 @@ func TestTheFirstByteOfASuccessIsNotDelayed(t *testing.T) {
 			}
 			w.Close()
 		}()
-		resp, err := newOver(t, newMemBase(memBodied(200, r)), nil).RoundTrip(newReq(t, t.Context(), "GET", "/api/v1/logs", nil))
+		resp, err := rig.Over(t, script.Repeat(t, script.Stream(200, r)), nil).RoundTrip(rig.Request(t, t.Context(), "GET", "/api/v1/logs", nil))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -89,12 +91,12 @@ func TestTheFirstByteOfASuccessIsNotDelayed(t *testing.T) {
 				t.Errorf("byte %d came after %s, want %s", i+1, d, want)
 			}
 		}
-		readBody(t, resp)
+		rig.Text(t, resp, nil)
 	})
 }
 
 func TestAnUpgradedConnectionCanBeWrittenToAndHalfClosed(t *testing.T) {
-	srv := newTestServer(t, func(w http.ResponseWriter, r *http.Request) {
+	srv := rig.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		conn, rw, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			t.Error(err)
@@ -107,8 +109,8 @@ func TestAnUpgradedConnectionCanBeWrittenToAndHalfClosed(t *testing.T) {
 		conn.Write(bytes.ToUpper(said))
 	})
 	for _, timeout := range []time.Duration{0, time.Minute} {
-		tr := newOver(t, freshBase(t), func(p *oktaretry.Policy) { p.AttemptTimeout = timeout })
-		req := newReq(t, t.Context(), "GET", srv.URL+"/echo", nil)
+		tr := rig.Over(t, rig.HTTP(t), func(p *oktaretry.Policy) { p.AttemptTimeout = timeout })
+		req := rig.Request(t, t.Context(), "GET", srv.URL+"/echo", nil)
 		req.Header.Set("Connection", "Upgrade")
 		req.Header.Set("Upgrade", "echo")
 		resp, err := tr.RoundTrip(req)
@@ -126,7 +128,7 @@ func TestAnUpgradedConnectionCanBeWrittenToAndHalfClosed(t *testing.T) {
 		if err := conn.CloseWrite(); err != nil {
 			t.Fatal(err)
 		}
-		if got := readBody(t, resp); got != "HELLO" {
+		if got := rig.Text(t, resp, nil); got != "HELLO" {
 			t.Errorf("the other side said %q", got)
 		}
 	}
@@ -139,8 +141,8 @@ func TestHalfClosingWhatCannotBeIsAnError(t *testing.T) {
 		io.Writer
 	}
 	body := readWriter{io.NopCloser(strings.NewReader("")), io.Discard}
-	tr := newOver(t, roundTrip(func(r *http.Request) (*http.Response, error) { return memBodied(101, body)(r) }), nil)
-	resp, err := tr.RoundTrip(newReq(t, t.Context(), "GET", "/", nil))
+	tr := rig.Over(t, script.Func(func(r *http.Request) (*http.Response, error) { return script.Stream(101, body).Respond(r) }), nil)
+	resp, err := tr.RoundTrip(rig.Request(t, t.Context(), "GET", "/", nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +157,7 @@ func TestEveryFormOfAnswerComesThrough(t *testing.T) {
 	z := gzip.NewWriter(&zipped)
 	io.WriteString(z, `{"errorCode":"E0000007"}`)
 	z.Close()
-	srv := newTestServer(t, func(w http.ResponseWriter, r *http.Request) {
+	srv := rig.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/trailer":
 			w.Header().Set("Trailer", "X-Sum")
@@ -195,7 +197,7 @@ func TestEveryFormOfAnswerComesThrough(t *testing.T) {
 			io.WriteString(w, "content")
 		}
 	})
-	tr := newOver(t, freshBase(t), nil)
+	tr := rig.Over(t, rig.HTTP(t), nil)
 	clear, raw := `{"errorCode":"E0000007"}`, zipped.String()
 	for _, test := range []struct {
 		method, path string
@@ -222,7 +224,7 @@ func TestEveryFormOfAnswerComesThrough(t *testing.T) {
 		{"GET", "/gzip404", true, 404, raw, int64(len(raw)), "E0000007"},
 	} {
 		t.Run(fmt.Sprint(test.method, test.path, test.zip), func(t *testing.T) {
-			req := newReq(t, t.Context(), test.method, srv.URL+test.path, nil)
+			req := rig.Request(t, t.Context(), test.method, srv.URL+test.path, nil)
 			if test.zip {
 				req.Header.Set("Accept-Encoding", "gzip")
 			}
@@ -236,7 +238,7 @@ func TestEveryFormOfAnswerComesThrough(t *testing.T) {
 			if resp.ContentLength != test.length {
 				t.Errorf("ContentLength %d, want %d", resp.ContentLength, test.length)
 			}
-			if got := readBody(t, resp); got != test.body {
+			if got := rig.Text(t, resp, nil); got != test.body {
 				t.Errorf("body %q, want %q", got, test.body)
 			}
 			if strings.HasPrefix(test.path, "/trailer") && resp.Trailer.Get("X-Sum") != "7" {
@@ -271,22 +273,22 @@ func TestAnErrorBodyIsReadableInFullAfterClassification(t *testing.T) {
 			}
 			for _, status := range []int{400, 429, 503} {
 				for _, announced := range []bool{true, false} {
-					tr := newOver(t, roundTrip(func(r *http.Request) (*http.Response, error) {
-						resp, err := memBodied(status, io.NopCloser(reader(strings.NewReader(body))), "Content-Type", "application/json")(r)
+					tr := rig.Over(t, script.Func(func(r *http.Request) (*http.Response, error) {
+						resp, err := script.Stream(status, io.NopCloser(reader(strings.NewReader(body))), script.Set("Content-Type", "application/json")).Respond(r)
 						if announced {
 							resp.ContentLength = int64(len(body))
 						}
 						return resp, err
 					}), func(p *oktaretry.Policy) { p.ReturnRateLimited = true })
 					ctx := oktaretry.WithNoRetry(t.Context())
-					resp, err := tr.RoundTrip(newReq(t, ctx, "GET", "/api/v1/users", nil))
+					resp, err := tr.RoundTrip(rig.Request(t, ctx, "GET", "/api/v1/users", nil))
 					if err != nil {
 						t.Fatalf("%s: %v", name, err)
 					}
 					if announced && resp.ContentLength != int64(len(body)) || !announced && resp.ContentLength != -1 {
 						t.Errorf("%s: ContentLength became %d", name, resp.ContentLength)
 					}
-					if got := readBody(t, resp); got != body {
+					if got := rig.Text(t, resp, nil); got != body {
 						t.Errorf("%s, %s, under %d: read %d bytes, want these %d", name, how, status, len(got), len(body))
 					}
 				}
@@ -301,17 +303,17 @@ func TestAnErrorBodyThatWasKeptThroughAWaitIsReadableInFull(t *testing.T) {
 	for name, body := range map[string]string{"small": "<html>", "beyond the peek limit": strings.Repeat("y", 100<<10)} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				base := newMemBase(memReply(503, body))
+				base := script.Repeat(t, script.Reply(503, body))
 				// A circuit that opens elsewhere during the wait leaves the call with the answer in hand.
-				tr := newOver(t, base, func(p *oktaretry.Policy) { p.Breaker.MinCalls, p.Breaker.OpenFor = 2, time.Hour })
+				tr := rig.Over(t, base, func(p *oktaretry.Policy) { p.Breaker.MinCalls, p.Breaker.OpenFor = 2, time.Hour })
 				time.AfterFunc(100*time.Millisecond, func() { warmUp(t, tr) })
 				ctx, rec := oktaretry.WithRecorder(t.Context())
-				resp, err := tr.RoundTrip(newReq(t, ctx, "GET", "/api/v1/users", nil))
-				if got := mustOK(t, resp, err); got != body {
+				resp, err := tr.RoundTrip(rig.Request(t, ctx, "GET", "/api/v1/users", nil))
+				if got := rig.Text(t, resp, err); got != body {
 					t.Errorf("read %d bytes, want %d", len(got), len(body))
 				}
-				wantStop(t, rec, oktaretry.StopCircuitOpen)
-				base.wantClosed(t)
+				rig.WantStop(t, rec, oktaretry.StopCircuitOpen)
+				base.WantClosed()
 			})
 		})
 	}
@@ -320,22 +322,22 @@ func TestAnErrorBodyThatWasKeptThroughAWaitIsReadableInFull(t *testing.T) {
 // A wait may take minutes. The connection of the answer in hand is free as soon
 // as all that there is of it is in memory.
 func TestAWaitHoldsNoConnection(t *testing.T) {
-	for name, step := range map[string]memStep{
-		"backoff": memReply(503, "<html>", "Retry-After", "10"), "rate limit": memLimited(10 * time.Second),
-		"poll":       memCode(202, "E0000070", "Retry-After", "10"),
-		"broken off": memBodied(503, io.NopCloser(iotest.ErrReader(errors.New("connection lost"))), "Retry-After", "10"),
+	for name, step := range map[string]script.Step{
+		"backoff": script.Reply(503, "<html>", script.Set("Retry-After", "10")), "rate limit": script.LimitedFor(10 * time.Second),
+		"poll":       script.Code(202, "E0000070", script.Set("Retry-After", "10")),
+		"broken off": script.Stream(503, io.NopCloser(iotest.ErrReader(errors.New("connection lost"))), script.Set("Retry-After", "10")),
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				base := newMemBase(step, memOK)
+				base := script.Repeat(t, step, script.OK())
 				time.AfterFunc(5*time.Second, func() {
-					if n := base.open.Load(); n != 0 {
+					if n := base.Open(); n != 0 {
 						t.Error("the connection is held through the wait")
 					}
 				})
-				resp, err := newOver(t, base, nil).RoundTrip(newReq(t, t.Context(), "GET", "/api/v1/users", nil))
-				mustOK(t, resp, err)
-				base.wantSent(t, 2)
+				resp, err := rig.Over(t, base, nil).RoundTrip(rig.Request(t, t.Context(), "GET", "/api/v1/users", nil))
+				rig.Text(t, resp, err)
+				base.WantSent(2)
 			})
 		})
 	}
@@ -344,8 +346,8 @@ func TestAWaitHoldsNoConnection(t *testing.T) {
 func TestAnErrorBodyThatBreaksOffSaysSo(t *testing.T) {
 	broken := errors.New("connection lost")
 	body := io.MultiReader(strings.NewReader(`{"errorCode"`), iotest.ErrReader(broken))
-	tr := newOver(t, newMemBase(memBodied(404, io.NopCloser(body))), nil)
-	resp, err := tr.RoundTrip(newReq(t, t.Context(), "GET", "/api/v1/users/1", nil))
+	tr := rig.Over(t, script.Repeat(t, script.Stream(404, io.NopCloser(body))), nil)
+	resp, err := tr.RoundTrip(rig.Request(t, t.Context(), "GET", "/api/v1/users/1", nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -366,12 +368,12 @@ func TestAnErrorBodyThatStallsIsClassifiedByItsStatusAndReadableLater(t *testing
 			w.Close()
 		}()
 		start := time.Now()
-		tr := newOver(t, newMemBase(memBodied(404, r)), nil)
-		resp, err := tr.RoundTrip(newReq(t, t.Context(), "GET", "/api/v1/users/1", nil))
+		tr := rig.Over(t, script.Repeat(t, script.Stream(404, r)), nil)
+		resp, err := tr.RoundTrip(rig.Request(t, t.Context(), "GET", "/api/v1/users/1", nil))
 		if d := time.Since(start); d > 2*time.Second {
 			t.Errorf("the answer was held back for %s", d)
 		}
-		if got := mustOK(t, resp, err); got != `{"errorCode":"E0000007"}` {
+		if got := rig.Text(t, resp, err); got != `{"errorCode":"E0000007"}` {
 			t.Errorf("read %q", got)
 		}
 		if d := time.Since(start); d != time.Hour {
@@ -389,7 +391,7 @@ func TestAStalledErrorBodyCanBeClosedAtAnyTime(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			var served atomic.Int64
-			base := pipeBase(t, func(r *bufio.Reader, w io.Writer) {
+			base := rig.Pipe(t, func(r *bufio.Reader, w io.Writer) {
 				if _, err := http.ReadRequest(r); err != nil {
 					return
 				}
@@ -401,8 +403,8 @@ func TestAStalledErrorBodyCanBeClosedAtAnyTime(t *testing.T) {
 				io.Copy(io.Discard, r) // never another byte
 			})
 			start := time.Now()
-			resp, err := newOver(t, base, func(p *oktaretry.Policy) { p.AttemptTimeout = timeout }).RoundTrip(
-				newReq(t, t.Context(), "GET", "http://org.example/api/v1/users/1", nil))
+			resp, err := rig.Over(t, base, func(p *oktaretry.Policy) { p.AttemptTimeout = timeout }).RoundTrip(
+				rig.Request(t, t.Context(), "GET", "http://example.okta.com/api/v1/users/1", nil))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 func TestFifteenRetriedCallsUseOneConnection(t *testing.T) {
@@ -63,7 +65,7 @@ func TestFifteenRetriedCallsUseOneConnection(t *testing.T) {
 				}
 				srv.Start()
 				defer srv.Close()
-				tr := newOver(t, freshBase(t), quickly)
+				tr := rig.Over(t, rig.HTTP(t), rig.QuickWaits)
 				calls := int64(15)
 				if method == "PUT" && strings.HasPrefix(name, "202") {
 					return // nowhere to ask
@@ -71,10 +73,10 @@ func TestFifteenRetriedCallsUseOneConnection(t *testing.T) {
 				for range calls {
 					var body io.Reader
 					if method == "PUT" {
-						body = watch("content")
+						body = script.Text("content")
 					}
-					resp, err := tr.RoundTrip(newReq(t, t.Context(), method, srv.URL+"/api/v1/users/1", body))
-					if got := mustOK(t, resp, err); got != "{}" {
+					resp, err := tr.RoundTrip(rig.Request(t, t.Context(), method, srv.URL+"/api/v1/users/1", body))
+					if got := rig.Text(t, resp, err); got != "{}" {
 						t.Fatalf("read %q", got)
 					}
 				}
@@ -89,39 +91,39 @@ func TestFifteenRetriedCallsUseOneConnection(t *testing.T) {
 // An answer that never ends costs its connection, and neither time nor memory.
 func TestADiscardedAnswerIsDrainedWithinABound(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		endless := &watched{r: zeros{}}
-		base := newMemBase(memBodied(503, endless), memOK)
-		resp, err := newOver(t, base, nil).RoundTrip(newReq(t, t.Context(), "GET", "/api/v1/users", nil))
-		mustOK(t, resp, err)
-		if n := endless.bytes.Load(); n > 64<<10 {
+		endless := script.NewBody(script.Zeros(1 << 40))
+		base := script.Repeat(t, script.Stream(503, endless), script.OK())
+		resp, err := rig.Over(t, base, nil).RoundTrip(rig.Request(t, t.Context(), "GET", "/api/v1/users", nil))
+		rig.Text(t, resp, err)
+		if n := endless.BytesRead(); n > 64<<10 {
 			t.Errorf("%d bytes of an endless answer were read", n)
 		}
-		if n := endless.closes.Load(); n != 1 {
+		if n := endless.Closes(); n != 1 {
 			t.Errorf("it was closed %d times, want once", n)
 		}
 
 		r, w := io.Pipe()
 		defer w.Close()
-		base = newMemBase(memBodied(503, r), memOK)
+		base = script.Repeat(t, script.Stream(503, r), script.OK())
 		start := time.Now()
-		resp, err = newOver(t, base, nil).RoundTrip(newReq(t, t.Context(), "GET", "/api/v1/users", nil))
-		mustOK(t, resp, err)
+		resp, err = rig.Over(t, base, nil).RoundTrip(rig.Request(t, t.Context(), "GET", "/api/v1/users", nil))
+		rig.Text(t, resp, err)
 		if d := time.Since(start); d > 3*time.Second {
 			t.Errorf("an answer without a byte held the call for %s", d)
 		}
-		base.wantClosed(t)
+		base.WantClosed()
 	})
 }
 
 func TestOneTransportServesAHundredGoroutines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n atomic.Int64
-		answers := []memStep{memOK, memOK, memOK, memOK, memOK, memOK, memLimited(2 * time.Second), memCode(503, "E0000009"), memReset}
-		base := newMemBase(func(r *http.Request) (*http.Response, error) {
+		answers := []script.Step{script.OK(), script.OK(), script.OK(), script.OK(), script.OK(), script.OK(), script.LimitedFor(2 * time.Second), script.Down(), script.Fail(script.Reset)}
+		base := script.Repeat(t, script.Do(func(r *http.Request) (*http.Response, error) {
 			time.Sleep(10 * time.Millisecond)
-			return answers[n.Add(1)%int64(len(answers))](r)
-		})
-		tr := newOver(t, base, func(p *oktaretry.Policy) {
+			return answers[n.Add(1)%int64(len(answers))].Respond(r)
+		}))
+		tr := rig.Over(t, base, func(p *oktaretry.Policy) {
 			p.Breaker.Disabled, p.Budget.Disabled = true, true
 			p.ServerError.MaxAttempts, p.Network.MaxAttempts = 100, 100
 			p.ServerError.MaxElapsed, p.Network.MaxElapsed = 0, 0
@@ -131,17 +133,17 @@ func TestOneTransportServesAHundredGoroutines(t *testing.T) {
 			done.Go(func() {
 				for k := range 5 {
 					content := fmt.Sprint("content ", i, k)
-					resp, err := tr.RoundTrip(newReq(t, t.Context(), "PUT", fmt.Sprint("/api/v1/users/", i), watch(content)))
-					mustOK(t, resp, err)
+					resp, err := tr.RoundTrip(rig.Request(t, t.Context(), "PUT", fmt.Sprint("/api/v1/users/", i), script.Text(content)))
+					rig.Text(t, resp, err)
 					_ = tr.Snapshot()
 				}
 			})
 		}
 		done.Wait()
-		base.wantClosed(t)
-		for _, s := range base.all() {
-			if want := strings.TrimPrefix(s.Body, "content "); !strings.HasPrefix(want, strings.TrimPrefix(s.URL, orgURL+"/api/v1/users/")) {
-				t.Errorf("%s carried %q", s.URL, s.Body)
+		base.WantClosed()
+		for _, s := range base.Sent() {
+			if want := strings.TrimPrefix(s.Body, "content "); !strings.HasPrefix(want, strings.TrimPrefix(s.URL.String(), rig.Org+"/api/v1/users/")) {
+				t.Errorf("%s carried %q", s.URL.String(), s.Body)
 			}
 		}
 	})
@@ -151,24 +153,24 @@ func TestRedirectsWithBodiesWorkAboveIt(t *testing.T) {
 	for status, want := range map[int]string{301: "GET ", 302: "GET ", 303: "GET ", 307: "POST content", 308: "POST content"} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				base := newMemBase(memLimited(time.Second), memReply(status, "moved", "Location", "/api/v1/groups"), memLimited(time.Second), memOK)
+				base := script.Repeat(t, script.LimitedFor(time.Second), script.Reply(status, "moved", script.Set("Location", "/api/v1/groups")), script.LimitedFor(time.Second), script.OK())
 				ctx, rec := oktaretry.WithRecorder(t.Context())
-				resp, err := newOver(t, base, nil).Client().Do(newReq(t, ctx, "POST", "/api/v1/users", strings.NewReader("content")))
-				mustOK(t, resp, err)
-				sent := base.wantSent(t, 4)
+				resp, err := rig.Over(t, base, nil).Client().Do(rig.Request(t, ctx, "POST", "/api/v1/users", strings.NewReader("content")))
+				rig.Text(t, resp, err)
+				sent := base.WantSent(4)
 				for i, s := range sent {
 					path, carried := "/api/v1/users", "POST content"
 					if i >= 2 {
 						path, carried = "/api/v1/groups", want
 					}
-					if got := s.Method + " " + s.Body; got != carried || s.URL != orgURL+path {
-						t.Errorf("request %d: %s to %s, want %s to %s", i+1, got, s.URL, carried, path)
+					if got := s.Method + " " + s.Body; got != carried || s.URL.String() != rig.Org+path {
+						t.Errorf("request %d: %s to %s, want %s to %s", i+1, got, s.URL.String(), carried, path)
 					}
 				}
 				if n := len(rec.Outcomes()); n != 2 {
 					t.Errorf("%d outcomes, want one for each hop", n)
 				}
-				base.wantClosed(t)
+				base.WantClosed()
 			})
 		})
 	}
@@ -176,28 +178,28 @@ func TestRedirectsWithBodiesWorkAboveIt(t *testing.T) {
 
 func TestTheClientsTimeoutCoversWaits(t *testing.T) {
 	for name, test := range map[string]struct {
-		step   memStep
+		step   script.Step
 		within time.Duration
 		stop   oktaretry.StopReason
 	}{
-		"a wait that doesn't fit is not begun": {memLimited(time.Minute), 0, oktaretry.StopDeadline},
-		"waits that fit, until none does":      {memCode(503, "", "Retry-After", "4"), 8 * time.Second, oktaretry.StopDeadline},
-		"polls":                                {memCode(202, "E0000070", "Location", "/poll"), 8 * time.Second, oktaretry.StopDeadline},
-		"the base hangs":                       {memHang, 10 * time.Second, oktaretry.StopCanceled},
+		"a wait that doesn't fit is not begun": {script.LimitedFor(time.Minute), 0, oktaretry.StopDeadline},
+		"waits that fit, until none does":      {script.Code(503, "", script.Set("Retry-After", "4")), 8 * time.Second, oktaretry.StopDeadline},
+		"polls":                                {script.Pending("/poll"), 8 * time.Second, oktaretry.StopDeadline},
+		"the base hangs":                       {script.Hang(), 10 * time.Second, oktaretry.StopCanceled},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				client := newOver(t, newMemBase(test.step), nil).Client()
+				client := rig.Over(t, script.Repeat(t, test.step), nil).Client()
 				client.Timeout = 10 * time.Second
 				ctx, rec := oktaretry.WithRecorder(t.Context())
 				start := time.Now()
-				resp, err := client.Do(newReq(t, ctx, "GET", "/api/v1/users", nil))
+				resp, err := client.Do(rig.Request(t, ctx, "GET", "/api/v1/users", nil))
 				if d := time.Since(start); d != test.within {
 					t.Errorf("the call took %s, want %s", d, test.within)
 				}
-				wantStop(t, rec, test.stop)
+				rig.WantStop(t, rec, test.stop)
 				if err == nil { // a 503 comes back as Okta sent it
-					readBody(t, resp)
+					rig.Text(t, resp, nil)
 				} else if !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("%v is no deadline", err)
 				}
@@ -208,15 +210,15 @@ func TestTheClientsTimeoutCoversWaits(t *testing.T) {
 
 func TestACookieJarWorksAboveIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		base := newMemBase(memLimited(time.Second), memReply(200, "{}", "Set-Cookie", "sid=1; Path=/"), memCode(503, ""), memOK)
-		client := newOver(t, base, nil).Client()
+		base := script.Repeat(t, script.LimitedFor(time.Second), script.Reply(200, "{}", script.Set("Set-Cookie", "sid=1; Path=/")), script.Code(503, ""), script.OK())
+		client := rig.Over(t, base, nil).Client()
 		client.Jar, _ = cookiejar.New(nil)
 		for range 2 {
-			resp, err := client.Do(newReq(t, t.Context(), "GET", "/api/v1/users/me", nil))
-			mustOK(t, resp, err)
+			resp, err := client.Do(rig.Request(t, t.Context(), "GET", "/api/v1/users/me", nil))
+			rig.Text(t, resp, err)
 		}
 		for i, want := range []string{"", "", "sid=1", "sid=1"} {
-			if got := base.wantSent(t, 4)[i].Header.Get("Cookie"); got != want {
+			if got := base.WantSent(4)[i].Header.Get("Cookie"); got != want {
 				t.Errorf("request %d carried the cookie %q, want %q", i+1, got, want)
 			}
 		}

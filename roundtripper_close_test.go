@@ -15,13 +15,15 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 // closePath is one way for a call to end, and how it is brought about.
 type closePath struct {
-	steps   []memStep
-	base    roundTrip // in place of steps
-	method  string    // PUT when empty
+	steps   []script.Step
+	base    script.Func // in place of steps
+	method  string      // PUT when empty
 	path    string
 	policy  func(*oktaretry.Policy)
 	hook    func(*http.Request) error
@@ -37,7 +39,7 @@ func tripAfterOne(p *oktaretry.Policy) { p.Breaker.MinCalls = 1 }
 // warmUp makes one call of another kind, whose answer the next one meets.
 func warmUp(t *testing.T, tr *oktaretry.Transport) {
 	ctx := oktaretry.WithNoRetry(t.Context())
-	if resp, err := tr.RoundTrip(newReq(t, ctx, "PUT", "/api/v1/users/00u1", nil)); err == nil {
+	if resp, err := tr.RoundTrip(rig.Request(t, ctx, "PUT", "/api/v1/users/00u1", nil)); err == nil {
 		resp.Body.Close()
 	}
 }
@@ -51,53 +53,53 @@ func deadline(d time.Duration) func(context.Context) context.Context {
 }
 
 func closePaths() map[string]closePath {
-	refuses := func(err error) roundTrip { // without a look at the body
+	refuses := func(err error) script.Func { // without a look at the body
 		return func(r *http.Request) (*http.Response, error) { r.Body.Close(); return nil, err }
 	}
-	forever := memLimited(24 * time.Hour)
+	forever := script.LimitedFor(24 * time.Hour)
 	return map[string]closePath{
-		"success":                        {steps: []memStep{memOK}, stop: oktaretry.StopSuccess},
-		"a redirect":                     {steps: []memStep{memReply(302, "")}, stop: oktaretry.StopSuccess},
-		"fail fast":                      {steps: []memStep{memCode(404, "E0000007")}, stop: oktaretry.StopFailFast},
-		"success after a rate limit":     {steps: []memStep{memLimited(time.Minute), memOK}, stop: oktaretry.StopSuccess},
-		"success after all kinds":        {steps: []memStep{memLimited(time.Minute), memCode(503, ""), memReset, memOK}, stop: oktaretry.StopSuccess},
-		"attempts used up":               {steps: []memStep{memCode(503, "")}, stop: oktaretry.StopMaxAttempts},
-		"not idempotent":                 {steps: []memStep{memCode(503, "")}, method: "POST", stop: oktaretry.StopNotIdempotent},
-		"network error":                  {steps: []memStep{memReset}, method: "POST", stop: oktaretry.StopNotIdempotent},
-		"network error, retried":         {steps: []memStep{memReset}, stop: oktaretry.StopMaxAttempts},
+		"success":                        {steps: []script.Step{script.OK()}, stop: oktaretry.StopSuccess},
+		"a redirect":                     {steps: []script.Step{script.Bare(302)}, stop: oktaretry.StopSuccess},
+		"fail fast":                      {steps: []script.Step{script.Code(404, "E0000007")}, stop: oktaretry.StopFailFast},
+		"success after a rate limit":     {steps: []script.Step{script.LimitedFor(time.Minute), script.OK()}, stop: oktaretry.StopSuccess},
+		"success after all kinds":        {steps: []script.Step{script.LimitedFor(time.Minute), script.Code(503, ""), script.Fail(script.Reset), script.OK()}, stop: oktaretry.StopSuccess},
+		"attempts used up":               {steps: []script.Step{script.Code(503, "")}, stop: oktaretry.StopMaxAttempts},
+		"not idempotent":                 {steps: []script.Step{script.Code(503, "")}, method: "POST", stop: oktaretry.StopNotIdempotent},
+		"network error":                  {steps: []script.Step{script.Fail(script.Reset)}, method: "POST", stop: oktaretry.StopNotIdempotent},
+		"network error, retried":         {steps: []script.Step{script.Fail(script.Reset)}, stop: oktaretry.StopMaxAttempts},
 		"network error, body unread":     {base: refuses(errors.New("refused")), stop: oktaretry.StopMaxAttempts},
 		"terminal network error":         {base: refuses(http.ErrNotSupported), stop: oktaretry.StopFailFast},
-		"no answer in time":              {steps: []memStep{memHang}, method: "POST", stop: oktaretry.StopNotIdempotent},
-		"no retry":                       {steps: []memStep{memCode(503, "")}, context: oktaretry.WithNoRetry, stop: oktaretry.StopNoRetry},
-		"the wait doesn't fit the rule":  {steps: []memStep{memCode(429, "E0000146")}, stop: oktaretry.StopMaxElapsed},
-		"the wait misses the deadline":   {steps: []memStep{memLimited(time.Minute)}, context: deadline(time.Second), stop: oktaretry.StopDeadline},
-		"canceled in the base":           {steps: []memStep{memHang}, cancel: time.Second, stop: oktaretry.StopCanceled},
-		"canceled in a rate limit":       {steps: []memStep{memLimited(time.Minute)}, cancel: time.Second, stop: oktaretry.StopCanceled},
-		"canceled in a backoff":          {steps: []memStep{memCode(503, "", "Retry-After", "20")}, cancel: time.Second, stop: oktaretry.StopCanceled},
-		"pending, polled":                {steps: []memStep{memCode(202, "E0000070", "Location", "/api/v1/poll"), memOK}, stop: oktaretry.StopSuccess},
-		"pending, for too long":          {steps: []memStep{memCode(202, "E0000070", "Location", "/api/v1/poll")}, stop: oktaretry.StopMaxElapsed},
-		"pending, nowhere to ask":        {steps: []memStep{memCode(202, "E0000070")}, stop: oktaretry.StopNoPollTarget},
-		"a body too large for a resend":  {steps: []memStep{memLimited(time.Second)}, policy: func(p *oktaretry.Policy) { p.MaxCapture = 1 }},
-		"a token request":                {steps: []memStep{memLimited(time.Second)}, method: "POST", path: "/oauth2/v1/token", stop: oktaretry.StopNotReplayable},
-		"a proof that can't be repeated": {steps: []memStep{memLimited(time.Second)}, spoil: func(r *http.Request) { r.Header.Set("Dpop", "proof") }, stop: oktaretry.StopNotReplayable},
+		"no answer in time":              {steps: []script.Step{script.Hang()}, method: "POST", stop: oktaretry.StopNotIdempotent},
+		"no retry":                       {steps: []script.Step{script.Code(503, "")}, context: oktaretry.WithNoRetry, stop: oktaretry.StopNoRetry},
+		"the wait doesn't fit the rule":  {steps: []script.Step{script.Code(429, "E0000146")}, stop: oktaretry.StopMaxElapsed},
+		"the wait misses the deadline":   {steps: []script.Step{script.LimitedFor(time.Minute)}, context: deadline(time.Second), stop: oktaretry.StopDeadline},
+		"canceled in the base":           {steps: []script.Step{script.Hang()}, cancel: time.Second, stop: oktaretry.StopCanceled},
+		"canceled in a rate limit":       {steps: []script.Step{script.LimitedFor(time.Minute)}, cancel: time.Second, stop: oktaretry.StopCanceled},
+		"canceled in a backoff":          {steps: []script.Step{script.Code(503, "", script.Set("Retry-After", "20"))}, cancel: time.Second, stop: oktaretry.StopCanceled},
+		"pending, polled":                {steps: []script.Step{script.Pending("/api/v1/poll"), script.OK()}, stop: oktaretry.StopSuccess},
+		"pending, for too long":          {steps: []script.Step{script.Pending("/api/v1/poll")}, stop: oktaretry.StopMaxElapsed},
+		"pending, nowhere to ask":        {steps: []script.Step{script.Code(202, "E0000070")}, stop: oktaretry.StopNoPollTarget},
+		"a body too large for a resend":  {steps: []script.Step{script.LimitedFor(time.Second)}, policy: func(p *oktaretry.Policy) { p.MaxCapture = 1 }},
+		"a token request":                {steps: []script.Step{script.LimitedFor(time.Second)}, method: "POST", path: "/oauth2/v1/token", stop: oktaretry.StopNotReplayable},
+		"a proof that can't be repeated": {steps: []script.Step{script.LimitedFor(time.Second)}, spoil: func(r *http.Request) { r.Header.Set("Dpop", "proof") }, stop: oktaretry.StopNotReplayable},
 		"the hook refuses": {
-			steps: []memStep{memCode(503, "")}, hook: func(*http.Request) error { return errors.New("no key") }, stop: oktaretry.StopPrepareFailed,
+			steps: []script.Step{script.Code(503, "")}, hook: func(*http.Request) error { return errors.New("no key") }, stop: oktaretry.StopPrepareFailed,
 		},
-		"circuit open": {steps: []memStep{memCode(503, "")}, policy: tripAfterOne, prepare: warmUp, stop: oktaretry.StopCircuitOpen},
+		"circuit open": {steps: []script.Step{script.Code(503, "")}, policy: tripAfterOne, prepare: warmUp, stop: oktaretry.StopCircuitOpen},
 		"circuit opens during the retries": {
-			steps: []memStep{memCode(503, "")}, policy: tripAfterOne, stop: oktaretry.StopCircuitOpen,
+			steps: []script.Step{script.Code(503, "")}, policy: tripAfterOne, stop: oktaretry.StopCircuitOpen,
 		},
-		"wait refused":                {steps: []memStep{forever}, policy: func(p *oktaretry.Policy) { p.RateLimited.MinWait = 9 * time.Minute }, prepare: warmUp, context: deadline(time.Minute), stop: oktaretry.StopDeadline},
-		"budget empty":                {steps: []memStep{memCode(503, "")}, policy: func(p *oktaretry.Policy) { p.Budget = oktaretry.Budget{TTL: time.Second} }, stop: oktaretry.StopBudget},
-		"canceled before the call":    {steps: []memStep{memOK}, context: canceledContext, stop: oktaretry.StopCanceled},
-		"no URL":                      {steps: []memStep{memOK}, spoil: func(r *http.Request) { r.URL = nil }, stop: oktaretry.StopInvalid},
-		"no host":                     {steps: []memStep{memOK}, spoil: func(r *http.Request) { r.URL = &url.URL{Scheme: "https"} }, stop: oktaretry.StopInvalid},
-		"no header":                   {steps: []memStep{memOK}, spoil: func(r *http.Request) { r.Header = nil }, stop: oktaretry.StopInvalid},
-		"a rule for no code":          {steps: []memStep{memOK}, context: badRule("no code", oktaretry.Rule{}), stop: oktaretry.StopInvalid},
-		"a rule that can't be":        {steps: []memStep{memOK}, context: badRule("E0000009", oktaretry.Rule{Action: oktaretry.Backoff}), stop: oktaretry.StopInvalid},
-		"an unknown priority":         {steps: []memStep{memOK}, context: func(ctx context.Context) context.Context { return oktaretry.WithPriority(ctx, 9) }, stop: oktaretry.StopInvalid},
-		"the base returns nothing":    {steps: []memStep{memFail(nil)}, stop: oktaretry.StopFailFast},
-		"the base returns a bodyless": {steps: []memStep{func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: 200}, nil }}, stop: oktaretry.StopFailFast},
+		"wait refused":                {steps: []script.Step{forever}, policy: func(p *oktaretry.Policy) { p.RateLimited.MinWait = 9 * time.Minute }, prepare: warmUp, context: deadline(time.Minute), stop: oktaretry.StopDeadline},
+		"budget empty":                {steps: []script.Step{script.Code(503, "")}, policy: func(p *oktaretry.Policy) { p.Budget = oktaretry.Budget{TTL: time.Second} }, stop: oktaretry.StopBudget},
+		"canceled before the call":    {steps: []script.Step{script.OK()}, context: canceledContext, stop: oktaretry.StopCanceled},
+		"no URL":                      {steps: []script.Step{script.OK()}, spoil: func(r *http.Request) { r.URL = nil }, stop: oktaretry.StopInvalid},
+		"no host":                     {steps: []script.Step{script.OK()}, spoil: func(r *http.Request) { r.URL = &url.URL{Scheme: "https"} }, stop: oktaretry.StopInvalid},
+		"no header":                   {steps: []script.Step{script.OK()}, spoil: func(r *http.Request) { r.Header = nil }, stop: oktaretry.StopInvalid},
+		"a rule for no code":          {steps: []script.Step{script.OK()}, context: badRule("no code", oktaretry.Rule{}), stop: oktaretry.StopInvalid},
+		"a rule that can't be":        {steps: []script.Step{script.OK()}, context: badRule("E0000009", oktaretry.Rule{Action: oktaretry.Backoff}), stop: oktaretry.StopInvalid},
+		"an unknown priority":         {steps: []script.Step{script.OK()}, context: func(ctx context.Context) context.Context { return oktaretry.WithPriority(ctx, 9) }, stop: oktaretry.StopInvalid},
+		"the base returns nothing":    {steps: []script.Step{script.Nothing()}, stop: oktaretry.StopFailFast},
+		"the base returns a bodyless": {steps: []script.Step{script.Do(func(*http.Request) (*http.Response, error) { return &http.Response{StatusCode: 200}, nil })}, stop: oktaretry.StopFailFast},
 	}
 }
 
@@ -122,7 +124,7 @@ func TestTheCallersBodyIsClosedOnEveryPath(t *testing.T) {
 }
 
 func (p closePath) run(t *testing.T, getBody bool) {
-	base := newMemBase(p.steps...)
+	base := script.Repeat(t, p.steps...)
 	var rt http.RoundTripper = base
 	if p.base != nil {
 		rt = p.base
@@ -131,7 +133,7 @@ func (p closePath) run(t *testing.T, getBody bool) {
 	if p.hook != nil {
 		opts = append(opts, oktaretry.WithPrepareRetry(p.hook))
 	}
-	tr := newOver(t, rt, p.policy, opts...)
+	tr := rig.Over(t, rt, p.policy, opts...)
 	if p.prepare != nil {
 		p.prepare(t, tr)
 	}
@@ -152,8 +154,8 @@ func (p closePath) run(t *testing.T, getBody bool) {
 	if target == "" {
 		target = "/api/v1/users/00u1"
 	}
-	body := watch("some content")
-	req := newReq(t, ctx, method, target, body)
+	body := script.Text("some content")
+	req := rig.Request(t, ctx, method, target, body)
 	var again, againClosed atomic.Int64
 	if getBody {
 		req.GetBody = func() (io.ReadCloser, error) {
@@ -168,27 +170,27 @@ func (p closePath) run(t *testing.T, getBody bool) {
 	if (resp == nil) == (err == nil) {
 		t.Errorf("response %v with error %v", resp, err)
 	}
-	if n := body.closes.Load(); n != 1 {
+	if n := body.Closes(); n != 1 {
 		t.Errorf("the body was closed %d times, want once", n)
 	}
 	if again.Load() != againClosed.Load() {
 		t.Errorf("GetBody made %d bodies, %d were closed", again.Load(), againClosed.Load())
 	}
 	if p.stop != oktaretry.StopNone {
-		wantStop(t, rec, p.stop)
+		rig.WantStop(t, rec, p.stop)
 	}
 	if resp != nil {
 		resp.Body.Close()
 	}
-	base.wantClosed(t)
+	base.WantClosed()
 	for _, b := range tr.Snapshot().Buckets {
 		if b.InFlight != 0 || b.Waiting != 0 {
 			t.Errorf("the bucket is left with %d in flight and %d waiting", b.InFlight, b.Waiting)
 		}
 	}
 	synctest.Wait()
-	for i, s := range base.all() {
-		if s.ctx.Err() == nil && ctx.Err() == nil {
+	for i, s := range base.Sent() {
+		if s.Context.Err() == nil && ctx.Err() == nil {
 			t.Errorf("the context of attempt %d was never released", i+1)
 		}
 	}
@@ -205,8 +207,8 @@ func (c *closeCounter) Close() error { c.n.Add(1); return nil }
 // returned. The call must not close it under its hands, and it is closed once.
 func TestABodyThatIsStillBeingSentIsClosedByTheBaseAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		body := watch(strings.Repeat("x", 1000))
-		tr := newOver(t, roundTrip(func(req *http.Request) (*http.Response, error) {
+		body := script.Text(strings.Repeat("x", 1000))
+		tr := rig.Over(t, script.Func(func(req *http.Request) (*http.Response, error) {
 			go func() {
 				p := make([]byte, 100)
 				for {
@@ -220,15 +222,15 @@ func TestABodyThatIsStillBeingSentIsClosedByTheBaseAlone(t *testing.T) {
 					}
 				}
 			}()
-			return memCode(404, "E0000007")(req)
+			return script.Code(404, "E0000007").Respond(req)
 		}), nil)
-		resp, err := tr.RoundTrip(newReq(t, t.Context(), "POST", "/api/v1/users", body))
-		mustOK(t, resp, err)
-		if body.closes.Load() != 0 {
+		resp, err := tr.RoundTrip(rig.Request(t, t.Context(), "POST", "/api/v1/users", body))
+		rig.Text(t, resp, err)
+		if body.Closes() != 0 {
 			t.Error("the body was closed while it was being sent")
 		}
 		time.Sleep(time.Minute)
-		if n, c := body.bytes.Load(), body.closes.Load(); n != 1000 || c != 1 {
+		if n, c := body.BytesRead(), body.Closes(); n != 1000 || c != 1 {
 			t.Errorf("%d bytes were read and %d times closed, want 1000 and once", n, c)
 		}
 	})
@@ -239,16 +241,16 @@ func TestABodyThatIsStillBeingSentIsClosedByTheBaseAlone(t *testing.T) {
 // and that never came for a base that had not asked for it before.
 func TestAnAnswerThatCameTooLateIsClosedAfterItsContextEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		base := newMemBase(func(req *http.Request) (*http.Response, error) {
+		base := script.Repeat(t, script.Do(func(req *http.Request) (*http.Response, error) {
 			time.Sleep(2 * time.Second)
-			return memBodied(200, closeWaits{req.Context()})(req)
-		})
-		tr := newOver(t, base, func(p *oktaretry.Policy) { p.AttemptTimeout = time.Second })
-		resp, err := tr.RoundTrip(newReq(t, t.Context(), "POST", "/api/v1/users", nil))
+			return script.Stream(200, closeWaits{req.Context()}).Respond(req)
+		}))
+		tr := rig.Over(t, base, func(p *oktaretry.Policy) { p.AttemptTimeout = time.Second })
+		resp, err := tr.RoundTrip(rig.Request(t, t.Context(), "POST", "/api/v1/users", nil))
 		if resp != nil || err == nil {
 			t.Errorf("got %v, %v; want a timeout", resp, err)
 		}
-		base.wantClosed(t)
+		base.WantClosed()
 	})
 }
 

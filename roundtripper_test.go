@@ -21,6 +21,8 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 func TestTheCallersRequestIsTheSameAfterTheCallAndReadableMeanwhile(t *testing.T) {
@@ -34,14 +36,14 @@ func TestTheCallersRequestIsTheSameAfterTheCallAndReadableMeanwhile(t *testing.T
 		r.Host, r.Method, r.ContentLength = "elsewhere.example", "PATCH", 3
 		return nil
 	}
-	pending := memCode(202, "E0000070", "Location", "/api/v1/poll/1")
+	pending := script.Pending("/api/v1/poll/1")
 	for name, hook := range map[string]func(*http.Request) error{"no hook": nil, "a hook that changes all it can": meddle} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				slow := func(s memStep) memStep {
-					return func(r *http.Request) (*http.Response, error) { time.Sleep(time.Second); return s(r) }
+				slow := func(s script.Step) script.Step {
+					return script.Do(func(r *http.Request) (*http.Response, error) { time.Sleep(time.Second); return s.Respond(r) })
 				}
-				base := newMemBase(slow(memLimited(5*time.Second)), slow(memCode(503, "E0000009")), slow(memReset), slow(pending), slow(memOK))
+				base := script.Repeat(t, slow(script.LimitedFor(5*time.Second)), slow(script.Down()), slow(script.Fail(script.Reset)), slow(pending), slow(script.OK()))
 				opts := []oktaretry.Option{
 					oktaretry.WithTracerProvider(sdktrace.NewTracerProvider()), oktaretry.WithPropagators(propagation.TraceContext{}),
 				}
@@ -53,13 +55,13 @@ func TestTheCallersRequestIsTheSameAfterTheCallAndReadableMeanwhile(t *testing.T
 						return hook(r)
 					}))
 				}
-				tr := newOver(t, base, nil, opts...)
+				tr := rig.Over(t, base, nil, opts...)
 
-				req := newReq(t, t.Context(), "PUT", "/api/v1/users/00u1?q=1", watch("body"))
+				req := rig.Request(t, t.Context(), "PUT", "/api/v1/users/00u1?q=1", script.Text("body"))
 				req.Header.Set("X-Mine", "kept")
 				req.Trailer = http.Header{"X-Sum": {"1"}}
 				req.TransferEncoding = []string{"chunked"}
-				req.GetBody = func() (io.ReadCloser, error) { return watch("body"), nil }
+				req.GetBody = func() (io.ReadCloser, error) { return script.Text("body"), nil }
 				before, header, trailer, target := *req, req.Header.Clone(), req.Trailer.Clone(), *req.URL
 				getBody := reflect.ValueOf(req.GetBody).Pointer()
 
@@ -80,10 +82,10 @@ func TestTheCallersRequestIsTheSameAfterTheCallAndReadableMeanwhile(t *testing.T
 					}
 				})
 				resp, err := tr.RoundTrip(req)
-				mustOK(t, resp, err)
+				rig.Text(t, resp, err)
 				close(stop)
 				reader.Wait()
-				base.wantSent(t, 5)
+				base.WantSent(5)
 
 				switch {
 				case req.Method != before.Method, req.Host != before.Host, req.ContentLength != before.ContentLength, req.Close != before.Close:
@@ -104,15 +106,15 @@ func TestTheCallersRequestIsTheSameAfterTheCallAndReadableMeanwhile(t *testing.T
 
 func TestAResendThatAHookSignsGoesToWhereTheHookSays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		base := newMemBase(memLimited(time.Second), memOK)
-		tr := newOver(t, base, nil, oktaretry.WithPrepareRetry(func(r *http.Request) error {
+		base := script.Repeat(t, script.LimitedFor(time.Second), script.OK())
+		tr := rig.Over(t, base, nil, oktaretry.WithPrepareRetry(func(r *http.Request) error {
 			r.URL.RawQuery = "client_assertion=second"
 			return nil
 		}))
-		resp, err := tr.RoundTrip(newReq(t, t.Context(), "POST", "/oauth2/v1/token?client_assertion=first", nil))
-		mustOK(t, resp, err)
-		sent := base.wantSent(t, 2)
-		if a, b := sent[0].URL, sent[1].URL; !strings.HasSuffix(a, "=first") || !strings.HasSuffix(b, "=second") {
+		resp, err := tr.RoundTrip(rig.Request(t, t.Context(), "POST", "/oauth2/v1/token?client_assertion=first", nil))
+		rig.Text(t, resp, err)
+		sent := base.WantSent(2)
+		if a, b := sent[0].URL.String(), sent[1].URL.String(); !strings.HasSuffix(a, "=first") || !strings.HasSuffix(b, "=second") {
 			t.Errorf("sent %s, then %s", a, b)
 		}
 	})
@@ -121,29 +123,29 @@ func TestAResendThatAHookSignsGoesToWhereTheHookSays(t *testing.T) {
 func TestTheBaseMayReturnWhatNoRoundTripperMay(t *testing.T) {
 	oops := errors.New("oops")
 	for name, test := range map[string]struct {
-		step memStep
+		step script.Step
 		want string
 	}{
-		"a response and an error": {func(r *http.Request) (*http.Response, error) {
-			resp, _ := memOK(r)
+		"a response and an error": {script.Do(func(r *http.Request) (*http.Response, error) {
+			resp, _ := script.OK().Respond(r)
 			return resp, oops
-		}, "oops"},
-		"neither": {memFail(nil), "neither a response nor an error"},
-		"a response without a body": {func(r *http.Request) (*http.Response, error) {
-			resp, _ := memOK(r)
+		}), "oops"},
+		"neither": {script.Nothing(), "neither a response nor an error"},
+		"a response without a body": {script.Do(func(r *http.Request) (*http.Response, error) {
+			resp, _ := script.OK().Respond(r)
 			resp.Body = nil
 			return resp, nil
-		}, "a response without a body"},
-		"a 503 without a body": {func(r *http.Request) (*http.Response, error) {
+		}), "a response without a body"},
+		"a 503 without a body": {script.Do(func(r *http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: 503, Header: http.Header{}}, nil
-		}, "a response without a body"},
+		}), "a response without a body"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				base := newMemBase(test.step)
+				base := script.Repeat(t, test.step)
 				for _, method := range []string{"GET", "POST"} {
 					ctx, rec := oktaretry.WithRecorder(t.Context())
-					resp, err := newOver(t, base, nil).RoundTrip(newReq(t, ctx, method, "/api/v1/users", nil))
+					resp, err := rig.Over(t, base, nil).RoundTrip(rig.Request(t, ctx, method, "/api/v1/users", nil))
 					if resp != nil || err == nil {
 						t.Fatalf("got %v and %v, want an error alone", resp, err)
 					}
@@ -154,7 +156,7 @@ func TestTheBaseMayReturnWhatNoRoundTripperMay(t *testing.T) {
 						t.Errorf("error %q doesn't say %q", err, test.want)
 					}
 				}
-				base.wantClosed(t)
+				base.WantClosed()
 			})
 		})
 	}
@@ -165,18 +167,18 @@ func TestNeverAResponseAndAnErrorTogether(t *testing.T) {
 	cancel()
 	brief, cancelBrief := context.WithTimeout(t.Context(), time.Nanosecond)
 	defer cancelBrief()
-	for _, step := range []memStep{
-		memOK, memReply(304, ""), memCode(404, "E0000007"), memCode(429, "E0000047"), memCode(429, "E0000146"), memCode(503, "E0000009"),
-		memCode(202, "E0000070"), memCode(202, "E0000070", "Location", "/api/v1/poll"), memReset, memFail(io.EOF), memFail(nil),
-		memReply(502, "<html>"),
+	for _, step := range []script.Step{
+		script.OK(), script.Bare(304), script.Code(404, "E0000007"), script.Limited(), script.Code(429, "E0000146"), script.Down(),
+		script.Code(202, "E0000070"), script.Pending("/api/v1/poll"), script.Fail(script.Reset), script.Fail(io.EOF), script.Nothing(),
+		script.Reply(502, "<html>"),
 	} {
 		for _, method := range []string{"GET", "POST"} {
 			for _, ctx := range []context.Context{t.Context(), canceled, brief, oktaretry.WithNoRetry(t.Context())} {
-				tr := newOver(t, newMemBase(step), func(p *oktaretry.Policy) {
-					quickly(p)
+				tr := rig.Over(t, script.Repeat(t, step), func(p *oktaretry.Policy) {
+					rig.QuickWaits(p)
 					p.RateLimited.MaxAttempts, p.Pending.MaxAttempts = 3, 3
 				})
-				resp, err := tr.RoundTrip(newReq(t, ctx, method, "/api/v1/users", strings.NewReader("x")))
+				resp, err := tr.RoundTrip(rig.Request(t, ctx, method, "/api/v1/users", strings.NewReader("x")))
 				if (resp == nil) == (err == nil) {
 					t.Errorf("%s: response %v with error %v", method, resp, err)
 				}
@@ -194,9 +196,9 @@ func TestNeverAResponseAndAnErrorTogether(t *testing.T) {
 // A stream may be a pipe that is written while it is read, or larger than
 // memory.
 func TestAStreamIsNeverReadAheadOfTheSend(t *testing.T) {
-	body := watch(strings.Repeat("x", 1<<20))
-	tr := newOver(t, roundTrip(func(req *http.Request) (*http.Response, error) {
-		if n := body.reads.Load(); n != 0 {
+	body := script.Text(strings.Repeat("x", 1<<20))
+	tr := rig.Over(t, script.Func(func(req *http.Request) (*http.Response, error) {
+		if n := body.Reads(); n != 0 {
 			t.Errorf("%d reads before the base asked for anything", n)
 		}
 		p := make([]byte, 100)
@@ -204,68 +206,52 @@ func TestAStreamIsNeverReadAheadOfTheSend(t *testing.T) {
 			if _, err := io.ReadFull(req.Body, p); err != nil {
 				t.Error(err)
 			}
-			if n := body.bytes.Load(); n != want {
+			if n := body.BytesRead(); n != want {
 				t.Errorf("%d bytes were read where the base took %d", n, want)
 			}
 		}
 		req.Body.Close()
-		return memOK(req)
+		return script.OK().Respond(req)
 	}), nil)
-	resp, err := tr.RoundTrip(newReq(t, t.Context(), "PUT", "/api/v1/users/1", body))
-	mustOK(t, resp, err)
-	if n := body.bytes.Load(); n != 1000 {
+	resp, err := tr.RoundTrip(rig.Request(t, t.Context(), "PUT", "/api/v1/users/1", body))
+	rig.Text(t, resp, err)
+	if n := body.BytesRead(); n != 1000 {
 		t.Errorf("%d bytes were read where the base took 1000", n)
 	}
 }
 
 func TestAnEightMiBStreamCostsNoEightMiB(t *testing.T) {
 	const size = 8 << 20
-	tr := newOver(t, roundTrip(func(req *http.Request) (*http.Response, error) {
+	tr := rig.Over(t, script.Func(func(req *http.Request) (*http.Response, error) {
 		p := make([]byte, 32<<10)
 		n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, req.Body, p)
 		if n != size || err != nil {
 			t.Errorf("the base read %d bytes, %v", n, err)
 		}
 		req.Body.Close()
-		return memOK(req)
+		return script.OK().Respond(req)
 	}), nil)
 	for name, length := range map[string]int64{"announced": size, "chunked": -1} {
-		req := newReq(t, t.Context(), "POST", "/api/v1/users", &watched{r: io.LimitReader(zeros{}, size)})
+		req := rig.Request(t, t.Context(), "POST", "/api/v1/users", script.NewBody(script.Zeros(size)))
 		req.ContentLength = length
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
 		resp, err := tr.RoundTrip(req)
 		runtime.ReadMemStats(&after)
-		mustOK(t, resp, err)
+		rig.Text(t, resp, err)
 		if cost := after.TotalAlloc - before.TotalAlloc; cost > 4<<20 {
 			t.Errorf("%s: the call allocated %d bytes, its capture may have 1 MiB", name, cost)
 		}
 	}
 }
 
-type zeros struct{}
-
-func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
-
-// roundTrip is a RoundTripper from a function.
-type roundTrip func(*http.Request) (*http.Response, error)
-
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
-type idleCloser struct {
-	roundTrip
-	calls int
-}
-
-func (c *idleCloser) CloseIdleConnections() { c.calls++ }
-
 func TestCloseIdleConnectionsReachesTheBase(t *testing.T) {
-	base := new(idleCloser)
-	newOver(t, base, nil).Client().CloseIdleConnections()
-	if base.calls != 1 {
-		t.Errorf("the base was told %d times, want once", base.calls)
+	base := script.New(t)
+	rig.Over(t, base, nil).Client().CloseIdleConnections()
+	if n := base.IdleClosed(); n != 1 {
+		t.Errorf("the base's idle connections were closed %d times, want once", n)
 	}
-	newOver(t, newMemBase(memOK), nil).CloseIdleConnections() // a base without it is fine
+	rig.Over(t, script.Func(base.RoundTrip), nil).CloseIdleConnections() // a base without it is fine
 }
 
 func TestAnInvalidRequestIsRefusedAndNothingIsSent(t *testing.T) {
@@ -275,16 +261,16 @@ func TestAnInvalidRequestIsRefusedAndNothingIsSent(t *testing.T) {
 		"URL has no host": func(r *http.Request) { r.URL = &url.URL{Scheme: "https", Path: "/api/v1/users"} },
 	} {
 		t.Run(name, func(t *testing.T) {
-			base := newMemBase(memOK)
+			base := script.Repeat(t, script.OK())
 			ctx, rec := oktaretry.WithRecorder(t.Context())
-			req := newReq(t, ctx, "POST", "/api/v1/users", watch("x"))
+			req := rig.Request(t, ctx, "POST", "/api/v1/users", script.Text("x"))
 			spoil(req)
-			resp, err := newOver(t, base, nil).RoundTrip(req)
+			resp, err := rig.Over(t, base, nil).RoundTrip(req)
 			if resp != nil || err == nil || !strings.Contains(err.Error(), name) {
 				t.Errorf("got %v, %v", resp, err)
 			}
-			base.wantSent(t, 0)
-			wantStop(t, rec, oktaretry.StopInvalid)
+			base.WantSent(0)
+			rig.WantStop(t, rec, oktaretry.StopInvalid)
 		})
 	}
 }

@@ -10,17 +10,19 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 func TestSnapshotShowsABucketAsOktaAndItsCallersSeeIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		rt, _ := newScript(t, nil,
-			slowly(50*time.Second, ok()),
-			then(limited(dated(0), resets(0, 20*time.Second), set("Retry-After", "40"),
-				set("X-Rate-Limit-Limit", "600"), set("X-Rate-Limit-Remaining", "7"))),
-			then(ok()), then(ok()), then(ok()))
-		calls := []<-chan call{start(t, rt, usersURL), start(t, rt, usersURL), start(t, rt, usersURL), start(t, rt, usersURL)}
+		rt, _ := rig.New(t, nil,
+			script.OK().Takes(50*time.Second),
+			script.Limited(script.Date(0), script.ResetIn(0, 20*time.Second), script.Set("Retry-After", "40"),
+				script.Set("X-Rate-Limit-Limit", "600"), script.Set("X-Rate-Limit-Remaining", "7")),
+			script.OK(), script.OK(), script.OK())
+		calls := []<-chan rig.Call{rig.Start(t, rt, rig.UserURL), rig.Start(t, rt, rig.UserURL), rig.Start(t, rt, rig.UserURL), rig.Start(t, rt, rig.UserURL)}
 		buckets := rt.Snapshot().Buckets
 		if len(buckets) != 1 {
 			t.Fatalf("%d buckets, want 1", len(buckets))
@@ -33,7 +35,7 @@ func TestSnapshotShowsABucketAsOktaAndItsCallersSeeIt(t *testing.T) {
 			t.Errorf("resets in %s and is held for %s, want 20s and 40s", reset, held)
 		}
 		for _, c := range calls {
-			(<-c).is(t, http.StatusOK)
+			(<-c).Is(http.StatusOK)
 		}
 		if b := rt.Snapshot().Buckets[0]; !b.HeldUntil.IsZero() || b.InFlight != 0 || b.Waiting != 0 {
 			t.Errorf("afterwards %+v", b)
@@ -43,9 +45,9 @@ func TestSnapshotShowsABucketAsOktaAndItsCallersSeeIt(t *testing.T) {
 
 func TestSnapshotCountsTheVerdictsOfACircuit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, _ := newScript(t, nil, then(ok()), then(pending("")), then(bare(404)), then(code(500, "E0000009")))
+		rt, _ := rig.New(t, nil, script.OK(), pending(""), script.Bare(404), script.Code(500, "E0000009"))
 		for range 4 {
-			do(oktaretry.WithNoRetry(t.Context()), rt, http.MethodGet, usersURL, "")
+			rig.Do(t, oktaretry.WithNoRetry(t.Context()), rt, http.MethodGet, rig.UserURL, "")
 		}
 		for _, c := range rt.Snapshot().Circuits {
 			failures := 1 // a pending answer is a success, and a 4xx is neither
@@ -64,8 +66,8 @@ func TestSnapshotCountsTheVerdictsOfACircuit(t *testing.T) {
 // something else.
 func TestSnapshotForgetsFailuresThatTheWindowHasLeftBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, _ := newScript(t, nil, then(bare(503)))
-		do(oktaretry.WithNoRetry(t.Context()), rt, http.MethodGet, usersURL, "")
+		rt, _ := rig.New(t, nil, script.Bare(503))
+		rig.Do(t, oktaretry.WithNoRetry(t.Context()), rt, http.MethodGet, rig.UserURL, "")
 		time.Sleep(oktaretry.DefaultPolicy().Breaker.Window)
 		for _, c := range rt.Snapshot().Circuits {
 			if c.Failures != 0 {
@@ -77,12 +79,12 @@ func TestSnapshotForgetsFailuresThatTheWindowHasLeftBehind(t *testing.T) {
 
 func TestSnapshotIsSorted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := newScript(t, nil)
-		base.answers = func(*http.Request) step { return then(ok()) }
+		rt, base := rig.New(t, nil)
+		base.Always(script.OK())
 		for _, target := range []string{"https://b.okta.com/api/v1/users/1", "https://a.okta.com/api/v1/users/1",
 			"https://a.okta.com/api/v1/apps/1", "https://a.okta.com/api/v1/groups/1", "https://a.okta.com/api/v1/logs"} {
 			for _, method := range []string{http.MethodPut, http.MethodGet} {
-				do(t.Context(), rt, method, target, "").is(t, http.StatusOK)
+				rig.Do(t, t.Context(), rt, method, target, "").Is(http.StatusOK)
 			}
 		}
 		s := rt.Snapshot()

@@ -15,20 +15,22 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 // closedFor is a base that refuses the first request to a path for a while and
 // answers every other one.
-func closedFor(t *testing.T, path string, reset time.Duration) (*oktaretry.Transport, *script) {
-	rt, base := newScript(t, nil)
+func closedFor(t *testing.T, path string, reset time.Duration) (*oktaretry.Transport, *script.Base) {
+	rt, base := rig.New(t, nil)
 	var once sync.Once
-	base.answers = func(req *http.Request) step {
-		a := ok()
+	base.Choose(func(req *http.Request) script.Step {
+		a := script.OK()
 		if req.URL.Path == path {
-			once.Do(func() { a = limited(dated(0), resets(0, reset)) })
+			once.Do(func() { a = script.Limited(script.Date(0), script.ResetIn(0, reset)) })
 		}
-		return then(a)
-	}
+		return a
+	})
 	return rt, base
 }
 
@@ -39,46 +41,46 @@ func Test429StopsTheOtherCallersOfItsBucketOnly(t *testing.T) {
 		token          string
 		waits          bool
 	}{
-		{"the same", "GET", usersURL, "SSWS a", true},
-		{"another user", "GET", org + "/api/v1/users/00u2", "SSWS a", true},
+		{"the same", "GET", rig.UserURL, "SSWS a", true},
+		{"another user", "GET", rig.Org + "/api/v1/users/00u2", "SSWS a", true},
 		{"the host in capitals", "GET", "https://EXAMPLE.okta.com/api/v1/users/00u2", "SSWS a", true},
-		{"another method's bucket", "POST", usersURL, "SSWS a", false},
-		{"another bucket", "GET", appsURL, "SSWS a", false},
-		{"an endpoint without limits", "GET", org + "/oauth2/v1/keys", "SSWS a", false},
+		{"another method's bucket", "POST", rig.UserURL, "SSWS a", false},
+		{"another bucket", "GET", rig.AppURL, "SSWS a", false},
+		{"an endpoint without limits", "GET", rig.Org + "/oauth2/v1/keys", "SSWS a", false},
 		{"another host", "GET", "https://other.okta.com/api/v1/users/00u1", "SSWS a", false},
-		{"another credential", "GET", usersURL, "SSWS b", false},
-		{"no credential", "GET", usersURL, "", false},
+		{"another credential", "GET", rig.UserURL, "SSWS b", false},
+		{"no credential", "GET", rig.UserURL, "", false},
 	} {
-		virtually(t, tt.name, func(t *testing.T) {
+		rig.Virtual(t, tt.name, func(t *testing.T) {
 			rt, _ := closedFor(t, "/api/v1/users/00u1", 59*time.Second)
-			first := make(chan call, 1)
+			first := make(chan rig.Call, 1)
 			go func() {
-				first <- do(t.Context(), rt, "GET", usersURL, "", "Authorization", "SSWS a")
+				first <- rig.Do(t, t.Context(), rt, "GET", rig.UserURL, "", "Authorization", "SSWS a")
 			}()
 			synctest.Wait()
-			c := do(t.Context(), rt, tt.method, tt.target, "", "Authorization", tt.token).is(t, 200)
+			c := rig.Do(t, t.Context(), rt, tt.method, tt.target, "", "Authorization", tt.token).Is(200)
 			if tt.waits {
-				c.took(t, time.Minute, time.Minute+3*gap)
+				c.TookBetween(time.Minute, time.Minute+3*rig.Spread)
 			} else {
-				c.took(t, 0, 0)
+				c.TookBetween(0, 0)
 			}
-			(<-first).is(t, 200)
+			(<-first).Is(200)
 		})
 	}
 }
 
 func Test429AboutLessThanABucketStopsNobodyElse(t *testing.T) {
-	for name, a := range map[string]answer{
-		"E0000109":    code(429, "E0000109", dated(0), resets(0, 50*time.Second)),
-		"E0000118":    code(429, "E0000118", set("Retry-After", "50")),
-		"E0000146":    code(429, "E0000146"),
-		"E0000150":    code(403, "E0000150", dated(0), resets(0, 50*time.Second)),
-		"concurrency": concurrency(dated(0), resets(0, 2*time.Minute), set("Retry-After", "5")),
+	for name, a := range map[string]script.Step{
+		"E0000109":    script.Code(429, "E0000109", script.Date(0), script.ResetIn(0, 50*time.Second)),
+		"E0000118":    script.Code(429, "E0000118", script.Set("Retry-After", "50")),
+		"E0000146":    script.Code(429, "E0000146"),
+		"E0000150":    script.Code(403, "E0000150", script.Date(0), script.ResetIn(0, 50*time.Second)),
+		"concurrency": script.Concurrency(script.Date(0), script.ResetIn(0, 2*time.Minute), script.Set("Retry-After", "5")),
 	} {
-		virtually(t, name, func(t *testing.T) {
-			rt, _ := newScript(t, nil, then(a), then(ok()), then(ok()))
-			first := start(t, rt, usersURL)
-			get(t, rt, usersURL).is(t, 200).took(t, 0, 0)
+		rig.Virtual(t, name, func(t *testing.T) {
+			rt, _ := rig.New(t, nil, a, script.OK(), script.OK())
+			first := rig.Start(t, rt, rig.UserURL)
+			rig.Get(t, rt, rig.UserURL).Is(200).TookBetween(0, 0)
 			for _, b := range rt.Snapshot().Buckets {
 				if !b.HeldUntil.IsZero() {
 					t.Errorf("bucket %s is held until %s", b.Bucket, b.HeldUntil)
@@ -91,10 +93,10 @@ func Test429AboutLessThanABucketStopsNobodyElse(t *testing.T) {
 
 func Test429HoldsTheBucketAlsoWhenItsCallGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := newScript(t, nil, then(limited(dated(0), resets(0, 29*time.Second))), at(30*time.Second, gap, ok()))
-		failure[*oktaretry.RateLimitError](t, do(oktaretry.WithNoRetry(t.Context()), rt, "GET", usersURL, ""))
-		get(t, rt, usersURL).is(t, 200)
-		base.sends(2)
+		rt, base := rig.New(t, nil, script.Limited(script.Date(0), script.ResetIn(0, 29*time.Second)), script.OK().After(30*time.Second, rig.Spread))
+		rig.Failure[*oktaretry.RateLimitError](rig.Do(t, oktaretry.WithNoRetry(t.Context()), rt, "GET", rig.UserURL, ""))
+		rig.Get(t, rt, rig.UserURL).Is(200)
+		base.WantSent(2)
 	})
 }
 
@@ -104,27 +106,27 @@ func Test429HoldsTheBucketAlsoWhenItsCallGivesUp(t *testing.T) {
 func line(t *testing.T, n int, ctx func(int) context.Context) (order []string, times []time.Time, reset time.Time) {
 	t.Helper()
 	reset = time.Now().Add(time.Minute)
-	rt, base := newScript(t, nil)
-	base.answers = func(*http.Request) step {
+	rt, base := rig.New(t, nil)
+	base.Choose(func(*http.Request) script.Step {
 		if time.Now().Before(reset) {
-			return then(limited(dated(0), resets(0, 59*time.Second)))
+			return script.Limited(script.Date(0), script.ResetIn(0, 59*time.Second))
 		}
-		return then(ok())
-	}
+		return script.OK()
+	})
 	var all sync.WaitGroup
 	for i := range n {
-		all.Go(func() { do(ctx(i), rt, "GET", fmt.Sprintf("%s/api/v1/users/%03d", org, i), "").is(t, 200) })
+		all.Go(func() { rig.Do(t, ctx(i), rt, "GET", fmt.Sprintf("%s/api/v1/users/%03d", rig.Org, i), "").Is(200) })
 		synctest.Wait() // so that the order in which they come is known
 	}
 	all.Wait()
-	for _, r := range base.requests() {
-		if r.at.Before(reset) {
+	for _, r := range base.Sent() {
+		if r.At.Before(reset) {
 			continue
 		}
-		order = append(order, strings.TrimPrefix(r.url.Path, "/api/v1/users/"))
-		times = append(times, r.at)
+		order = append(order, strings.TrimPrefix(r.URL.Path, "/api/v1/users/"))
+		times = append(times, r.At)
 	}
-	base.sends(n + 1) // the first was refused; the others waited with it
+	base.WantSent(n + 1) // the first was refused; the others waited with it
 	return order, times, reset
 }
 
@@ -137,8 +139,8 @@ func Test100WaitersAreNotReleasedInOneInstant(t *testing.T) {
 		if !slices.IsSorted(order) {
 			t.Errorf("not first come, first served: %v", order)
 		}
-		if times[0].Sub(reset) > gap {
-			t.Errorf("the first came %s after the reset, want %s at most", times[0].Sub(reset), gap)
+		if times[0].Sub(reset) > rig.Spread {
+			t.Errorf("the first came %s after the reset, want %s at most", times[0].Sub(reset), rig.Spread)
 		}
 		if took := times[99].Sub(times[0]); took < 100*time.Millisecond || took > 300*time.Millisecond {
 			t.Errorf("they came within %s, want spread over about 200ms", took)
@@ -172,26 +174,26 @@ func TestInteractiveCallsGoBeforeBackgroundOnes(t *testing.T) {
 func TestCallThatWasRefusedGoesBeforeThoseThatWereNeverSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reset := time.Now().Add(time.Minute)
-		rt, base := newScript(t, nil)
-		base.answers = func(req *http.Request) step {
-			refused := limited(dated(0), func(h http.Header, now time.Time) { resets(0, reset.Sub(now)-time.Second)(h, now) })
+		rt, base := rig.New(t, nil)
+		base.Choose(func(req *http.Request) script.Step {
+			refused := script.Limited(script.Date(0), func(h http.Header, now time.Time) { script.ResetIn(0, reset.Sub(now)-time.Second)(h, now) })
 			switch {
 			case !time.Now().Before(reset):
-				return then(ok())
+				return script.OK()
 			case req.URL.Path == "/api/v1/users/slow":
-				return slowly(20*time.Second, refused)
+				return refused.Takes(20 * time.Second)
 			}
-			return then(refused)
-		}
-		slow := start(t, rt, org+"/api/v1/users/slow")
-		first := start(t, rt, org+"/api/v1/users/first")
-		never := start(t, rt, org+"/api/v1/users/never-sent")
-		(<-slow).is(t, 200)
-		(<-first).is(t, 200)
-		(<-never).is(t, 200)
+			return refused
+		})
+		slow := rig.Start(t, rt, rig.Org+"/api/v1/users/slow")
+		first := rig.Start(t, rt, rig.Org+"/api/v1/users/first")
+		never := rig.Start(t, rt, rig.Org+"/api/v1/users/never-sent")
+		(<-slow).Is(200)
+		(<-first).Is(200)
+		(<-never).Is(200)
 		var order []string
-		for _, r := range base.requests()[2:] {
-			order = append(order, strings.TrimPrefix(r.url.Path, "/api/v1/users/"))
+		for _, r := range base.Sent()[2:] {
+			order = append(order, strings.TrimPrefix(r.URL.Path, "/api/v1/users/"))
 		}
 		if want := []string{"first", "slow", "never-sent"}; !slices.Equal(order, want) {
 			t.Errorf("they went in the order %v, want %v", order, want)
@@ -202,15 +204,17 @@ func TestCallThatWasRefusedGoesBeforeThoseThatWereNeverSent(t *testing.T) {
 func TestWaiterThatLeavesHoldsNobodyUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := closedFor(t, "/api/v1/users/00u1", 59*time.Second)
-		first := make(chan call, 1)
-		go func() { first <- do(cancelAfter(t, 30*time.Second, errShutdown), rt, "GET", usersURL, "") }()
+		first := make(chan rig.Call, 1)
+		go func() {
+			first <- rig.Do(t, rig.CancelAfter(t, 30*time.Second, errShutdown), rt, "GET", rig.UserURL, "")
+		}()
 		synctest.Wait()
-		second := start(t, rt, usersURL)
-		third := start(t, rt, usersURL)
-		(<-first).stopped(t, oktaretry.StopCanceled).took(t, 30*time.Second, 30*time.Second)
-		(<-second).is(t, 200).took(t, time.Minute, time.Minute+2*gap)
-		(<-third).is(t, 200).took(t, time.Minute, time.Minute+4*gap)
-		base.sends(3)
+		second := rig.Start(t, rt, rig.UserURL)
+		third := rig.Start(t, rt, rig.UserURL)
+		(<-first).Stopped(oktaretry.StopCanceled).TookBetween(30*time.Second, 30*time.Second)
+		(<-second).Is(200).TookBetween(time.Minute, time.Minute+2*rig.Spread)
+		(<-third).Is(200).TookBetween(time.Minute, time.Minute+4*rig.Spread)
+		base.WantSent(3)
 	})
 }
 
@@ -223,22 +227,22 @@ func TestMaxRateSpacesTheCallsOfAHost(t *testing.T) {
 		{"one at a time", 1, 4900 * time.Millisecond, 5 * time.Second},
 		{"in bursts", 10, 4 * time.Second, 4100 * time.Millisecond},
 	} {
-		virtually(t, tt.name, func(t *testing.T) {
-			rt, base := newScript(t, func(p *oktaretry.Policy) { p.Pace.MaxRate, p.Pace.Burst = 10, tt.burst })
-			base.answers = func(*http.Request) step { return then(ok()) }
+		rig.Virtual(t, tt.name, func(t *testing.T) {
+			rt, base := rig.New(t, func(p *oktaretry.Policy) { p.Pace.MaxRate, p.Pace.Burst = 10, tt.burst })
+			base.Always(script.OK())
 			began := time.Now()
 			var all sync.WaitGroup
 			for range 50 {
-				all.Go(func() { get(t, rt, usersURL).is(t, 200) })
+				all.Go(func() { rig.Get(t, rt, rig.UserURL).Is(200) })
 			}
 			all.Wait()
 			if took := time.Since(began); took < tt.from || took > tt.to {
 				t.Errorf("50 calls at 10 a second took %s, want %s to %s", took, tt.from, tt.to)
 			}
-			sent := base.requests()
+			sent := base.Sent()
 			for i := range sent {
 				for j := i + 1; j < len(sent); j++ {
-					d := sent[j].at.Sub(sent[i].at)
+					d := sent[j].At.Sub(sent[i].At)
 					if n := j - i + 1; float64(n) > float64(tt.burst)+10*d.Seconds()+1e-6 {
 						t.Fatalf("%d calls within %s", n, d)
 					}
@@ -250,12 +254,12 @@ func TestMaxRateSpacesTheCallsOfAHost(t *testing.T) {
 
 func TestMaxRateCountsAllBucketsOfAHostAndNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := newScript(t, func(p *oktaretry.Policy) { p.Pace.MaxRate = 1 })
-		base.answers = func(*http.Request) step { return then(ok()) }
-		get(t, rt, usersURL).took(t, 0, 0)
-		get(t, rt, "https://other.okta.com/api/v1/users/00u1").took(t, 0, 0)
-		c := get(t, rt, appsURL).took(t, time.Second, time.Second+gap)
-		if w := c.outcome.Attempts[0].Waits; len(w) != 1 || w[0].Reason != oktaretry.WaitCeiling {
+		rt, base := rig.New(t, func(p *oktaretry.Policy) { p.Pace.MaxRate = 1 })
+		base.Always(script.OK())
+		rig.Get(t, rt, rig.UserURL).TookBetween(0, 0)
+		rig.Get(t, rt, "https://other.okta.com/api/v1/users/00u1").TookBetween(0, 0)
+		c := rig.Get(t, rt, rig.AppURL).TookBetween(time.Second, time.Second+rig.Spread)
+		if w := c.Outcome.Attempts[0].Waits; len(w) != 1 || w[0].Reason != oktaretry.WaitCeiling {
 			t.Errorf("it waited for %v, want the ceiling", w)
 		}
 	})
@@ -263,29 +267,29 @@ func TestMaxRateCountsAllBucketsOfAHostAndNoOther(t *testing.T) {
 
 func TestMaxRateWaitThatDoesNotFitIsNotBegun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := newScript(t, func(p *oktaretry.Policy) { p.Pace.MaxRate = 0.1 })
-		base.answers = func(*http.Request) step { return then(ok()) }
-		get(t, rt, usersURL).is(t, 200)
+		rt, base := rig.New(t, func(p *oktaretry.Policy) { p.Pace.MaxRate = 0.1 })
+		base.Always(script.OK())
+		rig.Get(t, rt, rig.UserURL).Is(200)
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		e := failure[*oktaretry.RateLimitError](t, do(ctx, rt, "GET", usersURL, "").stopped(t, oktaretry.StopDeadline).took(t, 0, 0))
-		if !e.ClientSide || e.RetryAfter < 10*time.Second || e.RetryAfter > 10*time.Second+gap {
+		e := rig.Failure[*oktaretry.RateLimitError](rig.Do(t, ctx, rt, "GET", rig.UserURL, "").Stopped(oktaretry.StopDeadline).TookBetween(0, 0))
+		if !e.ClientSide || e.RetryAfter < 10*time.Second || e.RetryAfter > 10*time.Second+rig.Spread {
 			t.Errorf("client-side %t, RetryAfter %s; want true, 10s", e.ClientSide, e.RetryAfter)
 		}
-		base.sends(1)
+		base.WantSent(1)
 	})
 }
 
 // Failing fast is about Okta's limit, not the user's own.
 func TestMaxRateSpacesCallsThatWaitForNoRateLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := newScript(t, func(p *oktaretry.Policy) {
+		rt, base := rig.New(t, func(p *oktaretry.Policy) {
 			p.Pace.MaxRate = 0.1
 			p.RateLimited.Action = oktaretry.FailFast
-		}, then(ok()), at(10*time.Second, gap, ok()))
-		get(t, rt, usersURL).is(t, 200)
-		get(t, rt, usersURL).is(t, 200)
-		base.sends(2)
+		}, script.OK(), script.OK().After(10*time.Second, rig.Spread))
+		rig.Get(t, rt, rig.UserURL).Is(200)
+		rig.Get(t, rt, rig.UserURL).Is(200)
+		base.WantSent(2)
 	})
 }
 
@@ -293,25 +297,25 @@ func TestMaxRateSpacesCallsThatWaitForNoRateLimit(t *testing.T) {
 // reset is as far ahead as one is believed.
 func TestResetOfAnHourClosesTheBucketForAllOfIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := newScript(t, func(p *oktaretry.Policy) { p.RateLimited.MaxElapsed = 2 * time.Hour },
-			then(limited(dated(0), resets(0, time.Hour))), at(time.Hour+time.Second, gap, ok()), then(ok()))
-		first, second := start(t, rt, usersURL), start(t, rt, usersURL)
-		(<-first).is(t, 200)
-		(<-second).is(t, 200)
-		base.sends(3)
+		rt, base := rig.New(t, func(p *oktaretry.Policy) { p.RateLimited.MaxElapsed = 2 * time.Hour },
+			script.Limited(script.Date(0), script.ResetIn(0, time.Hour)), script.OK().After(time.Hour+time.Second, rig.Spread), script.OK())
+		first, second := rig.Start(t, rt, rig.UserURL), rig.Start(t, rt, rig.UserURL)
+		(<-first).Is(200)
+		(<-second).Is(200)
+		base.WantSent(3)
 	})
 }
 
 func TestNewPolicyReachesCallsThatWaitForTheOldCeiling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := newScript(t, func(p *oktaretry.Policy) { p.Pace.MaxRate = 0.01 })
-		base.answers = func(*http.Request) step { return then(ok()) }
-		get(t, rt, usersURL).is(t, 200)
-		waiting := start(t, rt, usersURL)
+		rt, base := rig.New(t, func(p *oktaretry.Policy) { p.Pace.MaxRate = 0.01 })
+		base.Always(script.OK())
+		rig.Get(t, rt, rig.UserURL).Is(200)
+		waiting := rig.Start(t, rt, rig.UserURL)
 		time.Sleep(time.Second)
 		if err := rt.SetPolicy(oktaretry.DefaultPolicy()); err != nil {
 			t.Fatal(err)
 		}
-		(<-waiting).is(t, 200).took(t, time.Second, time.Second+gap)
+		(<-waiting).Is(200).TookBetween(time.Second, time.Second+rig.Spread)
 	})
 }

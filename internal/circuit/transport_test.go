@@ -1,0 +1,256 @@
+// This file tests circuits through a Transport: what counts against which
+// circuit, and what an open circuit does to calls.
+
+package circuit_test
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/http"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
+)
+
+// openCircuit sends failures to an endpoint until its circuit, or its host's, opens.
+func openCircuit(t *testing.T, rt *oktaretry.Transport, base *script.Base, target string, failure script.Step) {
+	t.Helper()
+	base.Always(failure)
+	for range 4 {
+		rig.GetOnce(t, rt, target)
+	}
+	if len(rig.Circuits(rt, "open")) == 0 {
+		t.Fatal("no circuit opened")
+	}
+}
+
+func TestCircuitCountsByTheRulesScope(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		answer script.Step
+		opens  string
+	}{
+		{"502", script.Bare(502), rig.HostCircuit},
+		{"503", script.Bare(503), rig.HostCircuit},
+		{"504", script.Bare(504), rig.HostCircuit},
+		{"refused", script.Fail(script.Refused), rig.HostCircuit},
+		{"reset", script.Fail(&net.OpError{Op: "read", Err: errors.New("connection reset by peer")}), rig.HostCircuit},
+		{"no headers within AttemptTimeout", script.Hang(), rig.HostCircuit},
+
+		{"500", script.Bare(500), rig.UserCircuit},
+		{"E0000009", script.Code(500, "E0000009"), rig.UserCircuit},
+		{"E0000010", script.Code(503, "E0000010"), rig.UserCircuit},
+		{"E0000067", script.Code(504, "E0000067"), rig.UserCircuit},
+		{"E0000134, the customer's hook", script.Code(502, "E0000134"), rig.UserCircuit},
+		{"E0000138, the telephony provider", script.Code(500, "E0000138"), rig.UserCircuit},
+
+		{"501", script.Bare(501), ""},
+		{"E0000060", script.Code(501, "E0000060"), ""},
+		{"E0000052", script.Code(501, "E0000052"), ""},
+		{"400", script.Bare(400), ""},
+		{"401", script.Code(401, "E0000011"), ""},
+		{"404", script.Code(404, "E0000007"), ""},
+		{"409", script.Code(409, "E0000112"), ""},
+		{"429", script.Limited(script.Set("Retry-After", "1")), ""},
+		{"429 about less than a bucket", script.Code(429, "E0000109"), ""},
+		{"429 of the concurrency limit", script.Concurrency(), ""},
+		{"200", script.OK(), ""},
+		{"304", script.Bare(304), ""},
+		{"pending", script.Reply(202, `{"errorCode":"E0000070"}`), ""},
+		{"a bad certificate", script.Fail(x509.UnknownAuthorityError{}), ""},
+		{"an unknown host", script.Fail(&net.DNSError{Err: "no such host", IsNotFound: true}), ""},
+	} {
+		rig.Virtual(t, tt.name, func(t *testing.T) {
+			rt, base := rig.New(t, rig.OpensAfter4)
+			base.Always(tt.answer)
+			for range 10 {
+				rig.GetOnce(t, rt, rig.UserURL)
+			}
+			var want []string
+			if tt.opens != "" {
+				want = []string{tt.opens}
+				base.WantSent(4)
+			}
+			if got := rig.Circuits(rt, "open"); !slices.Equal(got, want) {
+				t.Errorf("open are %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+func TestCircuitIgnoresTheCallersOwnEnd(t *testing.T) {
+	for name, ctx := range map[string]func(context.Context) (context.Context, context.CancelFunc){
+		"deadline": func(ctx context.Context) (context.Context, context.CancelFunc) {
+			return context.WithTimeout(ctx, time.Second)
+		},
+		"cancellation": func(ctx context.Context) (context.Context, context.CancelFunc) {
+			ctx, cancel := context.WithCancel(ctx)
+			time.AfterFunc(time.Second, cancel)
+			return ctx, cancel
+		},
+	} {
+		rig.Virtual(t, name, func(t *testing.T) {
+			rt, base := rig.New(t, rig.OpensAfter4)
+			base.Always(script.Hang())
+			for range 10 {
+				ctx, cancel := ctx(t.Context())
+				rig.Do(t, ctx, rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopCanceled)
+				cancel()
+			}
+			base.WantSent(10)
+			for _, c := range rt.Snapshot().Circuits {
+				if c.State != "closed" || c.Failures != 0 || c.Successes != 0 {
+					t.Errorf("circuit %+v", c)
+				}
+			}
+		})
+	}
+}
+
+func TestCircuitFollowsTheUsersRule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, base := rig.New(t, func(p *oktaretry.Policy) {
+			rig.OpensAfter4(p)
+			p.ServerError.Trips = oktaretry.TripsNothing
+			p.ClientError.Trips = oktaretry.TripsEndpoint
+		})
+		base.Always(script.Bare(503))
+		for range 10 {
+			rig.GetOnce(t, rt, rig.UserURL)
+		}
+		if got := rig.Circuits(rt, "open"); got != nil {
+			t.Errorf("open are %q, want none", got)
+		}
+		openCircuit(t, rt, base, rig.UserURL, script.Bare(404))
+		if got := rig.Circuits(rt, "open"); !slices.Equal(got, []string{rig.UserCircuit}) {
+			t.Errorf("open are %q, want %q", got, rig.UserCircuit)
+		}
+	})
+}
+
+func TestOpenEndpointCircuitLeavesTheOthersClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, base := rig.New(t, rig.OpensAfter4)
+		openCircuit(t, rt, base, rig.UserURL, script.Code(500, "E0000009"))
+		base.Always(script.OK())
+		rig.Failure[*oktaretry.CircuitOpenError](rig.Get(t, rt, rig.Org+"/api/v1/users/00u2").TookBetween(0, 0))
+		rig.Get(t, rt, rig.AppURL).Is(200)
+		rig.Get(t, rt, rig.Org+"/api/v1/users/00u1/groups").Is(200)
+		rig.Get(t, rt, "https://other.okta.com/api/v1/users/00u1").Is(200)
+		rig.Do(t, t.Context(), rt, http.MethodDelete, rig.UserURL, "").Is(200)
+	})
+}
+
+func TestOpenHostCircuitLeavesOtherHostsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, base := rig.New(t, rig.OpensAfter4)
+		openCircuit(t, rt, base, rig.UserURL, script.Bare(503))
+		base.Always(script.OK())
+		for _, target := range []string{rig.UserURL, rig.AppURL, "https://EXAMPLE.okta.com/api/v1/groups"} {
+			rig.Failure[*oktaretry.CircuitOpenError](rig.Get(t, rt, target).TookBetween(0, 0))
+		}
+		rig.Get(t, rt, "https://other.okta.com/api/v1/users/00u1").Is(200)
+	})
+}
+
+func TestOpenCircuitRefusesAtOnceWithRetryAfter(t *testing.T) {
+	for _, tt := range []struct {
+		failure script.Step
+		want    oktaretry.CircuitOpenError
+	}{
+		{script.Bare(503), oktaretry.CircuitOpenError{Scope: oktaretry.TripsHost}},
+		{script.Code(500, "E0000009"), oktaretry.CircuitOpenError{Scope: oktaretry.TripsEndpoint}},
+	} {
+		rig.Virtual(t, tt.want.Scope.String(), func(t *testing.T) {
+			rt, base := rig.New(t, rig.OpensAfter4)
+			openCircuit(t, rt, base, rig.UserURL, tt.failure)
+			time.Sleep(2 * time.Second)
+			base.Always(script.OK())
+			c := rig.Get(t, rt, rig.UserURL).Stopped(oktaretry.StopCircuitOpen).TookBetween(0, 0)
+			e := rig.Failure[*oktaretry.CircuitOpenError](c)
+			want := tt.want
+			want.Method, want.Host, want.Template, want.RetryAfter = "GET", "example.okta.com", "/api/v1/users/{id}", 3*time.Second
+			if *e != want {
+				t.Errorf("got %+v, want %+v", *e, want)
+			}
+			if c.Outcome.Needed != e.RetryAfter || len(c.Outcome.Attempts) != 0 {
+				t.Errorf("the outcome tells of %s needed and %d attempts", c.Outcome.Needed, len(c.Outcome.Attempts))
+			}
+			base.WantSent(4)
+
+			time.Sleep(e.RetryAfter - 1)
+			rig.Failure[*oktaretry.CircuitOpenError](rig.Get(t, rt, rig.UserURL))
+			time.Sleep(time.Nanosecond)
+			rig.Get(t, rt, rig.UserURL).Is(200)
+			if got := rig.Circuits(rt, "open"); got != nil {
+				t.Errorf("still open: %q", got)
+			}
+		})
+	}
+}
+
+func TestDisabledBreakerRefusesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, base := rig.New(t, func(p *oktaretry.Policy) { p.Breaker.Disabled = true })
+		base.Always(script.Bare(503))
+		for range 100 {
+			rig.GetOnce(t, rt, rig.UserURL).Is(503)
+		}
+		base.WantSent(100)
+		if n := len(rt.Snapshot().Circuits); n != 0 {
+			t.Errorf("there are %d circuits", n)
+		}
+	})
+}
+
+func TestSetPolicyWithAnotherBreakerStartsClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, base := rig.New(t, rig.OpensAfter4)
+		openCircuit(t, rt, base, rig.UserURL, script.Bare(503))
+		base.Always(script.OK())
+		p := oktaretry.DefaultPolicy()
+		rig.OpensAfter4(&p)
+		p.RateLimited.MaxElapsed = time.Minute
+		if err := rt.SetPolicy(p); err != nil {
+			t.Fatal(err)
+		}
+		rig.Failure[*oktaretry.CircuitOpenError](rig.Get(t, rt, rig.UserURL)) // nothing of the breaker changed
+		p.Breaker.MinCalls = 5
+		if err := rt.SetPolicy(p); err != nil {
+			t.Fatal(err)
+		}
+		rig.Get(t, rt, rig.UserURL).Is(200)
+	})
+}
+
+// One endpoint that carries a part of the calls can fail for all of them, in
+// words that speak for the host.
+func TestHostCircuitStaysClosedWhileOneEndpointFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, base := rig.New(t, nil)
+		base.Choose(func(req *http.Request) script.Step {
+			if req.URL.Path == "/api/v1/apps/0oa1" {
+				return script.Bare(503)
+			}
+			return script.OK()
+		})
+		for range 60 {
+			for i := range 10 {
+				if i%2 == 0 && i < 8 {
+					go rig.Get(t, rt, rig.AppURL)
+				} else {
+					rig.Get(t, rt, rig.UserURL).Is(200)
+				}
+				time.Sleep(100 * time.Millisecond)
+			}
+		}
+		time.Sleep(time.Minute)
+	})
+}

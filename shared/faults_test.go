@@ -1,0 +1,197 @@
+// This file tests what a store that is slow, hangs, fails or is wrong does to
+// calls: nothing beyond its bound, once in a while.
+
+package shared_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/sharedtest"
+	"github.com/oktaretry/oktaretry/oktatest"
+)
+
+func TestFaultyStoreDelaysNoCallBeyondItsBound(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		fault sharedtest.Fault
+		kind  string        // in the log
+		bound time.Duration // what it costs a call at most
+	}{
+		{"slow", sharedtest.Slow, "timeout", 50 * time.Millisecond},
+		{"slow, and heeds no context", sharedtest.SlowIgnoring, "timeout", 50 * time.Millisecond},
+		{"hangs", sharedtest.Hangs, "timeout", 50 * time.Millisecond},
+		{"fails", sharedtest.Fails, "error", 0},
+		{"panics", sharedtest.Panics, "panic", 0},
+		{"absurdly many places", sharedtest.TooManyPlaces, "absurd", time.Millisecond},
+		{"absurdly long waits", sharedtest.TooLongRetry, "absurd", time.Millisecond},
+		{"absurd windows", sharedtest.BadWindow, "absurd", time.Millisecond},
+		{"absurd circuits", sharedtest.UnknownCircuit, "absurd", time.Millisecond},
+	} {
+		rig.Virtual(t, tt.name, func(t *testing.T) {
+			store := sharedtest.NewFaulty(t)
+			all, okta, target := newProcesses(t, 2, 6000, store, nil)
+			runCalls(t, all, target, 5, 100)
+
+			store.Set(tt.fault)
+			began := time.Now()
+			paid := 0
+			for _, c := range runCalls(t, all, target, 5, 1000) {
+				if over := c.Took - 50*time.Millisecond; over > time.Millisecond {
+					paid++
+					if over > tt.bound+2*time.Millisecond {
+						t.Fatalf("a call took %s longer", over)
+					}
+				}
+			}
+			took := time.Since(began)
+			// One asks now and then; when the loss is noticed, the line waits with it.
+			if asked := int(store.AskedFaulty.Load()); paid > 2*asked+20 || asked > 40 && tt.fault != sharedtest.UnknownCircuit {
+				t.Errorf("%d of 1000 calls paid, the store was asked %d times in %s", paid, asked, took)
+			}
+			if n := okta.Answered(429); n > 0 {
+				t.Errorf("%d answers of 429", n)
+			}
+			for _, p := range all {
+				if lines := p.storeLines(); tt.fault != sharedtest.UnknownCircuit && (len(lines) != 1 || !strings.Contains(lines[0], "lost") || !strings.Contains(lines[0], "kind="+tt.kind)) {
+					t.Errorf("log %q, want one line", lines)
+				}
+			}
+
+			store.Set(sharedtest.None)
+			time.Sleep(3 * time.Second)
+			runCalls(t, all, target, 5, 300)
+			for _, p := range all {
+				lines := p.storeLines()
+				if tt.fault == sharedtest.UnknownCircuit { // places are well: it comes and goes
+					continue
+				}
+				if len(lines) != 2 || !strings.Contains(lines[1], "back") {
+					t.Errorf("log %q, want a second line that it is back", lines)
+				}
+			}
+		})
+	}
+}
+
+// Within its bound a slow store is waited for.
+func TestStoreWithinItsTimeoutIsNotLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := sharedtest.NewFaulty(t)
+		store.Takes.Store(int64(45 * time.Millisecond))
+		all, okta, target := newProcesses(t, 3, 100, store, nil)
+		runCalls(t, all, target, 5, 250)
+		if n := okta.Answered(429); n > 0 {
+			t.Errorf("%d answers of 429", n)
+		}
+		for _, p := range all {
+			if lines := p.storeLines(); len(lines) > 0 {
+				t.Errorf("log %q", lines)
+			}
+		}
+	})
+}
+
+// A store that hangs holds a bounded number of goroutines, however long it does.
+func TestHangingStoreHoldsFewGoroutines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := sharedtest.NewFaulty(t)
+		all, _, target := newProcesses(t, 1, 1<<20, store, nil)
+		store.Set(sharedtest.Hangs)
+		for range 300 {
+			runCalls(t, all, target, 1, 1)
+			time.Sleep(time.Second)
+		}
+		if n := store.AskedFaulty.Load(); n > 20 {
+			t.Errorf("%d questions hang", n)
+		}
+	})
+}
+
+// The store is emptied while processes run: they teach it anew.
+func TestEmptiedStoreIsFilledAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := sharedtest.NewFaulty(t)
+		all, okta, target := newProcesses(t, 4, 100, store, nil)
+		runCalls(t, all, target, 5, 60)
+		store.Flush()
+		runCalls(t, all, target, 5, 240)
+		if n := okta.Answered(429); n > 6 { // 2 %
+			t.Errorf("%d answers of 429 for 300 calls", n)
+		}
+	})
+}
+
+// The store is gone for some windows and comes back in the middle of one.
+func TestFleetRunsWithoutItsStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := sharedtest.NewFaulty(t)
+		all, okta, target := newProcesses(t, 4, 600, store, nil)
+		runCalls(t, all, target, 10, 900)
+		store.Set(sharedtest.Fails)
+		before := okta.Answered(429)
+		runCalls(t, all, target, 10, 1200)
+		store.Set(sharedtest.None)
+		runCalls(t, all, target, 10, 900)
+		if n := okta.Answered(429) - before; n > 60 { // 2 %
+			t.Errorf("%d answers of 429 for 3000 calls", n)
+		}
+	})
+}
+
+// Windows that others learned of are known when the store is lost.
+func TestWindowFromTheStoreOutlivesIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := sharedtest.NewFaulty(t)
+		all, okta, target := newProcesses(t, 2, 50, store, nil)
+		runCalls(t, all[:1], target, 5, 50)
+		c := make(chan rig.Call)
+		go func() { c <- send(t, t.Context(), all[1], target) }()
+		time.Sleep(time.Second)
+		store.Set(sharedtest.Fails)
+		(<-c).Is(200)
+		if n := okta.Answered(429); n > 0 {
+			t.Errorf("%d answers of 429", n)
+		}
+		for _, b := range all[1].Snapshot().Buckets {
+			if b.Limit != 50 {
+				t.Errorf("limit %d", b.Limit)
+			}
+		}
+	})
+}
+
+// The bucket waited for the answer to a question that was never put.
+func TestPanicInSharedCredentialLeavesNoBucketWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		name := func(*http.Request) string {
+			if asked++; asked == 2 { // of the scout, which reports what it has found
+				panic("boom")
+			}
+			return "client"
+		}
+		okta := oktatest.New(oktatest.WithUsers(1), oktatest.WithLatency(50*time.Millisecond))
+		rt, err := oktaretry.NewTransport(okta.Transport(), oktaretry.WithShared(sharedtest.NewFaulty(t), oktaretry.SharedCredential(name)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		target := rig.Org + "/api/v1/users/" + okta.UserIDs()[0]
+		func() {
+			defer func() {
+				if got := recover(); got != "boom" {
+					t.Errorf("recovered %v", got)
+				}
+			}()
+			rig.GetOnce(t, rt, target)
+		}()
+		for range 40 { // more than were leased
+			rig.Get(t, rt, target).Is(200).TookBetween(0, 2*time.Second)
+		}
+	})
+}
