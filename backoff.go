@@ -1,5 +1,5 @@
-// This file holds how long to wait: Okta's word first, else a computed
-// backoff.
+// This file computes how long to wait after an answer: as long as Okta asks for,
+// else by a backoff.
 
 package oktaretry
 
@@ -13,18 +13,18 @@ import (
 	"github.com/oktaretry/oktaretry/internal/wire"
 )
 
-// tally is what one rule has done within one call.
+// tally counts what one rule has judged within one call.
 type tally struct {
 	rule  string        // by code or class, as Policy.ruleFor names it
 	count int           // answers judged
 	spent time.Duration // that the call has waited for the rule
-	// One of each for each call: cenkalti's is not safe for concurrent use,
-	// and a call must not inherit another's growth.
+	// Each call has its own: cenkalti's is not safe for concurrent use, and its
+	// growth is the call's.
 	backoff, slots *backoff.ExponentialBackOff
 }
 
-// Okta's concurrency limit frees its slots within a second, so its answer is
-// asked again soon, whatever the rule says of rate limits.
+// Okta's concurrency limit frees its slots within a second, so a call that it
+// refused is sent again soon, whatever the rule's waits.
 const (
 	slotInitialWait = 250 * time.Millisecond
 	slotMaxWait     = 2 * time.Second
@@ -56,16 +56,15 @@ func newBackOff(initial, most time.Duration, multiplier, jitter float64) *backof
 		backoff.WithMaxInterval(most),
 		backoff.WithMultiplier(multiplier),
 		backoff.WithRandomizationFactor(jitter),
-		backoff.WithMaxElapsedTime(0), // bounded by MaxElapsed and the deadline, which know of more than waits
+		backoff.WithMaxElapsedTime(0), // fits bounds the waits
 	)
 }
 
-// next is never so short that a call would spin.
+// next returns the next wait, long enough that no call spins.
 func next(b *backoff.ExponentialBackOff) time.Duration { return max(b.NextBackOff(), time.Millisecond) }
 
-// serverWait returns how long an answer asks to wait, by Retry-After and, for
-// rate limits, by X-Rate-Limit-Reset: the longer of the two. It is 0 when
-// neither says something plausible.
+// serverWait returns the wait that an answer asks for: the longer of Retry-After
+// and, for rate limits, X-Rate-Limit-Reset; 0 if neither is plausible.
 func serverWait(class Class, h http.Header, l wire.Limits, ticket *pace.Ticket, arrived time.Time) time.Duration {
 	wait, _ := wire.RetryAfter(h, l.Date, arrived)
 	if class == ClassRateLimited && !l.Concurrency() {

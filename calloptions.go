@@ -1,4 +1,4 @@
-// This file holds the options of single calls, which travel in their context.
+// This file holds the options of single calls, which their context carries.
 
 package oktaretry
 
@@ -13,21 +13,20 @@ import (
 type Priority uint8
 
 const (
-	// PriorityInteractive is for calls that a person waits for. The default.
+	// PriorityInteractive is for calls that a person waits for. It is the default.
 	PriorityInteractive Priority = iota
-	// PriorityBackground is for syncs and jobs: they let interactive calls go
-	// first.
+	// PriorityBackground is for syncs and jobs: interactive calls precede them.
 	PriorityBackground
 )
 
-// callOptions is what a context says about its calls.
+// callOptions are the options of a context's calls.
 type callOptions struct {
 	recorder   *Recorder
 	idempotent bool
 	noRetry    bool
 	priority   Priority
 	rules      map[string]Rule
-	err        error // what is wrong with the options; the call fails with it
+	err        error // of the options; the call fails with it
 }
 
 type callKey struct{}
@@ -42,29 +41,32 @@ func callOptionsOf(ctx context.Context) *callOptions {
 
 var noCallOptions callOptions
 
-// withCallOptions returns ctx with a changed copy of its options, so that all
-// of them cost one look-up a call.
+// withCallOptions returns ctx with a changed copy of its options. They share one
+// value, so that a call looks up one.
 func withCallOptions(ctx context.Context, change func(*callOptions)) context.Context {
 	o := *callOptionsOf(ctx)
 	change(&o)
 	return context.WithValue(ctx, callKey{}, &o)
 }
 
-// WithIdempotent says that the calls of ctx may be repeated whatever their
-// method: doing the work twice does no harm.
+// WithIdempotent declares the calls of ctx idempotent, whatever their method: they
+// are sent again after errors too. Default: only GET, HEAD, OPTIONS, TRACE, PUT and
+// DELETE are idempotent, requests with an Idempotency-Key or X-Idempotency-Key
+// header, and polls.
 func WithIdempotent(ctx context.Context) context.Context {
 	return withCallOptions(ctx, func(o *callOptions) { o.idempotent = true })
 }
 
-// WithNoRetry has the calls of ctx sent once and their answer handed back as
-// it is; pacing and circuits still apply. A 429 comes back as a
-// [*RateLimitError] all the same, unless Policy.ReturnRateLimited is set.
+// WithNoRetry limits the calls of ctx to one attempt, whose answer is returned as
+// it is; pacing and circuits still apply. A 429 is returned as a [*RateLimitError]
+// all the same, unless Policy.ReturnRateLimited is set.
 func WithNoRetry(ctx context.Context) context.Context {
 	return withCallOptions(ctx, func(o *callOptions) { o.noRetry = true })
 }
 
-// WithPriority orders the calls of ctx among those that wait for the same rate
-// limit. An unknown priority fails the call.
+// WithPriority sets the priority of the calls of ctx among those that wait for the
+// same rate limit. An unknown priority fails the call. Default:
+// [PriorityInteractive].
 func WithPriority(ctx context.Context, p Priority) context.Context {
 	return withCallOptions(ctx, func(o *callOptions) {
 		if p > PriorityBackground {
@@ -74,10 +76,10 @@ func WithPriority(ctx context.Context, p Priority) context.Context {
 	})
 }
 
-// WithRule sets a rule for the calls of ctx, before those of the policy. The
-// key is an error code ("E0000009", "server_error") or a class by name
-// ("server-error"); a rule for a code comes before one for its class. A bad
-// key or rule fails the call, with an error that names it.
+// WithRule sets a rule for the calls of ctx, which takes precedence over those of
+// the policy. The key is an error code ("E0000009", "server_error") or the name of a
+// class ("server-error"); a rule for a code takes precedence over one for its class.
+// An invalid key or rule fails the call, with an error that names it.
 func WithRule(ctx context.Context, key string, r Rule) context.Context {
 	return withCallOptions(ctx, func(o *callOptions) {
 		var bad problems
@@ -95,7 +97,7 @@ func WithRule(ctx context.Context, key string, r Rule) context.Context {
 	})
 }
 
-// classNamed returns the class of a name that WithRule takes.
+// classNamed returns the class of a name.
 func classNamed(name string) (Class, bool) {
 	for class := ClassRateLimited; class <= ClassNetwork; class++ {
 		if class.String() == name {

@@ -1,5 +1,5 @@
-// This file looks codes up in the catalogue: what Okta's table says of each,
-// and where its text asks for something other than its class's rule.
+// This file looks up codes in the catalogue, and applies what a code's own text
+// asks for on top of its class's rule.
 
 package oktaretry
 
@@ -8,27 +8,27 @@ import (
 	"time"
 )
 
-// CodeInfo is what is known of one error code.
+// CodeInfo describes an error code.
 type CodeInfo struct {
 	Code string // "E0000047", or an OAuth error such as "server_error"
-	// Status is the HTTP status that Okta documents today. The class goes by
-	// the code's text where the two disagree: E0000150 is a rate limit under
-	// 403. 0 for OAuth errors, which come with several.
+	// Status is the HTTP status that Okta documents today. Where it disagrees
+	// with the code's text, the text determines the class: E0000150 is a rate
+	// limit under 403. 0 for OAuth errors, which have several.
 	Status int
 	Name   string // Okta's name of the error, "Too many requests exception"
 	Class  Class
-	Rule   Rule // what DefaultPolicy does with it
-	// Advice is what a person can do about it, in one line and in this
-	// library's words; "" where there is nothing to say beyond the name.
+	Rule   Rule // that DefaultPolicy has for it
+	// Advice is what a person can do about it, in one line of this library's own;
+	// "" where the name suffices.
 	Advice string
-	// Local marks a rate limit that speaks of one user, phone number or
-	// feature, not of the endpoint's rate-limit bucket: the bucket's other
-	// calls go on.
+	// Local marks a rate limit of one user, phone number or feature rather than
+	// of the endpoint's bucket: the bucket's other calls proceed.
 	Local bool
 }
 
-// Lookup returns what is known of a code. Codes are case-sensitive, as Okta
-// sends them. It is safe for concurrent use and does not allocate.
+// Lookup returns the description of a code; false if the catalogue lacks it.
+// Codes are case-sensitive, as Okta sends them. Lookup is safe for concurrent use
+// and does not allocate.
 func Lookup(code string) (CodeInfo, bool) {
 	e, ok := lookup(code)
 	if !ok {
@@ -53,7 +53,7 @@ func Codes() iter.Seq[CodeInfo] {
 	}
 }
 
-// entry is one line of the catalogue. Entries are never written to.
+// entry is one line of the catalogue. Entries never change.
 type entry struct {
 	code    string
 	status  int
@@ -72,7 +72,8 @@ func (e *entry) describe(p *Policy) CodeInfo {
 	}
 }
 
-// lookup finds a code without allocating. The entry is shared and read-only.
+// lookup returns a code's entry, which is shared and read-only. It does not
+// allocate.
 func lookup(code string) (*entry, bool) {
 	if isOktaCode(code) {
 		n := codeNumber(code)
@@ -85,7 +86,7 @@ func lookup(code string) (*entry, bool) {
 	return e, ok
 }
 
-// codeNumber is the 47 of E0000047. The code has the form of Okta's.
+// codeNumber returns the 47 of E0000047. The code must have the form of Okta's.
 func codeNumber(code string) int {
 	n := 0
 	for i := 1; i < len(code); i++ {
@@ -94,7 +95,7 @@ func codeNumber(code string) int {
 	return n
 }
 
-// oktaByNumber is indexed by the number in the code, nil where Okta has none.
+// oktaByNumber is indexed by the number in the code; nil where there is none.
 var oktaByNumber = func() []*entry {
 	var byNumber []*entry
 	for i := range oktaCodes {
@@ -115,18 +116,19 @@ var oauthByName = func() map[string]*entry {
 	return byName
 }()
 
-// overlay is where a code's own text, or a bare status, asks for something
-// other than its class's rule. The zero overlay asks for nothing.
+// overlay is what a code's own text, or a status without a code, asks for on top
+// of its class's rule. The zero overlay asks for nothing.
 type overlay struct {
-	minWait   time.Duration // wait at least this long
+	minWait   time.Duration // the least wait
 	failFast  bool          // sending again cannot help
-	anyMethod bool          // Okta refused it unprocessed: any method may be sent again by whoever switches retrying on
-	narrow    bool          // the answer says less about the host than its class assumes: it trips no more than trips
+	anyMethod bool          // Okta refused it unprocessed: once retrying is switched on, it is for any method
+	narrow    bool          // it trips at most trips: less than its class, for less of the host has failed
 	trips     Scope
 }
 
-// apply puts the overlay on top of a class's rule. It only ever makes a rule
-// wait longer, trip less, stop sooner or, with anyMethod, reach more methods.
+// apply returns a class's rule with the overlay on top. The result waits longer,
+// trips less, stops sooner or, with anyMethod, is for more methods; never the
+// reverse.
 func (o overlay) apply(r Rule) Rule {
 	r.MinWait = max(r.MinWait, o.minWait)
 	if o.failFast {
@@ -141,8 +143,8 @@ func (o overlay) apply(r Rule) Rule {
 	return r
 }
 
-// floor fills in the least wait of a rule that a user wrote for this very code
-// and that names none; the rest of such a rule stands as it is.
+// floor returns a user's rule for this very code, with the overlay's least wait
+// where the rule has none. The rest of the rule is the user's.
 func (o overlay) floor(r Rule) Rule {
 	if r.MinWait == 0 {
 		r.MinWait = o.minWait
@@ -150,18 +152,17 @@ func (o overlay) floor(r Rule) Rule {
 	return r
 }
 
-// statusOverlay is the overlay of a server error that came without a code.
-// 502, 503 and 504 are what Okta's edge says when it doesn't reach the org:
-// they keep the class's scope. Any other 5xx is the word of one endpoint, and
-// 501 says for good that there is none.
+// statusOverlay returns the overlay of a server error without a code. 502, 503 and
+// 504 keep the class's scope: Okta's edge sends them when it cannot reach the org.
+// Any other 5xx comes from one endpoint, and 501 is final: it is not implemented.
 func statusOverlay(status int) overlay {
 	switch {
 	case status == 501:
-		return noUse
+		return neverRetry
 	case status == 502, status == 503, status == 504:
-		return asClass
+		return classRule
 	case status >= 500:
 		return endpointOnly
 	}
-	return asClass
+	return classRule
 }

@@ -7,64 +7,73 @@
 //	…
 //	client := transport.Client() // give it to the SDK
 //
-// # What comes back
+// # What a call returns
 //
-// Every answer falls into a [Class], by its Okta error code first and its HTTP
-// status second, and meets the [Rule] that the [Policy] has for it:
+// Every answer has a [Class], by its Okta error code first and its HTTP status
+// second, and the [Policy] has a [Rule] for it:
 //
-//   - success (2xx, 3xx): handed back untouched.
-//   - rate-limited (the 429 codes): the call waits as long as Okta says and
-//     goes again, whatever its method, for Okta refused it unprocessed. The
-//     other calls of that bucket hold meanwhile. A 429 that is given up comes
-//     back as a [*RateLimitError].
-//   - server-error (the 5xx codes): a short exponential backoff for idempotent
-//     methods, guarded by circuit breakers and a retry budget. The last answer
-//     comes back as Okta sent it.
-//   - pending (E0000070): polled until the factor answers; then a
+//   - success (2xx, 3xx): returned untouched.
+//   - rate-limited (the 429 codes): sent again after the wait that Okta asks for,
+//     whatever the method, for Okta refused it unprocessed. The bucket's other
+//     calls are held meanwhile. A 429 that is given up is returned as a
+//     [*RateLimitError].
+//   - server-error (the 5xx codes): sent again after a short exponential backoff,
+//     idempotent methods only, within circuit breakers and a retry budget. The
+//     last answer is returned as Okta sent it.
+//   - pending (E0000070): polled until the factor answers, else a
 //     [*PendingError].
-//   - client-error (every other 4xx): comes back at once, byte for byte.
-//   - network (no answer at all): like a server error, except that a request
-//     of which nothing was written may go again whatever its method. The last
-//     error of the base comes back, without its URL and without a match for
-//     [io.EOF], which sends the Okta SDKs into a loop.
+//   - client-error (every other 4xx): returned at once, byte for byte.
+//   - network (no answer at all): like a server error, except that a request of
+//     which nothing was written may be sent again whatever its method. The last
+//     error of the base is returned, without its URL and without a match for
+//     [io.EOF], at which the Okta SDKs loop.
 //
-// A call that an open circuit refuses fails with a [*CircuitOpenError]. A wait
-// that would not fit before the context's deadline or into the rule's
-// MaxElapsed is not begun: the call ends at once, and says what it would have
-// needed. When the caller's context ends a wait, the error matches the
-// context's error and its cause. There is never a response and an error
-// together.
+// A call that an open circuit refuses fails with a [*CircuitOpenError]. A wait that
+// would not end before the context's deadline, or within the rule's MaxElapsed, is
+// not begun: the call ends at once, and its outcome records the wait that would have
+// been needed. If the caller's context ends a wait, the error matches the context's
+// error and its cause. A call never returns a response and an error together.
 //
 // # The order of the layers
 //
 // Each attempt, the first one included, passes these, from the outside in:
 //
-//   - pace: a place in the rate-limit bucket of this host, credential and
-//     endpoint, by what the headers of earlier answers say is left. It comes
-//     before the circuits, so that a sleeping call never holds a probe's slot.
-//   - circuits: the host's and the endpoint's. They see every single attempt,
-//     so they open after a number of failures, not of failed calls.
-//   - the attempt: a clone of the request with a body of its own, its own span
-//     and its own time limit.
+//   - pace: a place in the rate-limit bucket of this host, credential and endpoint,
+//     by what the headers of earlier answers report as left. It precedes the
+//     circuits, so that a waiting call never keeps the place of a probe.
+//   - circuits: the host's and the endpoint's. They count attempts, not calls, so
+//     they open after a number of failed attempts.
+//   - the attempt: a clone of the request with a body, a span and a time limit of
+//     its own.
 //
-// What the answer says is then learned by pace and circuits before it is
-// decided whether the call goes round again. Retries are outermost, so a
-// retry waits for its place like any other attempt, and a circuit that opens
-// meanwhile ends it.
+// Pace and circuits learn from each answer before the call decides whether another
+// attempt follows. Retries are the outermost layer: a resend waits for its place
+// like any other attempt, and a circuit that has opened meanwhile ends the call.
 //
 // # Many processes
 //
-// Each process learns by itself what the headers say of a bucket. Where many
-// share one, [WithShared] has them share what they know as well: the places of
-// each window, and the circuits. Module fleet holds a store on Redis. A store that
-// is lost never fails a call.
+// Each process learns from the headers by itself. Processes that use one bucket can
+// share its places, and their circuits, through a store: see [WithShared]. Module
+// fleet has a store on Redis. The loss of the store never fails a call.
 //
-// # Seeing what happened
+// # Observability
 //
-// [OutcomeOf] tells what happened to the call that brought a response. A
-// recorder in the context ([WithRecorder]) tells it of any call, also through
-// SDKs that flatten errors into strings. Spans and metrics go to
-// OpenTelemetry, log lines to [WithLogger]; TELEMETRY.md lists them all. None of
-// them, and no error text of this package, holds a path, a query, a body, an
-// error summary or a token.
+// [OutcomeOf] returns the outcome of the call that a response belongs to. A recorder
+// in the context ([WithRecorder]) has the outcome of every call, also through SDKs
+// that flatten errors into strings. Spans and metrics go to OpenTelemetry, log lines
+// to [WithLogger]; TELEMETRY.md lists them all. None of them, and no error text of
+// this package, contains a path, a query, a body, an error summary or a token.
+//
+// # Glossary
+//
+//   - attempt: one request sent to Okta, and its answer; a call makes one or more.
+//   - bucket: the requests that count together against one of Okta's rate limits.
+//   - hold: after a 429, the time in which no call of the bucket is sent.
+//   - lease: places of a window that the shared store grants a process for a while.
+//   - probe: an attempt that tests whether what an open circuit guards is back.
+//   - resend: an attempt that repeats the call's request after a 429 or an error.
+//   - scout: a call sent ahead into an unknown window, whose answer describes it.
+//   - template: a path with its parameters' names for values, /users/{userId}.
+//   - tide: the peak of calls in flight just now, measured while many end at once.
+//   - window: the time in which a rate limit counts, from one reset to the next.
 package oktaretry

@@ -1,5 +1,5 @@
-// This file holds the errors that a Transport returns. Their texts hold host,
-// path template, code and request id: never a path, a query or a summary.
+// This file holds the errors that a Transport returns. Their texts have host, path
+// template, code and request id: never a path, a query or a summary.
 
 package oktaretry
 
@@ -11,24 +11,24 @@ import (
 	"time"
 )
 
-// RateLimitError says that a call was given up because of a rate limit: Okta
-// answered 429 and no further wait fits, or the bucket is known to be closed
-// for longer than the call can wait and nothing was sent (ClientSide).
+// RateLimitError is the error of a call given up because of a rate limit: Okta
+// answered 429 and no further wait fits, or the bucket is closed for longer than
+// the call can wait and nothing was sent (ClientSide).
 //
-// It also matches [context.DeadlineExceeded] when the context's deadline was
-// the reason, and the context's cause when that ended a wait.
+// It also matches [context.DeadlineExceeded] if the context's deadline was the
+// reason, and the context's cause if the context ended a wait.
 type RateLimitError struct {
-	Code       string // Okta's code; "" when ClientSide or when there was none
+	Code       string // Okta's code; "" if ClientSide or if there was none
 	RequestID  string
 	Method     string
 	Host       string
 	Template   string
 	Bucket     string
-	Limit      int           // the bucket's limit as last seen; -1 when unknown
-	Reset      time.Time     // when the bucket opens again, on the local clock; zero when unknown
-	RetryAfter time.Duration // how long to wait before calling again
+	Limit      int           // the bucket's limit in the last answer; -1 if unknown
+	Reset      time.Time     // when the bucket opens again, on the local clock; zero if unknown
+	RetryAfter time.Duration // the wait before the next call
 	ClientSide bool          // this library refused the call; nothing was sent
-	Attempts   int           // how many requests were sent
+	Attempts   int           // requests sent
 	Stop       StopReason
 	cause      error
 }
@@ -56,14 +56,14 @@ func (e *RateLimitError) Unwrap() error { return e.cause }
 // ErrorType is the error.type of OpenTelemetry's semantic conventions.
 func (e *RateLimitError) ErrorType() string { return "rate_limited" }
 
-// CircuitOpenError says that a call was refused because its endpoint or host
-// has been failing. Nothing was sent.
+// CircuitOpenError is the error of a call refused because its endpoint or host has
+// been failing. Nothing was sent.
 type CircuitOpenError struct {
-	Scope      Scope // which circuit refused: TripsEndpoint or TripsHost
+	Scope      Scope // of the circuit that refused: TripsEndpoint or TripsHost
 	Method     string
 	Host       string
 	Template   string
-	RetryAfter time.Duration // when the circuit lets a probe out
+	RetryAfter time.Duration // until the circuit sends a probe
 }
 
 func (e *CircuitOpenError) Error() string {
@@ -74,20 +74,19 @@ func (e *CircuitOpenError) Error() string {
 // ErrorType is the error.type of OpenTelemetry's semantic conventions.
 func (e *CircuitOpenError) ErrorType() string { return "circuit_open" }
 
-// PendingError says that polling a pending answer ended without a result: the
-// user has not answered the factor's challenge. The challenge may still be
-// answered later.
+// PendingError is the error of a call whose polls ended without a result: the user
+// has not answered the factor's challenge, and may still do so later.
 //
-// It also matches [context.DeadlineExceeded] when the context's deadline was
-// the reason, and the context's cause when that ended a wait.
+// It also matches [context.DeadlineExceeded] if the context's deadline was the
+// reason, and the context's cause if the context ended a wait.
 type PendingError struct {
 	Code       string // E0000070, or "" for a factorResult WAITING
 	RequestID  string
 	Method     string
 	Host       string
 	Template   string
-	RetryAfter time.Duration // the interval to go on polling at
-	Polls      int           // how often the result was asked for
+	RetryAfter time.Duration // the interval for further polls
+	Polls      int           // polls sent
 	Stop       StopReason
 	cause      error
 }
@@ -135,9 +134,9 @@ type requestError struct{ problem string }
 
 func (e *requestError) Error() string { return "oktaretry: invalid request: " + e.problem }
 
-// attemptTimeoutError is the network error of an attempt that brought no
-// response headers within Policy.AttemptTimeout. It is a net.Error. It doesn't
-// match context.DeadlineExceeded: the caller's own deadline has not passed.
+// attemptTimeoutError is the network error of an attempt without response headers
+// within Policy.AttemptTimeout. It is a net.Error, and does not match
+// context.DeadlineExceeded: the caller's own deadline has not passed.
 type attemptTimeoutError struct {
 	timeout time.Duration
 	where   string
@@ -149,8 +148,8 @@ func (e *attemptTimeoutError) Error() string {
 func (e *attemptTimeoutError) Timeout() bool   { return true }
 func (e *attemptTimeoutError) Temporary() bool { return true }
 
-// interruptedError is the error of a call whose context ended while it waited to
-// be sent again after an error. It matches what ended it.
+// interruptedError is the error of a call whose context ended while it waited for a
+// resend after an error. It matches the context's error and cause.
 type interruptedError struct {
 	text  string
 	cause error
@@ -159,7 +158,7 @@ type interruptedError struct {
 func (e *interruptedError) Error() string { return e.text + ": " + e.cause.Error() }
 func (e *interruptedError) Unwrap() error { return e.cause }
 
-// endOfContext returns the context's part in stopping, if it had one.
+// endOfContext returns the error of ctx if it is why the call stopped.
 func endOfContext(ctx context.Context, stop StopReason) error {
 	switch stop {
 	case StopDeadline:
@@ -170,13 +169,13 @@ func endOfContext(ctx context.Context, stop StopReason) error {
 	return nil
 }
 
-// causeOf returns why ctx ended, matching both its cause and ctx.Err().
+// causeOf returns why ctx ended, as an error that matches its cause and ctx.Err().
 func causeOf(ctx context.Context) error {
 	return matching(clean(context.Cause(ctx)), ctx.Err())
 }
 
-// matching returns an error with err's text that also matches ended, the error
-// of a context.
+// matching returns an error with err's text that matches both err and ended, the
+// error of a context.
 func matching(err, ended error) error {
 	if errors.Is(err, ended) {
 		return err
@@ -184,7 +183,7 @@ func matching(err, ended error) error {
 	return &canceledError{cause: err, err: ended}
 }
 
-// canceledError is the end of a context that names a cause of its own.
+// canceledError is the error of a context that ended with a cause of its own.
 type canceledError struct{ cause, err error }
 
 func (e *canceledError) Error() string   { return e.cause.Error() }

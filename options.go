@@ -1,5 +1,4 @@
-// This file holds the options: of a Transport at its construction, and of a
-// single call through its context.
+// This file holds the options of a Transport.
 
 package oktaretry
 
@@ -10,14 +9,15 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/oktaretry/oktaretry/internal/telemetry"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/oktaretry/oktaretry/internal/telemetry"
 )
 
-// Option configures a [Transport]. The functions of this package that return
-// an Option are the only ones.
+// Option configures a [Transport]. Only the functions of this package return
+// Options; [NewTransport] refuses nil and invalid arguments, all at once.
 type Option interface {
 	apply(*config) error
 }
@@ -26,7 +26,7 @@ type optionFunc func(*config) error
 
 func (f optionFunc) apply(c *config) error { return f(c) }
 
-// config is what the options add up to.
+// config is the sum of the options.
 type config struct {
 	policy       Policy
 	prepareRetry func(*http.Request) error
@@ -41,7 +41,7 @@ type config struct {
 	noAttemptSpans, noAttemptMetrics bool
 }
 
-// telemetry is what the options set of telemetry.
+// telemetry returns the part of the options that internal/telemetry needs.
 func (c *config) telemetry() telemetry.Config {
 	return telemetry.Config{
 		Tracers: c.tracers, Meters: c.meters, Propagators: c.propagators, Logger: c.logger, LogWaitFrom: c.logWaitFrom,
@@ -49,12 +49,10 @@ func (c *config) telemetry() telemetry.Config {
 	}
 }
 
-// defaultLogWaitFrom is how long a wait must be to be logged, unless the user
-// says otherwise.
+// defaultLogWaitFrom is the shortest wait that is logged.
 const defaultLogWaitFrom = time.Second
 
-// newConfig applies the options and reports everything that is wrong with
-// them at once.
+// newConfig applies the options. Its error joins all of their problems.
 func newConfig(opts []Option) (config, error) {
 	c := config{policy: DefaultPolicy(), logWaitFrom: defaultLogWaitFrom}
 	var bad []error
@@ -68,8 +66,8 @@ func newConfig(opts []Option) (config, error) {
 	return c, errors.Join(bad...)
 }
 
-// WithPolicy sets the policy; [DefaultPolicy] without it. See also
-// [Transport.SetPolicy].
+// WithPolicy sets the policy, which [Policy.Validate] must accept. Default:
+// [DefaultPolicy]. [Transport.SetPolicy] replaces it later.
 func WithPolicy(p Policy) Option {
 	return optionFunc(func(c *config) error {
 		c.policy = p.clone()
@@ -77,8 +75,8 @@ func WithPolicy(p Policy) Option {
 	})
 }
 
-// WithTracerProvider sets where spans go; the global provider without it, also
-// one that is installed later. As long as none is, calls cost nothing for it.
+// WithTracerProvider sets the provider of spans. Default: the global provider,
+// also one installed later; until then spans cost nothing.
 func WithTracerProvider(p trace.TracerProvider) Option {
 	return optionFunc(func(c *config) error {
 		c.tracers = p
@@ -86,7 +84,8 @@ func WithTracerProvider(p trace.TracerProvider) Option {
 	})
 }
 
-// WithMeterProvider sets where metrics go; the global provider without it.
+// WithMeterProvider sets the provider of metrics. Default: the global provider,
+// also one installed later.
 func WithMeterProvider(p metric.MeterProvider) Option {
 	return optionFunc(func(c *config) error {
 		c.meters = p
@@ -94,8 +93,9 @@ func WithMeterProvider(p metric.MeterProvider) Option {
 	})
 }
 
-// WithPropagators sets how the trace context is written into the headers of
-// each attempt; the global propagators without it.
+// WithPropagators sets the propagators that write the trace context into the
+// headers of each attempt. Default: the global propagators, also those installed
+// later.
 func WithPropagators(p propagation.TextMapPropagator) Option {
 	return optionFunc(func(c *config) error {
 		c.propagators = p
@@ -103,10 +103,10 @@ func WithPropagators(p propagation.TextMapPropagator) Option {
 	})
 }
 
-// WithAttemptSpans says whether each attempt has a CLIENT span of its own; it
-// does without it. Turn it off where the base has one for each, as otelhttp's:
-// then the call's span has an event for each attempt instead, and the trace
-// context in the headers is the call's until the base writes its own.
+// WithAttemptSpans switches the CLIENT span of each attempt on or off. Default: on.
+// Switch it off above a base that makes one for each request, such as otelhttp's:
+// the call's span then has an event for each attempt instead, and the base gets the
+// call's trace context.
 func WithAttemptSpans(on bool) Option {
 	return optionFunc(func(c *config) error {
 		c.noAttemptSpans = !on
@@ -114,9 +114,9 @@ func WithAttemptSpans(on bool) Option {
 	})
 }
 
-// WithAttemptMetrics says whether the duration of each attempt is recorded as
-// http.client.request.duration; it is without it. Turn it off where the base
-// records that metric, as otelhttp's.
+// WithAttemptMetrics switches the metric http.client.request.duration, the duration
+// of each attempt, on or off. Default: on. Switch it off where another layer, such
+// as otelhttp's, records that metric, above or below: it would hold both.
 func WithAttemptMetrics(on bool) Option {
 	return optionFunc(func(c *config) error {
 		c.noAttemptMetrics = !on
@@ -124,8 +124,8 @@ func WithAttemptMetrics(on bool) Option {
 	})
 }
 
-// WithLogThreshold sets how long a wait must be to be logged: a second without
-// it, every wait with 0. It is of use with [WithLogger] only.
+// WithLogThreshold sets the shortest wait that [WithLogger] logs; 0: every wait.
+// Default: 1 s.
 func WithLogThreshold(d time.Duration) Option {
 	return optionFunc(func(c *config) error {
 		c.logWaitFrom = d
@@ -136,9 +136,9 @@ func WithLogThreshold(d time.Duration) Option {
 	})
 }
 
-// WithLogger logs each wait above a threshold ([WithLogThreshold]), each call
-// that was given up and each change of a circuit, with the ids of the trace.
-// Nothing is logged without it.
+// WithLogger logs each long wait ([WithLogThreshold]), each call that was given up
+// and each change of a circuit, with the ids of the trace. Default: nothing is
+// logged.
 func WithLogger(l *slog.Logger) Option {
 	return optionFunc(func(c *config) error {
 		c.logger = l
@@ -146,11 +146,12 @@ func WithLogger(l *slog.Logger) Option {
 	})
 }
 
-// WithPrepareRetry sets a hook that runs before each resend on the request
-// about to be sent, which is the call's own and may be changed: sign it anew
-// there. With it, requests with a DPoP header are resent like others. A hook
-// that replaces the Body closes the one it replaces. It must be safe for
-// concurrent use. An error ends the call and is returned, wrapped.
+// WithPrepareRetry sets a hook that runs before each resend and poll, on the
+// request about to be sent, which it may change: sign it anew there. A hook that
+// replaces the Body must close the one it replaces, and must be safe for concurrent
+// use. Its error ends the call and is returned, wrapped. With a hook, requests with
+// a DPoP header are resent like others. Default: no hook, and no such request is
+// sent twice.
 func WithPrepareRetry(hook func(*http.Request) error) Option {
 	return optionFunc(func(c *config) error {
 		c.prepareRetry = hook
@@ -158,22 +159,20 @@ func WithPrepareRetry(hook func(*http.Request) error) Option {
 	})
 }
 
-// WithBuckets sets a function that names the rate-limit bucket of a request, for
-// orgs whose buckets are not the documented ones, for custom domains and
-// proxies with limits of their own. Calls of one host, credential and bucket
-// share what is learned of a limit and wait in one line, so name two requests
-// alike only if Okta counts them together. For "" the built-in bucket counts.
-// Of a name the first 128 bytes do.
+// WithBuckets sets a function that names the rate-limit bucket of a request: for
+// orgs whose buckets are not the documented ones, for custom domains, and for
+// proxies with limits of their own. Calls of one host, credential and bucket share
+// one window and wait in one line, so give two requests the same name only if Okta
+// counts them together. "" stands for the documented bucket. Names are truncated to
+// 128 bytes. Default: the documented buckets.
 //
-// The function is called once for each call, and again when the call turns to
-// polling another URL, on a request that it must neither change nor keep and
-// whose Body it must not read: that is nil. It must be fast and safe for
-// concurrent use.
+// The function runs once for each call, and once more when the call begins to poll
+// another URL. It must not change or keep the request, whose Body is nil. It must
+// be fast and safe for concurrent use.
 //
-// The name shows up in [Outcome], [RateLimitError], [Snapshot], spans and log
-// lines, as it is: build it from what is no personal data, never from an id, a
-// login or a query. However many names there are, only the some ten thousand
-// that were used last are remembered.
+// [Outcome], [RateLimitError], [Snapshot], spans, metrics and log lines show the
+// name as it is: derive it from no personal data, such as an id, a login or a
+// query. Only about ten thousand buckets are kept, those used last.
 func WithBuckets(name func(*http.Request) string) Option {
 	return optionFunc(func(c *config) error {
 		c.buckets = name

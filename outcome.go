@@ -1,6 +1,5 @@
-// This file holds what happened to a call, and how a caller gets at it: by the
-// response, or by a recorder in the context, which works through SDKs that
-// flatten errors.
+// This file holds a call's outcome, and the two ways to it: from the response, or
+// from a recorder in the context, which works through SDKs that flatten errors.
 
 package oktaretry
 
@@ -14,13 +13,13 @@ import (
 	"github.com/oktaretry/oktaretry/internal/exchange"
 )
 
-// StopReason says why a call ended as it did.
+// StopReason is why a call ended.
 type StopReason uint8
 
 const (
 	StopNone          StopReason = iota // it has not ended
 	StopSuccess                         // Okta answered 2xx or 3xx
-	StopFailFast                        // the rule says that waiting cannot help
+	StopFailFast                        // the rule is to fail fast: waiting cannot help
 	StopMaxAttempts                     // the rule's MaxAttempts are used up
 	StopMaxElapsed                      // the next wait would not fit into the rule's MaxElapsed
 	StopDeadline                        // the next wait would not fit before the context's deadline
@@ -30,7 +29,7 @@ const (
 	StopNoRetry                         // WithNoRetry
 	StopBudget                          // the retry budget is empty
 	StopCircuitOpen                     // a circuit is open
-	StopNoPollTarget                    // a pending answer that names no place to ask, of a request that must not be repeated
+	StopNoPollTarget                    // a pending answer without a link to its result, of a request that must not be repeated
 	StopPrepareFailed                   // the WithPrepareRetry hook returned an error
 	StopInvalid                         // the request or its options were refused before anything was sent
 	StopMaxWait                         // the line of the bucket is longer than Pace.MaxWait
@@ -49,7 +48,7 @@ func (s StopReason) String() string {
 	return "unknown"
 }
 
-// WaitReason says what a call waited for.
+// WaitReason is what a call waited for.
 type WaitReason uint8
 
 const (
@@ -58,7 +57,7 @@ const (
 	WaitCeiling                // the user's Pace.MaxRate
 	WaitConcurrency            // too many calls to the host are in flight
 	WaitBackoff                // before sending again after an error
-	WaitPoll                   // before asking again for a pending answer
+	WaitPoll                   // before polling a pending answer
 
 	waitReasons = iota
 )
@@ -73,48 +72,46 @@ func (w WaitReason) String() string {
 	return "unknown"
 }
 
-// Wait is one time that a call stood still.
+// Wait is one wait of a call.
 type Wait struct {
 	Reason   WaitReason
 	Duration time.Duration
 }
 
-// Attempt is one request that was sent, and its answer.
+// Attempt is a request that was sent, and its answer.
 type Attempt struct {
-	// Classification is what the answer meant; its Class is ClassNetwork when
+	// Classification is the meaning of the answer; its Class is ClassNetwork if
 	// there was none.
 	Classification
 	Start    time.Time
 	Duration time.Duration // until the response headers, or the error
-	Waits    []Wait        // what the call waited for before this attempt
-	Poll     bool          // it asked for the result of a pending answer
-	Err      error         // the network error; nil when there was an answer
+	Waits    []Wait        // before the attempt
+	Poll     bool          // it requested the result of a pending answer
+	Err      error         // the network error; nil if there was an answer
 }
 
-// Outcome is what happened to one call. Its last answer's classification is
-// embedded; of a call that had none, its Class is ClassRateLimited if the
-// bucket was closed, else ClassNetwork. It is a value of its own: nothing
-// changes it later.
+// Outcome is how a call went. It embeds the classification of the last answer; if
+// there was none, its Class is ClassRateLimited where the bucket was closed, else
+// ClassNetwork. An Outcome never changes.
 type Outcome struct {
 	Classification
 	Method   string
 	Host     string
-	Template string // the path with its parameters' names in the place of their values
-	Bucket   string // the rate-limit bucket; "" when Okta doesn't limit it
+	Template string // the path with the names of its parameters for their values
+	Bucket   string // the rate-limit bucket; "" if Okta does not limit it
 	Attempts []Attempt
 	Stop     StopReason
-	// Needed is the wait that was not begun because it did not fit, with
-	// StopDeadline, StopMaxElapsed and StopMaxWait; what was left of the wait for a bucket,
-	// with StopCanceled; or the time until the circuit lets a probe out, with
-	// StopCircuitOpen.
+	// Needed is the wait that was not begun, with StopDeadline, StopMaxElapsed and
+	// StopMaxWait; the rest of the wait for a bucket, with StopCanceled; or the
+	// time until the circuit sends a probe, with StopCircuitOpen.
 	Needed  time.Duration
 	Start   time.Time
 	Elapsed time.Duration
-	Waits   []Wait // after the last attempt, or of a call that was never sent
-	Err     error  // what RoundTrip returned; nil when it returned a response
+	Waits   []Wait // after the last attempt, or without any
+	Err     error  // that RoundTrip returned; nil if it returned a response
 }
 
-// Waited returns how much of the call's time was waiting.
+// Waited returns the sum of the call's waits.
 func (o Outcome) Waited() time.Duration {
 	var d time.Duration
 	for _, a := range o.Attempts {
@@ -128,31 +125,31 @@ func (o Outcome) Waited() time.Duration {
 	return d
 }
 
-// Recorder keeps what happened to the calls of a context. It is safe for
-// concurrent use.
+// Recorder records the outcomes of a context's calls. It is safe for concurrent
+// use.
 type Recorder struct {
 	mu       sync.Mutex
 	outcomes []Outcome
 }
 
-// recorderCap bounds a Recorder that a long sync carries along.
+// recorderCap bounds the memory of a Recorder during a long sync.
 const recorderCap = 1000
 
-// WithRecorder returns a context whose calls are recorded. It is how a caller
-// learns the code of an error that the SDK has flattened to a string:
+// WithRecorder returns a context whose calls are recorded, and their recorder. It
+// gives a caller the code of an error that the SDK has flattened to a string:
 //
 //	ctx, rec := oktaretry.WithRecorder(ctx)
 //	user, _, err := client.UserAPI.GetUser(ctx, id).Execute()
 //	if out, ok := rec.Outcome(); ok && out.Class == oktaretry.ClassRateLimited { … }
 //
-// A recorder further up the context stops seeing the calls.
+// It replaces a recorder that ctx has already.
 func WithRecorder(ctx context.Context) (context.Context, *Recorder) {
 	r := new(Recorder)
 	return withCallOptions(ctx, func(o *callOptions) { o.recorder = r }), r
 }
 
-// Outcome returns what happened to the call that ended last; false when none
-// has ended.
+// Outcome returns the outcome of the call that ended last; false if none has
+// ended.
 func (r *Recorder) Outcome() (Outcome, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -162,8 +159,8 @@ func (r *Recorder) Outcome() (Outcome, bool) {
 	return r.outcomes[len(r.outcomes)-1].clone(), true
 }
 
-// Outcomes returns what happened to all calls in the order of their ends; of
-// more than 1,000, the last 1,000.
+// Outcomes returns the outcomes of all calls in the order of their ends; of more
+// than 1,000, the last 1,000.
 func (r *Recorder) Outcomes() []Outcome {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -177,7 +174,7 @@ func (r *Recorder) Outcomes() []Outcome {
 func (r *Recorder) add(o Outcome) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.outcomes) == 2*recorderCap { // not each time, or each would move them all
+	if len(r.outcomes) == 2*recorderCap { // rarely, for it moves them all
 		n := copy(r.outcomes, r.outcomes[recorderCap:])
 		clear(r.outcomes[n:])
 		r.outcomes = r.outcomes[:n]
@@ -187,10 +184,10 @@ func (r *Recorder) add(o Outcome) {
 
 type outcomeKey struct{}
 
-// OutcomeOf returns what happened to the call that brought resp; false when
-// resp did not come through a [Transport]. It reads resp.Request's context, so
-// it also works on the response that an SDK hands out after reading its body.
-// It is safe for concurrent use.
+// OutcomeOf returns the outcome of the call that returned resp; false if resp is
+// not a [Transport]'s. It is found by the context of resp.Request, so it also works
+// on the response that an SDK returns after reading its body. OutcomeOf is safe for
+// concurrent use.
 func OutcomeOf(resp *http.Response) (Outcome, bool) {
 	if resp == nil || resp.Request == nil {
 		return Outcome{}, false
@@ -202,8 +199,8 @@ func OutcomeOf(resp *http.Response) (Outcome, bool) {
 	return d.outcome(), true
 }
 
-// dispatch is an exchange along with what its response refers to once that is
-// the caller's. It is one piece of memory, since every attempt needs one.
+// dispatch is an exchange, and what its response refers to once that is the
+// caller's. Every attempt needs one, so it is a single allocation.
 type dispatch struct {
 	exchange.Exchange
 	shown   http.Request // the response's Request
@@ -212,8 +209,8 @@ type dispatch struct {
 }
 
 // answerContext is the context of a response's request: the caller's, as with
-// net/http, so that it is still of use when the body was read, with the call's
-// outcome as a value.
+// net/http, so that it does not end with the attempt, and the call's outcome as a
+// value.
 type answerContext struct {
 	context.Context
 	dispatch *dispatch
@@ -226,7 +223,7 @@ func (c *answerContext) Value(key any) any {
 	return c.Context.Value(key)
 }
 
-// summary is an Outcome of a call that brought a response, in little memory.
+// summary is the Outcome of a call that returned a response, in little memory.
 type summary struct {
 	class   Class
 	stop    StopReason
@@ -239,25 +236,25 @@ type summary struct {
 	start   time.Time
 	elapsed time.Duration
 	took    time.Duration // the first attempt
-	more    *history      // nil for a call that was over at its first attempt, without a wait
+	more    *history      // nil for a call of one attempt without a wait
 }
 
-// history is the rest of the outcome of a call that was not over at once.
+// history is the rest of the outcome of a call with waits or several attempts.
 type history struct {
 	attempts []Attempt
 	waits    []Wait
 	needed   time.Duration
 }
 
-// conclude keeps the outcome of the call of req that d's response is the answer
-// of, and returns the response's request.
+// conclude keeps the outcome of req's call, whose response is d's, and returns the
+// response's request.
 func (d *dispatch) conclude(o *Outcome, origin *endpoint, req *http.Request) *http.Request {
 	d.summary = summary{
 		class: o.Class, stop: o.Stop, status: int32(o.Status), code: o.Code, id: o.RequestID, error: o.Error,
 		origin: origin, bucket: o.Bucket, start: o.Start, elapsed: o.Elapsed, took: o.Attempts[0].Duration,
 	}
 	if len(o.Attempts) > 1 || len(o.Attempts[0].Waits) > 0 || len(o.Waits) > 0 || o.Needed > 0 || !o.Attempts[0].Start.Equal(d.Began) {
-		// The slice of attempts is used again by a later call.
+		// A later call reuses the slice of attempts.
 		d.summary.more = &history{slices.Clone(o.Attempts), o.Waits, o.Needed}
 	}
 	d.context = answerContext{req.Context(), d}
@@ -265,7 +262,7 @@ func (d *dispatch) conclude(o *Outcome, origin *endpoint, req *http.Request) *ht
 	return &d.shown
 }
 
-// outcome returns what conclude kept.
+// outcome returns the outcome that conclude kept.
 func (d *dispatch) outcome() Outcome {
 	s := &d.summary
 	o := Outcome{

@@ -14,9 +14,9 @@ import (
 type Action uint8
 
 const (
-	FailFast Action = iota // hand the answer back at once
+	FailFast Action = iota // return the answer at once
 	Backoff                // wait, then send the request again
-	Poll                   // ask for the result until there is one; for ClassPending only
+	Poll                   // request the result until there is one; for ClassPending only
 )
 
 var actionNames = [...]string{"fail-fast", "backoff", "poll"}
@@ -29,7 +29,7 @@ func (a Action) String() string {
 	return fmt.Sprintf("Action(%d)", uint8(a))
 }
 
-// Scope says which circuit breaker an answer counts against.
+// Scope is the circuit breaker that an answer counts against.
 type Scope uint8
 
 const (
@@ -48,64 +48,82 @@ func (s Scope) String() string {
 	return fmt.Sprintf("Scope(%d)", uint8(s))
 }
 
-// Rule says what happens after an answer. The zero Rule hands the answer back
-// at once and counts against no circuit.
+// Rule is what happens after an answer. The zero Rule returns the answer at once
+// and counts it against no circuit. The defaults differ by class; those of
+// ClientError's waits apply once its Action, or a code's, is changed to Backoff.
 type Rule struct {
+	// Action is what follows the answer. Default: Backoff for RateLimited,
+	// ServerError and Network, Poll for Pending, FailFast for ClientError.
 	Action Action
 
-	// MaxAttempts is how many answers of one call this rule may judge; the
-	// last one is handed back. 0: no cap of this kind.
+	// MaxAttempts is how many answers of one call the rule may judge; the last
+	// of them is returned. 0: no cap of this kind. Default: 4 for ServerError,
+	// Network and ClientError, else 0.
 	MaxAttempts int
-	// MaxElapsed is how long this rule may keep a call, counted from when it
-	// first applied. A wait that would end later is not begun. 0: no cap of
-	// this kind. The context's deadline always counts.
+	// MaxElapsed is how long the rule may keep a call, from when it first
+	// applied. A wait that would end later is not begun. The context's deadline
+	// always counts as well. 0: no cap of this kind. Default: 10 min for
+	// RateLimited and ClientError, 5 min for Pending, 3 min for Network, 30 s
+	// for ServerError.
 	MaxElapsed time.Duration
 
-	// InitialWait, Multiplier, MaxWait and Jitter shape the computed wait:
-	// InitialWait, growing by Multiplier up to MaxWait, each time varied at
-	// random by ± the Jitter share of it. With Poll they shape the interval.
+	// InitialWait is the first computed wait, or the first interval of a poll.
+	// Default: 500 ms for ServerError and Network, 1 s for RateLimited and
+	// ClientError, 4 s for Pending.
 	InitialWait time.Duration
-	MaxWait     time.Duration
-	Multiplier  float64 // 1 or more
-	Jitter      float64 // 0 to 1
+	// MaxWait caps computed waits, not those that Okta orders. Default: 8 s for
+	// ServerError and Network, 1 min for RateLimited, 30 s for ClientError, 4 s
+	// for Pending.
+	MaxWait time.Duration
+	// Multiplier is the growth from one computed wait to the next; 1 or more.
+	// Default: 2; 1 for Pending.
+	Multiplier float64
+	// Jitter is the share by which computed waits vary at random, up and down;
+	// 0 to 1. Default: 0.5; 0 for Pending.
+	Jitter float64
 
-	// MinWait is the least time to wait before the next attempt, also when
-	// Okta's headers name less. 0 means what the code's own text asks for:
-	// 30 s for E0000109, see [Lookup].
+	// MinWait is the least wait before the next attempt, also where Okta's
+	// headers name less. 0: what the code's own text asks for, such as 30 s for
+	// E0000109, see [Lookup]. Default: 0.
 	MinWait time.Duration
 
-	// AnyMethod lets requests be sent again that aren't idempotent. It is for
-	// answers which say that Okta refused the request unprocessed.
+	// AnyMethod allows requests to be sent again that are not idempotent. It is
+	// meant for answers by which Okta refuses a request unprocessed. Default:
+	// true for RateLimited, else false.
 	AnyMethod bool
 
-	// Trips says which circuit the answer counts against.
+	// Trips is the circuit that the answer counts against. Default: TripsHost
+	// for ServerError and Network, else TripsNothing.
 	Trips Scope
 }
 
-// Pace bounds how fast calls go out.
+// Pace bounds how fast calls are sent.
 type Pace struct {
-	// MaxUtilization is the share of each window to use at most: 0.7 leaves
-	// 30 % to others, such as the org's own logins, also while they use it.
-	// What counts is what Okta's headers say is left. 0 to 1; 0 means 1.
+	// MaxUtilization is the share of each rate-limit window to use at most: 0.7
+	// leaves 30 % to others, such as the org's own logins, also while they use
+	// it. The share is taken of what Okta's headers report as left. 0 to 1; 0
+	// means 1. Default: 1.
 	MaxUtilization float64
 	// MaxInFlight is how many calls may be in flight for each host. 0: no cap
-	// but what Okta's concurrency limit (35 in flight for free orgs, 75 for
-	// others, by Okta's rate limit documents) is found to allow.
+	// but that of Okta's concurrency limit, which is learned from its answers
+	// (35 in flight for free orgs, 75 for others, by Okta's rate limit
+	// documents). Default: 0.
 	MaxInFlight int
-	// Smooth spreads calls evenly over each window rather than as fast as the
-	// window allows.
+	// Smooth spreads calls evenly over each window; else they are sent as fast as
+	// the window allows. Default: false.
 	Smooth bool
 	// MaxRate is a ceiling in calls a second for each host, resends included.
-	// 0: none. Calls above it wait their turn, which counts like any wait for
-	// a rate limit.
+	// Calls above it wait their turn, by the rule for rate limits. 0: no
+	// ceiling. Default: 0.
 	MaxRate float64
-	// Burst is how many calls may go at once under MaxRate, and under each of
-	// BucketRates; 1 at least where there is one.
+	// Burst is how many calls may be sent at once under MaxRate, and under each
+	// of BucketRates; 1 or more where there is a ceiling. Default: 1.
 	Burst int
 	// BucketRates are ceilings for single buckets, in calls a second for each
 	// host, on top of MaxRate. The key is the bucket's name as [Snapshot] shows
-	// it, "GET /api/v1/users/{id}", or one of [WithBuckets]; all credentials
-	// count together. A name that no call falls into has no effect.
+	// it, "GET /api/v1/users/{id}", or one of [WithBuckets]; the calls of all
+	// credentials count together. A name that no call falls into has no effect.
+	// Default: none.
 	BucketRates map[string]float64
 	// MaxWait is how long a call may wait in line for its turn, before each of its
 	// attempts. A call whose turn comes later is refused at once, with
@@ -128,84 +146,86 @@ func (p Pace) isZero() bool {
 		p.MaxWait == 0 && !p.RefusalsOnly && len(p.RefusalsOnlyBuckets) == 0 && !p.Disabled
 }
 
-// Breaker shapes the circuit breakers, one for each endpoint and one for each
+// Breaker shapes the circuit breakers: one for each endpoint and one for each
 // host.
 type Breaker struct {
-	// Disabled switches circuit breaking off.
+	// Disabled switches circuit breaking off. Default: false.
 	Disabled bool
-	// Window is the rolling time in which answers are counted.
+	// Window is the rolling time in which answers count; more than 0. Default:
+	// 30 s.
 	Window time.Duration
-	// MinCalls is how many successes and failures a window must hold before a
-	// circuit can open.
+	// MinCalls is how many successes and failures a window must hold before the
+	// circuit can open; 1 or more. Default: 20.
 	MinCalls int
-	// FailureRatio opens the circuit when this share of them failed; above 0,
-	// at most 1. Whatever the window holds, MinCalls failures in a row open it
-	// too, if they took half a second or longer: the server is down.
+	// FailureRatio is the share of failures that opens the circuit; above 0, at
+	// most 1. MinCalls consecutive failures that span half a second or more
+	// open it whatever the ratio. Default: 0.8.
 	FailureRatio float64
-	// OpenFor is how long an open circuit refuses before it lets a probe out.
+	// OpenFor is how long an open circuit refuses calls before it sends a probe;
+	// more than 0. Default: 5 s.
 	OpenFor time.Duration
-	// Probes is how many calls a half-open circuit lets out at once, and how
-	// many successes in a row close it.
+	// Probes is how many probes a half-open circuit sends at once, and how many
+	// must succeed in a row to close it; 1 or more. Default: 1.
 	Probes int
-	// ProbeTimeout bounds a probe's attempt as AttemptTimeout does others,
-	// where that is longer; where that is 0, nothing does. A probe that has not answered holds its place for
-	// that long, or for OpenFor if that is shorter; then another goes, and the
-	// first answer of either that is a success counts.
+	// ProbeTimeout is the attempt timeout of probes, where shorter than
+	// AttemptTimeout; more than 0. A probe without an answer keeps its place for
+	// that long, or for OpenFor if that is shorter; then another is sent, and
+	// the first success of either counts. Default: 10 s.
 	ProbeTimeout time.Duration
 }
 
 // Budget caps resends after server and network errors, for each host, so that
-// retries never multiply an outage: every call deposits Ratio of a resend,
-// and deposits expire after TTL. Waits that Okta itself ordered don't draw on
-// it.
+// retries never multiply an outage: every call deposits Ratio of a resend, and
+// deposits expire after TTL. Waits that Okta orders do not draw on it.
 type Budget struct {
-	// Disabled lifts the cap.
+	// Disabled lifts the cap. Default: false.
 	Disabled bool
-	// Ratio is how many resends each call pays for.
+	// Ratio is how many resends each call pays for; 0 or more. Default: 0.5.
 	Ratio float64
-	// Reserve is how many resends a second are allowed on top, so that a
-	// program with few calls can retry at all.
+	// Reserve is how many resends a second are allowed on top, so that a program
+	// with few calls can retry at all; 0 or more. Default: 2.
 	Reserve float64
-	// TTL is how long a deposit lasts; whole seconds, at most a minute.
+	// TTL is how long a deposit lasts, in whole seconds, 1 s to 1 min. Default:
+	// 10 s.
 	TTL time.Duration
 }
 
-// Policy says what to do with each class and code. Start from
+// Policy decides what happens after each class and code of answer. Start from
 // [DefaultPolicy] and change fields; the zero Policy is refused.
 type Policy struct {
-	// The rule of each class; what a code's own text asks for comes on top,
-	// see [Policy.RuleFor].
+	// The rule of each class. What a code's own text asks for is added, see
+	// [Policy.RuleFor]; the defaults stand with the fields of [Rule].
 	RateLimited, ServerError, ClientError, Pending, Network Rule
 
 	// Codes holds rules for single codes ("E0000112", "server_error"). Such a
-	// rule replaces the class's rule as a whole.
+	// rule replaces the class's rule as a whole. Default: none.
 	Codes map[string]Rule
 
 	Pace    Pace
 	Breaker Breaker
 	Budget  Budget
 
-	// AttemptTimeout bounds each attempt until its response headers are
-	// there; after that its body may take its time. 0: no bound.
+	// AttemptTimeout bounds each attempt until its response headers arrive; the
+	// body may take longer. 0: no bound. Default: 1 min.
 	AttemptTimeout time.Duration
 
-	// PollFactors also polls factor answers of 200 and 201 that say
-	// factorResult WAITING and link to their result. SDK programs usually
-	// poll themselves, so it is off by default.
+	// PollFactors also polls factor answers of 200 and 201 whose factorResult is
+	// WAITING and that link to their result. Programs on an Okta SDK usually poll
+	// themselves. Default: false.
 	PollFactors bool
 
-	// ReturnRateLimited hands a final 429 back as Okta's response instead of
-	// as a [*RateLimitError]. The Okta SDKs destroy such a response.
+	// ReturnRateLimited returns a final 429 as Okta's response instead of as a
+	// [*RateLimitError]. The Okta SDKs destroy such a response. Default: false.
 	ReturnRateLimited bool
 
 	// MaxCapture is how many bytes of a request body without GetBody are kept
 	// while it is sent, so that it can be sent again. A larger body is sent
-	// once. 0: none are kept.
+	// once. 0: none are kept. Default: 1 MiB.
 	MaxCapture int64
 }
 
-// DefaultPolicy returns the policy of a Transport that is given none: every
-// wait is bounded, only what is safe to repeat is repeated.
+// DefaultPolicy returns the policy of a Transport without [WithPolicy]: every
+// wait is bounded, and only what is safe to repeat is repeated.
 func DefaultPolicy() Policy {
 	return Policy{
 		RateLimited: Rule{
@@ -218,7 +238,7 @@ func DefaultPolicy() Policy {
 			InitialWait: 500 * time.Millisecond, MaxWait: 8 * time.Second, Multiplier: 2, Jitter: 0.5,
 			Trips: TripsHost,
 		},
-		// The waits serve who switches retrying on, for the class or a code.
+		// The waits apply once retrying is switched on, for the class or a code.
 		ClientError: Rule{
 			Action: FailFast, MaxAttempts: 4, MaxElapsed: 10 * time.Minute,
 			InitialWait: time.Second, MaxWait: 30 * time.Second, Multiplier: 2, Jitter: 0.5,
@@ -234,8 +254,8 @@ func DefaultPolicy() Policy {
 		},
 		Pace: Pace{MaxUtilization: 1, Burst: 1},
 		Breaker: Breaker{
-			// What fails less often than that is better served by resends, which
-			// Budget bounds, than by refusing what would have gone well.
+			// Below that ratio, resends serve callers better than refusals of calls
+			// that would have succeeded, and Budget bounds them.
 			Window: 30 * time.Second, MinCalls: 20, FailureRatio: 0.8,
 			OpenFor: 5 * time.Second, Probes: 1, ProbeTimeout: 10 * time.Second,
 		},
@@ -245,20 +265,18 @@ func DefaultPolicy() Policy {
 	}
 }
 
-// RuleFor returns the rule that p applies to an answer: the one in p.Codes,
-// else its class's rule with what the code's own text asks for on top (a least
-// wait, a narrower circuit, no retry where none can help). In either, a
-// MinWait of 0 becomes the wait that the code's text asks for. The class is
-// the code's where the catalogue knows the code. [WithRule] comes before all
-// of this.
+// RuleFor returns the rule that p applies to an answer: the one in p.Codes, else
+// its class's rule with what the code's own text asks for added (a least wait, a
+// narrower circuit, no retry where none can help). In either, a MinWait of 0
+// becomes the wait that the code's text asks for. A code of the catalogue
+// determines the class. A rule of [WithRule] takes precedence over all of these.
 func (p Policy) RuleFor(c Classification) Rule {
 	r, _ := p.ruleFor(c, nil)
 	return r
 }
 
-// ruleFor is RuleFor with the rules that one call brings along. It also names
-// the rule, so that a call can count how often it has judged: by code, else by
-// class.
+// ruleFor is RuleFor with the rules of one call's context. It also returns the
+// rule's name, a code or else a class, by which a call counts its answers.
 func (p *Policy) ruleFor(c Classification, own map[string]Rule) (Rule, string) {
 	e, known := lookup(c.Code)
 	class := c.Class
@@ -289,7 +307,7 @@ func (p *Policy) ruleFor(c Classification, own map[string]Rule) (Rule, string) {
 	return asks.apply(p.classRule(class)), name
 }
 
-// classRule returns the class's own rule. Success has none: it is handed back.
+// classRule returns the class's own rule. Success has the zero Rule.
 func (p *Policy) classRule(class Class) Rule {
 	switch class {
 	case ClassRateLimited:
@@ -306,8 +324,8 @@ func (p *Policy) classRule(class Class) Rule {
 	return Rule{}
 }
 
-// clone returns a policy that shares no map with p, so that a user's later
-// change of theirs doesn't reach a running Transport.
+// clone returns a policy that shares no map with p, so that a user's later change
+// of one does not reach a running Transport.
 func (p Policy) clone() Policy {
 	p.Codes = maps.Clone(p.Codes)
 	p.Pace.BucketRates = maps.Clone(p.Pace.BucketRates)

@@ -1,4 +1,4 @@
-// This file lets a policy live in a configuration file, as JSON.
+// This file reads and writes a policy as JSON, for configuration files.
 
 package oktaretry
 
@@ -14,10 +14,10 @@ import (
 	"time"
 )
 
-// ParsePolicy reads a policy from JSON. What the text doesn't mention stays as
-// in [DefaultPolicy]; a rule in "codes" starts from what DefaultPolicy does
-// with that code. Durations are strings such as "30s". Unknown members are
-// refused, and so is a policy that [Policy.Validate] refuses.
+// ParsePolicy reads a policy from JSON. Members that the text leaves out keep the
+// values of [DefaultPolicy]; a rule in "codes" starts from the default rule of
+// that code. Durations are strings such as "30s". Unknown members are refused,
+// and so is a policy that [Policy.Validate] refuses.
 //
 //	{"serverError": {"maxAttempts": 6}, "codes": {"E0000112": {"action": "backoff"}}}
 func ParsePolicy(text []byte) (Policy, error) {
@@ -43,7 +43,8 @@ func ParsePolicy(text []byte) (Policy, error) {
 // MarshalJSON writes the whole policy as [ParsePolicy] reads it.
 func (p Policy) MarshalJSON() ([]byte, error) { return json.Marshal(documentOf(p)) }
 
-// UnmarshalJSON is [ParsePolicy].
+// UnmarshalJSON replaces p by what [ParsePolicy] reads; after an error p is
+// unchanged.
 func (p *Policy) UnmarshalJSON(text []byte) error {
 	parsed, err := ParsePolicy(text)
 	if err == nil {
@@ -53,25 +54,27 @@ func (p *Policy) UnmarshalJSON(text []byte) error {
 }
 
 // MarshalText returns the action's name.
-func (a Action) MarshalText() ([]byte, error) { return name(a, actionNames[:], "action") }
+func (a Action) MarshalText() ([]byte, error) { return nameOf(a, actionNames[:], "action") }
 
 // UnmarshalText accepts "fail-fast", "backoff" and "poll".
-func (a *Action) UnmarshalText(text []byte) error { return named(a, actionNames[:], "action", text) }
+func (a *Action) UnmarshalText(text []byte) error {
+	return parseName(a, actionNames[:], "action", text)
+}
 
 // MarshalText returns the scope's name.
-func (s Scope) MarshalText() ([]byte, error) { return name(s, scopeNames[:], "scope") }
+func (s Scope) MarshalText() ([]byte, error) { return nameOf(s, scopeNames[:], "scope") }
 
 // UnmarshalText accepts "nothing", "endpoint" and "host".
-func (s *Scope) UnmarshalText(text []byte) error { return named(s, scopeNames[:], "scope", text) }
+func (s *Scope) UnmarshalText(text []byte) error { return parseName(s, scopeNames[:], "scope", text) }
 
-func name[T ~uint8](v T, names []string, kind string) ([]byte, error) {
+func nameOf[T ~uint8](v T, names []string, kind string) ([]byte, error) {
 	if int(v) >= len(names) {
 		return nil, fmt.Errorf("no %s has the number %d", kind, v)
 	}
 	return []byte(names[v]), nil
 }
 
-func named[T ~uint8](v *T, names []string, kind string, text []byte) error {
+func parseName[T ~uint8](v *T, names []string, kind string, text []byte) error {
 	i := slices.Index(names, string(text))
 	if i < 0 {
 		return fmt.Errorf("%q is no %s: want one of %q", text, kind, names)
@@ -88,7 +91,7 @@ func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 func (d *duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
 	if err != nil {
-		// To an error of this type encoding/json adds the field's name.
+		// encoding/json adds the field's name to an error of this type.
 		return &json.UnmarshalTypeError{Value: strconv.Quote(string(text)), Type: reflect.TypeFor[time.Duration]()}
 	}
 	*d = duration(parsed)
@@ -98,19 +101,19 @@ func (d *duration) UnmarshalText(text []byte) error {
 // The documents mirror the types of policy.go, with durations as text.
 type (
 	policyDocument struct {
-		RateLimited       ruleDocument  `json:"rateLimited"`
-		ServerError       ruleDocument  `json:"serverError"`
-		ClientError       ruleDocument  `json:"clientError"`
-		Pending           ruleDocument  `json:"pending"`
-		Network           ruleDocument  `json:"network"`
-		Codes             codeDocuments `json:"codes,omitempty"`
-		Pace              paceDocument  `json:"pace"`
-		Breaker           breakerDoc    `json:"breaker"`
-		Budget            budgetDoc     `json:"budget"`
-		AttemptTimeout    duration      `json:"attemptTimeout"`
-		PollFactors       bool          `json:"pollFactors"`
-		ReturnRateLimited bool          `json:"returnRateLimited"`
-		MaxCapture        int64         `json:"maxCapture"`
+		RateLimited       ruleDocument    `json:"rateLimited"`
+		ServerError       ruleDocument    `json:"serverError"`
+		ClientError       ruleDocument    `json:"clientError"`
+		Pending           ruleDocument    `json:"pending"`
+		Network           ruleDocument    `json:"network"`
+		Codes             codeDocuments   `json:"codes,omitempty"`
+		Pace              paceDocument    `json:"pace"`
+		Breaker           breakerDocument `json:"breaker"`
+		Budget            budgetDocument  `json:"budget"`
+		AttemptTimeout    duration        `json:"attemptTimeout"`
+		PollFactors       bool            `json:"pollFactors"`
+		ReturnRateLimited bool            `json:"returnRateLimited"`
+		MaxCapture        int64           `json:"maxCapture"`
 	}
 	ruleDocument struct {
 		Action      Action   `json:"action"`
@@ -137,7 +140,7 @@ type (
 		RefusalsOnlyBuckets []string           `json:"refusalsOnlyBuckets,omitempty"`
 		Disabled            bool               `json:"disabled"`
 	}
-	breakerDoc struct {
+	breakerDocument struct {
 		Disabled     bool     `json:"disabled"`
 		Window       duration `json:"window"`
 		MinCalls     int      `json:"minCalls"`
@@ -146,7 +149,7 @@ type (
 		Probes       int      `json:"probes"`
 		ProbeTimeout duration `json:"probeTimeout"`
 	}
-	budgetDoc struct {
+	budgetDocument struct {
 		Disabled bool     `json:"disabled"`
 		Ratio    float64  `json:"ratio"`
 		Reserve  float64  `json:"reserve"`
@@ -154,7 +157,7 @@ type (
 	}
 )
 
-// codeDocuments starts each code's rule from that code's default.
+// codeDocuments are rules by code. Each is read on top of that code's default.
 type codeDocuments map[string]ruleDocument
 
 func (c *codeDocuments) UnmarshalJSON(text []byte) error {
@@ -187,11 +190,11 @@ func documentOf(p Policy) *policyDocument {
 			p.Pace.MaxUtilization, p.Pace.MaxInFlight, p.Pace.Smooth, p.Pace.MaxRate, p.Pace.Burst, p.Pace.BucketRates,
 			duration(p.Pace.MaxWait), p.Pace.RefusalsOnly, p.Pace.RefusalsOnlyBuckets, p.Pace.Disabled,
 		},
-		Breaker: breakerDoc{
+		Breaker: breakerDocument{
 			p.Breaker.Disabled, duration(p.Breaker.Window), p.Breaker.MinCalls, p.Breaker.FailureRatio,
 			duration(p.Breaker.OpenFor), p.Breaker.Probes, duration(p.Breaker.ProbeTimeout),
 		},
-		Budget:            budgetDoc{p.Budget.Disabled, p.Budget.Ratio, p.Budget.Reserve, duration(p.Budget.TTL)},
+		Budget:            budgetDocument{p.Budget.Disabled, p.Budget.Ratio, p.Budget.Reserve, duration(p.Budget.TTL)},
 		AttemptTimeout:    duration(p.AttemptTimeout),
 		PollFactors:       p.PollFactors,
 		ReturnRateLimited: p.ReturnRateLimited,

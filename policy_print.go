@@ -1,4 +1,4 @@
-// This file holds how a policy is printed.
+// This file prints a policy as a table.
 
 package oktaretry
 
@@ -31,7 +31,7 @@ func (p Policy) String() string {
 		case own:
 			writeRule(w, info.Code+" *", status(info.Status), r, info.Name)
 		case r.Action == FailFast && base.Action == FailFast && r.Trips == base.Trips:
-			// It differs only in what would hold if it were retried.
+			// It differs only in what would apply if it were retried.
 		case r != base:
 			writeRule(w, info.Code, status(info.Status), r, info.Name)
 		}
@@ -102,7 +102,7 @@ func writeRule(w *tabwriter.Writer, answer, status string, r Rule, name string) 
 		return
 	}
 	if r.MaxElapsed > 0 && r.MinWait >= r.MaxElapsed {
-		// The wait never fits, so no call waits.
+		// The wait never fits, so none is begun.
 		fmt.Fprintf(w, "%s\t%s\tgive up\t1\t%s\t\t%s\t\t%s\t%s\n", answer, status, short(r.MaxElapsed), short(r.MinWait), r.Trips, name)
 		return
 	}

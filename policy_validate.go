@@ -1,4 +1,4 @@
-// This file finds what is wrong with a policy, all of it at once.
+// This file validates a policy. All problems are reported together.
 
 package oktaretry
 
@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// PolicyError is one thing that is wrong with a policy. [Policy.Validate]
-// returns them joined.
+// PolicyError is one problem of a policy. [Policy.Validate] returns all of them,
+// joined.
 type PolicyError struct {
 	Field   string // "ServerError.MaxWait", "Codes[E0000009].Jitter"
 	Problem string // "is -1s, want 0 or more"
@@ -27,8 +27,8 @@ func (p *problems) add(field, format string, args ...any) {
 	*p = append(*p, &PolicyError{Field: field, Problem: fmt.Sprintf(format, args...)})
 }
 
-// Validate reports everything that is wrong with p, each as a [*PolicyError]
-// that names its field, joined by [errors.Join]; nil when p can be used.
+// Validate returns nil if p can be used. Otherwise it returns every problem as a
+// [*PolicyError] that names its field, joined by [errors.Join].
 func (p Policy) Validate() error {
 	var bad problems
 	if p.isZero() {
@@ -66,7 +66,7 @@ var classFields = [...]string{
 
 // codeRule checks a rule for a single code.
 func (bad *problems) codeRule(field, code string, r Rule) {
-	// Some of the classes' names look like OAuth errors.
+	// Some names of classes have the form of OAuth errors.
 	if !isOktaCode(code) && !isOAuthCode(code) || slices.Contains(classNames[:], code) {
 		bad.add(field, "is no error code: want one like E0000047 or server_error")
 		return
@@ -79,7 +79,7 @@ func (bad *problems) codeRule(field, code string, r Rule) {
 }
 
 // rule checks one rule. asked is the least wait that the code's own text asks
-// for: it may be longer than MaxElapsed, which then means that no call waits.
+// for. It may be longer than MaxElapsed: then no wait fits, and none is begun.
 func (bad *problems) rule(field string, r Rule, class Class, asked time.Duration) {
 	bad.notNegative(field+".MaxElapsed", r.MaxElapsed)
 	bad.notNegative(field+".InitialWait", r.InitialWait)

@@ -1,5 +1,5 @@
-// This file holds pending answers: whether one is pending, and where to ask
-// for its result.
+// This file holds pending answers: which answer is pending, and where its result
+// is polled.
 
 package oktaretry
 
@@ -12,12 +12,12 @@ import (
 	"github.com/oktaretry/oktaretry/internal/wire"
 )
 
-// codeFactorTimeout is a 504 of the factor service. Once a challenge is being
-// polled it is the challenge's end, not an outage.
+// codeFactorTimeout is a 504 of the factor service. During a poll it is the end of
+// the challenge, not an outage.
 const codeFactorTimeout = "E0000067"
 
-// factorWaiting reports whether a factor's answer says that its user has not
-// answered yet and that there is a place to ask. It is for Policy.PollFactors.
+// factorWaiting reports whether a factor's answer is WAITING for its user and has a
+// link to poll, for Policy.PollFactors.
 func factorWaiting(resp *http.Response) bool {
 	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusCreated || !isJSON(resp.Header) {
 		return false
@@ -26,9 +26,9 @@ func factorWaiting(resp *http.Response) bool {
 	return result == "WAITING" && poll != ""
 }
 
-// pollTarget returns where to ask for the result of a pending answer to a
-// request for from: its Location, else its _links.poll. A place on another host
-// or scheme gets neither a request nor a credential; nil when there is no other.
+// pollTarget returns where to poll for the result of a pending answer to a request
+// for from: its Location, else its _links.poll. A link to another host or scheme is
+// ignored, so that it gets neither a request nor a credential; nil if none is left.
 func pollTarget(resp *http.Response, from *url.URL) *url.URL {
 	_, link := wire.ParseFactor(peekText(resp))
 	for _, href := range []string{resp.Header.Get("Location"), link} {
@@ -45,14 +45,13 @@ func pollTarget(resp *http.Response, from *url.URL) *url.URL {
 	return nil
 }
 
-// sameHost reports whether two URLs of one scheme lead to the same host and
-// port.
+// sameHost reports whether two URLs of one scheme have the same host and port.
 func sameHost(a, b *url.URL) bool {
 	return strings.EqualFold(a.Hostname(), b.Hostname()) && route.Port(a) == route.Port(b)
 }
 
-// pollHeader returns the headers of a poll: those of the call without what
-// speaks of its body, its preconditions or its identity.
+// pollHeader returns the headers of a poll: those of the call, without those about
+// its body, its preconditions or its identity.
 func pollHeader(h http.Header) http.Header {
 	p := make(http.Header, len(h))
 	for name, values := range h {

@@ -1,6 +1,5 @@
-// This file holds what a Transport shares with other processes through a store:
-// the options, and how the store's questions are put. What a store implements is
-// package shared.
+// This file holds a Transport's side of a store that processes share: the options,
+// and the requests to the store. Package shared is what a store implements.
 
 package oktaretry
 
@@ -42,29 +41,29 @@ type sharedConfig struct {
 	identity func(*http.Request) string
 }
 
-// defaultSharedTimeout is what a call waits for the store at most.
+// defaultSharedTimeout is the longest that a call waits for the store.
 const defaultSharedTimeout = 50 * time.Millisecond
 
 // WithShared shares rate limits and circuits with other processes through a
-// store. Without it each process learns from Okta's headers by itself, which is
-// enough unless many processes compete for one bucket; the README has figures.
+// store. Default: each process learns from Okta's headers by itself, which suffices
+// unless many processes compete for one bucket; the README has figures.
 //
-// Places come in small batches, so most calls don't ask the store. No call fails
-// because of it, or waits for an answer of it longer than [SharedTimeout]; the
-// first that does not come in time is the last that is waited for. When the store
-// is lost, calls go on by what their process knows, one log line and the metric
-// oktaretry.shared.changes say so, and again when it is back.
+// No call fails because of the store, or waits longer than [SharedTimeout] for an
+// answer of it. After an error or a late answer the store counts as lost: calls
+// proceed by what their process knows, and one of them at a time tries the store
+// again. One log line and the metric oktaretry.shared.changes report the loss, and
+// again the return. Places are leased in small batches, so most calls need no
+// request to the store.
 //
-// [Pace].MaxUtilization holds for the fleet as a whole, by the lowest share that
-// a process which is at work is told. MaxInFlight, MaxRate and BucketRates hold
-// for each process.
-// Interactive calls go before background calls across processes, too, in that
-// the latter get no place that an interactive call is known to wait for; a few
-// places that a process has leased already may go to its background calls.
+// [Pace].MaxUtilization holds for the fleet as a whole: the lowest of the active
+// processes counts. MaxInFlight, MaxRate and BucketRates hold for each process.
+// Interactive calls precede background calls across processes, too: the latter
+// lease no place that an interactive call is known to wait for. Places that a
+// process has leased already may go to its background calls.
 //
-// The store is asked by the calls themselves, each time in a goroutine that ends
-// with the answer, or at the latest when the store gives up on a context that
-// has ended. There is nothing to close but the store.
+// The calls themselves send the requests to the store, each in a goroutine that
+// ends with the answer, or at the latest when the store returns from a context that
+// has ended. Only the store needs closing.
 func WithShared(store shared.Store, opts ...SharedOption) Option {
 	return optionFunc(func(c *config) error {
 		s := &sharedConfig{store: store, timeout: defaultSharedTimeout}
@@ -81,8 +80,8 @@ func WithShared(store shared.Store, opts ...SharedOption) Option {
 	})
 }
 
-// SharedTimeout sets how long a call waits for the store at most, each time that
-// it asks; 50 ms without it. A store that takes longer counts as lost.
+// SharedTimeout sets the longest that a call waits for each answer of the store;
+// above 0, at most 1 min. A store that takes longer counts as lost. Default: 50 ms.
 func SharedTimeout(d time.Duration) SharedOption {
 	return sharedOption(func(c *sharedConfig) error {
 		c.timeout = d
@@ -93,11 +92,10 @@ func SharedTimeout(d time.Duration) SharedOption {
 	})
 }
 
-// SharedSecret sets the key of the hash (HMAC-SHA-256) by which the store tells
-// credentials apart. All processes of a fleet need the same; 16 bytes at least.
-// Without it the hash is keyed by the credential itself, which all processes
-// have in common: nobody finds an unguessable credential by its hash, but who
-// holds a credential can find its hash.
+// SharedSecret sets the key of the hash (HMAC-SHA-256) that identifies a credential
+// to the store. It must be the same in all processes of a fleet, and 16 bytes or
+// longer. Default: the credential itself is the key. No unguessable credential can
+// be found from its hash then, but whoever has a credential can compute its hash.
 func SharedSecret(secret []byte) SharedOption {
 	return sharedOption(func(c *sharedConfig) error {
 		c.secret = append([]byte(nil), secret...)
@@ -108,12 +106,13 @@ func SharedSecret(secret []byte) SharedOption {
 	})
 }
 
-// SharedCredential sets what tells the credentials of a request apart, which the
-// processes must agree on; it is hashed like one. Without it the Authorization
-// header does, and of an access token that is a JWT its client: each process
-// fetches a token of its own, and Okta counts by client. For opaque tokens, or
-// where a proxy adds the credential, name the client here. The function must be
-// fast and safe for concurrent use, and neither change nor keep the request.
+// SharedCredential sets a function that names the credential of a request; the name
+// is hashed before it leaves the process. All processes must give one credential the
+// same name. Name the client here if tokens are opaque, or if a proxy adds the
+// credential. The function must be fast and safe for concurrent use, and must not
+// change or keep the request. Default: the Authorization header, or the client of an
+// access token that is a JWT, for each process fetches a token of its own and Okta
+// counts by client.
 func SharedCredential(name func(*http.Request) string) SharedOption {
 	return sharedOption(func(c *sharedConfig) error {
 		c.identity = name
@@ -197,12 +196,11 @@ func (s *sharing) lease(ctx context.Context, b shared.Bucket, e *pace.StoreReque
 	})
 }
 
-// visitDue reports whether the store is lost and a call should see whether it is
-// back.
+// visitDue reports whether the store is lost and a call should try it again.
 func (s *sharing) visitDue(now time.Time) bool { return s.health.Due(now) && !s.questions.Saturated() }
 
-// refreshCircuits asks how the circuits of an endpoint's host stand in the fleet,
-// when that was asked too long ago. One call does; the others go on.
+// refreshCircuits requests the fleet's circuits of an endpoint's host if the last
+// list is too old. One call does; the others proceed.
 func (s *sharing) refreshCircuits(ctx context.Context, e *endpoint, r *endpoints, now *time.Time) {
 	fleet, name := e.host.fleet, e.key.host
 	if e.circuit == nil || !fleet.ListDue(*now) {
@@ -231,8 +229,8 @@ func (s *sharing) refreshCircuits(ctx context.Context, e *endpoint, r *endpoints
 	*now = time.Now()
 }
 
-// allow asks a circuit for a permit: the fleet's, where that is known not to be
-// closed, and then always this process's own.
+// allow requests a permit of a circuit: of the fleet's if that is known not to be
+// closed, and always of this process's own.
 func (s *sharing) allow(ctx context.Context, b *circuit.Breaker, now *time.Time) (circuit.Permit, time.Duration, bool) {
 	if s == nil || b == nil {
 		return b.Allow(*now)
@@ -270,7 +268,7 @@ func (s *sharing) probe(ctx context.Context, b *circuit.Breaker, r *circuit.Prob
 	var (
 		mu   sync.Mutex
 		got  *shared.Circuit
-		left bool // nobody is there to send the probe
+		left bool // the call that would send the probe has ended
 	)
 	s.put(ctx, opProbe, p, func(ctx context.Context) error {
 		c, err := s.store.Probe(ctx, b.ID(), r.Holder, r.TTL)
@@ -305,8 +303,8 @@ func (s *sharing) abandonProbe(b *circuit.Breaker, r *circuit.ProbeRequest) {
 	})
 }
 
-// report informs the store of a circuit's event. A call that has been canceled
-// does not wait for the answer.
+// report reports a circuit's event to the store. A canceled call does not wait for
+// the answer.
 func (s *sharing) report(ctx context.Context, b *circuit.Breaker, r *shared.Report, now *time.Time) {
 	p, ok := s.permit(time.Now())
 	if !ok {
@@ -328,8 +326,8 @@ func (s *sharing) report(ctx context.Context, b *circuit.Breaker, r *shared.Repo
 	*now = time.Now()
 }
 
-// credential is a name of the request's credential on which all processes
-// agree, and from which nobody finds the credential.
+// credential returns a hash that identifies the request's credential in all
+// processes and does not reveal it.
 func (s *sharing) credential(req *http.Request) string {
 	var name string
 	if s.identity != nil {
@@ -349,7 +347,7 @@ func (s *sharing) credential(req *http.Request) string {
 	return hex.EncodeToString(mac.Sum(nil)[:16])
 }
 
-// client returns what Okta counts the calls of an Authorization header for: the
+// client returns whom Okta counts the calls of an Authorization header for: the
 // client of a token that is a JWT, else the header itself.
 func client(authorization string) string {
 	_, token, _ := strings.Cut(authorization, " ")

@@ -1,4 +1,4 @@
-// This file holds the view of a Transport as it stands, for health pages.
+// This file holds a Transport's present state, for health pages.
 
 package oktaretry
 
@@ -11,36 +11,36 @@ import (
 	"github.com/oktaretry/oktaretry/internal/circuit"
 )
 
-// Snapshot is how a Transport stands at one moment. It holds no credential.
+// Snapshot is the state of a Transport at one moment. It holds no credential.
 type Snapshot struct {
 	Buckets  []BucketState  // by host and name
 	Circuits []CircuitState // by host, method and template; a host's own circuit first
 }
 
-// BucketState is a rate-limit bucket of one host and credential.
+// BucketState is the state of a rate-limit bucket, of one host and credential.
 type BucketState struct {
 	Host   string
 	Bucket string
-	// Limit and Remaining are what Okta said last; -1 when it said nothing.
+	// Limit and Remaining are those of Okta's last answer; -1 if unknown.
 	Limit, Remaining int
-	// Reset is when the window ends, on the local clock; zero when unknown.
+	// Reset is when the window ends, on the local clock; zero if unknown.
 	Reset time.Time
-	// HeldUntil is when calls may go again after a 429; zero when they may now.
+	// HeldUntil is when calls may be sent again after a 429; zero if they may now.
 	HeldUntil time.Time
 	InFlight  int // calls sent and not answered
-	Waiting   int // calls that wait for their turn
+	Waiting   int // calls waiting for their turn
 }
 
-// CircuitState is a circuit breaker.
+// CircuitState is the state of a circuit breaker.
 type CircuitState struct {
 	CircuitID
 	State      string        // "closed", "open" or "half-open"
 	Successes  int           // in the rolling window
 	Failures   int           // in the rolling window
-	RetryAfter time.Duration // when an open circuit lets a probe out; 0 otherwise
+	RetryAfter time.Duration // until an open circuit sends a probe; else 0
 }
 
-// Snapshot returns how t stands. It is safe for concurrent use.
+// Snapshot returns the present state of t. It is safe for concurrent use.
 func (t *Transport) Snapshot() Snapshot {
 	var s Snapshot
 	now := time.Now()

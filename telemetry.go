@@ -1,5 +1,5 @@
-// This file holds what internal/telemetry is told of calls and of a Transport,
-// in its words.
+// This file converts outcomes, attempts and the state of a Transport to what
+// internal/telemetry reports.
 
 package oktaretry
 
@@ -22,8 +22,8 @@ func resultOf(c Classification, err error) telemetry.Result {
 	}
 }
 
-// callEnd is how a call ended of which o is what happened; left says that its
-// caller had left, and by that a circuit refused it.
+// callEnd converts the outcome of a call. left: its caller had canceled it. by is
+// the circuit that refused it, if one did.
 func callEnd(o *Outcome, left bool, by Scope) telemetry.CallEnd {
 	end := telemetry.CallEnd{
 		Result: resultOf(o.Classification, o.Err), Stop: o.Stop.String(), Bucket: o.Bucket, Attempts: len(o.Attempts),
@@ -33,12 +33,12 @@ func callEnd(o *Outcome, left bool, by Scope) telemetry.CallEnd {
 		end.Circuit = by.String()
 	}
 	end.Failed = (o.Status >= 400 || o.Err != nil) && !(o.Stop == StopCanceled && left)
-	// An answer that is the caller's own business is not the log's.
+	// A client error is the caller's own matter, and not logged.
 	end.GivenUp = end.Failed && (o.Err != nil || o.Class != ClassClientError)
 	return end
 }
 
-// attemptEnd is how an attempt ended that a tells of and brought answer.
+// attemptEnd converts an attempt, whose record is a, and its answer.
 func attemptEnd(a *Attempt, answer *answer, left bool) telemetry.AttemptEnd {
 	return telemetry.AttemptEnd{
 		Result: resultOf(a.Classification, a.Err), Start: a.Start, Duration: a.Duration, Poll: a.Poll, Left: left,
@@ -47,8 +47,8 @@ func attemptEnd(a *Attempt, answer *answer, left bool) telemetry.AttemptEnd {
 	}
 }
 
-// observe has t's gauges read for as long as t is in use: a Transport needs no
-// closing, and a meter provider that outlives it must not keep it.
+// observe registers t's gauges for as long as t is in use. A Transport needs no
+// closing, so the meter provider gets no strong reference to it.
 func observe(t *Transport) error {
 	alive := weak.Make(t)
 	r, err := t.telemetry.Observe(func() (telemetry.Readings, bool) {
@@ -86,8 +86,7 @@ func readings(t *Transport) (r telemetry.Readings) {
 	return r
 }
 
-// utilization is the used share of the window that runs; -1 where none does as
-// far as is known, for then nothing is known of its use.
+// utilization is the used share of the current window; -1 if none is known.
 func utilization(s pace.State, now time.Time) float64 {
 	if s.Limit <= 0 || s.Remaining < 0 || !now.Before(s.Reset) {
 		return -1

@@ -1,6 +1,6 @@
-package contract
+// This file holds the cases about the answer: it is returned as it was sent.
 
-// This file holds the cases about the answer: it comes back as it was sent.
+package contract
 
 import (
 	"bytes"
@@ -16,7 +16,7 @@ import (
 
 var answerCases = []Case{{
 	Name:  "a success is handed back with its body unread",
-	Why:   "an export of a gigabyte would be in memory, or on its way, before its reader says where to put it",
+	Why:   "an export of a gigabyte would be in memory, or on its way, before its reader knows where to put it",
 	check: successUnread,
 }, {
 	Name:  "the first byte of a body arrives when it is sent",
@@ -40,11 +40,11 @@ var answerCases = []Case{{
 	check: gzipPasses,
 }, {
 	Name:  "an error's body is readable in full, ContentLength true",
-	Why:   "the body of a 400 says which field was wrong; a copy of its first kilobytes, or a wrong length, breaks its reader",
+	Why:   "the body of a 400 names the wrong field; a copy of its first kilobytes, or a wrong length, breaks its reader",
 	check: errorBodyWhole,
 }, {
 	Name:       "an answer that is given up on is whole, or an error",
-	Why:        "a last 503 whose body was drained or closed leaves nothing to tell what happened",
+	Why:        "a last 503 whose body was drained or closed hides what happened",
 	NeedsRetry: true,
 	check:      lastAnswerWhole,
 }}
@@ -257,7 +257,7 @@ func errorBodyWhole(l *lab) error {
 			}
 			switch {
 			case err != nil && c.status == 503:
-				// Some hand out an error for it, which is for the case about
+				// Some stacks return an error instead, which another case is about:
 				// answers that are given up on.
 			case err != nil:
 				found.add("%d, %s, chunked %t: %v", c.status, c.name, chunked, err)
@@ -278,7 +278,7 @@ func lastAnswerWhole(l *lab) error {
 		if errors.Is(err, errNeither) || errors.Is(err, errNilBody) {
 			return err
 		}
-		return nil // an error, which is whole by itself
+		return nil // an error instead of the answer
 	}
 	defer resp.Body.Close()
 	got, err := io.ReadAll(resp.Body)

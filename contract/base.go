@@ -1,7 +1,7 @@
-package contract
+// This file holds a base in memory: it answers by a script and records the requests
+// that reach it.
 
-// This file holds a base in memory: a script of answers, and notes of what
-// reached it.
+package contract
 
 import (
 	"context"
@@ -17,8 +17,8 @@ import (
 	"time"
 )
 
-// A step answers one request. The request's body was read, unless the base is
-// told to leave that to the step, and is closed for it.
+// A step answers one request. The base has read the request's body, unless it is
+// unread, and closes it afterwards.
 type step func(*http.Request) (*http.Response, error)
 
 // sent is one request as it reached the base.
@@ -29,19 +29,19 @@ type sent struct {
 	body   string
 }
 
-// scripted is a base that keeps net/http's contract and answers what a script
-// says; the last step answers all requests from there on.
+// scripted is a base that keeps net/http's contract and answers by a script, whose
+// last step answers all further requests.
 type scripted struct {
 	l      *lab
 	steps  []step
-	unread bool                // the steps read the body
+	unread bool                // the body is left to the steps
 	onSend func(*http.Request) // called first
 
 	mu    sync.Mutex
 	sends []sent
 	busy  int // requests in flight
 	most  int // of busy
-	idled int // CloseIdleConnections
+	idled int // calls of CloseIdleConnections
 }
 
 func (l *lab) base(steps ...step) *scripted { return &scripted{l: l, steps: steps} }
@@ -62,7 +62,7 @@ func (b *scripted) RoundTrip(req *http.Request) (*http.Response, error) {
 	n := b.enter(req)
 	defer b.leave()
 	if n >= maxSends {
-		<-b.l.over // a loop must not go on for ever
+		<-b.l.over // which ends a loop without end
 		return nil, fmt.Errorf("sent more than %d times", maxSends)
 	}
 	if b.onSend != nil {
@@ -105,7 +105,7 @@ func (b *scripted) all() []sent {
 
 type labKey struct{}
 
-// of gives req to a step along with the lab.
+// of returns req with the lab in its context, for a step.
 func (l *lab) of(req *http.Request) *http.Request {
 	return req.WithContext(context.WithValue(req.Context(), labKey{}, l))
 }
@@ -124,7 +124,7 @@ func text(code int, body string, header ...string) step {
 	}
 }
 
-// respond makes a response with the header fields that servers send.
+// respond returns a response with the header fields that servers send.
 func respond(req *http.Request, code int, length int64, body io.Reader, header ...string) *http.Response {
 	h := http.Header{"Date": {time.Now().UTC().Format(http.TimeFormat)}, "Content-Type": {"text/plain"}}
 	for i := 0; i < len(header); i += 2 {
@@ -140,8 +140,7 @@ func respond(req *http.Request, code int, length int64, body io.Reader, header .
 	}
 }
 
-// limited answers 429 as servers do that say how long it takes, Okta among
-// them.
+// limited answers 429 and names the wait, as Okta and other servers do.
 func limited(wait time.Duration) step {
 	return func(req *http.Request) (*http.Response, error) {
 		return text(429, `{"errorCode":"E0000047","errorSummary":"API call exceeded rate limit due to too many requests."}`,

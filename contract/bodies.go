@@ -1,6 +1,6 @@
-package contract
+// This file holds bodies that record how they are used.
 
-// This file holds bodies that notice what is done to them.
+package contract
 
 import (
 	"context"
@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// A requestBody is a caller's body without GetBody, of which nothing is known
-// but what is read from it.
+// A requestBody is a caller's body of no type that net/http knows, so that it has no
+// GetBody and no length.
 type requestBody struct {
 	io.Reader
 	read   atomic.Int64
@@ -36,7 +36,7 @@ func (b *requestBody) Close() error {
 	return nil
 }
 
-// zeros is n bytes that exist nowhere.
+// zeros returns a reader of n zeros that takes no memory.
 func zeros(n int64) io.Reader { return io.LimitReader(zero{}, n) }
 
 type zero struct{}
@@ -46,8 +46,8 @@ func (zero) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// An answerBody is a response's body: it ends with its request's context, as
-// one on a connection does, and is on the lab's list until it is closed.
+// An answerBody is a response's body. It ends with its request's context, as one on
+// a connection does, and the lab lists it.
 type answerBody struct {
 	l      *lab
 	ctx    context.Context
@@ -84,7 +84,7 @@ func (b *answerBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// wait blocks until the body is closed, its request's context ends, or until.
+// wait blocks until the body is closed, its request's context ends, or until fires.
 func (b *answerBody) wait(until <-chan time.Time) error {
 	select {
 	case <-b.closed:
@@ -112,7 +112,7 @@ func (b *answerBody) isClosed() bool {
 	}
 }
 
-// bytesRead is how much was read of all response bodies.
+// bytesRead returns how many bytes were read of all response bodies.
 func (l *lab) bytesRead() (n int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -122,8 +122,9 @@ func (l *lab) bytesRead() (n int64) {
 	return n
 }
 
-// open counts the response bodies that nobody has closed, and those of them
-// that hold a connection because their request's context goes on as well.
+// open returns how many response bodies are not closed, how many of these hold a
+// connection because their request's context has not ended either, and how many
+// there are.
 func (l *lab) open() (n, held, of int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -138,10 +139,10 @@ func (l *lab) open() (n, held, of int) {
 	return n, held, len(l.bodies)
 }
 
-// errStalled makes an answerBody wait for its end.
+// errStalled makes an answerBody block until it ends.
 var errStalled = errors.New("stalled")
 
-// stalling yields r and then nothing, not even an end.
+// stalling returns a reader of r that blocks after it instead of ending.
 func stalling(r io.Reader) io.Reader { return io.MultiReader(r, stall{}) }
 
 type stall struct{}

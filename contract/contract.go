@@ -1,6 +1,6 @@
-package contract
+// This file holds the API: the cases, and two ways to run them.
 
-// This file holds what a user sees: the cases, and two ways to go through them.
+package contract
 
 import (
 	"errors"
@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// ErrNotApplicable is matched by the error of a case that cannot be asked of a
-// stack: it needs a retry and the stack doesn't retry, or it needs a wrapper and
+// ErrNotApplicable is matched by the error of a case that does not apply to a
+// stack: it needs a retry and the stack does not retry, or it needs a wrapper and
 // the stack is its base.
 var ErrNotApplicable = errors.New("n/a")
 
@@ -22,22 +22,21 @@ var (
 
 // A Case is one behaviour that a stack has or lacks.
 type Case struct {
-	Name string // what is true of a stack that has it
+	Name string // the behaviour, as a sentence
 	List string // "RoundTripper", "Resending" or "Waiting"
 	Why  string // what goes wrong without it, in one line
 
-	// NeedsRetry says that the case asks nothing of a stack that never sends a
-	// request twice.
+	// NeedsRetry marks a case that does not apply to a stack without retries.
 	NeedsRetry bool
 
-	// Feature says that a transport may lack it and still be a good one.
+	// Feature marks a behaviour that a good transport may lack.
 	Feature bool
 
 	check func(*lab) error
-	leaks bool // goroutines that outlive the case break it
+	leaks bool // the case fails if goroutines outlive it
 }
 
-// The lists, by the names that [Case.List] has.
+// The values of [Case.List].
 const (
 	listRoundTripper = "RoundTripper"
 	listResending    = "Resending"
@@ -63,12 +62,12 @@ func in(list string, groups ...[]Case) []Case {
 	return all
 }
 
-// Run checks the transport that wrap makes of a base against the contract, each
-// behaviour a subtest named after it. Those that do not apply, and features that
-// the transport lacks, are skipped with a word on why.
+// Run checks the transport that wrap makes of a base against the contract, each case
+// as a subtest of its name. Cases that do not apply, and features that the transport
+// lacks, are skipped with the reason.
 //
-// wrap is called anew for each case, inside of a bubble of [testing/synctest];
-// what it returns should share no channel or timer with other calls.
+// wrap is called for each case, in a bubble of [testing/synctest]; the transports
+// that it returns should share no channel and no timer.
 func Run(t *testing.T, wrap func(base http.RoundTripper) http.RoundTripper) {
 	t.Helper()
 	for _, c := range Cases() {
@@ -87,13 +86,12 @@ func Run(t *testing.T, wrap func(base http.RoundTripper) http.RoundTripper) {
 	}
 }
 
-// Check returns nil if the transport that wrap makes of a base has the
-// behaviour, an error that matches [ErrNotApplicable] if that cannot be asked of
-// it, and else an error that says what it did instead. It never fails t, except
-// that with -race a data race in the stack does.
+// Check returns nil if the transport that wrap makes of a base has the behaviour, an
+// error that matches [ErrNotApplicable] if the case does not apply to it, and else
+// an error that describes what it did instead. It never fails t; with -race, a data
+// race in the stack does.
 //
-// Check must not be called inside of a bubble of [testing/synctest]: it makes
-// its own.
+// Check must not be called in a bubble of [testing/synctest]: it makes its own.
 func (c Case) Check(t *testing.T, wrap func(base http.RoundTripper) http.RoundTripper) error {
 	t.Helper()
 	if c.NeedsRetry {
@@ -108,7 +106,7 @@ func (c Case) Check(t *testing.T, wrap func(base http.RoundTripper) http.RoundTr
 	return err
 }
 
-// retriesAtAll asks whether a GET that was answered with 503 is sent again.
+// retriesAtAll returns nil if a GET is sent again after a 503.
 func retriesAtAll(l *lab) error {
 	b := l.base(status(503), status(200))
 	if _, err := l.call(l.stack(b), l.request("GET", nil)); b.count() < 2 {

@@ -1,3 +1,5 @@
+// This file holds this library to its own contract.
+
 package contract_test
 
 import (

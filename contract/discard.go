@@ -1,6 +1,6 @@
-package contract
+// This file holds the cases about answers that a retry discards.
 
-// This file holds the cases about answers that a retry throws away.
+package contract
 
 import (
 	"errors"
@@ -53,7 +53,7 @@ func oneConnection(l *lab) error {
 		if a.StatusCode != 200 {
 			return fmt.Errorf("call %d: given up with %d", i+1, a.StatusCode)
 		}
-		time.Sleep(time.Minute) // to each its own outage: nothing piles up in circuits and budgets
+		time.Sleep(time.Minute) // each call has an outage of its own: circuits and budgets see a single failure
 	}
 	if got := w.dials.Load(); got != 1 {
 		return fmt.Errorf("%d connections were made for %d requests", got, n.Load())
@@ -73,7 +73,7 @@ func discardedClosed(l *lab) error {
 	return nil
 }
 
-// endless yields no more than 16 MiB before it stalls.
+// endless returns a reader of 16 MiB that blocks after them.
 func endless() io.Reader { return stalling(zeros(16 << 20)) }
 
 func endlessDiscarded(l *lab) error {

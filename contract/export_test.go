@@ -1,9 +1,10 @@
+// This file lets tests shorten the bound of real time.
+
 package contract
 
 import "time"
 
-// SetRealBound sets how long a case may take of real time, and returns how to
-// set it back.
+// SetRealBound sets how much real time a case may take. restore undoes it.
 func SetRealBound(d time.Duration) (restore func()) {
 	was := realBound
 	realBound = d

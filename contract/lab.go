@@ -1,7 +1,7 @@
-package contract
+// This file holds the lab in which a case runs: its virtual time, its bounds, and
+// the end of everything that it has set up.
 
-// This file holds the room in which one case is run: virtual time, bounds, and
-// an end to everything that the case has set up.
+package contract
 
 import (
 	"context"
@@ -17,30 +17,28 @@ import (
 )
 
 const (
-	virtualBound = 6 * time.Hour   // no case has waits that add up to that
-	lingering    = 5 * time.Minute // goroutines may end a timeout later than their call
-	maxSends     = 200             // more than that is a loop without end
+	virtualBound = 6 * time.Hour   // longer than the sum of all waits of any case
+	lingering    = 5 * time.Minute // goroutines may outlive their call by a timeout
+	maxSends     = 200             // more are a loop without end
 )
 
-// realBound is for stacks that spin, or wait for something outside of the
-// bubble.
+// realBound ends stacks that spin, or that wait for something outside of the bubble.
 var realBound = 30 * time.Second
 
-// A lab is what a case works with. All of it lives in a bubble and ends with
-// the case.
+// A lab is the environment of one case. It is in a bubble and ends with the case.
 type lab struct {
 	wrap func(http.RoundTripper) http.RoundTripper
 	ctx  context.Context // of the calls; ends with the case
-	over chan struct{}   // closed when the case is over: what blocks lets go
+	over chan struct{}   // closed when the case is over, which ends whatever blocks
 
 	mu     sync.Mutex
-	doing  string // for the report of a hang
+	doing  string // for the error of a hang
 	closes []func()
 	bodies []*answerBody
 }
 
-// experiment runs check in a bubble. left says that goroutines were left in it
-// when all was over.
+// experiment runs check in a bubble. left reports whether goroutines remained in it
+// after the end.
 func experiment(t *testing.T, wrap func(http.RoundTripper) http.RoundTripper, check func(*lab) error) (left bool, err error) {
 	type result struct {
 		err  error
@@ -72,7 +70,7 @@ func experiment(t *testing.T, wrap func(http.RoundTripper) http.RoundTripper, ch
 	}
 }
 
-// run is one case, inside of the bubble.
+// run runs one case, in the bubble.
 func run(wrap func(http.RoundTripper) http.RoundTripper, check func(*lab) error) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &lab{wrap: wrap, ctx: ctx, over: make(chan struct{})}
@@ -106,7 +104,7 @@ type panicError struct{ value any }
 
 func (p *panicError) Error() string { return fmt.Sprintf("it panics: %v", p.value) }
 
-// catch makes an error of a panic of f.
+// catch returns a panic of f as an error.
 func catch(f func()) (p *panicError) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -117,28 +115,28 @@ func catch(f func()) (p *panicError) {
 	return nil
 }
 
-// atEnd has f called when the case is over.
+// atEnd registers f to be called at the end of the case.
 func (l *lab) atEnd(f func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.closes = append(l.closes, f)
 }
 
-// now says what is being done, for the report of a hang.
+// now records what is being done, for the error of a hang.
 func (l *lab) now(format string, args ...any) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.doing = fmt.Sprintf(format, args...)
 }
 
-// settle waits until nothing moves any more. What bases and handlers have noted
-// may then be read.
+// settle waits until all goroutines of the bubble are blocked. The records of bases
+// and handlers may then be read.
 func (l *lab) settle() { synctest.Wait() }
 
-// stack makes a stack over a base.
+// stack returns the stack over a base.
 func (l *lab) stack(base http.RoundTripper) http.RoundTripper { return l.wrap(base) }
 
-// wrapper is stack for a case that asks nothing of a stack that is its base.
+// wrapper is stack for a case that does not apply to a stack that is its base.
 func (l *lab) wrapper(base http.RoundTripper) (http.RoundTripper, error) {
 	rt := l.wrap(base)
 	if rt == base {
@@ -147,11 +145,10 @@ func (l *lab) wrapper(base http.RoundTripper) (http.RoundTripper, error) {
 	return rt, nil
 }
 
-// target is a path that Okta has too, so that its transports take it for what
-// it is.
+// target has a path of Okta's, so that transports for Okta know it.
 const target = "http://okta.example/api/v1/users"
 
-// request makes a request with a body, or none.
+// request returns a request with a body, or none.
 func (l *lab) request(method string, body io.Reader) *http.Request {
 	req, err := http.NewRequestWithContext(l.ctx, method, target, body)
 	if err != nil {
@@ -161,14 +158,14 @@ func (l *lab) request(method string, body io.Reader) *http.Request {
 	return req
 }
 
-// answer is what a caller got: a response whose body was read and closed.
+// answer is a response whose body was read and closed.
 type answer struct {
 	*http.Response
 	body string
 }
 
-// call sends req, reads the answer to its end and closes it. A panic becomes an
-// error; so does a response along with an error, or neither.
+// call sends req, reads the answer to its end and closes it. A panic, a response
+// together with an error, and neither of them are returned as errors.
 func (l *lab) call(rt http.RoundTripper, req *http.Request) (a *answer, err error) {
 	l.now("%s %s", req.Method, req.URL)
 	resp, err := l.send(rt, req)
@@ -221,7 +218,7 @@ func (e *bothError) Error() string {
 }
 func (e *bothError) Unwrap() error { return e.err }
 
-// findings collects what was found wrong, path by path.
+// findings are the breaches that a case found.
 type findings []string
 
 func (f *findings) add(format string, args ...any) { *f = append(*f, fmt.Sprintf(format, args...)) }

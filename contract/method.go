@@ -1,6 +1,6 @@
-package contract
+// This file holds the cases about which requests may be sent again.
 
-// This file holds the cases about what may be sent again at all.
+package contract
 
 import (
 	"errors"
@@ -28,7 +28,7 @@ var methodCases = []Case{{
 	check:   resendUnwritten,
 }, {
 	Name:    "an Idempotency-Key makes a POST repeatable",
-	Why:     "with the key the server tells a resend from a second order: that is what it is for, and net/http honours it too",
+	Why:     "the key lets the server distinguish a resend from a second order, and net/http honours it too",
 	Feature: true,
 	check:   idempotencyKey,
 }}

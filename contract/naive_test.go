@@ -1,7 +1,7 @@
-package contract_test
+// This file holds the retry loop that everybody writes once: it repeats whatever
+// failed, and breaks most of the contract.
 
-// This file holds the retry loop that everybody writes once: it repeats
-// whatever failed, and breaks most of the contract.
+package contract_test
 
 import (
 	"context"
@@ -19,7 +19,7 @@ type naive struct {
 	prepare func(*http.Request, int) *http.Request
 }
 
-// looped wraps with a naive loop, changed by what is not nil.
+// looped returns a naive loop, changed by change if that is not nil.
 func looped(change func(*naive)) wrap {
 	return func(base http.RoundTripper) http.RoundTripper {
 		n := &naive{

@@ -1,6 +1,6 @@
-package contract
+// This file holds the cases about the caller's request, which stays unchanged.
 
-// This file holds the cases about the caller's request: it stays the caller's.
+package contract
 
 import (
 	"bytes"
@@ -31,7 +31,7 @@ var requestCases = []Case{{
 	check: bodyIsClosedOnEveryPath,
 }}
 
-// snapshot is a request as the caller made it.
+// snapshot is a request and its fields before the call.
 type snapshot struct {
 	req     *http.Request
 	was     http.Request
@@ -45,7 +45,7 @@ func snap(req *http.Request) *snapshot {
 	return &snapshot{req, *req, *req.URL, req.Header.Clone(), req.Trailer.Clone(), slices.Clone(req.TransferEncoding)}
 }
 
-// changed names the fields that are no longer what they were.
+// changed returns the names of the fields that have changed.
 func (s *snapshot) changed() string {
 	now, was := s.req, &s.was
 	same := func(a, b http.Header) bool { return maps.EqualFunc(a, b, slices.Equal) }
@@ -72,8 +72,7 @@ func (s *snapshot) changed() string {
 	return strings.Join(fields, ", ")
 }
 
-// uploads are the kinds of request that differ in what a stack may be tempted to
-// do with them.
+// uploads returns one request of each kind that a stack may treat differently.
 func (l *lab) uploads() map[string]*http.Request {
 	stream := l.request("PUT", nil)
 	stream.Body, stream.Trailer = watched(strings.NewReader("streamed")), http.Header{"X-Sum": {"1"}}
@@ -115,7 +114,7 @@ func requestMayBeReadMeanwhile(l *lab) error {
 			}
 		}
 		stop := make(chan struct{})
-		go func() { // with -race, a write of the stack meets these reads
+		go func() { // with -race, these reads detect writes of the stack
 			for before.changed() != "?" {
 				select {
 				case <-stop:
@@ -174,7 +173,7 @@ func bodyIsClosedOnEveryPath(l *lab) error {
 			}
 			var base http.RoundTripper = l.base(p.steps...)
 			if p.steps == nil {
-				base = &http.Transport{} // it refuses the request itself
+				base = &http.Transport{} // which refuses the request itself
 			}
 			rt := l.stack(base)
 			l.now("a body, and %s", p.name)
@@ -211,7 +210,7 @@ func bodyIsClosedOnEveryPath(l *lab) error {
 // sorted returns the keys of m in order.
 func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
-// wantSends complains if base was not sent to n times.
+// wantSends adds a finding unless b got n requests.
 func wantSends(found *findings, what string, b *scripted, n int) {
 	if got := b.count(); got != n {
 		found.add("%s: sent %s, want %s", what, times(got), times(n))

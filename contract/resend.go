@@ -1,6 +1,6 @@
-package contract
+// This file holds the cases about resends: each sends the same request, once.
 
-// This file holds the cases about what is sent again: the same, and once.
+package contract
 
 import (
 	"bytes"
@@ -22,7 +22,7 @@ var resendCases = []Case{{
 	check: wholeAfterHalf,
 }, {
 	Name:  "one attempt at a time, and none after the answer",
-	Why:   "an attempt more than was reported is a change that nobody knows of",
+	Why:   "an attempt that is not reported may change data unnoticed",
 	check: onceEach,
 }, {
 	Name:  "header fields of a resend do not pile up",

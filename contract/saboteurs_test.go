@@ -1,7 +1,7 @@
-package contract_test
+// This file holds a saboteur for each case, a transport that breaks it, and tests
+// that each case finds its own.
 
-// This file holds a saboteur for each case: a transport that breaks it, to show
-// that the suite can fail.
+package contract_test
 
 import (
 	"bytes"
@@ -65,14 +65,14 @@ type lazy func(p []byte) (int, error)
 
 func (f lazy) Read(p []byte) (int, error) { return f(p) }
 
-// kept is where a saboteur hides memory.
+// kept is the memory that a saboteur retains.
 var kept bytes.Buffer
 
-// saboteurs by the name of the case that each breaks, with a part of what the
-// case must say.
+// saboteurs are keyed by the name of the case that each breaks, with a part of the
+// error that the case must return.
 var saboteurs = map[string]struct {
 	wrap wrap
-	says string
+	want string // in the error
 }{
 	"the caller's request is the same after the call": {above(func(next http.RoundTripper, req *http.Request) (*http.Response, error) {
 		resp, err := next.RoundTrip(req)
@@ -214,7 +214,7 @@ var postOnce = above(func(next http.RoundTripper, req *http.Request) (*http.Resp
 	return next.RoundTrip(req)
 })
 
-// resuming goes on in a body where the attempt before stopped.
+// resuming continues a body where the previous attempt stopped reading.
 func resuming(base http.RoundTripper) http.RoundTripper {
 	n := looped(func(n *naive) {
 		n.prepare = func(req *http.Request, _ int) *http.Request {
@@ -252,17 +252,17 @@ func TestEachCaseCanFail(t *testing.T) {
 		t.Run(c.Name, func(t *testing.T) {
 			s, ok := saboteurs[c.Name]
 			if !ok {
-				t.Fatal("nobody breaks this case")
+				t.Fatal("this case has no saboteur")
 			}
 			if raceEnabled && strings.Contains(c.Name, "may be read while") {
 				t.Skip("the race detector finds this one first")
 			}
 			err := c.Check(t, s.wrap)
 			if err == nil || errors.Is(err, contract.ErrNotApplicable) {
-				t.Fatalf("its saboteur gets away: %v", err)
+				t.Fatalf("its saboteur passes: %v", err)
 			}
-			if !strings.Contains(err.Error(), s.says) {
-				t.Errorf("the case says %q, want %q in it", err, s.says)
+			if !strings.Contains(err.Error(), s.want) {
+				t.Errorf("the error is %q, want %q in it", err, s.want)
 			}
 		})
 	}
@@ -272,7 +272,7 @@ func TestEachCaseCanFail(t *testing.T) {
 	}
 }
 
-func TestAStackThatDoesNotRetryIsAskedOnlyWhatApplies(t *testing.T) {
+func TestCasesThatNeedARetryAreSkippedWithoutOne(t *testing.T) {
 	bare := func(base http.RoundTripper) http.RoundTripper { return base }
 	for _, c := range contract.Cases() {
 		err := c.Check(t, bare)
@@ -285,7 +285,7 @@ func TestAStackThatDoesNotRetryIsAskedOnlyWhatApplies(t *testing.T) {
 	}
 }
 
-func TestAStackThatIsStuckOutsideOfVirtualTimeIsGivenUp(t *testing.T) {
+func TestCheckEndsWhenTheStackBlocksInRealTime(t *testing.T) {
 	defer contract.SetRealBound(200 * time.Millisecond)()
 	stuck := func(http.RoundTripper) http.RoundTripper {
 		return roundTrip(func(*http.Request) (*http.Response, error) {
@@ -301,8 +301,8 @@ func TestAStackThatIsStuckOutsideOfVirtualTimeIsGivenUp(t *testing.T) {
 	}
 }
 
-// TestRunFails runs itself in a process of its own, because a test that fails
-// takes its parents along.
+// TestRunFails runs itself in a process of its own, because the failure of a subtest
+// fails its parents.
 func TestRunFails(t *testing.T) {
 	const key = "OKTARETRY_RUN_SABOTEUR"
 	if os.Getenv(key) != "" {

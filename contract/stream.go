@@ -1,6 +1,6 @@
-package contract
-
 // This file holds the cases about streams on their way to the server.
+
+package contract
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ import (
 
 var streamCases = []Case{{
 	Name:  "a streaming body is not read ahead of the send",
-	Why:   "a body that waits for the server's first word, or for a user, would never be sent",
+	Why:   "a body that waits for the server's first bytes, or for a user, would never be sent",
 	check: noReadAhead,
 }, {
 	Name:  "a stream of 8 MiB does not cost 8 MiB",
@@ -77,10 +77,10 @@ func streamStaysSmall(l *lab) error {
 	return nil
 }
 
-// heap is what is alive.
+// heap returns the size of all live objects.
 func heap() uint64 {
 	runtime.GC()
-	runtime.GC() // pools let go at the second
+	runtime.GC() // the second one empties pools
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return m.HeapAlloc

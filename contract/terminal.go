@@ -1,6 +1,6 @@
-package contract
+// This file holds the cases about errors: those that no resend heals, and io.EOF.
 
-// This file holds the cases about errors: the hopeless ones, and io.EOF.
+package contract
 
 import (
 	"context"
@@ -22,7 +22,7 @@ var terminalCases = []Case{{
 	check: schemeIsFinal,
 }, {
 	Name:  "an unknown host is final",
-	Why:   "a name that the resolver says does not exist is a typing error in the org's URL",
+	Why:   "a name unknown to the resolver is a typing error in the org's URL",
 	check: hostIsFinal,
 }, {
 	Name:  "an invalid header is final",
@@ -35,7 +35,7 @@ var terminalCases = []Case{{
 	check:   noEOF,
 }}
 
-// final complains unless req ends in an error after one attempt.
+// final returns nil if req ends in an error after one attempt.
 func (l *lab) final(w *wire, req *http.Request) error {
 	a, err := l.call(l.stack(w), req)
 	p := (*panicError)(nil)

@@ -1,6 +1,6 @@
-package contract
-
 // This file holds the cases about the time between two attempts.
+
+package contract
 
 import (
 	"context"
@@ -20,7 +20,7 @@ var waitCases = []Case{{
 	check: cancelEndsWait,
 }, {
 	Name:  "the error of a cancelled wait matches context.Canceled",
-	Why:   "callers tell their own leaving from a failure by errors.Is",
+	Why:   "callers distinguish their own cancellation from a failure by errors.Is",
 	check: cancelIsNamed,
 }, {
 	Name:    "a wait that cannot fit before the deadline is not begun",
@@ -38,14 +38,15 @@ func keepsRetryAfter(l *lab) error {
 	}
 	switch d := sends[1].at.Sub(sends[0].at); {
 	case d < 7*time.Second:
-		return errors.New("told to wait for 7s, it was back earlier")
+		return errors.New("asked to wait for 7s, it resent earlier")
 	case d > time.Minute:
-		return errors.New("told to wait for 7s, it was back after more than a minute")
+		return errors.New("asked to wait for 7s, it resent after more than a minute")
 	}
 	return nil
 }
 
-// leave has a call told to wait for a minute and cancels it a moment after.
+// leave answers a call with a wait of a minute and cancels it a moment later. after is
+// how long the call outlived its context.
 func leave(l *lab) (after time.Duration, err error) {
 	ctx, cancel := context.WithCancel(l.ctx)
 	defer cancel()
@@ -69,8 +70,7 @@ func leave(l *lab) (after time.Duration, err error) {
 	return ended.Sub(left), err
 }
 
-// errNotWaiting is for stacks that had handed out the 429 before the caller
-// left.
+// errNotWaiting is the error of a stack that returned the 429 before the caller left.
 var errNotWaiting = fmt.Errorf("%w, does not wait for a minute", ErrNotApplicable)
 
 func cancelEndsWait(l *lab) error {
@@ -103,7 +103,7 @@ func noWaitInVain(l *lab) error {
 	l.call(l.stack(b), l.request("GET", nil).WithContext(ctx))
 	switch d := time.Since(began); {
 	case d >= 10*time.Second:
-		return errors.New("told to wait for a minute with 10s left, it waited for the deadline")
+		return errors.New("asked to wait for a minute with 10s left, it waited for the deadline")
 	case b.count() > 1:
 		return errNotWaiting
 	}

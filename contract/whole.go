@@ -1,7 +1,7 @@
-package contract
+// This file holds the cases about the transport as a whole: over a broken base, with
+// many callers, and what it leaves behind.
 
-// This file holds the cases about the transport as a whole: what it makes of a
-// bad base, of many callers, and what it leaves behind.
+package contract
 
 import (
 	"context"
@@ -20,11 +20,11 @@ var wholeCases = []Case{{
 	check: neverBoth,
 }, {
 	Name:  "a base that returns nothing, or an answer and an error, is an error",
-	Why:   "the fault of one layer takes the process down with a nil pointer, or goes on up through all of them",
+	Why:   "the fault of one layer ends the process with a nil pointer, or passes through all of them",
 	check: badBase,
 }, {
 	Name:  "a response without a body is no panic, and never handed out so",
-	Why:   "net/http promises that Body is never nil, and callers close it without a look",
+	Why:   "net/http guarantees that Body is never nil, and callers close it unchecked",
 	check: nilBody,
 }, {
 	Name:  "CloseIdleConnections reaches the base",

@@ -1,7 +1,7 @@
-package contract
+// This file holds a base of net/http's own Transport and Server, with pipes for
+// sockets, so that it works in virtual time.
 
-// This file holds a base that is net/http's own, Transport and Server, with
-// pipes for sockets: it lives in virtual time.
+package contract
 
 import (
 	"context"
@@ -40,14 +40,14 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// failure is what the transport returned last.
+// failure returns the last error of the transport.
 func (w *wire) failure() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.last
 }
 
-// serve answers every host with h.
+// serve returns a wire on which h answers for every host.
 func (l *lab) serve(h http.HandlerFunc) *wire {
 	w := &wire{Transport: &http.Transport{}}
 	ln := newPipes()
@@ -60,7 +60,7 @@ func (l *lab) serve(h http.HandlerFunc) *wire {
 	return w
 }
 
-// serveTLS has a certificate that nobody trusts.
+// serveTLS is serve with TLS and an untrusted certificate.
 func (l *lab) serveTLS(h http.HandlerFunc) (*wire, error) {
 	cert, err := selfSigned()
 	if err != nil {
@@ -120,14 +120,13 @@ func (p *pipes) Close() error {
 
 func (p *pipes) Addr() net.Addr { return addr{} }
 
-// addr is the address of everything here.
+// addr is the address of all connections.
 type addr struct{}
 
 func (addr) Network() string { return "tcp" }
 func (addr) String() string  { return "192.0.2.1:80" }
 
-// selfSigned makes a certificate for okta.example that is valid now, by the
-// bubble's clock.
+// selfSigned returns a certificate for okta.example, valid by the bubble's clock.
 func selfSigned() (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/internal/circuit"
 	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/shared"
 )
 
 // opensAfter4 returns a circuit that opens for 5 s after four verdicts, half of
@@ -22,7 +23,7 @@ func opensAfter4(edit func(*circuit.Config)) *circuit.Breaker {
 	if edit != nil {
 		edit(&c)
 	}
-	return circuit.New(&c)
+	return circuit.New(shared.CircuitID{}, &c, nil)
 }
 
 // byDefault returns a circuit as DefaultPolicy has it.
@@ -31,7 +32,7 @@ func byDefault(edit func(*circuit.Config)) *circuit.Breaker {
 	if edit != nil {
 		edit(&c)
 	}
-	return circuit.New(&c)
+	return circuit.New(shared.CircuitID{}, &c, nil)
 }
 
 // attempt reports an attempt that takes no time, if it is let through.

@@ -188,7 +188,7 @@ func TestVerdictFromBeforeAStateChangeIsIgnored(t *testing.T) {
 			if successes, failures := c.Counts(time.Now()); successes != 0 || failures != 0 {
 				t.Errorf("%d successes and %d failures, want none", successes, failures)
 			}
-			if got, want := c.RefusesUntil(time.Now()), max(5*time.Second-tt.after, 0); got != want {
+			if got, want := c.RefusesFor(time.Now()), max(5*time.Second-tt.after, 0); got != want {
 				t.Errorf("refuses for %s, want %s", got, want)
 			}
 			time.Sleep(10 * time.Second)

@@ -1,6 +1,6 @@
-// This file holds the spans of a call: one for the whole, with its waits and
-// changes of circuits as events, and one for each attempt. It has the same
-// counted and logged.
+// This file holds the spans of a call: one for the whole, with its waits and the
+// changes of circuits as events, and one for each attempt. Their ends are also
+// counted and logged from here.
 
 package telemetry
 
@@ -23,16 +23,16 @@ type Call struct {
 	t       *Telemetry
 	ctx     context.Context      // with the call's span
 	span    trace.Span           // nil until Start
-	traced  bool                 // attempts may have spans, too
+	traced  bool                 // the call's span was started, so attempts may have spans
 	carrier headerCarrier        // of the attempt in flight
 	scratch []attribute.KeyValue // for spans, which copy
 }
 
-// Result is what an answer meant. Its words are those that may be shown.
+// Result is the meaning of an answer, in words that may be shown.
 type Result struct {
 	Class, Code, RequestID string
 	Status                 int
-	Err                    error // without an answer, or what the caller got
+	Err                    error // of an attempt without an answer, or of the call
 	Terminal, NotSent      bool  // of a network error
 }
 
@@ -43,8 +43,8 @@ func (r *Result) errorType() string {
 	return r.failure()
 }
 
-// failure is the error.type of a call or an attempt without a bad status: the
-// error's own, if it has one.
+// failure is the error.type of a call or an attempt without an error status: that
+// of the error, if it has one.
 func (r *Result) failure() string {
 	if r.Err == nil {
 		return ""
@@ -73,8 +73,8 @@ type CallEnd struct {
 	Circuit                 string // the scope of the circuit that refused; "" when none did
 	Attempts                int
 	Elapsed, Waited, Needed time.Duration
-	Failed                  bool // for its caller, who has not left
-	GivenUp                 bool // Failed, and not by the caller's own request
+	Failed                  bool // and not because the caller canceled it
+	GivenUp                 bool // Failed, and not with a client error: it is logged
 }
 
 // AttemptEnd is how an attempt ended.
@@ -83,19 +83,19 @@ type AttemptEnd struct {
 	Start            time.Time
 	Duration         time.Duration
 	Poll             bool
-	Left             bool // the caller has left, which is no error
+	Left             bool // the caller canceled it, which is no error
 	Protocol         string
-	Limit, Remaining int   // -1: not said
-	Reset            int64 // 0: not said
+	Limit, Remaining int   // -1: unknown
+	Reset            int64 // 0: unknown
 }
 
 // CircuitChange is one change of a circuit's state.
 type CircuitChange struct{ Scope, Host, Method, Template, From, To string }
 
-// noSpan is the span of a call that nobody traces.
+// noSpan is the span of a call or an attempt that is not traced.
 var noSpan = trace.SpanFromContext(context.Background())
 
-// Start opens the span of the whole call and returns its context.
+// Start starts the span of the whole call and returns its context.
 func (c *Call) Start(ctx context.Context, t *Telemetry, w Where) context.Context {
 	c.t, c.ctx, c.span = t, ctx, noSpan
 	if !t.tracing() {
@@ -110,26 +110,26 @@ func (c *Call) Start(ctx context.Context, t *Telemetry, w Where) context.Context
 	c.ctx, c.span = t.tracer.Start(ctx, l.callName, l.callStart...)
 	c.traced = true
 	if t.global {
-		t.heard(provider, c.span, parent)
+		t.detectPlaceholder(provider, c.span, parent)
 	}
 	return c.ctx
 }
 
-// Started reports whether the call's span was opened.
+// Started reports whether Start was called.
 func (c *Call) Started() bool { return c.span != nil }
 
 // Recording reports whether the call's span is recorded.
 func (c *Call) Recording() bool { return c.span.IsRecording() }
 
-// Reset forgets the call, but for memory that another can use.
+// Reset returns an empty Call that reuses the memory of c.
 func (c *Call) Reset() Call {
 	clear(c.scratch)
 	return Call{scratch: c.scratch[:0]}
 }
 
-// End closes the span of the call, which began at origin and ended at w, and has
-// it counted and logged. how is not asked when nobody listens.
-func (c *Call) End(origin, w Where, how func() CallEnd) {
+// End counts and logs the call, which began at origin and ended at w, and ends its
+// span. It calls end only if something is to be reported.
+func (c *Call) End(origin, w Where, end func() CallEnd) {
 	defer c.span.End()
 	recording := c.span.IsRecording()
 	m := &c.t.metrics
@@ -137,31 +137,31 @@ func (c *Call) End(origin, w Where, how func() CallEnd) {
 	if !recording && !timed && !counted && c.t.log == nil {
 		return
 	}
-	end := how()
+	e := end()
 	if recording {
-		list := append(c.scratch[:0], keyBucket.String(end.Bucket), keyStop.String(end.Stop),
-			keyAttempts.Int(end.Attempts), keyWaited.Float64(end.Waited.Seconds()))
-		list = end.append(list)
-		if end.Needed > 0 {
-			list = append(list, keyNeeded.Float64(end.Needed.Seconds()))
+		list := append(c.scratch[:0], keyBucket.String(e.Bucket), keyStop.String(e.Stop),
+			keyAttempts.Int(e.Attempts), keyWaited.Float64(e.Waited.Seconds()))
+		list = e.append(list)
+		if e.Needed > 0 {
+			list = append(list, keyNeeded.Float64(e.Needed.Seconds()))
 		}
-		if end.Circuit != "" {
-			list = append(list, keyScope.String(end.Circuit))
+		if e.Circuit != "" {
+			list = append(list, keyScope.String(e.Circuit))
 		}
-		if end.Failed {
-			list = append(list, semconv.ErrorTypeKey.String(end.errorType()))
-			c.span.SetStatus(codes.Error, end.Stop)
+		if e.Failed {
+			list = append(list, semconv.ErrorTypeKey.String(e.errorType()))
+			c.span.SetStatus(codes.Error, e.Stop)
 		}
 		c.span.SetAttributes(list...)
 		c.scratch = list
 	}
-	c.countCall(origin, &end, timed, counted)
-	if end.GivenUp {
-		c.logGivenUp(w, &end)
+	c.countCall(origin, &e, timed, counted)
+	if e.GivenUp {
+		c.logGivenUp(w, &e)
 	}
 }
 
-// StartAttempt opens the span of one attempt and returns its context.
+// StartAttempt starts the span of one attempt and returns its context.
 func (c *Call) StartAttempt(w Where, resends int, poll bool) (context.Context, trace.Span) {
 	if poll {
 		c.countPoll(w)
@@ -182,22 +182,22 @@ func (c *Call) StartAttempt(w Where, resends int, poll bool) (context.Context, t
 	return ctx, span
 }
 
-// EndAttempt closes the span of one attempt, in whose context it is counted.
-// Where attempts have no spans of their own, the call's span has an event for
-// each.
-func (c *Call) EndAttempt(ctx context.Context, span trace.Span, w Where, how func() AttemptEnd) {
+// EndAttempt counts an attempt, in the context of its span, and ends the span. Where
+// attempts have no spans of their own, the call's span gets an event for each. It
+// calls end only if something is to be reported.
+func (c *Call) EndAttempt(ctx context.Context, span trace.Span, w Where, end func() AttemptEnd) {
 	defer span.End()
 	h := c.t.metrics.attemptDuration
-	timed, ofItsOwn := h != nil && h.Enabled(ctx), span.IsRecording()
-	event := !ofItsOwn && !c.t.attemptSpans && c.span.IsRecording()
-	if !timed && !ofItsOwn && !event {
+	timed, recording := h != nil && h.Enabled(ctx), span.IsRecording()
+	event := !recording && !c.t.attemptSpans && c.span.IsRecording()
+	if !timed && !recording && !event {
 		return
 	}
-	a := how()
+	a := end()
 	if timed {
 		c.countAttempt(ctx, w, &a)
 	}
-	if !ofItsOwn && !event {
+	if !recording && !event {
 		return
 	}
 	kind := ""
@@ -205,7 +205,7 @@ func (c *Call) EndAttempt(ctx context.Context, span trace.Span, w Where, how fun
 		kind = a.errorType()
 	}
 	list := a.appendAll(append(c.scratch[:0], keyBucket.String(w.Bucket)), kind)
-	if ofItsOwn {
+	if recording {
 		span.SetAttributes(list...)
 		c.scratch = list
 		if kind != "" {
@@ -257,7 +257,7 @@ func (r *Result) append(list []attribute.KeyValue) []attribute.KeyValue {
 	return list
 }
 
-// Waited tells of a wait that has ended, and began then.
+// Waited reports a wait that has ended, and when it began.
 func (c *Call) Waited(w Where, reason string, d time.Duration, began time.Time) {
 	if c.span.IsRecording() {
 		c.span.AddEvent("oktaretry.wait", trace.WithTimestamp(began), trace.WithAttributes(
@@ -266,7 +266,7 @@ func (c *Call) Waited(w Where, reason string, d time.Duration, began time.Time) 
 	c.countWait(w, reason, d)
 }
 
-// Changed tells of a change of a circuit.
+// Changed reports a change of a circuit.
 func (c *Call) Changed(w Where, ch CircuitChange) {
 	if c.span.IsRecording() {
 		c.span.AddEvent("oktaretry.circuit", trace.WithAttributes(
@@ -276,8 +276,8 @@ func (c *Call) Changed(w Where, ch CircuitChange) {
 	c.logChange(w, ch)
 }
 
-// Propagate writes the trace context of an attempt into its headers: into a copy
-// of them where they are the caller's own.
+// Propagate writes the trace context of an attempt into its headers, or into a copy
+// of them if they are the caller's.
 func (c *Call) Propagate(ctx context.Context, out *http.Request, callersOwn bool) {
 	if p := c.t.propagator(); p != nil {
 		c.carrier = headerCarrier{out, callersOwn}

@@ -1,5 +1,5 @@
-// This file holds what is said of an endpoint. It is made once for each, and not
-// before it is asked for, so that saying it costs a call next to nothing.
+// This file holds the attributes of an endpoint. They are made once for each, when
+// first used, so that a call's reports cost next to nothing.
 
 package telemetry
 
@@ -15,28 +15,28 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Endpoint is what is said of a host, method and path template. It is safe for
-// concurrent use.
+// Endpoint is a host, method and path template, with their attributes. It is safe
+// for concurrent use.
 type Endpoint struct {
 	Host, Method, Template string
 	labels                 atomic.Pointer[labels]
 }
 
-// Where says where a request goes.
+// Where is the destination of a request.
 type Where struct {
 	*Endpoint
 	URL    *url.URL
 	Bucket string
 }
 
-// labels never change, but for what they remember of themselves.
+// labels are the attributes of an endpoint. Only their caches change.
 type labels struct {
 	scheme      string
 	callName    string
 	attemptName string
 	where       []attribute.KeyValue
 
-	// Given when a span starts, where samplers see them.
+	// These are set when a span starts, where samplers see them.
 	callStart    []trace.SpanStartOption
 	attemptStart []trace.SpanStartOption
 
@@ -44,10 +44,10 @@ type labels struct {
 	attempts labelSets[attemptEnd]
 }
 
-// callEnd is what tells the series of an endpoint's calls apart.
+// callEnd identifies a series of an endpoint's calls.
 type callEnd struct{ class, stop string }
 
-// attemptEnd is what tells the series of an endpoint's attempts apart.
+// attemptEnd identifies a series of an endpoint's attempts.
 type attemptEnd struct {
 	status   int
 	failure  string // error.type of an attempt that brought no answer
@@ -71,8 +71,8 @@ func (e *Endpoint) newLabels(u *url.URL) *labels {
 	return l
 }
 
-// labels returns what is said of the endpoint, called by a URL of this kind. It
-// is made anew for another scheme, which changes the port.
+// labels returns the attributes of the endpoint. They are made anew for a URL of
+// another scheme, which changes the port.
 func (w Where) labels() *labels {
 	l := w.Endpoint.labels.Load()
 	if l == nil || l.scheme != w.URL.Scheme {
@@ -87,15 +87,15 @@ func (w Where) attributes() []attribute.KeyValue {
 	return where[:len(where):len(where)]
 }
 
-// serverAttributes splits a host that may hold a port; port is the one it means
-// if it does not.
+// serverAttributes returns the attributes of a host, which may contain a port, and
+// of the port that it stands for.
 func serverAttributes(host string, port int) []attribute.KeyValue {
 	u := url.URL{Host: host}
 	return []attribute.KeyValue{semconv.ServerAddress(cmp.Or(u.Hostname(), host)), semconv.ServerPort(port)}
 }
 
-// labelSets remembers the options of the few series that an endpoint has, in
-// the order of their coming. It is safe for concurrent use.
+// labelSets caches the options of the few series that an endpoint has, the newest
+// first. It is safe for concurrent use.
 type labelSets[K comparable] struct{ first atomic.Pointer[labelSet[K]] }
 
 type labelSet[K comparable] struct {
@@ -105,11 +105,11 @@ type labelSet[K comparable] struct {
 	count   int
 }
 
-// maxLabelSets bounds what a hostile server can fill, one status after the
-// other. What is beyond is made anew each time.
+// maxLabelSets bounds the memory that a hostile server can fill with one status
+// after the other. Options beyond it are made each time.
 const maxLabelSets = 64
 
-// of returns the options of a key: those remembered, or made of attributes.
+// of returns the options of a key: the cached ones, or new ones of attributes.
 func (s *labelSets[K]) of(k K, attributes func() []attribute.KeyValue) []metric.RecordOption {
 	first := s.first.Load()
 	for set := first; set != nil; set = set.next {
@@ -124,7 +124,7 @@ func (s *labelSets[K]) of(k K, attributes func() []attribute.KeyValue) []metric.
 		set.count = first.count + 1
 	}
 	if set.count < maxLabelSets {
-		s.first.CompareAndSwap(first, set) // if another was quicker, the next time will do
+		s.first.CompareAndSwap(first, set) // if another was added meanwhile, this one is cached at its next use
 	}
 	return set.options
 }

@@ -1,5 +1,5 @@
-// This file holds the metrics that are read off a Transport when somebody
-// collects them: its buckets, circuits and retry budgets as they stand.
+// This file holds the gauges: a Transport's buckets, circuits and retry budgets,
+// read when metrics are collected.
 
 package telemetry
 
@@ -29,19 +29,19 @@ func newGauges(m metric.Meter) (gauges, error) {
 		limit: gauge("oktaretry.bucket.limit", "{request}",
 			"Requests that the rate limit allows in a window."),
 		remaining: gauge("oktaretry.bucket.remaining", "{request}",
-			"Requests left in the window that runs."),
+			"Requests left in the current window."),
 		inFlight: gauge("oktaretry.bucket.in_flight", "{request}",
 			"Requests sent and not answered."),
 		waiting: gauge("oktaretry.bucket.waiting", "{call}",
-			"Calls that wait for their turn."),
+			"Calls waiting for their turn."),
 		circuit: gauge("oktaretry.circuit.state", "{state}",
 			"State of circuits: 0 closed, 1 half-open, 2 open."),
 		budget: gauge("oktaretry.retry_budget.remaining", "{resend}",
-			"Resends after errors that the retry budget still has."),
+			"Resends after errors left in the retry budget."),
 	}
 	var err error
 	g.utilization, err = m.Float64ObservableGauge("oktaretry.bucket.utilization", metric.WithUnit("1"),
-		metric.WithDescription("Share of the window that runs which is used, by anyone."))
+		metric.WithDescription("Used share of the current window, by anyone."))
 	return g, errors.Join(append(bad, err)...)
 }
 
@@ -52,14 +52,14 @@ type Readings struct {
 	Budgets  []Budget
 }
 
-// Server is a host, which may hold a port, and the port that it means if not.
+// Server is a host, which may contain a port, and the port that it stands for.
 type Server struct {
 	Host string
 	Port int
 }
 
-// Bucket is a rate-limit bucket. Limit, Remaining and Utilization are -1 where
-// nothing is known of a window that runs.
+// Bucket is a rate-limit bucket. Limit, Remaining and Utilization are -1 if no
+// current window is known.
 type Bucket struct {
 	Server
 	Name                                string
@@ -67,9 +67,9 @@ type Bucket struct {
 	Utilization                         float64
 }
 
-// Circuit is a circuit by its number: 0 closed, 1 half-open, 2 open.
+// Circuit is a circuit and its state: 0 closed, 1 half-open, 2 open.
 type Circuit struct {
-	CircuitChange // its From and To are not used
+	CircuitChange // without From and To
 	Port          int
 	State         int64
 }
@@ -80,8 +80,8 @@ type Budget struct {
 	Left int64
 }
 
-// Observe has the gauges read by read, which is false when there is nothing to
-// read any more. Whoever unregisters what it returns ends that.
+// Observe registers read for the gauges, until the registration is unregistered.
+// read is false once there is nothing left to read.
 func (t *Telemetry) Observe(read func() (Readings, bool)) (metric.Registration, error) {
 	g := t.metrics.gauges
 	return t.metrics.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
@@ -94,9 +94,9 @@ func (t *Telemetry) Observe(read func() (Readings, bool)) (metric.Registration, 
 	}, g.limit, g.remaining, g.utilization, g.inFlight, g.waiting, g.circuit, g.budget)
 }
 
-// buckets reports the buckets by server and name. Of credentials that have a
-// share each, the tightest one counts: they have no names. So it is with a
-// server that goes by two names, with its port and without.
+// buckets reports the buckets by server and name. Of several credentials, which have
+// no names, the one with the highest utilization is reported. The same applies to a
+// server with two names, with its port and without.
 func (g *gauges) buckets(o metric.Observer, list []Bucket) {
 	all := make(map[attribute.Set]Bucket)
 	for _, s := range list {
@@ -129,8 +129,8 @@ func (g *gauges) buckets(o metric.Observer, list []Bucket) {
 	}
 }
 
-// circuits reports the circuits. Of those that share their labels, as methods
-// that nobody knows do, the worst one counts.
+// circuits reports the circuits. Of those with the same attributes, such as those of
+// unknown methods, the worst one is reported.
 func (g *gauges) circuits(o metric.Observer, list []Circuit) {
 	states := make(map[attribute.Set]int64)
 	for _, c := range list {
@@ -155,7 +155,7 @@ func (g *gauges) budgets(o metric.Observer, list []Budget) {
 	}
 }
 
-// attributes names a circuit; port is that of its host.
+// attributes returns the attributes of a circuit; port is that of its host.
 func (c *CircuitChange) attributes(port int) []attribute.KeyValue {
 	list := append(serverAttributes(c.Host, port), keyScope.String(c.Scope))
 	if c.Template != "" {

@@ -1,5 +1,5 @@
-// This file holds the log lines: of long waits, of calls that were given up, of
-// changes of circuits.
+// This file holds the log lines: of long waits, of calls given up, and of changes
+// of circuits.
 
 package telemetry
 
@@ -10,25 +10,25 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Waiting logs a wait before it begins, so that a stuck job can be understood
-// while it is stuck. It reports whether the wait was long enough for a line.
+// Waiting logs a wait before it begins, so that the log explains a job while it is
+// stuck. It reports whether the wait is long enough for a line.
 func (c *Call) Waiting(w Where, reason string, d time.Duration) bool {
 	if d < c.t.logWaitFrom {
 		return false
 	}
-	if c.logs(slog.LevelInfo) {
-		c.logf(w, slog.LevelInfo, "oktaretry: waiting",
+	if c.logEnabled(slog.LevelInfo) {
+		c.logLine(w, slog.LevelInfo, "oktaretry: waiting",
 			slog.String("reason", reason), slog.Duration("wait", d), slog.String("bucket", w.Bucket))
 	}
 	return true
 }
 
-// logGivenUp logs the end of a call that brought its caller nothing.
+// logGivenUp logs the end of a call that failed.
 func (c *Call) logGivenUp(w Where, end *CallEnd) {
-	if !c.logs(slog.LevelWarn) {
+	if !c.logEnabled(slog.LevelWarn) {
 		return
 	}
-	c.logf(w, slog.LevelWarn, "oktaretry: call given up",
+	c.logLine(w, slog.LevelWarn, "oktaretry: call given up",
 		slog.String("stop", end.Stop), slog.String("class", end.Class), slog.String("code", end.Code),
 		slog.Int("status", end.Status), slog.String("request_id", end.RequestID), slog.Int("attempts", end.Attempts),
 		slog.Duration("elapsed", end.Elapsed), slog.Duration("waited", end.Waited), slog.Duration("needed", end.Needed))
@@ -36,18 +36,18 @@ func (c *Call) logGivenUp(w Where, end *CallEnd) {
 
 // logChange logs a change of a circuit.
 func (c *Call) logChange(w Where, ch CircuitChange) {
-	if c.logs(slog.LevelWarn) {
-		c.logf(w, slog.LevelWarn, "oktaretry: circuit "+ch.To,
+	if c.logEnabled(slog.LevelWarn) {
+		c.logLine(w, slog.LevelWarn, "oktaretry: circuit "+ch.To,
 			slog.String("scope", ch.Scope), slog.String("from", ch.From))
 	}
 }
 
-func (c *Call) logs(level slog.Level) bool {
+func (c *Call) logEnabled(level slog.Level) bool {
 	return c.t.log != nil && c.t.log.Enabled(c.ctx, level)
 }
 
-// logf writes one line about the call, with its trace's id.
-func (c *Call) logf(w Where, level slog.Level, text string, list ...slog.Attr) {
+// logLine writes one line about the call, with its trace's id.
+func (c *Call) logLine(w Where, level slog.Level, text string, list ...slog.Attr) {
 	list = append(list, slog.String("method", ShownMethod(w.Method)), slog.String("host", w.URL.Host),
 		slog.String("template", w.Template))
 	if sc := trace.SpanContextFromContext(c.ctx); sc.IsValid() {

@@ -1,5 +1,5 @@
-// This file holds the metrics that calls write as they go. gauges.go holds those
-// that are read off a Transport.
+// This file holds the metrics that calls record. gauges.go holds those that are
+// read from a Transport.
 
 package telemetry
 
@@ -29,8 +29,8 @@ type metrics struct {
 	meter           metric.Meter
 }
 
-// A call waits up to ten minutes at most by default, and ends within seconds
-// when all is well.
+// callSeconds reach from a quick answer to half of the ten minutes that a call
+// waits by default.
 var callSeconds = metric.WithExplicitBucketBoundaries(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
 func newMetrics(m metric.Meter, ofAttempts bool) (metrics, error) {
@@ -44,9 +44,9 @@ func newMetrics(m metric.Meter, ofAttempts bool) (metrics, error) {
 	x.waitDuration, bad[2] = m.Float64Histogram("oktaretry.wait.duration", metric.WithUnit("s"), callSeconds,
 		metric.WithDescription("Duration of waits, by what was waited for."))
 	x.refusals, bad[3] = m.Int64Counter("oktaretry.rate_limit.refusals", metric.WithUnit("{response}"),
-		metric.WithDescription("Answers that refused a request because of a rate limit."))
+		metric.WithDescription("Answers by which a rate limit refused a request."))
 	x.polls, bad[4] = m.Int64Counter("oktaretry.polls", metric.WithUnit("{poll}"),
-		metric.WithDescription("Requests that asked for the result of a pending answer."))
+		metric.WithDescription("Requests for the result of a pending answer."))
 	x.circuitChanges, bad[5] = m.Int64Counter("oktaretry.circuit.changes", metric.WithUnit("{change}"),
 		metric.WithDescription("Changes of the state of circuits."))
 	if ofAttempts {
@@ -59,8 +59,8 @@ func newMetrics(m metric.Meter, ofAttempts bool) (metrics, error) {
 	return x, errors.Join(bad[:]...)
 }
 
-// countCall counts a call that has ended. The context is over, perhaps; its span
-// and baggage still count.
+// countCall counts a call that has ended. Its context may have ended, too; the span
+// and the baggage in it are still used.
 func (c *Call) countCall(origin Where, end *CallEnd, timed, counted bool) {
 	m := &c.t.metrics
 	if !timed && !counted {
@@ -86,7 +86,7 @@ func (c *Call) countAttempt(ctx context.Context, w Where, a *AttemptEnd) {
 		end.failure = a.failure()
 	}
 	h.Record(ctx, a.Duration.Seconds(), w.labels().attempts.of(end, func() []attribute.KeyValue {
-		list := slices.Clone(w.labels().where) // NewSet sorts what it gets, and there may be nothing to append
+		list := slices.Clone(w.labels().where) // NewSet sorts in place, and nothing may be appended
 		if end.status != 0 {
 			list = append(list, semconv.HTTPResponseStatusCode(end.status))
 		}
@@ -107,8 +107,8 @@ func (c *Call) countWait(w Where, reason string, d time.Duration) {
 	}
 }
 
-// Refused counts an answer that a rate limit gave, by what the limit is of:
-// "bucket", "resource" or "concurrency".
+// Refused counts a refusal by a rate limit. kind is what the limit is for: "bucket",
+// "resource" or "concurrency".
 func (c *Call) Refused(w Where, kind, code string) {
 	if n := c.t.metrics.refusals; n.Enabled(c.ctx) {
 		n.Add(c.ctx, 1, metric.WithAttributeSet(attribute.NewSet(append(serverAttributes(w.Host, route.Port(w.URL)),
@@ -118,7 +118,7 @@ func (c *Call) Refused(w Where, kind, code string) {
 
 func (c *Call) countPoll(w Where) {
 	if n := c.t.metrics.polls; n.Enabled(c.ctx) {
-		where := slices.Clone(w.labels().where) // NewSet sorts it in place
+		where := slices.Clone(w.labels().where) // NewSet sorts in place
 		n.Add(c.ctx, 1, metric.WithAttributeSet(attribute.NewSet(where...)))
 	}
 }

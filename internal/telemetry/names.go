@@ -1,6 +1,5 @@
-// This file holds the names by which telemetry speaks of things, and bounds
-// them: whatever a caller, a server or an error says, only a listed word gets
-// into a label.
+// This file holds the attributes and bounds their values: whatever a request, an
+// answer or an error contains, only listed words become labels.
 
 package telemetry
 
@@ -15,7 +14,7 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
 
-// The attributes of ours. The others are those of the HTTP semantic
+// Attributes of this library. All others are those of the HTTP semantic
 // conventions.
 const (
 	keyClass      = attribute.Key("oktaretry.class")
@@ -39,8 +38,8 @@ const (
 	keyTo         = attribute.Key("oktaretry.circuit.to")
 )
 
-// knownMethods bounds the method attribute, for any text can stand there. The
-// conventions demand that an operator can replace the list.
+// knownMethods bounds the method attribute, for a method can be any text. The
+// conventions require that an operator can replace the list.
 var knownMethods = sync.OnceValue(func() map[string]attribute.KeyValue {
 	return methodsOf(os.Getenv("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS"))
 })
@@ -69,7 +68,7 @@ func methodAttribute(method string) attribute.KeyValue {
 	return semconv.HTTPRequestMethodOther
 }
 
-// ShownMethod is the method as span names and error texts show it.
+// ShownMethod returns the method as span names and error texts show it.
 func ShownMethod(method string) string {
 	if _, ok := knownMethods()[method]; ok {
 		return method
@@ -77,7 +76,7 @@ func ShownMethod(method string) string {
 	return "HTTP"
 }
 
-// shownScheme bounds the scheme, for a URL made by hand can hold any.
+// shownScheme bounds the scheme, for a URL made by hand can have any.
 func shownScheme(scheme string) string {
 	if scheme == "http" || scheme == "https" {
 		return scheme
@@ -85,7 +84,7 @@ func shownScheme(scheme string) string {
 	return "other"
 }
 
-// ProtocolVersion is network.protocol.version; "" when a base doesn't say.
+// ProtocolVersion returns network.protocol.version; "" if the base leaves it out.
 func ProtocolVersion(resp *http.Response) string {
 	switch {
 	case resp == nil || resp.ProtoMajor < 1 || resp.ProtoMajor > 3:

@@ -1,5 +1,5 @@
-// This file holds what is told of a store that processes share: that it is
-// lost, that it is back, and how long it takes to answer.
+// This file holds the reports on a store that processes share: its losses, its
+// returns, and how long it takes to answer.
 
 package telemetry
 
@@ -19,26 +19,27 @@ const (
 	keySharedOperation = attribute.Key("oktaretry.shared.operation")
 )
 
-// Store is where the use of a store is told.
+// Store reports the use of a store. It is safe for concurrent use.
 type Store struct {
 	log      *slog.Logger // nil: nothing is logged
 	changes  metric.Int64Counter
 	duration metric.Float64Histogram
 }
 
+// NewStore returns a Store, or the error of a provider that refuses an instrument.
 func NewStore(c Config) (Store, error) {
 	m := c.meter()
 	t := Store{log: c.Logger}
 	var bad [2]error
 	t.changes, bad[0] = m.Int64Counter("oktaretry.shared.changes", metric.WithUnit("{change}"),
-		metric.WithDescription("Times that the store which processes share was lost, and was back."))
+		metric.WithDescription("Losses and returns of the store that processes share."))
 	t.duration, bad[1] = m.Float64Histogram("oktaretry.shared.duration", metric.WithUnit("s"),
 		metric.WithExplicitBucketBoundaries(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1),
-		metric.WithDescription("Duration of questions to the store which processes share."))
+		metric.WithDescription("Duration of requests to the store that processes share."))
 	return t, errors.Join(bad[:]...)
 }
 
-// Asked tells of a question; failure is what went wrong, in one word.
+// Asked records a request to the store; failure is the kind of its error, or "".
 func (t *Store) Asked(ctx context.Context, op string, took time.Duration, failure string) {
 	if !t.duration.Enabled(ctx) {
 		return
@@ -50,8 +51,9 @@ func (t *Store) Asked(ctx context.Context, op string, took time.Duration, failur
 	t.duration.Record(ctx, took.Seconds(), metric.WithAttributes(list...))
 }
 
-// Changed tells that the store is lost, or back; text is what it said.
-func (t *Store) Changed(ctx context.Context, lost bool, op, failure, said string) {
+// Changed reports that the store is lost, or back. failure is the kind of the error
+// that lost it, and reason its text.
+func (t *Store) Changed(ctx context.Context, lost bool, op, failure, reason string) {
 	state, level, text := "back", slog.LevelInfo, "oktaretry: shared store back"
 	if lost {
 		state, level, text = "lost", slog.LevelWarn, "oktaretry: shared store lost, going on with local state"
@@ -62,14 +64,13 @@ func (t *Store) Changed(ctx context.Context, lost bool, op, failure, said string
 	}
 	list := []slog.Attr{slog.String("operation", op)}
 	if failure != "" {
-		list = append(list, slog.String("kind", failure), slog.String("error", shorten(said)))
+		list = append(list, slog.String("kind", failure), slog.String("error", shorten(reason)))
 	}
 	t.log.LogAttrs(ctx, level, text, list...)
 }
 
-// shorten bounds a text that the store has made. It speaks of the store, which
-// is told neither a path nor a credential of Okta's; what a URL in it says of the
-// store's own is cut before.
+// shorten bounds the text of a store's error. A store gets neither a path nor a
+// credential of Okta's, and its own URLs are reduced to their host before.
 func shorten(text string) string {
 	const most = 200
 	if len(text) > most {

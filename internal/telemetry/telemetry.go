@@ -1,12 +1,12 @@
-// Package telemetry reports calls to OpenTelemetry and to slog: spans, metrics,
-// log lines. It is told words and numbers, and knows neither a policy nor a
-// transport. Nothing that it is told may hold a path, a query, a body, an error
+// Package telemetry reports calls to OpenTelemetry and to slog: spans, metrics, log
+// lines. It takes words and numbers, and depends on neither a policy nor a
+// transport. Its arguments must not contain a path, a query, a body, an error
 // summary or a credential; TELEMETRY.md lists all that it reports.
 //
-// This file holds the providers and what of them is off. call.go holds a call's
-// spans, and has it counted and logged; metrics.go, gauges.go, log.go and
-// store.go hold the rest; names.go the words, endpoint.go what is said of an
-// endpoint.
+// This file holds the providers, and what costs nothing without them. call.go holds
+// a call's spans; metrics.go, gauges.go and log.go its metrics, a Transport's gauges
+// and the log lines; store.go the reports on a shared store; endpoint.go the
+// attributes of an endpoint; names.go the bounded words.
 package telemetry
 
 import (
@@ -27,28 +27,28 @@ import (
 // ScopeName is the instrumentation scope.
 const ScopeName = "github.com/oktaretry/oktaretry"
 
-// Config says where reports go. A nil provider is the global one.
+// Config holds the destinations of reports. A nil provider is the global one.
 type Config struct {
 	Tracers     trace.TracerProvider
 	Meters      metric.MeterProvider
 	Propagators propagation.TextMapPropagator
-	Logger      *slog.Logger // nil: nothing is logged
-	LogWaitFrom time.Duration
+	Logger      *slog.Logger  // nil: nothing is logged
+	LogWaitFrom time.Duration // the shortest wait that is logged
 
 	NoAttemptSpans, NoAttemptMetrics bool
 }
 
-// Telemetry is where a Transport reports to. It is safe for concurrent use.
+// Telemetry reports for one Transport. It is safe for concurrent use.
 type Telemetry struct {
 	tracer       trace.Tracer
-	global       bool // the tracer is the global provider's
-	untraced     bool // the tracer is known to make no spans
-	silent       atomic.Pointer[trace.TracerProvider]
+	global       bool                                 // the tracer is the global provider's
+	untraced     bool                                 // the provider is OpenTelemetry's noop
+	placeholder  atomic.Pointer[trace.TracerProvider] // the global provider, if it makes no spans
 	attemptSpans bool
 
-	propagators propagation.TextMapPropagator // nil: the global ones
-	mute        propagation.TextMapPropagator // global ones that write nothing
-	metrics     metrics
+	propagators  propagation.TextMapPropagator // nil: the global ones
+	noPropagator propagation.TextMapPropagator // the global ones at construction, if they write nothing
+	metrics      metrics
 
 	log         *slog.Logger // nil: nothing is logged
 	logWaitFrom time.Duration
@@ -69,7 +69,7 @@ func New(c Config) (*Telemetry, error) {
 		_, t.untraced = c.Tracers.(noop.TracerProvider)
 	}
 	if p := otel.GetTextMapPropagator(); t.propagators == nil && p != nil && reflect.TypeOf(p).Kind() == reflect.Pointer && len(p.Fields()) == 0 {
-		t.mute = p
+		t.noPropagator = p
 	}
 	t.tracer = c.Tracers.Tracer(ScopeName, trace.WithSchemaURL(semconv.SchemaURL))
 	var err error
@@ -85,28 +85,29 @@ func (c *Config) meter() metric.Meter {
 	return m.Meter(ScopeName, metric.WithSchemaURL(semconv.SchemaURL))
 }
 
-// tracing reports whether a span may come of starting one. The global provider,
-// as long as none is installed, makes spans that are none, and at a price: once
-// it is seen to, it is not asked again until another is in its place.
+// tracing reports whether to start spans. The global provider, as long as none is
+// installed, makes spans that record nothing, at a cost: it is used once and then
+// left out until another takes its place.
 func (t *Telemetry) tracing() bool {
 	if !t.global {
 		return !t.untraced
 	}
-	silent := t.silent.Load()
-	return silent == nil || *silent != otel.GetTracerProvider()
+	p := t.placeholder.Load()
+	return p == nil || *p != otel.GetTracerProvider()
 }
 
-// heard takes note of a span that came of the global provider.
-func (t *Telemetry) heard(p trace.TracerProvider, span trace.Span, parent trace.SpanContext) {
-	if !span.IsRecording() && span.SpanContext().Equal(parent) && standsForNone(p) {
-		t.silent.Store(&p)
+// detectPlaceholder records p, the global provider, if it is a placeholder. span is
+// one that it made.
+func (t *Telemetry) detectPlaceholder(p trace.TracerProvider, span trace.Span, parent trace.SpanContext) {
+	if !span.IsRecording() && span.SpanContext().Equal(parent) && isPlaceholder(p) {
+		t.placeholder.Store(&p)
 	}
 }
 
-// standsForNone reports whether p is what is there when no provider is:
-// OpenTelemetry's own stand-in, or its noop. Another one that makes no span of
-// a call may make one of the next.
-func standsForNone(p trace.TracerProvider) bool {
+// isPlaceholder reports whether p is OpenTelemetry's stand-in for a provider that
+// is not installed, or its noop. Any other provider that makes no span for one call
+// may make one for the next.
+func isPlaceholder(p trace.TracerProvider) bool {
 	if _, ok := p.(noop.TracerProvider); ok {
 		return true
 	}
@@ -114,20 +115,20 @@ func standsForNone(p trace.TracerProvider) bool {
 	return t.Kind() == reflect.Pointer && t.Elem().PkgPath() == "go.opentelemetry.io/otel/internal/global"
 }
 
-// propagator returns what writes the trace context; nil when nothing does.
+// propagator returns the propagator of the trace context; nil if it writes nothing.
 func (t *Telemetry) propagator() propagation.TextMapPropagator {
 	if t.propagators != nil {
 		return t.propagators
 	}
 	p := otel.GetTextMapPropagator()
-	if t.mute != nil && p == t.mute { // until others are in its place
+	if t.noPropagator != nil && p == t.noPropagator { // until others take its place
 		return nil
 	}
 	return p
 }
 
-// headerCarrier takes what is to be propagated, into a copy of the headers that
-// is made if there is anything: they may be the caller's.
+// headerCarrier takes the propagated fields. Headers that are the caller's it copies
+// first, once there is a field to set.
 type headerCarrier struct {
 	req    *http.Request
 	shared bool // the headers are not the request's own
