@@ -20,7 +20,7 @@ func TestSnapshotShowsABucketAsOktaAndItsCallersSeeIt(t *testing.T) {
 		rt, _ := rig.New(t, nil,
 			script.OK().Takes(50*time.Second),
 			script.Limited(script.Date(0), script.ResetIn(0, 20*time.Second), script.Set("Retry-After", "40"),
-				script.Set("X-Rate-Limit-Limit", "600"), script.Set("X-Rate-Limit-Remaining", "7")),
+				script.Set("X-Rate-Limit-Limit", "600"), script.Set("X-Rate-Limit-Remaining", "0")),
 			script.OK(), script.OK(), script.OK())
 		calls := []<-chan rig.Call{rig.Start(t, rt, rig.UserURL), rig.Start(t, rt, rig.UserURL), rig.Start(t, rt, rig.UserURL), rig.Start(t, rt, rig.UserURL)}
 		buckets := rt.Snapshot().Buckets
@@ -28,7 +28,7 @@ func TestSnapshotShowsABucketAsOktaAndItsCallersSeeIt(t *testing.T) {
 			t.Fatalf("%d buckets, want 1", len(buckets))
 		}
 		b := buckets[0]
-		if b.Host != "example.okta.com" || b.Limit != 600 || b.Remaining != 7 || b.InFlight != 1 || b.Waiting != 3 {
+		if b.Host != "example.okta.com" || b.Limit != 600 || b.Remaining != 0 || b.InFlight != 1 || b.Waiting != 3 {
 			t.Errorf("%+v", b)
 		}
 		if reset, held := b.Reset.Sub(began), b.HeldUntil.Sub(began); reset < 20*time.Second || reset > 22*time.Second || held < 40*time.Second || held > 42*time.Second {

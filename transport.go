@@ -98,6 +98,10 @@ func (t *Transport) SetPolicy(p Policy) error {
 	return nil
 }
 
+// Policy returns the policy that calls meet which begin now. Changing it changes
+// nothing: give a changed one to [Transport.SetPolicy].
+func (t *Transport) Policy() Policy { return t.settings.Load().policy.clone() }
+
 // CloseIdleConnections closes the idle connections of the base.
 func (t *Transport) CloseIdleConnections() {
 	if c, ok := t.base.(interface{ CloseIdleConnections() }); ok {

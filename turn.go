@@ -57,6 +57,9 @@ func (c *call) waitInLine(wait time.Duration, why pace.Reason) StopReason {
 	deadline, _ := c.ctx.Deadline()
 	rule, _ := c.settings.policy.ruleFor(Classification{Class: ClassRateLimited}, c.opts.rules)
 	most := c.settings.policy.Pace.MaxWait
+	if most > 0 && c.answer.held {
+		most += min(c.answer.wait, longestMean) // what its own refusal ordered is not the line's
+	}
 	var waited [waitReasons]time.Duration // the line can come to wait for something else
 	stop, logged := StopNone, false
 	for now := began; wait > 0 && stop == StopNone; {

@@ -138,28 +138,6 @@ func TestWaitInLineFollowsTheRuleOfTheAnswersCode(t *testing.T) {
 	}
 }
 
-// The rule's time counts from its first answer, not from the present wait.
-func TestWaitInLineThatGrowsCountsFromTheRulesFirstAnswer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		patient := oktaretry.DefaultPolicy().RateLimited
-		patient.MaxElapsed = 150 * time.Minute
-		rt, base := rig.New(t, func(p *oktaretry.Policy) {
-			p.Codes = map[string]oktaretry.Rule{"E0000047": patient}
-			p.AttemptTimeout = 0
-		},
-			script.Limited(script.Set("Retry-After", "7200")),                                      // too long to hold the bucket: the call waits by itself
-			script.Limited(script.Date(0), script.ResetIn(0, 40*time.Minute)).Takes(2*time.Minute), // another's, while the first waits in line
-			script.Limited(script.Date(0), script.ResetIn(0, 20*time.Minute)),                      // would fit
-			script.OK())
-		first := rig.Start(t, rt, rig.UserURL)
-		time.Sleep(119 * time.Minute)
-		second := rig.Start(t, rt, rig.UserURL)
-		rig.Failure[*oktaretry.RateLimitError]((<-first).Stopped(oktaretry.StopMaxElapsed).TookBetween(121*time.Minute, 121*time.Minute))
-		(<-second).Is(200)
-		base.WantSent(4)
-	})
-}
-
 var errShutdown = errors.New("shutting down")
 
 func TestCancellationEndsAnyWaitAtOnceWithItsCause(t *testing.T) {
@@ -281,22 +259,22 @@ func TestCancellationDuringAnAttemptKeepsTheErrorOfTheBase(t *testing.T) {
 	})
 }
 
-// When another call's 429 holds the bucket for longer, the error tells of the
-// new wait, counted from when it was known: it once counted from the old 429.
-func TestGivingUpInLineTellsWhenTheBucketOpens(t *testing.T) {
+// When another call's 429 holds the bucket for longer, the error reports the new
+// wait, counted from when it was known: it once counted from the old 429.
+func TestGivingUpInLineReportsWhenTheBucketOpens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
-		rt, base := rig.New(t, nil,
+		rt, base := rig.New(t, func(p *oktaretry.Policy) { p.Pace.MaxWait = 20 * time.Second },
 			script.Limited(script.Date(0), script.ResetIn(0, 59*time.Second)).Takes(time.Second),
-			script.Limited(script.Date(0), script.ResetIn(0, 9*time.Minute+58*time.Second)).Takes(30*time.Second),
+			script.Limited(script.Date(0), script.ResetIn(0, 89*time.Second)).Takes(30*time.Second),
 			script.OK())
 		first, second := rig.Start(t, rt, rig.UserURL), rig.Start(t, rt, rig.UserURL)
-		e := rig.Failure[*oktaretry.RateLimitError]((<-first).Stopped(oktaretry.StopMaxElapsed).TookBetween(30*time.Second, 30*time.Second))
-		wait := 9*time.Minute + 59*time.Second
-		if e.RetryAfter < wait || e.RetryAfter > wait+2*rig.Spread {
+		e := rig.Failure[*oktaretry.RateLimitError]((<-first).Stopped(oktaretry.StopMaxWait).TookBetween(30*time.Second, 30*time.Second))
+		wait := time.Minute
+		if e.RetryAfter < wait || e.RetryAfter > wait+time.Second+2*rig.Spread {
 			t.Errorf("RetryAfter %s, want %s", e.RetryAfter, wait)
 		}
-		if opens := began.Add(30*time.Second + wait); e.Reset.Before(opens) || e.Reset.After(opens.Add(2*rig.Spread)) {
+		if opens := began.Add(30*time.Second + wait); e.Reset.Before(opens) || e.Reset.After(opens.Add(time.Second+2*rig.Spread)) {
 			t.Errorf("reset at %s, want %s", e.Reset.Sub(began), opens.Sub(began))
 		}
 		(<-second).Is(200)

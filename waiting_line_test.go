@@ -17,6 +17,7 @@ import (
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/internal/rig"
 	"github.com/oktaretry/oktaretry/internal/rig/script"
+	"github.com/oktaretry/oktaretry/oktatest"
 )
 
 // closedFor is a base that refuses the first request to a path for a while and
@@ -293,16 +294,54 @@ func TestMaxRateSpacesCallsThatWaitForNoRateLimit(t *testing.T) {
 	})
 }
 
-// The second that a reset's rounding costs holds the bucket also where the
-// reset is as far ahead as one is believed.
-func TestResetOfAnHourClosesTheBucketForAllOfIt(t *testing.T) {
+// One answer, however absurd, holds the call that met it; the bucket it closes for
+// a minute, and then a call finds out.
+func TestResetOfAnHourClosesTheBucketForAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := rig.New(t, func(p *oktaretry.Policy) { p.RateLimited.MaxElapsed = 2 * time.Hour },
-			script.Limited(script.Date(0), script.ResetIn(0, time.Hour)), script.OK().After(time.Hour+time.Second, rig.Spread), script.OK())
+			script.Limited(script.Date(0), script.ResetIn(0, time.Hour)), script.OK().After(time.Minute+time.Second, rig.Spread), script.OK())
 		first, second := rig.Start(t, rt, rig.UserURL), rig.Start(t, rt, rig.UserURL)
-		(<-first).Is(200)
-		(<-second).Is(200)
+		(<-second).Is(200).TookBetween(time.Minute+time.Second, time.Minute+time.Second+2*rig.Spread)
+		(<-first).Is(200).TookBetween(time.Hour+time.Second, time.Hour+time.Second+2*rig.Spread)
 		base.WantSent(3)
+	})
+}
+
+// What the line takes is progress: neither the policy's rule for rate limits nor
+// that of the call's own 429 bounds it.
+func TestLineCountsForNoRule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		okta := oktatest.New(oktatest.WithUsers(1), oktatest.WithLimit(rig.UserBucket, 50), oktatest.WithLatency(50*time.Millisecond))
+		rt, err := oktaretry.NewTransport(okta.Transport())
+		if err != nil {
+			t.Fatal(err)
+		}
+		target := rig.Org + "/api/v1/users/" + okta.UserIDs()[0]
+		var calls []<-chan rig.Call
+		for range 700 {
+			calls = append(calls, rig.Start(t, rt, target))
+		}
+		longest := time.Duration(0)
+		for _, c := range calls {
+			longest = max(longest, (<-c).Is(200).Took)
+		}
+		if most := rt.Policy().RateLimited.MaxElapsed; longest <= most {
+			t.Errorf("the last call took %s, so nothing was tested beyond %s", longest, most)
+		}
+	})
+}
+
+func TestMaxWaitBoundsTheLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, base := rig.New(t, func(p *oktaretry.Policy) { p.Pace.MaxWait = 10 * time.Second },
+			script.Limited(script.Date(0), script.ResetIn(0, 30*time.Second)), script.OK())
+		first := rig.Start(t, rt, rig.UserURL)
+		e := rig.Failure[*oktaretry.RateLimitError](rig.Get(t, rt, rig.UserURL).Stopped(oktaretry.StopMaxWait).TookBetween(0, 0))
+		if !e.ClientSide || e.RetryAfter < 30*time.Second || e.RetryAfter > 31*time.Second+2*rig.Spread {
+			t.Errorf("client-side %t, RetryAfter %s; want true and the rest of the hold", e.ClientSide, e.RetryAfter)
+		}
+		(<-first).Is(200).TookBetween(30*time.Second, 31*time.Second+rig.Spread) // as its own refusal ordered
+		base.WantSent(2)
 	})
 }
 

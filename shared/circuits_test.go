@@ -22,6 +22,9 @@ import (
 	"github.com/oktaretry/oktaretry/shared"
 )
 
+// keysURL is of a bucket without limits: no call waits for scouts.
+const keysURL = rig.Org + "/oauth2/v1/keys"
+
 // outage is processes over one base, which fails while it is down.
 type outage struct {
 	all   []process
@@ -62,7 +65,7 @@ func newOutage(t *testing.T, n int, edit func(*oktaretry.Policy), opts ...oktare
 func (b *outage) trip(t *testing.T) {
 	t.Helper()
 	for range 4 {
-		rig.GetOnce(t, b.all[0], rig.UserURL)
+		rig.GetOnce(t, b.all[0], keysURL)
 	}
 	b.base.WantSent(4)
 }
@@ -83,7 +86,7 @@ func (b *outage) each(t *testing.T) []rig.Call {
 	calls := make([]rig.Call, len(b.all))
 	var wg sync.WaitGroup
 	for i, p := range b.all {
-		wg.Go(func() { calls[i] = rig.GetOnce(t, p, rig.UserURL) })
+		wg.Go(func() { calls[i] = rig.GetOnce(t, p, keysURL) })
 	}
 	wg.Wait()
 	return calls
@@ -96,7 +99,7 @@ func TestOpenCircuitReachesAllProcessesWithinASecond(t *testing.T) {
 		b.each(t) // all know of the endpoint, and have just asked
 		b.down.Store(true)
 		for range 8 { // four answers, half of them failed
-			rig.GetOnce(t, b.all[0], rig.UserURL)
+			rig.GetOnce(t, b.all[0], keysURL)
 		}
 		sent := len(b.base.Sent())
 		time.Sleep(time.Second)
@@ -127,7 +130,7 @@ func TestFleetSendsOneProbe(t *testing.T) {
 		var wg sync.WaitGroup
 		for _, p := range b.all {
 			for range 5 {
-				wg.Go(func() { rig.GetOnce(t, p, rig.UserURL) })
+				wg.Go(func() { rig.GetOnce(t, p, keysURL) })
 			}
 		}
 		wg.Wait()
@@ -193,11 +196,11 @@ func TestInconclusiveProbeIsReturnedAtOnce(t *testing.T) {
 		b.each(t)
 		time.Sleep(4100 * time.Millisecond)
 		b.base.Always(script.Limited(script.Set("Retry-After", "1")))
-		rig.GetOnce(t, b.all[1], rig.UserURL)
+		rig.GetOnce(t, b.all[1], keysURL)
 		b.base.WantSent(5)
 		time.Sleep(2 * time.Second)
 		b.base.Always(script.OK())
-		rig.GetOnce(t, b.all[0], rig.UserURL).Is(200)
+		rig.GetOnce(t, b.all[0], keysURL).Is(200)
 	})
 }
 
@@ -228,15 +231,15 @@ func TestCircuitsWorkWithoutTheStore(t *testing.T) {
 		b := newOutage(t, 2, nil)
 		b.store.Set(sharedtest.Fails)
 		b.trip(t)
-		if n := refusedCalls([]rig.Call{rig.GetOnce(t, b.all[0], rig.UserURL)}); n != 1 {
+		if n := refusedCalls([]rig.Call{rig.GetOnce(t, b.all[0], keysURL)}); n != 1 {
 			t.Error("the process's own circuit is not open")
 		}
-		rig.GetOnce(t, b.all[1], rig.UserURL)
+		rig.GetOnce(t, b.all[1], keysURL)
 		b.base.WantSent(5)
 		b.down.Store(false)
 		time.Sleep(6 * time.Second)
 		for range 3 {
-			rig.GetOnce(t, b.all[0], rig.UserURL).Is(200)
+			rig.GetOnce(t, b.all[0], keysURL).Is(200)
 		}
 	})
 }
@@ -263,14 +266,14 @@ func TestCanceledCallLeavesTheStoresAnswerToOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newOutage(t, 2, nil)
 		b.down.Store(false)
-		rig.GetOnce(t, b.all[1], rig.UserURL).Is(200) // it knows the bucket: no limits
+		rig.GetOnce(t, b.all[1], keysURL).Is(200) // it knows the bucket: no limits
 		b.down.Store(true)
 		for range 4 {
-			rig.GetOnce(t, b.all[0], rig.UserURL)
+			rig.GetOnce(t, b.all[0], keysURL)
 		}
 		time.Sleep(time.Second)
 		b.store.Takes.Store(int64(40 * time.Millisecond))
-		rig.Do(t, rig.CancelAfter(t, 10*time.Millisecond, nil), b.all[1], http.MethodGet, rig.UserURL, "").TookBetween(10*time.Millisecond, 10*time.Millisecond)
+		rig.Do(t, rig.CancelAfter(t, 10*time.Millisecond, nil), b.all[1], http.MethodGet, keysURL, "").TookBetween(10*time.Millisecond, 10*time.Millisecond)
 		time.Sleep(100 * time.Millisecond)
 		if got := rig.Circuits(b.all[1].Transport, "open"); len(got) != 1 || got[0] != rig.HostCircuit {
 			t.Errorf("open are %q", got)
@@ -290,18 +293,18 @@ func TestStoreReturnsWhileAProbeIsRequested(t *testing.T) {
 		time.Sleep(550 * time.Millisecond)
 		b.store.Set(sharedtest.Hangs)
 		waits := make(chan rig.Call)
-		go func() { waits <- rig.GetOnce(t, b.all[0], rig.UserURL) }()
+		go func() { waits <- rig.GetOnce(t, b.all[0], keysURL) }()
 		time.Sleep(10 * time.Millisecond)
 		b.store.Set(sharedtest.Fails)
 		b.down.Store(false)
 		rig.GetOnce(t, b.all[0], rig.AppURL) // asks for places
 		time.Sleep(100 * time.Millisecond)
 		b.store.Set(sharedtest.None)
-		rig.GetOnce(t, b.all[0], rig.UserURL)
+		rig.GetOnce(t, b.all[0], keysURL)
 		<-waits
 		for range 5 {
 			time.Sleep(5 * time.Second)
-			rig.GetOnce(t, b.all[0], rig.UserURL)
+			rig.GetOnce(t, b.all[0], keysURL)
 		}
 		if lines := b.all[0].storeLines(); len(lines) != 2 || !strings.Contains(lines[1], "back") {
 			t.Errorf("log %q, want that the store is lost, and back", lines)
@@ -315,21 +318,21 @@ func TestCircuitOpenedElsewhereIsNotReportedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newOutage(t, 2, nil)
 		b.down.Store(false)
-		rig.GetOnce(t, b.all[1], rig.UserURL).Is(200) // it knows the bucket: no limits
+		rig.GetOnce(t, b.all[1], keysURL).Is(200) // it knows the bucket: no limits
 		time.Sleep(time.Second)
 		b.takes.Store(int64(2 * time.Second))
 		slow := make(chan rig.Call)
-		go func() { slow <- rig.GetOnce(t, b.all[1], rig.UserURL) }()
+		go func() { slow <- rig.GetOnce(t, b.all[1], keysURL) }()
 		synctest.Wait()
 		time.Sleep(10 * time.Millisecond)
 		b.takes.Store(0)
 		b.down.Store(true)
 		for range 4 {
-			rig.GetOnce(t, b.all[0], rig.UserURL)
+			rig.GetOnce(t, b.all[0], keysURL)
 		}
 		time.Sleep(time.Second)
 		b.store.Takes.Store(int64(40 * time.Millisecond))
-		rig.Do(t, rig.CancelAfter(t, 10*time.Millisecond, nil), b.all[1], http.MethodGet, rig.UserURL, "") // asks, and is gone
+		rig.Do(t, rig.CancelAfter(t, 10*time.Millisecond, nil), b.all[1], http.MethodGet, keysURL, "") // asks, and is gone
 		<-slow
 		if n := b.store.Asked("report"); n != 1 {
 			t.Errorf("%d reports reached the store, want once", n)
@@ -349,7 +352,7 @@ func TestUnrequestedCircuitsAreRefused(t *testing.T) {
 			b.down.Store(false)
 			b.store.Extra.Store(&shared.Circuit{CircuitID: id, State: shared.Open, Wait: time.Hour})
 			for range 3 {
-				rig.GetOnce(t, b.all[0], rig.UserURL).Is(200)
+				rig.GetOnce(t, b.all[0], keysURL).Is(200)
 				time.Sleep(time.Second)
 			}
 			if lines := b.all[0].storeLines(); len(lines) == 0 || !strings.Contains(lines[0], "kind=absurd") {
