@@ -60,6 +60,10 @@ func (o *Okta) now() time.Time { return time.Now().Round(0).Add(o.cfg.skew) }
 // SetLatency changes what WithLatency has set, for requests yet to come.
 func (o *Okta) SetLatency(d time.Duration) { o.latency.Store(int64(max(0, d))) }
 
+// acceptsOrRefuses marks the handler that decides in memory whether a request
+// gets a connection.
+func (*Okta) acceptsOrRefuses() {}
+
 // call is one request on its way.
 type call struct {
 	o       *Okta
@@ -80,11 +84,10 @@ func (o *Okta) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	segs := segments(r.URL.EscapedPath())
 	step := o.scripts.next(r.Method, segs)
 	if m := inMemory(w); m != nil {
-		if isRefused(step) {
-			m.refuse()
+		if isRefused(step) && m.refuse() {
 			return
 		}
-		m.accept()
+		m.x.connect()
 	}
 	c := &call{o: o, r: r, segs: segs, id: o.newID("req")}
 	c.arrive()
