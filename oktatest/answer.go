@@ -32,7 +32,7 @@ type Answer struct {
 	body        string
 }
 
-// ratesOf says which rate-limit headers an answer carries.
+// ratesOf selects the rate-limit headers of an answer.
 type ratesOf int
 
 const (
@@ -51,8 +51,8 @@ const unknownLimit = 600
 // status of Okta's present table. A code that Okta does not have needs
 // WithStatus.
 //
-// Code("E0000047") says that the bucket's window is used up, whatever it holds;
-// RateLimited says when it ends.
+// Code("E0000047") reports the bucket's window as used up, whatever it holds;
+// RateLimited sets when it ends.
 func Code(codeOrName string) Answer {
 	a := Answer{code: codeOrName}
 	if c, ok := LookupCode(codeOrName); ok {

@@ -95,8 +95,8 @@ type tally struct {
 	used       int
 }
 
-// everybody is the key of a counter that tells nobody apart. In one that does,
-// it holds what Consume has taken, from all keys.
+// everybody is the one key of a counter without keys. In a counter with keys
+// it holds what Consume has taken from all of them.
 const everybody = ""
 
 // keyed reports whether calls are counted apart.

@@ -213,7 +213,7 @@ func lingerless(conn net.Conn) {
 	}
 }
 
-// statusWriter notes the status that a handler writes.
+// statusWriter keeps the status that a handler writes.
 type statusWriter struct {
 	http.ResponseWriter
 	status int

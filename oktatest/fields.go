@@ -1,4 +1,4 @@
-// This file finds in a request what limits tell callers apart by.
+// This file finds in a request what limits count it by.
 
 package oktatest
 

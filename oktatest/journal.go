@@ -94,7 +94,7 @@ func (j *journal) answered(r *Request, status int) {
 }
 
 // Requests returns what arrived, oldest first, as it stands now: at most as
-// many as WithJournal says. The slice is the caller's; Header and Body are
+// many as WithJournal keeps. The slice is the caller's; Header and Body are
 // shared and must not be changed.
 func (o *Okta) Requests() []Request {
 	j := &o.journal
@@ -108,7 +108,7 @@ func (o *Okta) Requests() []Request {
 }
 
 // RequestsTo is Requests, only those that match the pattern ("GET
-// /api/v1/users/{id}"; see Script for what can be said).
+// /api/v1/users/{id}"; see Script for the language).
 func (o *Okta) RequestsTo(pattern string) []Request {
 	p := mustPattern(pattern)
 	return slices.DeleteFunc(o.Requests(), func(r Request) bool {
@@ -137,10 +137,10 @@ func (o *Okta) Answered(status int) int {
 	return o.journal.statuses[status]
 }
 
-// Refused is the number of requests that the limit of that name (see
+// RefusedBy is the number of requests that the limit of that name (see
 // Request.RefusedBy) has refused since the fake was made or Forget was called,
 // also with the journal off.
-func (o *Okta) Refused(limit string) int {
+func (o *Okta) RefusedBy(limit string) int {
 	o.journal.mu.Lock()
 	defer o.journal.mu.Unlock()
 	return o.journal.refusals[limit]

@@ -58,11 +58,11 @@ func TestWhatALimitRefusesTakesNoPlaceAnywhere(t *testing.T) {
 		if n := o.Used("per name"); n != 3 {
 			t.Errorf("%d places used, though another limit refused the last request", n)
 		}
-		if o.Refused("per name") != 3 || o.Refused("all logs") != 1 || o.Refused(logs) != 0 {
+		if o.RefusedBy("per name") != 3 || o.RefusedBy("all logs") != 1 || o.RefusedBy(logs) != 0 {
 			t.Errorf("refused by %q", refusals(o))
 		}
 		o.Forget()
-		if o.Refused("per name") != 0 {
+		if o.RefusedBy("per name") != 0 {
 			t.Error("Forget kept the count of refusals")
 		}
 	}, oktatest.WithLimits(perName, oktatest.Limit{Name: "all logs", Patterns: []string{logs}, Max: 3}), oktatest.WithLimit(logs, 10))
@@ -85,7 +85,7 @@ func TestLimitReportsWhatItsHeadersSelect(t *testing.T) {
 		"of the limit":          {nil, oktatest.HeadersOfLimit, report{2, 0, 10 * time.Second}, report{2, 0, 10 * time.Second}},
 		"option":                {[]oktatest.Option{oktatest.WithLimitHeaders(oktatest.HeadersOfBucket)}, 0, report{100, 97, minute}, report{100, 97, minute}},
 		"own beats option":      {[]oktatest.Option{oktatest.WithLimitHeaders(oktatest.HeadersOfBucket)}, oktatest.HeadersOfRefusal, report{100, 97, minute}, report{2, 0, 10 * time.Second}},
-		"no bucket to speak of": {[]oktatest.Option{oktatest.WithLimit(logs, -1)}, oktatest.HeadersOfBucket, report{}, report{2, 0, 10 * time.Second}},
+		"no bucket has a limit": {[]oktatest.Option{oktatest.WithLimit(logs, -1)}, oktatest.HeadersOfBucket, report{}, report{2, 0, 10 * time.Second}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := perName
@@ -132,8 +132,8 @@ func TestInFlightRefusesTheNarrowEndpointOnly(t *testing.T) {
 					t.Errorf("%s: %d of %d left, reset in %v", path, remaining, limit, reset.Sub(date))
 				}
 			})
-			if o.Refused("narrow") != 2 || o.Answered(200) != 6 || o.Answered(404) != 4 {
-				t.Errorf("%d refused, %d users, %d authorized", o.Refused("narrow"), o.Answered(200), o.Answered(404))
+			if o.RefusedBy("narrow") != 2 || o.Answered(200) != 6 || o.Answered(404) != 4 {
+				t.Errorf("%d refused, %d users, %d authorized", o.RefusedBy("narrow"), o.Answered(200), o.Answered(404))
 			}
 		}
 	}, oktatest.WithLatency(50*time.Millisecond), oktatest.WithConcurrencyLimit(50),
@@ -145,7 +145,7 @@ func TestInFlightCountsEachTokenByItself(t *testing.T) {
 		atOnce(9, func(i int) {
 			do(t, rt, "GET", org+logs, "", "Authorization", "SSWS "+[]string{"busy", "busy", "quiet"}[i%3])
 		})
-		if o.Answered(200) != 4+3 || o.Refused("per token") != 2 {
+		if o.Answered(200) != 4+3 || o.RefusedBy("per token") != 2 {
 			t.Errorf("%d let in, refused by %q", o.Answered(200), refusals(o))
 		}
 	}, oktatest.WithLatency(time.Second),
@@ -157,14 +157,14 @@ func TestConcurrencyOfTheOrgAndOfAnEndpointAddUp(t *testing.T) {
 		atOnce(10, func(i int) { do(t, rt, "GET", org+logs, "") })
 		// What the narrow limit refuses takes no place in the org's.
 		atOnce(10, func(i int) { do(t, rt, "GET", org+[]string{logs, "/api/v1/groups"}[i%2], "") })
-		if o.Refused("narrow") != 8+3 || o.Refused(oktatest.Concurrency) != 0 {
+		if o.RefusedBy("narrow") != 8+3 || o.RefusedBy(oktatest.Concurrency) != 0 {
 			t.Errorf("refused by %q", refusals(o))
 		}
 		o.SetLimit(oktatest.Concurrency, 1)
 		o.SetLimit("narrow", 100)
 		o.Forget()
 		atOnce(5, func(i int) { do(t, rt, "GET", org+logs, "") })
-		if o.Refused(oktatest.Concurrency) != 4 {
+		if o.RefusedBy(oktatest.Concurrency) != 4 {
 			t.Errorf("refused by %q", refusals(o))
 		}
 	}, oktatest.WithLatency(time.Second), oktatest.WithConcurrencyLimit(7),
@@ -220,12 +220,14 @@ func TestLimitsCanBeChangedAndConsumed(t *testing.T) {
 }
 
 func TestTheLastLimitOfANameCounts(t *testing.T) {
-	l := perName
-	l.Max = 1
-	o := oktatest.New(oktatest.WithLimits(perName), oktatest.WithLimits(l))
-	for _, want := range []int{200, 429} {
-		wantStatus(t, do(t, o.Transport(), "GET", org+logs, "", "Name", "a"), want)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		l := perName
+		l.Max = 1
+		o := oktatest.New(oktatest.WithLimits(perName), oktatest.WithLimits(l))
+		for _, want := range []int{200, 429} {
+			wantStatus(t, do(t, o.Transport(), "GET", org+logs, "", "Name", "a"), want)
+		}
+	})
 }
 
 // A scripted answer counts for limits as it does for buckets; a scripted 429
@@ -316,4 +318,30 @@ func TestMetadataHasNoLimitOfAnyKind(t *testing.T) {
 			}
 		})
 	}, oktatest.SmallOrg(), oktatest.WithLatency(time.Second))
+}
+
+func TestLimitsHoldOverASocketToo(t *testing.T) {
+	everywhere(t, func(t *testing.T, o *oktatest.Okta, rt http.RoundTripper, base string) {
+		try := func(user string) answer {
+			return do(t, rt, "POST", base+"/api/v1/users/"+user+"/factors/opf1/verify", `{"passCode":"000000"}`)
+		}
+		for range 5 {
+			wantStatus(t, try("user00000@example.com"), 201)
+		}
+		a := try("user00000@example.com")
+		wantCode(t, a, 429, "E0000047")
+		if limit, remaining, _, _ := rates(t, a); limit != 5 || remaining != 0 {
+			t.Errorf("%d of %d left", remaining, limit)
+		}
+		wantStatus(t, try("user00001@example.com"), 201)
+		for range 3 {
+			do(t, rt, "GET", base+"/oauth2/v1/authorize?client_id=0oa1", "")
+		}
+		if n := o.Used(oktatest.LimitPerClient.Name); n != 3 {
+			t.Errorf("%d calls of the client counted, want 3", n)
+		}
+		if got := refusals(o); !slices.Equal(got, []string{oktatest.LimitPasscodes.Name}) {
+			t.Errorf("refused by %q", got)
+		}
+	}, oktatest.WithUsers(2), oktatest.Enterprise())
 }

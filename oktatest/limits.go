@@ -193,9 +193,9 @@ func (l *limiter) look(places []place, now time.Time) (r rate, reported bool) {
 	return report(places, nil, now)
 }
 
-// report selects the counter of which the headers speak: the first that always
-// asks for it or, if it is the one refusing, then. A bucket always does, and is
-// the last.
+// report selects the counter that the headers report, and returns its rate: the
+// first that is to be reported always, or whenever it refuses. A bucket is
+// reported always, and is the last.
 func report(places []place, refusing *place, now time.Time) (r rate, reported bool) {
 	for i := range places {
 		p := &places[i]
@@ -203,7 +203,7 @@ func report(places []place, refusing *place, now time.Time) (r rate, reported bo
 			return p.rate(p.key, now), true
 		}
 	}
-	if refusing != nil { // no bucket to speak of
+	if refusing != nil { // no bucket has a limit
 		return refusing.rate(refusing.key, now), true
 	}
 	return rate{}, false

@@ -136,7 +136,7 @@ func TestConsumeAndSetLimitActInMidWindow(t *testing.T) {
 	})
 }
 
-func TestCredentialsShareTheBucketUnlessToldOtherwise(t *testing.T) {
+func TestCredentialsShareTheBucketByDefault(t *testing.T) {
 	get := func(t *testing.T, o *oktatest.Okta, token string) (status, remaining int) {
 		a := do(t, o.Transport(), "GET", org+"/api/v1/logs", "", "Authorization", "SSWS "+token)
 		_, remaining, _, _ = rates(t, a)
@@ -162,7 +162,7 @@ func TestCredentialsShareTheBucketUnlessToldOtherwise(t *testing.T) {
 		check(t, o, "a", 429, 0)
 		check(t, o, "c", 200, 1)
 
-		// The headers may speak of places that this token cannot have.
+		// The headers may report places that this token cannot have.
 		o = oktatest.New(limit, oktatest.WithCredentialShare(0.5))
 		check(t, o, "a", 200, 3)
 		check(t, o, "a", 200, 2)

@@ -30,7 +30,7 @@ type Okta struct {
 	ids     atomic.Uint64
 }
 
-// New makes a fake Okta. It panics if an option makes no sense, and says which.
+// New makes a fake Okta. It panics if an option makes no sense, naming it.
 func New(opts ...Option) *Okta {
 	cfg := defaultConfig()
 	for _, opt := range opts {

@@ -202,7 +202,7 @@ func TestTenTokenCallsAtOnce(t *testing.T) {
 				t.Error(a.Header)
 			}
 		})
-		if o.Answered(200) != 7 || o.Refused("token calls in flight") != 3 {
+		if o.Answered(200) != 7 || o.RefusedBy("token calls in flight") != 3 {
 			t.Errorf("%d tokens, refused by %q", o.Answered(200), refusals(o))
 		}
 	}, oktatest.WithLimits(oktatest.LimitTokenCalls), oktatest.WithLatency(400*time.Millisecond))

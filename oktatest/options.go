@@ -188,7 +188,7 @@ func RequireAuth(credentials ...string) Option {
 // WithDPoP demands DPoP of the token endpoint, with the handshake that Okta
 // demands: a request without a proof gets 400 invalid_dpop_proof, one whose
 // proof lacks the server's nonce 400 use_dpop_nonce with a Dpop-Nonce header,
-// and the next a token of type DPoP. A proof (told apart by its jti) that is
+// and the next a token of type DPoP. A proof (known by its jti) that is
 // used again, there or on any resource, is refused as Okta does. Signatures
 // are not checked.
 func WithDPoP() Option {

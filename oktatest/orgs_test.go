@@ -82,13 +82,13 @@ func TestOrgsLimitConcurrencyAndUsers(t *testing.T) {
 	for limit, plan := range map[int]oktatest.Option{35: oktatest.SmallOrg(), 75: oktatest.Enterprise()} {
 		virtually(t, func(t *testing.T, o *oktatest.Okta, rt http.RoundTripper) {
 			atOnce(80, func(int) { do(t, rt, "POST", org+"/api/v1/authn", "{}") })
-			if n := o.Refused(oktatest.Concurrency); n != 80-limit {
+			if n := o.RefusedBy(oktatest.Concurrency); n != 80-limit {
 				t.Errorf("%d of 80 refused, want %d", n, 80-limit)
 			}
 			for range 5 {
 				do(t, rt, "POST", org+"/api/v1/authn", `{"username":"mallory"}`)
 			}
-			if n := o.Refused(oktatest.LimitPerUserName.Name); n != 1 {
+			if n := o.RefusedBy(oktatest.LimitPerUserName.Name); n != 1 {
 				t.Errorf("%d logins of one name refused, want 1", n)
 			}
 		}, plan, oktatest.WithLatency(100*time.Millisecond))
@@ -116,7 +116,7 @@ func TestOptionsRefineAnOrg(t *testing.T) {
 			for range 3 {
 				do(t, rt, "POST", org+"/api/v1/authn", `{"username":"mallory"}`)
 			}
-			if o.Refused(oktatest.Concurrency) != 1 || o.Refused(twoLogins.Name) != 1 {
+			if o.RefusedBy(oktatest.Concurrency) != 1 || o.RefusedBy(twoLogins.Name) != 1 {
 				t.Errorf("refused by %q", refusals(o))
 			}
 		}, append(opts, oktatest.WithLatency(time.Millisecond))...)
