@@ -32,7 +32,7 @@ type Answer struct {
 	body        string
 }
 
-// ratesOf says which rate-limit headers an answer carries.
+// ratesOf selects the rate-limit headers of an answer.
 type ratesOf int
 
 const (
@@ -42,11 +42,7 @@ const (
 	ratesOfConcurrency                // 0/0
 )
 
-// concurrencyReset is how far ahead Okta has been seen to put the Reset of an
-// answer to too many concurrent requests, though places free up in under a second.
-const concurrencyReset = 2 * time.Minute
-
-// unknownLimit is the limit that a scripted 429 speaks of where the fake has
+// unknownLimit is the limit that a scripted 429 reports where the fake has
 // none (WithoutLimits).
 const unknownLimit = 600
 
@@ -55,8 +51,8 @@ const unknownLimit = 600
 // status of Okta's present table. A code that Okta does not have needs
 // WithStatus.
 //
-// Code("E0000047") says that the bucket's window is used up, whatever it holds;
-// RateLimited says when it ends.
+// Code("E0000047") reports the bucket's window as used up, whatever it holds;
+// RateLimited sets when it ends.
 func Code(codeOrName string) Answer {
 	a := Answer{code: codeOrName}
 	if c, ok := LookupCode(codeOrName); ok {
@@ -226,17 +222,17 @@ func (a Answer) reply(c *call) *reply {
 
 func (a Answer) stampRates(c *call, h http.Header, now time.Time) {
 	if a.rates == ratesOfBucket {
-		if r, limited, _ := c.o.limits.take(c.bucket, c.credential(), now, true); limited {
-			r.stamp(h)
+		if v := c.o.limits.admit(c.places, now, true); v.reported {
+			v.rate.stamp(h)
 		}
 		return
 	}
-	r, limited := c.o.limits.look(c.bucket, c.credential(), now) // what is refused takes no place
+	r, reported := c.o.limits.look(c.places, now) // what is refused takes no place
 	r.remaining = 0
 	switch {
 	case a.rates == ratesOfConcurrency:
 		r = concurrencyRate(now)
-	case !limited:
+	case !reported:
 		r.limit = unknownLimit
 		r.reset = wholeSecond(now.Add(time.Minute))
 	}
@@ -244,11 +240,6 @@ func (a Answer) stampRates(c *call, h http.Header, now time.Time) {
 		r.reset = wholeSecond(now.Add(a.reset))
 	}
 	r.stamp(h)
-}
-
-// concurrencyRate is what the headers say of too many requests in flight.
-func concurrencyRate(now time.Time) rate {
-	return rate{reset: wholeSecond(now.Add(concurrencyReset))}
 }
 
 // absolute completes a path with the request's own scheme and host.

@@ -1,18 +1,20 @@
-// This file says which endpoints share a rate limit.
+// This file groups endpoints into buckets.
 
 package oktatest
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
-// Bucket is a set of endpoints that share one rate limit.
+// Bucket is a set of endpoints that share one rate limit, the org's.
 //
 // A request falls into the bucket with the best pattern for its method and
 // path: a pattern without * before one with it, then the one that spells out
-// most segments, then one that names the method. This is how Okta documents
-// its own grouping: exact match first, then the longest prefix, per method.
+// most segments, then one that names the method, then one with Where. This is
+// how Okta documents its own grouping: exact match first, then the longest
+// prefix, per method.
 type Bucket struct {
 	// Name is what WithLimit, SetLimit, Consume and the journal call the
 	// bucket. Empty: its first pattern.
@@ -21,23 +23,37 @@ type Bucket struct {
 	// Patterns are the requests meant, in the language of Script.
 	Patterns []string
 
+	// Where, if not nil, narrows them to the requests for which it returns
+	// true: Okta counts some requests apart though they share an endpoint
+	// (HasQuery). The request has no Body yet. A bucket with Where needs a Name.
+	Where func(Request) bool
+
 	// Limit is the number of requests let through in each window. A negative
 	// limit means none: such requests carry no rate-limit headers.
 	Limit int
 
-	// Window is the window's length and Offset how far past the full minute
-	// (strictly: past a multiple of Window since 1970) it begins. A Window of
-	// 0 takes those of WithWindow.
-	Window, Offset time.Duration
+	// Window is the windows' length. 0: as WithWindowLength or WithWindow has it.
+	Window time.Duration
 
-	// Burst, from 2 on, lets through that many times Limit while Remaining
-	// says 0 already, as Okta does for authentication. 0 and 1: no burst.
+	// Offset places the windows on a grid, so far past the full minute
+	// (strictly: past a multiple of Window since 1970). 0: they open with
+	// their first request, or lie on the grid that WithWindow asks for.
+	Offset time.Duration
+
+	// Burst, from 2 on, lets through that many times Limit while Remaining is
+	// 0, as Okta does for authentication (see WithBurst). 0 and 1: no burst.
 	Burst int
+}
+
+// HasQuery is for Bucket.Where: it is true of requests with one of the keys in
+// their query, whatever its value.
+func HasQuery(keys ...string) func(Request) bool {
+	return func(r Request) bool { return slices.ContainsFunc(keys, r.query().Has) }
 }
 
 // defaultBuckets are Okta's groups with the limits that it last published for
 // its workforce plan (in 2025; it no longer does, and real limits differ by
-// org). Limits per user and per username are left out. /api/v1/users/me was
+// org). Limits per user are no buckets (see OktaLimits). /api/v1/users/me was
 // not in that table; it has the limit of the API's remainder.
 var defaultBuckets = []Bucket{
 	{Patterns: []string{"GET /api/v1/users/{id}"}, Limit: 2000},
@@ -86,21 +102,23 @@ type bucketTable struct {
 
 type bucketEntry struct {
 	pattern
+	where  func(Request) bool
 	bucket int
 	rank   int // the higher, the better the match
 }
 
-// newBucketTable puts the user's own buckets before the default ones: they win
-// where both match equally well, and replace one of the same name.
-func newBucketTable(own []Bucket) (*bucketTable, error) {
+// newBucketTable puts the user's own buckets before those of the org's kind and
+// the default ones: they win where both match equally well, and replace one of
+// the same name.
+func newBucketTable(own, org []Bucket) (*bucketTable, error) {
 	t := &bucketTable{}
 	named := map[string]bool{}
-	for i, b := range append(append([]Bucket(nil), own...), defaultBuckets...) {
-		if len(b.Patterns) == 0 {
-			return nil, fmt.Errorf("bucket %q has no patterns", b.Name)
-		}
-		if b.Name == "" {
+	for i, b := range slices.Concat(own, org, defaultBuckets) {
+		if b.Name == "" && b.Where == nil && len(b.Patterns) > 0 {
 			b.Name = b.Patterns[0]
+		}
+		if err := b.check(); err != nil {
+			return nil, err
 		}
 		if named[b.Name] {
 			if i < len(own) {
@@ -108,45 +126,69 @@ func newBucketTable(own []Bucket) (*bucketTable, error) {
 			}
 			continue
 		}
-		if b.Window < 0 || b.Burst < 0 {
-			return nil, fmt.Errorf("bucket %q: Window and Burst must not be negative", b.Name)
-		}
 		named[b.Name] = true
 		for _, s := range b.Patterns {
 			p, err := parsePattern(s)
 			if err != nil {
 				return nil, fmt.Errorf("bucket %q: %w", b.Name, err)
 			}
-			t.entries = append(t.entries, bucketEntry{p, len(t.buckets), rank(p)})
+			t.entries = append(t.entries, bucketEntry{p, b.Where, len(t.buckets), b.rank(p)})
 		}
 		t.buckets = append(t.buckets, b)
 	}
 	return t, nil
 }
 
+func (b Bucket) check() error {
+	switch {
+	case len(b.Patterns) == 0:
+		return fmt.Errorf("bucket %q has no patterns", b.Name)
+	case b.Name == "":
+		return fmt.Errorf("a bucket with Where needs a name")
+	case b.Window < 0 || b.Burst < 0:
+		return fmt.Errorf("bucket %q: Window and Burst must not be negative", b.Name)
+	}
+	return nil
+}
+
+// counter makes what counts for the bucket.
+func (b Bucket) counter(windows layout) *counter {
+	if b.Window > 0 {
+		windows.length, windows.offset = b.Window, b.Offset
+	}
+	if b.Offset != 0 {
+		windows.offset, windows.grid = b.Offset, true
+	}
+	return &counter{name: b.Name, headers: HeadersOfLimit, max: b.Limit, burst: b.Burst, windows: windows}
+}
+
 // rank orders patterns: exact before prefix, then by what is spelled out (by
-// length first for prefixes), then by method.
-func rank(p pattern) int {
-	r := p.literals() * 2
+// length first for prefixes), then by method, then by Where.
+func (b Bucket) rank(p pattern) int {
+	r := p.literals() * 4
 	if p.method != "" {
+		r += 2
+	}
+	if b.Where != nil {
 		r++
 	}
 	if p.below {
-		return r + len(p.segs)*100
+		return r + len(p.segs)*1000
 	}
 	return r + 1_000_000
 }
 
-// unlimited tells whether the bucket is made to have no limit.
+// unlimited reports whether the bucket is made to have no limit.
 func (t *bucketTable) unlimited(bucket int) bool {
 	return bucket >= 0 && t.buckets[bucket].Limit < 0
 }
 
-// of returns the index of the request's bucket; -1 where none matches.
-func (t *bucketTable) of(method string, segs []string) int {
+// of returns the index of the request's bucket; -1 where none matches. A nil
+// view is of a request of which only the path is known.
+func (t *bucketTable) of(method string, segs []string, view func() Request) int {
 	best, at := -1, -1
 	for _, e := range t.entries {
-		if e.rank > best && e.match(method, segs) {
+		if e.rank > best && e.match(method, segs) && (e.where == nil || view != nil && e.where(view())) {
 			best, at = e.rank, e.bucket
 		}
 	}
@@ -167,10 +209,20 @@ func (t *bucketTable) named(nameOrPattern string) (int, error) {
 	}
 	segs := p.segs
 	if p.below {
-		segs = append(append([]string(nil), segs...), "x")
+		segs = append(slices.Clone(segs), "x")
 	}
-	if i := t.of(p.method, segs); i >= 0 {
+	if i := t.of(p.method, segs, nil); i >= 0 {
 		return i, nil
 	}
 	return -1, fmt.Errorf("no bucket for %q", nameOrPattern)
+}
+
+// checkNames refuses a limit that is called like a bucket.
+func (t *bucketTable) checkNames(limits map[string]int) error {
+	for _, b := range t.buckets {
+		if _, taken := limits[b.Name]; taken {
+			return fmt.Errorf("WithLimits: a limit and a bucket are both called %q", b.Name)
+		}
+	}
+	return nil
 }

@@ -1,4 +1,4 @@
-// This file holds Okta's error codes, so that a script can say any of them.
+// This file holds Okta's error codes, for scripts to answer with.
 
 package oktatest
 
@@ -14,7 +14,7 @@ type ErrorCode struct {
 	Code    string // "E0000047"
 	Status  int    // the HTTP status of Okta's present table
 	Name    string // "Internal server error"
-	Summary string // what errorSummary says; empty where Okta documents none
+	Summary string // of the errorSummary; empty where Okta documents none
 
 	// Formerly is the status that an older table of Okta's gave, where it
 	// differs (E0000091, E0000150, E0000151); else 0.
@@ -65,7 +65,7 @@ func LookupCode(codeOrName string) (ErrorCode, bool) {
 	return c, ok
 }
 
-// summary is what the fake says for the code: Okta's own words, its
+// summary is the errorSummary of the code: Okta's own words, its
 // placeholders filled in.
 func (c ErrorCode) summary() string {
 	s := c.Summary

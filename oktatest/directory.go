@@ -110,7 +110,7 @@ func (d *directory) user(key string) *user {
 	return nil
 }
 
-// taken tells whether another user than this one has the login.
+// taken reports whether another user than this one has the login.
 func (d *directory) taken(login, id string) bool {
 	other, ok := d.idsByLogin[strings.ToLower(login)]
 	return ok && other != id

@@ -1,10 +1,10 @@
 // Package oktatest is a fake Okta for tests: real enough for Okta's own SDKs,
 // and as bad-tempered as a test needs it to be.
 //
-// It keeps users, groups, factors and a token endpoint; it counts requests in
-// fixed rate-limit windows and says so in Okta's headers; it answers what a
-// script tells it to, with any of Okta's error codes, any status, and the
-// faults that networks have; and it remembers what arrived.
+// It keeps users, groups, factors and a token endpoint; it has Okta's rate
+// limits, with Okta's headers; it answers what a script lays out, with any of
+// Okta's error codes, any status, and the faults that networks have; and it
+// remembers what arrived.
 //
 //	srv := oktatest.NewServer(t, oktatest.WithUsers(250))
 //	srv.Script("GET /api/v1/users",
@@ -22,12 +22,33 @@
 // memory: in a bubble of testing/synctest, ten minutes of waiting for rate
 // limits then take no time at all.
 //
+// # Rate limits
+//
+// Each request falls into one bucket (Bucket), whose window opens with its
+// first request and lasts a minute; WithWindow lays windows out on a grid
+// instead. WithLimit sets a bucket's limit, WithBurst lets buckets accept more
+// while Remaining is 0, and Bucket.Where splits one.
+//
+// Beside its buckets Okta limits single users, clients, sessions and tokens,
+// and calls in flight. A Limit does that: OktaLimits are Okta's own, WithLimits
+// adds them, and WithLimitHeaders selects whether their 429s report the limit or
+// the org's bucket. SmallOrg and Enterprise are whole orgs, with all of it.
+//
+//	srv := oktatest.NewServer(t, oktatest.SmallOrg())
+//	// … hammer the login of one user, and log others in beside it …
+//	for _, r := range srv.RequestsTo("POST /api/v1/authn") {
+//		if r.RefusedBy != "" && r.RefusedBy != oktatest.LimitPerUserName.Name {
+//			t.Errorf("%s was refused by %s", r.Body, r.RefusedBy)
+//		}
+//	}
+//
 // # What a request goes through
 //
-// Latency first (half of it), then the script that matches, if any; else the
-// concurrency limit, the rate limit of the request's bucket and the API; then
-// the other half of the latency. Every answer that Okta would have made
-// carries an X-Okta-Request-Id and a Date; those of limited endpoints also
+// Once its body is there: latency (half of it), then the script that matches,
+// if any; else the limits of requests in flight, the limits of users, clients
+// and so on, the bucket, and the API; then the other half of the latency. What
+// one limit refuses takes no place of another. Every answer that Okta would have
+// made carries an X-Okta-Request-Id and a Date; those of limited endpoints also
 // X-Rate-Limit-Limit, -Remaining and -Reset, 2xx answers included.
 //
 // # What it is not
@@ -37,6 +58,6 @@
 // not know answer 404 E0000008; WithHandler adds endpoints.
 //
 // What makes no sense (an unknown code, a malformed pattern, a bucket that does
-// not exist) panics where it is written, with a message that says what is wrong:
+// not exist) panics where it is written, with a message that names the mistake:
 // in a test that is the shortest way to the mistake.
 package oktatest

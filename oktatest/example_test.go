@@ -95,6 +95,30 @@ func ExampleOkta_Consume() {
 	// Output: 9 of 600
 }
 
+// One user name has used up its four logins: nobody else is refused.
+func ExampleWithLimits() {
+	perName := oktatest.LimitPerUserName
+	perName.Window = time.Hour // Okta's second would be over too soon here
+	okta := oktatest.New(oktatest.WithLimits(perName))
+	client := &http.Client{Transport: okta.Transport()}
+
+	for _, name := range []string{"mallory", "mallory", "mallory", "mallory", "mallory", "alice"} {
+		resp, err := client.Post("https://acme.okta.com/api/v1/authn", "application/json",
+			strings.NewReader(`{"username":"`+name+`"}`))
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		resp.Body.Close()
+	}
+	for _, r := range okta.Requests() {
+		if r.RefusedBy != "" {
+			fmt.Printf("%s, by %q\n", r.Body, r.RefusedBy)
+		}
+	}
+	// Output: {"username":"mallory"}, by "logins of a user name"
+}
+
 func ExampleCode() {
 	c, _ := oktatest.LookupCode("E0000100")
 	fmt.Println(c.Status, c.Summary)

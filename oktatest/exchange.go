@@ -1,29 +1,42 @@
-// This file holds one request and answer in memory: the request as a server
-// sees it, the bodies, and the trace of what was written.
+// This file holds one request in memory, as a server sees it.
 
 package oktatest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptrace"
+	"slices"
+	"strconv"
 	"sync"
-	"time"
 )
 
+// exchange is one request and its answer. The caller's goroutine runs it.
 type exchange struct {
-	req     *http.Request
-	trace   *httptrace.ClientTrace
-	closing sync.Once
-	refused bool
-	headers bool  // WroteHeaders has been called
-	written bool  // WroteRequest has been called
-	bodyErr error // what was wrong with the caller's body
+	req      *http.Request
+	received *http.Request // as the server sees it
+	trace    *httptrace.ClientTrace
+	pool     *pool
+
+	closing   sync.Once
+	refused   bool  // there is no connection
+	connected bool  // the headers are written
+	written   bool  // the body is written, or cannot be
+	bodyErr   error // what was wrong with the caller's body
 }
+
+func newExchange(req *http.Request, p *pool) *exchange {
+	x := &exchange{req: req, pool: p, trace: httptrace.ContextClientTrace(req.Context())}
+	if x.trace == nil {
+		x.trace = new(httptrace.ClientTrace)
+	}
+	return x
+}
+
+// bodiless reports whether the request has no body.
+func (x *exchange) bodiless() bool { return x.req.Body == nil || x.req.Body == http.NoBody }
 
 // closeBody closes the caller's body, once.
 func (x *exchange) closeBody() {
@@ -43,30 +56,41 @@ func (x *exchange) readBody(b []byte) (int, error) {
 	return x.req.Body.Read(b)
 }
 
-// run lets the handler answer.
+// run lets the handler answer. The fake itself decides whether there is a
+// connection; to any other handler there is one.
 func (x *exchange) run(h http.Handler, m *memoryWriter) {
-	if x.trace != nil && x.trace.GetConn != nil {
-		x.trace.GetConn(hostPort(x.req))
+	x.received = x.receive()
+	if f := x.trace.GetConn; f != nil {
+		f(hostPort(x.req))
+	}
+	if _, decides := h.(interface{ acceptsOrRefuses() }); !decides {
+		x.connect()
 	}
 	defer func() {
-		if v := recover(); v != nil {
-			if v != http.ErrAbortHandler {
-				panic(v)
-			}
+		v := recover()
+		if v != nil && v != http.ErrAbortHandler {
+			panic(v)
+		}
+		if v != nil {
 			m.err = io.EOF
 		}
+		// What the handler has not read is on its way all the same, as on a
+		// socket, unless the caller has left.
+		if x.bodyErr == nil && x.req.Context().Err() == nil {
+			x.wrote(nil)
+		}
 	}()
-	h.ServeHTTP(m, x.received())
+	h.ServeHTTP(m, x.received)
 }
 
-// asksForGzip tells whether the transport itself asks for gzip, and decodes it.
+// asksForGzip reports whether the transport itself asks for gzip, and decodes it.
 func (x *exchange) asksForGzip() bool {
 	h := x.req.Header
 	return h.Get("Accept-Encoding") == "" && h.Get("Range") == "" && x.req.Method != http.MethodHead
 }
 
-// received is the request as a server sees it.
-func (x *exchange) received() *http.Request {
+// receive makes the request as a server sees it.
+func (x *exchange) receive() *http.Request {
 	r := (&http.Request{
 		Method:        x.req.Method,
 		Host:          x.req.Host,
@@ -74,10 +98,10 @@ func (x *exchange) received() *http.Request {
 		Proto:         "HTTP/1.1",
 		ProtoMajor:    1,
 		ProtoMinor:    1,
-		RemoteAddr:    "192.0.2.1:1234",
+		RemoteAddr:    memoryClient,
 		ContentLength: x.req.ContentLength,
 		Body:          http.NoBody,
-		TLS:           tlsState(x.req.URL.Scheme),
+		TLS:           tlsState(x.req.URL),
 	}).WithContext(serverContext{x.req.Context()})
 	r.URL, r.RequestURI = serverURL(x.req.URL)
 	if r.Method == "" {
@@ -89,11 +113,14 @@ func (x *exchange) received() *http.Request {
 	if _, set := r.Header["User-Agent"]; !set {
 		r.Header.Set("User-Agent", "Go-http-client/1.1")
 	}
+	if r.Close = x.req.Close; r.Close {
+		r.Header.Set("Connection", "close")
+	}
 	if x.asksForGzip() {
 		r.Header.Set("Accept-Encoding", "gzip")
 	}
 	switch {
-	case x.req.Body == nil || x.req.Body == http.NoBody:
+	case x.bodiless():
 		r.ContentLength = 0
 	default:
 		if r.ContentLength == 0 {
@@ -101,8 +128,11 @@ func (x *exchange) received() *http.Request {
 		}
 		r.Body = &arriving{x: x, left: r.ContentLength}
 	}
-	if r.ContentLength > 0 {
-		r.Header.Set("Content-Length", fmt.Sprint(r.ContentLength))
+	switch {
+	case r.ContentLength < 0:
+		r.TransferEncoding = []string{"chunked"}
+	case r.ContentLength > 0 || slices.Contains([]string{http.MethodPost, http.MethodPut, http.MethodPatch}, r.Method):
+		r.Header.Set("Content-Length", strconv.FormatInt(r.ContentLength, 10))
 	}
 	return r
 }
@@ -124,7 +154,7 @@ func (a *arriving) Read(b []byte) (int, error) {
 	if a.err != nil {
 		return 0, a.err
 	}
-	a.x.wroteHeaders()
+	a.x.connect()
 	n, err := a.x.readBody(b)
 	if a.left >= 0 {
 		if int64(n) > a.left {
@@ -139,14 +169,14 @@ func (a *arriving) Read(b []byte) (int, error) {
 			a.x.req.ContentLength, a.x.req.ContentLength-a.left))
 	case err == io.EOF:
 		a.err = io.EOF
-		a.x.wroteRequest()
+		a.x.wrote(nil)
 	case err != nil:
 		return n, a.broken(err)
 	}
 	return n, err
 }
 
-// broken notes what the caller gets to see; the server sees a connection that
+// broken keeps what the caller gets to see; the server sees a connection that
 // ended.
 func (a *arriving) broken(err error) error {
 	a.x.bodyErr, a.err = err, io.ErrUnexpectedEOF
@@ -159,137 +189,5 @@ func (a *arriving) Close() error {
 	if a.err == nil {
 		a.err = http.ErrBodyReadAfterClose
 	}
-	return nil
-}
-
-// wroteHeaders tells the trace that a connection is there and the headers are
-// on it.
-func (x *exchange) wroteHeaders() {
-	if x.headers || x.refused {
-		return
-	}
-	x.headers = true
-	if x.trace != nil && x.trace.GotConn != nil {
-		x.trace.GotConn(httptrace.GotConnInfo{Conn: memoryConn{memoryAddr(hostPort(x.req))}})
-	}
-	if x.trace != nil && x.trace.WroteHeaders != nil {
-		x.trace.WroteHeaders()
-	}
-}
-
-// wroteRequest tells the trace that the whole request is written.
-func (x *exchange) wroteRequest() { x.wrote(nil) }
-
-func (x *exchange) wrote(err error) {
-	if x.written || x.refused {
-		return
-	}
-	x.wroteHeaders()
-	x.written = true
-	if x.trace != nil && x.trace.WroteRequest != nil {
-		x.trace.WroteRequest(httptrace.WroteRequestInfo{Err: err})
-	}
-}
-
-func hostPort(req *http.Request) string {
-	if req.URL.Port() != "" {
-		return req.URL.Host
-	}
-	if req.URL.Scheme == "https" {
-		return net.JoinHostPort(req.URL.Hostname(), "443")
-	}
-	return net.JoinHostPort(req.URL.Hostname(), "80")
-}
-
-// memoryConn is shown to traces, which may ask for its addresses.
-type memoryConn struct{ addr memoryAddr }
-
-func (memoryConn) Read([]byte) (int, error)         { return 0, io.EOF }
-func (memoryConn) Write([]byte) (int, error)        { return 0, net.ErrClosed }
-func (memoryConn) Close() error                     { return nil }
-func (memoryConn) LocalAddr() net.Addr              { return memoryAddr("192.0.2.1:1234") }
-func (c memoryConn) RemoteAddr() net.Addr           { return c.addr }
-func (memoryConn) SetDeadline(time.Time) error      { return nil }
-func (memoryConn) SetReadDeadline(time.Time) error  { return nil }
-func (memoryConn) SetWriteDeadline(time.Time) error { return nil }
-
-// memoryBody is an answer's body as the caller reads it: until the request's
-// context ends or Close is called, as on a real connection.
-type memoryBody struct {
-	ctx    context.Context
-	closed chan struct{}
-	once   sync.Once
-
-	mu    sync.Mutex
-	ready time.Time // zero: at once
-	data  []byte
-	fault fault
-}
-
-func newMemoryBody(ctx context.Context, r *reply) *memoryBody {
-	b := &memoryBody{ctx: ctx, closed: make(chan struct{}), data: r.sent(), fault: r.fault}
-	if r.bodyDelay > 0 {
-		b.ready = time.Now().Add(r.bodyDelay)
-	}
-	return b
-}
-
-var errBodyClosed = errors.New("http: read on closed response body")
-
-func (b *memoryBody) Read(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if err := b.over(); err != nil {
-		return 0, err
-	}
-	if wait := time.Until(b.ready); !b.ready.IsZero() && wait > 0 {
-		t := time.NewTimer(wait)
-		defer t.Stop()
-		if err := b.block(t.C); err != nil {
-			return 0, err
-		}
-	}
-	if len(b.data) > 0 {
-		n := copy(p, b.data)
-		b.data = b.data[n:]
-		return n, nil
-	}
-	switch b.fault {
-	case faultCut:
-		return 0, io.ErrUnexpectedEOF
-	case faultStall:
-		return 0, b.block(nil)
-	}
-	return 0, io.EOF
-}
-
-// over tells why nothing can be read any more.
-func (b *memoryBody) over() error {
-	select {
-	case <-b.closed:
-		return errBodyClosed
-	default:
-	}
-	if b.ctx.Err() != nil && (len(b.data) > 0 || b.fault != faultNone) {
-		return context.Cause(b.ctx)
-	}
-	return nil
-}
-
-// block waits until the time has come, the context has ended or Close was
-// called.
-func (b *memoryBody) block(until <-chan time.Time) error {
-	select {
-	case <-until:
-		return nil
-	case <-b.ctx.Done():
-		return context.Cause(b.ctx)
-	case <-b.closed:
-		return errBodyClosed
-	}
-}
-
-func (b *memoryBody) Close() error {
-	b.once.Do(func() { close(b.closed) })
 	return nil
 }

@@ -92,7 +92,7 @@ func (o *Okta) verifyFactor(c *call, u *user) *reply {
 	return c.verification(http.StatusCreated, id, t, "WAITING")
 }
 
-// pollFactor tells how the verification stands.
+// pollFactor replies with how the verification stands.
 func (o *Okta) pollFactor(c *call, _ *user) *reply {
 	return o.withTransaction(c, func(id string, t *transaction) *reply {
 		switch {

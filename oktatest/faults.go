@@ -51,8 +51,8 @@ var (
 	EOFMidBody = CutBody(Pass)
 
 	// Refused refuses the connection (ECONNREFUSED): nothing is written, and
-	// the journal does not know of the request. Over a real socket, where the
-	// connection is there already, it is Reset.
+	// the journal does not know of the request. Where a connection is there
+	// already, over a real socket or behind a handler of one's own, it is Reset.
 	Refused Step = faultStep{faultRefused}
 )
 
@@ -213,7 +213,7 @@ func lingerless(conn net.Conn) {
 	}
 }
 
-// statusWriter notes the status that a handler writes.
+// statusWriter keeps the status that a handler writes.
 type statusWriter struct {
 	http.ResponseWriter
 	status int

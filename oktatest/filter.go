@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// filter tells whether an entry with these attributes is meant.
+// filter reports whether an entry with these attributes is meant.
 type filter func(attribute func(name string) string) bool
 
 // parseFilter reads the part of Okta's expressions that tests use:

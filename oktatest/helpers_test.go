@@ -1,11 +1,16 @@
 package oktatest_test
 
 import (
+	"context"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/oktaretry/oktaretry/oktatest"
 )
@@ -113,4 +118,79 @@ func everywhere(t *testing.T, f func(t *testing.T, o *oktatest.Okta, rt http.Rou
 		o := oktatest.New(opts...)
 		f(t, o, o.Transport(), org)
 	})
+}
+
+// virtually runs a test in virtual time: in memory, and through net/http's own
+// client and server, joined by pipes instead of sockets.
+func virtually(t *testing.T, f func(t *testing.T, o *oktatest.Okta, rt http.RoundTripper), opts ...oktatest.Option) {
+	t.Run("memory", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			o := oktatest.New(opts...)
+			f(t, o, o.Transport())
+		})
+	})
+	t.Run("net/http", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			o := oktatest.New(opts...)
+			l := make(pipes)
+			srv := &http.Server{Handler: o}
+			go srv.Serve(l)
+			rt := &http.Transport{
+				DialContext:    func(context.Context, string, string) (net.Conn, error) { return l.dial() },
+				DialTLSContext: func(context.Context, string, string) (net.Conn, error) { return l.dial() },
+			}
+			f(t, o, rt)
+			srv.Close()
+			rt.CloseIdleConnections()
+		})
+	})
+}
+
+// pipes is a listener whose connections are pipes in memory.
+type pipes chan net.Conn
+
+func (l pipes) dial() (net.Conn, error) {
+	client, server := net.Pipe()
+	l <- server
+	return client, nil
+}
+
+func (l pipes) Accept() (net.Conn, error) {
+	if c, ok := <-l; ok {
+		return c, nil
+	}
+	return nil, net.ErrClosed
+}
+
+func (l pipes) Close() error { close(l); return nil }
+func (pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+// rates are an answer's rate-limit headers and its Date.
+func rates(t *testing.T, a answer) (limit, remaining int, reset, date time.Time) {
+	t.Helper()
+	num := func(k string) int {
+		if len(a.Header[k]) != 1 {
+			t.Fatalf("%s: %q", k, a.Header[k])
+		}
+		n, err := strconv.Atoi(a.Header.Get(k))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	date, err := http.ParseTime(a.Header.Get("Date"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return num("X-Rate-Limit-Limit"), num("X-Rate-Limit-Remaining"), time.Unix(int64(num("X-Rate-Limit-Reset")), 0), date
+}
+
+// refusals are the limits that have refused a request, in order of arrival.
+func refusals(o *oktatest.Okta) (names []string) {
+	for _, r := range o.Requests() {
+		if r.RefusedBy != "" {
+			names = append(names, r.RefusedBy)
+		}
+	}
+	return names
 }

@@ -11,14 +11,15 @@ import (
 
 // Request is one request as the fake received it.
 type Request struct {
-	Method   string
-	Path     string // as sent, escapes and all
-	RawQuery string
-	Host     string
-	Header   http.Header
-	Body     []byte // at most as much as WithBodyLimit says
-	BodySize int64  // all of it, also what was not kept
-	BodyErr  error  // what broke the reading of the body, if anything did
+	Method     string
+	Path       string // as sent, escapes and all
+	RawQuery   string
+	Host       string
+	RemoteAddr string
+	Header     http.Header
+	Body       []byte // at most as much as WithBodyLimit keeps
+	BodySize   int64  // all of it, also what was not kept
+	BodyErr    error  // what broke the reading of the body, if anything did
 
 	// Time is when the request arrived, by the clock of the program: the
 	// fake's own clock, which WithClockSkew shifts, is left out of it.
@@ -27,6 +28,11 @@ type Request struct {
 	// Bucket names the rate-limit bucket the request fell into; empty for
 	// endpoints without limits.
 	Bucket string
+
+	// RefusedBy names the limit that answered 429: the bucket's name, that of a
+	// Limit, Concurrency, or the bucket's name and ", share of a credential".
+	// Empty where none did, and where a script did.
+	RefusedBy string
 
 	// Status is what was answered; 0 while no answer has been given, and for
 	// ever where the answer was a fault without a status (Hang, Reset, EOF).
@@ -46,9 +52,10 @@ type journal struct {
 	next     int // where the ring is overwritten once it is full
 	arrived  int
 	statuses map[int]int
+	refusals map[string]int // by the limit's name
 }
 
-// open notes that a request came in.
+// open records that a request came in.
 func (j *journal) open(r *Request) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -63,14 +70,22 @@ func (j *journal) open(r *Request) {
 	}
 }
 
-// received notes its body.
+// received records its body.
 func (j *journal) received(r *Request, body []byte, size int64, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	r.Body, r.BodySize, r.BodyErr = body, size, err
 }
 
-// answered notes its status.
+// refused records which limit refused it.
+func (j *journal) refused(r *Request, by string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	r.RefusedBy = by
+	j.refusals[by]++
+}
+
+// answered records its status.
 func (j *journal) answered(r *Request, status int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -79,7 +94,7 @@ func (j *journal) answered(r *Request, status int) {
 }
 
 // Requests returns what arrived, oldest first, as it stands now: at most as
-// many as WithJournal says. The slice is the caller's; Header and Body are
+// many as WithJournal keeps. The slice is the caller's; Header and Body are
 // shared and must not be changed.
 func (o *Okta) Requests() []Request {
 	j := &o.journal
@@ -93,7 +108,7 @@ func (o *Okta) Requests() []Request {
 }
 
 // RequestsTo is Requests, only those that match the pattern ("GET
-// /api/v1/users/{id}"; see Script for what can be said).
+// /api/v1/users/{id}"; see Script for the language).
 func (o *Okta) RequestsTo(pattern string) []Request {
 	p := mustPattern(pattern)
 	return slices.DeleteFunc(o.Requests(), func(r Request) bool {
@@ -122,10 +137,20 @@ func (o *Okta) Answered(status int) int {
 	return o.journal.statuses[status]
 }
 
+// RefusedBy is the number of requests that the limit of that name (see
+// Request.RefusedBy) has refused since the fake was made or Forget was called,
+// also with the journal off.
+func (o *Okta) RefusedBy(limit string) int {
+	o.journal.mu.Lock()
+	defer o.journal.mu.Unlock()
+	return o.journal.refusals[limit]
+}
+
 // Forget empties the journal and its counts.
 func (o *Okta) Forget() {
 	j := &o.journal
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.ring, j.next, j.arrived, j.statuses = nil, 0, 0, map[int]int{}
+	j.ring, j.next, j.arrived = nil, 0, 0
+	j.statuses, j.refusals = map[int]int{}, map[string]int{}
 }

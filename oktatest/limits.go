@@ -1,184 +1,210 @@
-// This file counts requests in fixed windows, as Okta does.
+// This file decides which counters a request takes a place of, and whether it
+// gets one.
 
 package oktatest
 
 import (
-	"net/http"
-	"strconv"
+	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
 
-// rate is what the three headers say.
-type rate struct {
-	limit, remaining int
-	reset            int64 // in seconds since 1970
-}
-
-func (r rate) stamp(h http.Header) {
-	h.Set("X-Rate-Limit-Limit", strconv.Itoa(r.limit))
-	h.Set("X-Rate-Limit-Remaining", strconv.Itoa(r.remaining))
-	h.Set("X-Rate-Limit-Reset", strconv.FormatInt(r.reset, 10))
-}
-
-// limiter holds the windows of all buckets. Its time is an argument.
+// limiter holds the counters of all buckets and limits. Its time is an argument.
 type limiter struct {
-	table         *bucketTable
-	length        time.Duration // of the windows that name no length of their own
-	offset        time.Duration
-	perCredential bool
-	share         float64 // of the limit, for one credential; 0: no such cap
+	table *bucketTable
 
 	mu      sync.Mutex
-	limits  []int
-	windows []window
+	limits  []*scopedCounter
+	shares  []*counter // of each bucket, for one credential; nil without WithCredentialShare
+	buckets []*counter // as in the table
 }
 
-type window struct {
-	start    time.Time
-	total    int
-	consumed int            // the part of total taken by Consume
-	used     map[string]int // the rest, by credential
-}
-
-func newLimiter(t *bucketTable, length, offset time.Duration) *limiter {
-	l := &limiter{table: t, length: length, offset: offset, windows: make([]window, len(t.buckets))}
-	for _, b := range t.buckets {
-		l.limits = append(l.limits, b.Limit)
-	}
-	return l
-}
-
-// span is when the bucket's window around now begins and ends.
-func (l *limiter) span(bucket int, now time.Time) (start, end time.Time) {
-	length, offset := l.length, l.offset
-	if b := l.table.buckets[bucket]; b.Window > 0 {
-		length, offset = b.Window, b.Offset
-	}
-	into := time.Duration(now.Add(-offset).UnixNano()) % length
-	if into < 0 {
-		into += length
-	}
-	start = now.Add(-into)
-	return start, start.Add(length)
-}
-
-// current returns the bucket's window, a new one if the last is over.
-func (l *limiter) current(bucket int, now time.Time) (*window, time.Time) {
-	w := &l.windows[bucket]
-	start, end := l.span(bucket, now)
-	if !start.Equal(w.start) {
-		*w = window{start: start, used: map[string]int{}}
-	}
-	return w, end
-}
-
-// take asks for one place. ok is false if there is none; limited is false if
-// the bucket knows no limit. A forced request is let through in any case.
-func (l *limiter) take(bucket int, credential string, now time.Time, force bool) (r rate, limited, ok bool) {
-	if bucket < 0 {
-		return rate{}, false, true
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	limit := l.limits[bucket]
-	if limit < 0 {
-		return rate{}, false, true
-	}
-	w, _ := l.current(bucket, now)
-	allowed := limit * max(1, l.table.buckets[bucket].Burst)
-	ok = w.left(allowed, credential, l.perCredential) > 0
-	if l.share > 0 && float64(w.used[credential]) >= l.share*float64(allowed) {
-		ok = false
-	}
-	if ok || force {
-		w.total++
-		w.used[credential]++
-	}
-	return l.rate(bucket, credential, now), true, ok
-}
-
-// look is how the bucket stands; limited is false if it knows no limit.
-func (l *limiter) look(bucket int, credential string, now time.Time) (r rate, limited bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if bucket < 0 || l.limits[bucket] < 0 {
-		return rate{}, false
-	}
-	return l.rate(bucket, credential, now), true
-}
-
-func (l *limiter) rate(bucket int, credential string, now time.Time) rate {
-	w, end := l.current(bucket, now)
-	limit := l.limits[bucket]
-	left := max(0, w.left(limit, credential, l.perCredential))
-	return rate{limit, left, wholeSecond(end)}
-}
-
-func (w *window) left(limit int, credential string, perCredential bool) int {
-	if perCredential {
-		return limit - w.consumed - w.used[credential]
-	}
-	return limit - w.total
-}
-
-// wholeSecond is t in seconds, rounded up: a window is never over later than
-// its Reset says.
-func wholeSecond(t time.Time) int64 {
-	s := t.Unix()
-	if t.Nanosecond() > 0 {
-		s++
-	}
-	return s
-}
-
-// SetLimit changes the limit of a bucket at once, in the middle of its window;
-// a negative limit takes it away. The bucket is given by name, or by any
-// request that falls into it ("GET /api/v1/users/{id}"). SetLimit panics if
-// there is no such bucket.
-func (o *Okta) SetLimit(bucket string, limit int) {
-	i := o.bucketNamed(bucket)
-	o.limits.mu.Lock()
-	defer o.limits.mu.Unlock()
-	o.limits.limits[i] = limit
-}
-
-// Consume takes n places of the bucket's present window, as another consumer
-// of the org's quota would: with WithLimitPerCredential, of every
-// credential's. It takes no more than there are and returns how many it got.
-// The bucket is given as for SetLimit.
-func (o *Okta) Consume(bucket string, n int) int {
-	i := o.bucketNamed(bucket)
-	l := o.limits
-	now := o.now()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	w, _ := l.current(i, now)
-	free := l.limits[i] - w.total
-	if l.perCredential {
-		free = l.limits[i] - w.consumed
-	}
-	n = max(0, min(n, free))
-	w.total += n
-	w.consumed += n
-	return n
-}
-
-// Used is the number of places taken in the bucket's present window, by
-// everybody. The bucket is given as for SetLimit.
-func (o *Okta) Used(bucket string) int {
-	i := o.bucketNamed(bucket)
-	now := o.now()
-	o.limits.mu.Lock()
-	defer o.limits.mu.Unlock()
-	w, _ := o.limits.current(i, now)
-	return w.total
-}
-
-func (o *Okta) bucketNamed(s string) int {
-	i, err := o.limits.table.named(s)
+// newLimiter makes the counters that cfg asks for.
+func newLimiter(cfg config) (*limiter, error) {
+	table, err := newBucketTable(cfg.buckets, cfg.org.buckets)
 	if err != nil {
-		panic("oktatest: " + err.Error())
+		return nil, fmt.Errorf("WithBucket: %w", err)
 	}
-	return i
+	l := &limiter{table: table}
+	for _, b := range table.buckets {
+		c := b.counter(cfg.windows)
+		if cfg.perCredential {
+			c.key = byCredential
+		}
+		l.buckets = append(l.buckets, c)
+		if cfg.share > 0 {
+			l.shares = append(l.shares, &counter{
+				name: b.Name + ", share of a credential", key: byCredential, headers: HeadersOfBucket,
+				within: c, share: cfg.share,
+			})
+		}
+	}
+	if err := l.applyOverrides(cfg); err != nil {
+		return nil, err
+	}
+	return l, l.addLimits(cfg)
+}
+
+func (l *limiter) applyOverrides(cfg config) error {
+	overrides := cfg.overrides
+	if cfg.noLimits {
+		for _, c := range l.buckets {
+			c.max = -1
+		}
+	} else {
+		overrides = slices.Concat(cfg.org.overrides, overrides)
+	}
+	for _, o := range overrides {
+		i, err := l.table.named(o.bucket)
+		if err != nil {
+			return fmt.Errorf("%s: %w", o.option, err)
+		}
+		o.apply(l.buckets[i])
+	}
+	return nil
+}
+
+// addLimits adds the limits beside the buckets, the org's own first: a later
+// one of the same name takes the place of an earlier one.
+func (l *limiter) addLimits(cfg config) error {
+	all := cfg.limits
+	concurrency := cfg.concurrency
+	if !cfg.noLimits {
+		all = slices.Concat(cfg.org.limits, all)
+		if concurrency == 0 {
+			concurrency = cfg.org.concurrency
+		}
+	}
+	if concurrency > 0 {
+		all = slices.Insert(slices.Clone(all), 0, Limit{Name: Concurrency, Patterns: []string{"*"}, InFlight: concurrency})
+	}
+	at := map[string]int{}
+	for _, limit := range all {
+		c := limit.counter(cfg.windows, cfg.limitHeaders)
+		if i, known := at[limit.Name]; known {
+			l.limits[i] = c
+			continue
+		}
+		at[limit.Name] = len(l.limits)
+		l.limits = append(l.limits, c)
+	}
+	return l.table.checkNames(at)
+}
+
+// place is one counter that a request takes a place of, and under which key.
+type place struct {
+	*counter
+	key string
+}
+
+// places are the counters for a call: the limits', the share's, and last its
+// bucket's. It calls the limits' Key functions and holds no lock meanwhile.
+func (l *limiter) places(c *call) []place {
+	if l.table.unlimited(c.bucket) {
+		return nil
+	}
+	var all []place
+	for _, s := range l.limits {
+		if s.match(c.r.Method, c.segs) {
+			all = c.addPlace(all, &s.counter)
+		}
+	}
+	if c.bucket >= 0 {
+		if l.shares != nil {
+			all = c.addPlace(all, l.shares[c.bucket])
+		}
+		all = c.addPlace(all, l.buckets[c.bucket])
+	}
+	return all
+}
+
+// addPlace adds a counter's place, unless the counter's key leaves the call out.
+func (c *call) addPlace(all []place, n *counter) []place {
+	p := place{counter: n}
+	if n.keyed() {
+		if p.key = n.key(c.view()); p.key == everybody {
+			return all
+		}
+	}
+	return append(all, p)
+}
+
+// enter counts a call as in flight. If one of its limits has too many, it
+// counts for none, and enter returns that limit's name.
+func (l *limiter) enter(places []place) (refusedBy string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range places {
+		if p.crowded(p.key) {
+			return p.name
+		}
+	}
+	for _, p := range places {
+		p.fly(p.key, 1)
+	}
+	return ""
+}
+
+// leave ends what enter began.
+func (l *limiter) leave(places []place) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, p := range places {
+		p.fly(p.key, -1)
+	}
+}
+
+// verdict is what the limits make of a call.
+type verdict struct {
+	refusedBy string // the limit's or bucket's name; empty: accepted
+	reported  bool   // there is a rate to report in the headers
+	rate      rate
+}
+
+// admit takes a place of each counter, or of none if one has none left. A
+// forced call takes them in any case.
+func (l *limiter) admit(places []place, now time.Time, force bool) verdict {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var refusing *place
+	for i := range places {
+		if p := &places[i]; !force && !p.free(p.key, now) {
+			refusing = p
+			break
+		}
+	}
+	var v verdict
+	if refusing != nil {
+		v.refusedBy = refusing.name
+	} else {
+		for _, p := range places {
+			p.take(p.key, now, 1)
+		}
+	}
+	v.rate, v.reported = report(places, refusing, now)
+	return v
+}
+
+// look is what admit would report of a call; no place is taken.
+func (l *limiter) look(places []place, now time.Time) (r rate, reported bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return report(places, nil, now)
+}
+
+// report selects the counter that the headers report, and returns its rate: the
+// first that is to be reported always, or whenever it refuses. A bucket is
+// reported always, and is the last.
+func report(places []place, refusing *place, now time.Time) (r rate, reported bool) {
+	for i := range places {
+		p := &places[i]
+		if p.limited() && (p.headers == HeadersOfLimit || p.headers == HeadersOfRefusal && p == refusing) {
+			return p.rate(p.key, now), true
+		}
+	}
+	if refusing != nil { // no bucket has a limit
+		return refusing.rate(refusing.key, now), true
+	}
+	return rate{}, false
 }

@@ -2,7 +2,6 @@ package oktatest_test
 
 import (
 	"net/http"
-	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -10,26 +9,6 @@ import (
 
 	"github.com/oktaretry/oktaretry/oktatest"
 )
-
-// rates are an answer's rate-limit headers and its Date.
-func rates(t *testing.T, a answer) (limit, remaining int, reset, date time.Time) {
-	t.Helper()
-	num := func(k string) int {
-		if len(a.Header[k]) != 1 {
-			t.Fatalf("%s: %q", k, a.Header[k])
-		}
-		n, err := strconv.Atoi(a.Header.Get(k))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return n
-	}
-	date, err := http.ParseTime(a.Header.Get("Date"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return num("X-Rate-Limit-Limit"), num("X-Rate-Limit-Remaining"), time.Unix(int64(num("X-Rate-Limit-Reset")), 0), date
-}
 
 func TestWindowRefusesWhatIsBeyondAndOpensAtItsReset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // begins at a full minute
@@ -157,7 +136,7 @@ func TestConsumeAndSetLimitActInMidWindow(t *testing.T) {
 	})
 }
 
-func TestCredentialsShareTheBucketUnlessToldOtherwise(t *testing.T) {
+func TestCredentialsShareTheBucketByDefault(t *testing.T) {
 	get := func(t *testing.T, o *oktatest.Okta, token string) (status, remaining int) {
 		a := do(t, o.Transport(), "GET", org+"/api/v1/logs", "", "Authorization", "SSWS "+token)
 		_, remaining, _, _ = rates(t, a)
@@ -183,7 +162,7 @@ func TestCredentialsShareTheBucketUnlessToldOtherwise(t *testing.T) {
 		check(t, o, "a", 429, 0)
 		check(t, o, "c", 200, 1)
 
-		// The headers may speak of places that this token cannot have.
+		// The headers may report places that this token cannot have.
 		o = oktatest.New(limit, oktatest.WithCredentialShare(0.5))
 		check(t, o, "a", 200, 3)
 		check(t, o, "a", 200, 2)
@@ -211,7 +190,7 @@ func TestBurstGoesOnAtRemainingZero(t *testing.T) {
 func TestClockSkewShiftsEverythingAlike(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const skew = -10*time.Minute - 7*time.Second
-		o := oktatest.New(oktatest.WithClockSkew(skew))
+		o := oktatest.New(oktatest.WithClockSkew(skew), oktatest.WithWindow(time.Minute, 0))
 		begin := time.Now()
 		_, _, reset, date := rates(t, do(t, o.Transport(), "GET", org+"/api/v1/users", ""))
 		if date.Sub(begin) != skew || reset.Sub(date) != 7*time.Second {

@@ -28,7 +28,7 @@ func (a *oauth) init() {
 	a.nonce = "oktatest-nonce-1"
 }
 
-// issued tells whether the fake gave out this access token.
+// issued reports whether the fake gave out this access token.
 func (a *oauth) issued(token string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -168,7 +168,7 @@ func (a *oauth) replayed(c *call) *reply {
 	}}}
 }
 
-// used notes a proof and tells whether it was known. One without a jti never is.
+// used remembers a proof and reports whether it was known. One without a jti never is.
 func (a *oauth) used(jti string) bool {
 	if jti == "" {
 		return false

@@ -26,12 +26,11 @@ type Okta struct {
 	factors   factors
 	oauth     oauth
 
-	latency  atomic.Int64
-	inFlight atomic.Int64
-	ids      atomic.Uint64
+	latency atomic.Int64
+	ids     atomic.Uint64
 }
 
-// New makes a fake Okta. It panics if an option makes no sense, and says which.
+// New makes a fake Okta. It panics if an option makes no sense, naming it.
 func New(opts ...Option) *Okta {
 	cfg := defaultConfig()
 	for _, opt := range opts {
@@ -41,8 +40,12 @@ func New(opts ...Option) *Okta {
 		opt(&cfg)
 	}
 	o := &Okta{cfg: cfg}
-	o.limits = cfg.limiter()
-	o.journal = journal{keep: cfg.journal, statuses: map[int]int{}}
+	limits, err := newLimiter(cfg)
+	if err != nil {
+		panic("oktatest: " + err.Error())
+	}
+	o.limits = limits
+	o.journal = journal{keep: cfg.journal, statuses: map[int]int{}, refusals: map[string]int{}}
 	o.latency.Store(int64(cfg.latency))
 	o.oauth.init()
 	o.factors.init(cfg)
@@ -57,6 +60,10 @@ func (o *Okta) now() time.Time { return time.Now().Round(0).Add(o.cfg.skew) }
 // SetLatency changes what WithLatency has set, for requests yet to come.
 func (o *Okta) SetLatency(d time.Duration) { o.latency.Store(int64(max(0, d))) }
 
+// acceptsOrRefuses marks the handler that decides in memory whether a request
+// gets a connection.
+func (*Okta) acceptsOrRefuses() {}
+
 // call is one request on its way.
 type call struct {
 	o       *Okta
@@ -66,7 +73,8 @@ type call struct {
 	body    []byte
 	id      string // its X-Okta-Request-Id
 	bucket  int
-	crowded bool // too many others are in flight
+	places  []place // what it counts for, once its body is here
+	crowded string  // the limit that has too many others in flight
 	entry   *Request
 }
 
@@ -76,22 +84,20 @@ func (o *Okta) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	segs := segments(r.URL.EscapedPath())
 	step := o.scripts.next(r.Method, segs)
 	if m := inMemory(w); m != nil {
-		if isRefused(step) {
-			m.refuse()
+		if isRefused(step) && m.refuse() {
 			return
 		}
-		m.accept()
+		m.x.connect()
 	}
-	c := &call{o: o, r: r, segs: segs, id: o.newID("req"), bucket: o.limits.table.of(r.Method, segs)}
+	c := &call{o: o, r: r, segs: segs, id: o.newID("req")}
 	c.arrive()
-
-	if c.crowded = !o.enter(); !c.crowded {
-		defer o.inFlight.Add(-1)
-	}
-
 	if !isEarly(step) && !c.readBody() {
 		c.deliver(w, &reply{fault: faultGone})
 		return
+	}
+	c.places = o.limits.places(c)
+	if c.crowded = o.limits.enter(c.places); c.crowded == "" {
+		defer o.limits.leave(c.places)
 	}
 	if step == nil {
 		step = Pass
@@ -111,38 +117,27 @@ func (o *Okta) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.deliver(w, rep)
 }
 
-// enter counts a request as in flight, unless too many are.
-func (o *Okta) enter() bool {
-	for {
-		n := o.inFlight.Load()
-		if o.cfg.concurrency > 0 && n >= int64(o.cfg.concurrency) {
-			return false
-		}
-		if o.inFlight.CompareAndSwap(n, n+1) {
-			return true
-		}
-	}
-}
-
 // normal answers a request by the rules: limits first, then the API.
 func (o *Okta) normal(c *call) *reply {
 	now := o.now()
 	header := http.Header{}
 	c.stamp(header, now)
-	var rep *reply
-	if c.crowded && !o.limits.table.unlimited(c.bucket) {
-		rep = c.fail("E0000047")
+	refusedBy := c.crowded
+	if refusedBy != "" {
 		concurrencyRate(now).stamp(header)
 	} else {
-		rate, limited, ok := o.limits.take(c.bucket, c.credential(), now, false)
-		if limited {
-			rate.stamp(header)
+		v := o.limits.admit(c.places, now, false)
+		if v.reported {
+			v.rate.stamp(header)
 		}
-		if ok {
-			rep = o.serve(c)
-		} else {
-			rep = c.fail("E0000047")
-		}
+		refusedBy = v.refusedBy
+	}
+	var rep *reply
+	if refusedBy != "" {
+		o.journal.refused(c.entry, refusedBy)
+		rep = c.fail("E0000047")
+	} else {
+		rep = o.serve(c)
 	}
 	for k, vs := range header {
 		rep.header[k] = vs
@@ -158,9 +153,6 @@ func (c *call) stamp(h http.Header, now time.Time) {
 
 func httpDate(t time.Time) string { return t.UTC().Format(http.TimeFormat) }
 
-// credential tells one token from another, for limits per credential.
-func (c *call) credential() string { return c.r.Header.Get("Authorization") }
-
 // base is the scheme and host that the request was sent to.
 func (c *call) base() string {
 	if c.r.TLS != nil {
@@ -169,7 +161,7 @@ func (c *call) base() string {
 	return "http://" + c.r.Host
 }
 
-// wait waits for d, and tells whether the caller is still there.
+// wait waits for d, and reports whether the caller is still there.
 func (c *call) wait(d time.Duration) bool {
 	ctx := c.r.Context()
 	if d <= 0 {
@@ -187,20 +179,28 @@ func (c *call) wait(d time.Duration) bool {
 
 func (c *call) arrive() {
 	c.entry = &Request{
-		Method:    c.r.Method,
-		Path:      c.r.URL.EscapedPath(),
-		RawQuery:  c.r.URL.RawQuery,
-		Host:      c.r.Host,
-		Time:      time.Now(),
-		RequestID: c.id,
+		Method:     c.r.Method,
+		Path:       c.r.URL.EscapedPath(),
+		RawQuery:   c.r.URL.RawQuery,
+		Host:       c.r.Host,
+		RemoteAddr: c.r.RemoteAddr,
+		Time:       time.Now(),
+		RequestID:  c.id,
 	}
 	if c.o.cfg.journal > 0 {
 		c.entry.Header = c.r.Header.Clone()
 	}
-	if c.bucket >= 0 {
+	if c.bucket = c.o.limits.table.of(c.r.Method, c.segs, c.view); c.bucket >= 0 {
 		c.entry.Bucket = c.o.limits.table.buckets[c.bucket].Name
 	}
 	c.o.journal.open(c.entry)
+}
+
+// view is the request as far as it has come, for functions of the user's.
+func (c *call) view() Request {
+	r := *c.entry // written by this goroutine alone
+	r.Header, r.Body = c.r.Header, c.body
+	return r
 }
 
 func (c *call) answered(status int) {
@@ -209,7 +209,7 @@ func (c *call) answered(status int) {
 	}
 }
 
-// readBody takes in the whole body, keeping no more than the limit, and tells
+// readBody takes in the whole body, keeping no more than the limit, and reports
 // whether it arrived whole.
 func (c *call) readBody() bool {
 	if c.r.Body == nil || c.r.Body == http.NoBody {

@@ -15,13 +15,16 @@ type Option func(*config)
 type config struct {
 	users, groups int
 
-	window, offset time.Duration
-	noLimits       bool
-	perCredential  bool
-	share          float64
-	buckets        []Bucket
-	overrides      []override
-	concurrency    int
+	windows       layout
+	noLimits      bool
+	perCredential bool
+	share         float64
+	org           org
+	buckets       []Bucket
+	overrides     []override
+	limits        []Limit
+	limitHeaders  Headers
+	concurrency   int
 
 	skew      time.Duration
 	latency   time.Duration
@@ -40,42 +43,16 @@ type config struct {
 	routes    []route
 }
 
-type override struct {
-	bucket string
-	limit  int
-}
-
 func defaultConfig() config {
 	return config{
-		window:       time.Minute,
+		windows:      layout{length: time.Minute},
+		limitHeaders: HeadersOfRefusal,
 		tokenLife:    time.Hour,
 		factorResult: "SUCCESS",
 		factorWaits:  2,
 		journal:      100_000,
 		bodyLimit:    1 << 20,
 	}
-}
-
-func (cfg config) limiter() *limiter {
-	table, err := newBucketTable(cfg.buckets)
-	if err != nil {
-		panic("oktatest: WithBucket: " + err.Error())
-	}
-	l := newLimiter(table, cfg.window, cfg.offset)
-	l.perCredential, l.share = cfg.perCredential, cfg.share
-	if cfg.noLimits {
-		for i := range l.limits {
-			l.limits[i] = -1
-		}
-	}
-	for _, s := range cfg.overrides {
-		i, err := table.named(s.bucket)
-		if err != nil {
-			panic("oktatest: WithLimit: " + err.Error())
-		}
-		l.limits[i] = s.limit
-	}
-	return l
 }
 
 func require(ok bool, format string, args ...any) {
@@ -98,29 +75,58 @@ func WithGroups(n int) Option {
 	return func(c *config) { c.groups = n }
 }
 
-// WithWindow sets the length of the rate-limit windows and how far past a
-// multiple of that length (for one minute: past the full minute) they begin.
-// Default: one minute, 0. Reset is rounded up to a whole second, so windows
-// that begin within a second are over a little before their Reset.
+// WithWindowLength sets the length of the rate-limit windows. Default: one
+// minute. As at Okta, a window opens with the first request after the last one
+// is over, whenever that is (Reset − Date is 58 to 60 s in all recorded answers
+// with Remaining = Limit − 1). A window of whole seconds opens at the beginning
+// of the second in which that request is decided.
+func WithWindowLength(d time.Duration) Option {
+	require(d > 0, "WithWindowLength(%v): must be positive", d)
+	return func(c *config) { c.windows = layout{length: d} }
+}
+
+// WithWindow lays the rate-limit windows out on a fixed grid instead: of that
+// length, and beginning so far past a multiple of it (for one minute: past the
+// full minute), whoever calls. Reset is rounded up to a whole second, so
+// windows that begin within a second are over a little before their Reset.
 func WithWindow(length, offset time.Duration) Option {
 	require(length > 0, "WithWindow: length %v must be positive", length)
-	return func(c *config) { c.window, c.offset = length, offset }
+	return func(c *config) { c.windows = layout{length: length, offset: offset, grid: true} }
 }
 
 // WithLimit sets the limit of one bucket. The bucket is given by name, or by
 // any request that falls into it ("GET /api/v1/users/{id}"). A negative limit
 // takes it away: its requests then carry no rate-limit headers.
 func WithLimit(bucket string, limit int) Option {
-	return func(c *config) { c.overrides = append(c.overrides, override{bucket, limit}) }
+	return func(c *config) { c.overrides = append(c.overrides, limitOf(bucket, limit)) }
 }
 
-// WithBucket adds a bucket, or replaces the one of the same name.
+// WithBucket adds a bucket, or replaces the one of the same name. With
+// BucketUserSearch, BucketAppReads or a Where of one's own, it splits one.
 func WithBucket(b Bucket) Option {
 	return func(c *config) { c.buckets = append(c.buckets, b) }
 }
 
+// WithBurst lets buckets accept so many times their limit while Remaining is 0,
+// and refuse only what is beyond. Okta does so, 5 times, in buckets that hold
+// authentication or authorization endpoints, while it has capacity to spare:
+// https://developer.okta.com/docs/reference/rl2-burst/. Those buckets are meant
+// if none is given; else they are given as for WithLimit.
+func WithBurst(times int, buckets ...string) Option {
+	require(times > 0, "WithBurst(%d): must be positive", times)
+	if len(buckets) == 0 {
+		buckets = burstBuckets
+	}
+	return func(c *config) {
+		for _, b := range buckets {
+			c.overrides = append(c.overrides, burstOf(b, times))
+		}
+	}
+}
+
 // WithoutLimits switches rate limits off: nothing is refused and no answer
-// carries rate-limit headers. Limits of WithLimit still count.
+// carries rate-limit headers. What WithLimit, WithLimits and
+// WithConcurrencyLimit ask for still counts.
 func WithoutLimits() Option {
 	return func(c *config) { c.noLimits = true }
 }
@@ -133,17 +139,20 @@ func WithLimitPerCredential() Option {
 
 // WithCredentialShare lets one Authorization header use no more than a share of
 // each bucket, as Okta does (0.5 by default there): beyond it comes a 429, also
-// while the headers, which speak of the whole bucket, say that places are left.
+// while the headers, which report the whole bucket, have places left.
 func WithCredentialShare(share float64) Option {
 	require(share > 0 && share <= 1, "WithCredentialShare(%v): must lie in (0, 1]", share)
 	return func(c *config) { c.share = share }
 }
 
+// Concurrency is the name of the limit that WithConcurrencyLimit sets.
+const Concurrency = "concurrency"
+
 // WithConcurrencyLimit refuses a request with ConcurrencyLimited's answer while
-// n others are in flight. A request is in
-// flight from its arrival until its answer is sent, latency included; one that
-// was refused is not. It holds with WithoutLimits too; only metadata endpoints
-// are always let through.
+// n others are in flight, anywhere in the org (Okta: 35 or 75); Limit.InFlight
+// does so for one endpoint or token. A request is in flight from when it has
+// arrived, body and all, until its answer is sent, latency included; one that
+// was refused is not. Metadata endpoints have no limit and don't count.
 func WithConcurrencyLimit(n int) Option {
 	require(n > 0, "WithConcurrencyLimit(%d): must be positive", n)
 	return func(c *config) { c.concurrency = n }
@@ -179,7 +188,7 @@ func RequireAuth(credentials ...string) Option {
 // WithDPoP demands DPoP of the token endpoint, with the handshake that Okta
 // demands: a request without a proof gets 400 invalid_dpop_proof, one whose
 // proof lacks the server's nonce 400 use_dpop_nonce with a Dpop-Nonce header,
-// and the next a token of type DPoP. A proof (told apart by its jti) that is
+// and the next a token of type DPoP. A proof (known by its jti) that is
 // used again, there or on any resource, is refused as Okta does. Signatures
 // are not checked.
 func WithDPoP() Option {

@@ -61,7 +61,7 @@ func mustPattern(s string) pattern {
 	return p
 }
 
-// match tells whether a request of that method and those segments is meant.
+// match reports whether a request of that method and those segments is meant.
 func (p pattern) match(method string, segs []string) bool {
 	if p.method != "" && p.method != readAs(method) {
 		return false

@@ -67,7 +67,7 @@ func (o *Okta) authorize(c *call) *reply {
 	if !o.cfg.auth {
 		return nil
 	}
-	credential := c.credential()
+	credential := c.r.Header.Get("Authorization")
 	scheme, token, _ := strings.Cut(credential, " ")
 	known := slices.Contains([]string{"SSWS", "Bearer", "DPoP"}, scheme) && token != ""
 	if known && len(o.cfg.credentials) > 0 {

@@ -18,7 +18,7 @@ import (
 //
 // A Step is a value and can be used in any number of scripts.
 type Step interface {
-	// check says what makes the step impossible.
+	// check returns what makes the step impossible.
 	check() error
 	// reply makes the answer, without sending it.
 	reply(c *call) *reply
@@ -48,8 +48,8 @@ type counted struct {
 //
 // Several scripts may match one request: the one laid out first answers, as
 // long as it has steps left. A scripted answer takes a place in the request's
-// rate-limit bucket and carries its headers, even if the bucket is empty; Pass
-// leaves the decision to the bucket.
+// bucket and limits and carries the bucket's headers, even if no place is left;
+// Pass leaves the decision to them.
 //
 // Script panics if the pattern or a step makes no sense: a nil step, a code
 // that Okta does not have and for which no status was given.

@@ -4,7 +4,6 @@
 package oktatest
 
 import (
-	"compress/gzip"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -12,7 +11,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/url"
 	"os"
 	"strconv"
@@ -27,24 +25,39 @@ import (
 // It keeps net/http's contract for RoundTrippers and does what its Transport
 // does: it closes the request's body on every path, checks it against
 // ContentLength, asks for gzip and decodes it unless the caller asked first,
-// calls the hooks of net/http/httptrace, sets Response.Request, and ends the
-// wait for an answer, or for its body, when the request's context does. The
-// request is not changed. The handler runs in the caller's goroutine: none is
-// left behind when RoundTrip returns. Faults come out as the errors that a real
-// connection would have given: errors.Is finds io.EOF, io.ErrUnexpectedEOF,
-// syscall.ECONNRESET and syscall.ECONNREFUSED.
+// sets Response.Request, and ends the wait for an answer, or for its body, when
+// the request's context ends. The request is not changed. The handler runs in
+// the caller's goroutine: none is left behind when RoundTrip returns. Faults
+// come out as the errors of a real connection: errors.Is finds io.EOF,
+// io.ErrUnexpectedEOF, syscall.ECONNRESET and syscall.ECONNREFUSED.
+//
+// The hooks of net/http/httptrace are called as over a socket, from GetConn to
+// PutIdleConn. A connection whose answer was read to its end is kept for the
+// next request to its host, at most two of them for 90 seconds, as by
+// http.DefaultTransport; CloseIdleConnections drops them. Names resolve to
+// 192.0.2.2. A body that the handler does not read is not read, though a socket
+// would have taken a small one: it is reported as written all the same.
 func (o *Okta) Transport() http.RoundTripper { return NewTransport(o) }
 
 // NewTransport is Okta.Transport for any handler. The handler's answer is
 // passed on once it has returned; a panic with http.ErrAbortHandler is a
 // connection closed without an answer (io.EOF), any other panic is the
-// caller's. Trailers, upgrades and 1xx answers are not carried.
-func NewTransport(h http.Handler) http.RoundTripper { return transport{h} }
+// caller's. Trailers, upgrades and 1xx answers are not carried. To a handler
+// that is not the fake itself, though it may call it, there is a connection
+// before it runs: Refused is Reset there.
+func NewTransport(h http.Handler) http.RoundTripper { return &transport{handler: h} }
 
-type transport struct{ handler http.Handler }
+type transport struct {
+	handler http.Handler
+	pool    pool
+}
 
-func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	x := &exchange{req: req, trace: httptrace.ContextClientTrace(req.Context())}
+// CloseIdleConnections makes the next request to each host report a new
+// connection.
+func (t *transport) CloseIdleConnections() { t.pool.drop() }
+
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	x := newExchange(req, &t.pool)
 	defer x.closeBody()
 	if err := sendable(req); err != nil {
 		return nil, err
@@ -65,8 +78,7 @@ func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	case m.err != nil:
 		return nil, m.err
 	}
-	x.wroteRequest()
-	return m.response()
+	return m.response(), nil
 }
 
 // sendable refuses what net/http's Transport refuses.
@@ -117,19 +129,22 @@ func inMemory(w http.ResponseWriter) *memoryWriter {
 	}
 }
 
-// refuse ends the exchange before anything is written.
-func (m *memoryWriter) refuse() {
+// refuse ends the exchange before anything is written. It reports false where
+// a connection is there already: behind a handler of the user's.
+func (m *memoryWriter) refuse() bool {
+	if m.x.connected {
+		return false
+	}
 	m.x.refused = true
-	m.err = &net.OpError{Op: "dial", Net: "tcp", Addr: memoryAddr(m.x.req.URL.Host),
-		Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+	m.x.pool.drop(m.x.key())
+	m.err = m.x.failed("dial", "connect", syscall.ECONNREFUSED)
+	m.x.dial(m.err)
+	return true
 }
 
-// accept lets the exchange go on: the request has reached the server.
-func (m *memoryWriter) accept() {
-	m.x.wroteHeaders()
-	if m.x.req.Body == nil || m.x.req.Body == http.NoBody {
-		m.x.wroteRequest()
-	}
+// failed is the error of a connection.
+func (x *exchange) failed(op, call string, errno syscall.Errno) error {
+	return &net.OpError{Op: op, Net: "tcp", Addr: x.remote(), Err: os.NewSyscallError(call, errno)}
 }
 
 // deliver takes over a reply, or the error that its fault stands for.
@@ -137,12 +152,13 @@ func (m *memoryWriter) deliver(r *reply) {
 	switch r.fault {
 	case faultGone:
 		m.err = io.EOF // in fact the cancelled context is reported
-	case faultReset:
-		m.err = &net.OpError{Op: "read", Net: "tcp", Addr: memoryAddr(m.x.req.URL.Host),
-			Err: os.NewSyscallError("read", syscall.ECONNRESET)}
+	case faultReset, faultRefused:
+		m.err = m.x.failed("read", "read", syscall.ECONNRESET)
 	case faultEOF:
 		m.err = io.EOF
 	case faultMidHeaders:
+		m.x.wrote(nil)
+		m.x.answers()
 		m.err = fmt.Errorf("net/http: HTTP/1.x transport connection broken: %w", io.ErrUnexpectedEOF)
 	default:
 		m.reply = r
@@ -150,7 +166,7 @@ func (m *memoryWriter) deliver(r *reply) {
 }
 
 // response is what the caller gets.
-func (m *memoryWriter) response() (*http.Response, error) {
+func (m *memoryWriter) response() *http.Response {
 	r := m.reply
 	if r == nil {
 		m.WriteHeader(http.StatusOK) // if the handler has not
@@ -169,26 +185,24 @@ func (m *memoryWriter) response() (*http.Response, error) {
 		Header:     http.Header{},
 		Body:       http.NoBody,
 		Request:    req,
+		TLS:        tlsState(req.URL),
 	}
 	for k, vs := range r.header {
 		if len(vs) > 0 {
 			resp.Header[k] = append([]string(nil), vs...)
 		}
 	}
-	if m.x.trace != nil && m.x.trace.GotFirstResponseByte != nil {
-		m.x.trace.GotFirstResponseByte()
+	m.x.answers()
+	bodiless := r.status == http.StatusNoContent || r.status == http.StatusNotModified
+	if !bodiless {
+		resp.ContentLength = int64(len(r.body))
+		resp.Header.Set("Content-Length", strconv.Itoa(len(r.body)))
 	}
-	if r.status == http.StatusNoContent || r.status == http.StatusNotModified {
-		return resp, nil
+	if bodiless || req.Method == http.MethodHead || len(r.body) == 0 && r.bodyDelay == 0 {
+		m.x.done()
+		return resp
 	}
-	resp.ContentLength = int64(len(r.body))
-	resp.Header.Set("Content-Length", strconv.Itoa(len(r.body)))
-	if req.Method == http.MethodHead {
-		return resp, nil
-	}
-	if len(r.body) > 0 || r.bodyDelay > 0 {
-		resp.Body = newMemoryBody(req.Context(), r)
-	}
+	resp.Body = newMemoryBody(req.Context(), r, m.x.done)
 	if m.x.asksForGzip() && strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") {
 		resp.Body = &gunzipped{source: resp.Body}
 		resp.Header.Del("Content-Encoding")
@@ -196,33 +210,8 @@ func (m *memoryWriter) response() (*http.Response, error) {
 		resp.ContentLength = -1
 		resp.Uncompressed = true
 	}
-	return resp, nil
+	return resp
 }
-
-// gunzipped decodes a body as it is read.
-type gunzipped struct {
-	source io.ReadCloser
-	z      *gzip.Reader
-	err    error
-}
-
-func (g *gunzipped) Read(b []byte) (int, error) {
-	if g.z == nil && g.err == nil {
-		g.z, g.err = gzip.NewReader(g.source)
-	}
-	if g.err != nil {
-		return 0, g.err
-	}
-	return g.z.Read(b)
-}
-
-func (g *gunzipped) Close() error { return g.source.Close() }
-
-// memoryAddr is the address of a server in memory.
-type memoryAddr string
-
-func (memoryAddr) Network() string  { return "tcp" }
-func (a memoryAddr) String() string { return string(a) }
 
 // serverURL is what a server sees of a URL.
 func serverURL(u *url.URL) (*url.URL, string) {
@@ -233,10 +222,14 @@ func serverURL(u *url.URL) (*url.URL, string) {
 	return &url.URL{Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery}, uri
 }
 
-// tlsState is what a server sees of a connection by that scheme.
-func tlsState(scheme string) *tls.ConnectionState {
-	if scheme != "https" {
+// tlsState is what is known of a connection to that URL's host; nil without TLS.
+func tlsState(u *url.URL) *tls.ConnectionState {
+	if u.Scheme != "https" {
 		return nil
 	}
-	return &tls.ConnectionState{Version: tls.VersionTLS13, HandshakeComplete: true}
+	s := &tls.ConnectionState{Version: tls.VersionTLS13, HandshakeComplete: true, ServerName: u.Hostname()}
+	if net.ParseIP(s.ServerName) != nil {
+		s.ServerName = "" // an address is not sent as a name
+	}
+	return s
 }

@@ -1,13 +1,11 @@
 package oktatest_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptrace"
 	"reflect"
 	"strings"
 	"testing"
@@ -128,49 +126,6 @@ func TestTransportChecksTheBodyAgainstItsLength(t *testing.T) {
 type errReader struct{ error }
 
 func (e errReader) Read([]byte) (int, error) { return 0, e.error }
-
-func TestTransportTracesWhatIsWritten(t *testing.T) {
-	o := oktatest.New()
-	for name, c := range map[string]struct {
-		step oktatest.Step
-		body string
-		want string
-	}{
-		"get":     {oktatest.Pass, "", "GetConn GotConn WroteHeaders WroteRequest GotFirstResponseByte"},
-		"post":    {oktatest.Pass, "{}", "GetConn GotConn WroteHeaders WroteRequest GotFirstResponseByte"},
-		"eof":     {oktatest.EOF, "", "GetConn GotConn WroteHeaders WroteRequest"},
-		"refused": {oktatest.Refused, "{}", "GetConn"},
-	} {
-		o.Script("*", c.step)
-		var calls []string
-		note := func(s string) { calls = append(calls, s) }
-		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
-			GetConn: func(hostPort string) {
-				note("GetConn")
-				if hostPort != "acme.okta.test:443" {
-					t.Error(hostPort)
-				}
-			},
-			GotConn: func(i httptrace.GotConnInfo) {
-				note("GotConn")
-				_ = i.Conn.RemoteAddr().String()
-			},
-			WroteHeaders:         func() { note("WroteHeaders") },
-			WroteRequest:         func(httptrace.WroteRequestInfo) { note("WroteRequest") },
-			GotFirstResponseByte: func() { note("GotFirstResponseByte") },
-		})
-		req, _ := http.NewRequestWithContext(ctx, "POST", org+"/api/v1/users", bytes.NewBufferString(c.body))
-		if c.body == "" {
-			req.Body, req.GetBody = nil, nil
-		}
-		if resp, err := o.Transport().RoundTrip(req); err == nil {
-			resp.Body.Close()
-		}
-		if got := strings.Join(calls, " "); got != c.want {
-			t.Errorf("%s: %s\nwant %s", name, got, c.want)
-		}
-	}
-}
 
 func TestTransportEndsWithTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
