@@ -235,18 +235,16 @@ const quietSuccesses = 10
 
 // end returns when the window ends whose reset is named. Okta's windows open with
 // their first call and last a minute (all 493 recorded ones): where that call was
-// this process's, the end is known to the millisecond.
+// this process's, a late end is known to the millisecond.
 func (w *window) end(reset time.Time) time.Time {
-	if !w.opened.IsZero() {
-		exact := w.opened.Add(time.Minute)
-		if late := exact.Sub(reset); late >= 0 && late <= time.Second {
-			return exact
-		}
+	if !w.late {
+		return reset
 	}
-	if w.late {
-		return reset.Add(time.Second)
+	last := reset.Add(time.Second)
+	if exact := w.opened.Add(time.Minute); !w.opened.IsZero() && !exact.Before(reset) && exact.Before(last) {
+		return exact
 	}
-	return reset
+	return last
 }
 
 // merge records what other processes saw of a window.
