@@ -63,6 +63,7 @@ func TestManyWorkersUseAllOfTheQuotaAndMeetNo429(t *testing.T) {
 	}{
 		{"50 workers", 600, 50, nil},
 		{"200 workers, a small limit", 50, 200, nil},
+		{"windows on the full minute", 600, 50, []oktatest.Option{oktatest.WithWindow(time.Minute, 0)}},
 		{"a window from the middle of a minute on", 600, 50, []oktatest.Option{oktatest.WithWindow(time.Minute, 23*time.Second)}},
 		{"a window of 10 s", 100, 50, []oktatest.Option{oktatest.WithWindow(10*time.Second, 3*time.Second)}},
 		{"clock 10 minutes ahead", 600, 50, []oktatest.Option{oktatest.WithClockSkew(10 * time.Minute)}},

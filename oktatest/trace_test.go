@@ -61,7 +61,6 @@ func traced(t *testing.T, rt http.RoundTripper, req *http.Request, read func(io.
 }
 
 func toItsEnd(b io.ReadCloser) { io.ReadAll(b); b.Close() }
-func notAtAll(b io.ReadCloser) { b.Close() }
 
 func TestTraceInMemoryIsThatOfASocket(t *testing.T) {
 	const body = `{"profile":{}}`

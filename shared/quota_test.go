@@ -26,7 +26,8 @@ func TestFleetUsesTheWholeQuotaWithoutA429(t *testing.T) {
 		name string
 		opts []oktatest.Option
 	}{
-		{"aligned windows", nil},
+		{"windows that open with their first request", nil},
+		{"windows on the full minute", []oktatest.Option{oktatest.WithWindow(time.Minute, 0)}},
 		{"windows of 10 s from the middle of a second on", []oktatest.Option{oktatest.WithWindow(10*time.Second, 3500*time.Millisecond)}},
 		{"Okta's clock 10 minutes behind", []oktatest.Option{oktatest.WithClockSkew(-10 * time.Minute)}},
 	} {
@@ -39,7 +40,7 @@ func TestFleetUsesTheWholeQuotaWithoutA429(t *testing.T) {
 				t.Errorf("%d answers of 429, want none", n)
 			}
 			length := time.Minute
-			if len(tt.opts) > 0 && strings.HasPrefix(tt.name, "windows") {
+			if len(tt.opts) > 0 && strings.HasPrefix(tt.name, "windows of 10 s") {
 				length = 10 * time.Second
 			}
 			if took := time.Since(began); took > 4*length+5*time.Second {
