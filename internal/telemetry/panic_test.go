@@ -147,6 +147,9 @@ func runPanicCase(t *testing.T, tt panicCase, kind string) {
 			t.Errorf("the context of attempt %d was never released", i+1)
 		}
 	}
+	if n := len(tr.Snapshot().Buckets); tt.unknown && n != 0 {
+		t.Errorf("%d buckets of a call that had not begun", n)
+	}
 	if _, ok := rec.Outcome(); ok == tt.unknown {
 		t.Errorf("the call has an outcome: %v", ok)
 	}

@@ -1,10 +1,11 @@
-package oktaretry_test
+// This file tests through a Transport which calls wait for a bucket together,
+// in which order they go, and how far apart.
 
-// This file tests who waits for a bucket with whom, in which order the waiting
-// calls go, and how far apart.
+package pace_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -20,9 +21,9 @@ import (
 	"github.com/oktaretry/oktaretry/oktatest"
 )
 
-// closedFor is a base that refuses the first request to a path for a while and
+// refusesOnce makes a Transport over a base that refuses the first request to a path for a while and
 // answers every other one.
-func closedFor(t *testing.T, path string, reset time.Duration) (*oktaretry.Transport, *script.Base) {
+func refusesOnce(t *testing.T, path string, reset time.Duration) (*oktaretry.Transport, *script.Base) {
 	rt, base := rig.New(t, nil)
 	var once sync.Once
 	base.Choose(func(req *http.Request) script.Step {
@@ -35,7 +36,7 @@ func closedFor(t *testing.T, path string, reset time.Duration) (*oktaretry.Trans
 	return rt, base
 }
 
-func Test429StopsTheOtherCallersOfItsBucketOnly(t *testing.T) {
+func Test429HoldsTheCallersOfItsBucketOnly(t *testing.T) {
 	for _, tt := range []struct {
 		name           string
 		method, target string
@@ -53,7 +54,7 @@ func Test429StopsTheOtherCallersOfItsBucketOnly(t *testing.T) {
 		{"no credential", "GET", rig.UserURL, "", false},
 	} {
 		rig.Virtual(t, tt.name, func(t *testing.T) {
-			rt, _ := closedFor(t, "/api/v1/users/00u1", 59*time.Second)
+			rt, _ := refusesOnce(t, "/api/v1/users/00u1", 59*time.Second)
 			first := make(chan rig.Call, 1)
 			go func() {
 				first <- rig.Do(t, t.Context(), rt, "GET", rig.UserURL, "", "Authorization", "SSWS a")
@@ -70,7 +71,7 @@ func Test429StopsTheOtherCallersOfItsBucketOnly(t *testing.T) {
 	}
 }
 
-func Test429AboutLessThanABucketStopsNobodyElse(t *testing.T) {
+func Test429NarrowerThanABucketHoldsNobodyElse(t *testing.T) {
 	for name, a := range map[string]script.Step{
 		"E0000109":    script.Code(429, "E0000109", script.Date(0), script.ResetIn(0, 50*time.Second)),
 		"E0000118":    script.Code(429, "E0000118", script.Set("Retry-After", "50")),
@@ -101,10 +102,10 @@ func Test429HoldsTheBucketAlsoWhenItsCallGivesUp(t *testing.T) {
 	})
 }
 
-// line sends n calls at the same time, as fast as call i's path says, has all
+// releaseOrder sends n calls at the same time, as fast as call i's path says, has all
 // of them refused until a reset, and returns their paths in the order in which
 // they came again, with the times.
-func line(t *testing.T, n int, ctx func(int) context.Context) (order []string, times []time.Time, reset time.Time) {
+func releaseOrder(t *testing.T, n int, ctx func(int) context.Context) (order []string, times []time.Time, reset time.Time) {
 	t.Helper()
 	reset = time.Now().Add(time.Minute)
 	rt, base := rig.New(t, nil)
@@ -133,7 +134,7 @@ func line(t *testing.T, n int, ctx func(int) context.Context) (order []string, t
 
 func Test100WaitersAreNotReleasedInOneInstant(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		order, times, reset := line(t, 100, func(int) context.Context { return t.Context() })
+		order, times, reset := releaseOrder(t, 100, func(int) context.Context { return t.Context() })
 		if len(order) != 100 {
 			t.Fatalf("%d came again, want 100", len(order))
 		}
@@ -156,10 +157,10 @@ func Test100WaitersAreNotReleasedInOneInstant(t *testing.T) {
 	})
 }
 
-func TestInteractiveCallsGoBeforeBackgroundOnes(t *testing.T) {
+func TestInteractiveWaitersGoBeforeBackgroundOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		background := func(i int) bool { return i > 0 && i <= 5 }
-		order, _, _ := line(t, 10, func(i int) context.Context {
+		order, _, _ := releaseOrder(t, 10, func(i int) context.Context {
 			if background(i) {
 				return oktaretry.WithPriority(t.Context(), oktaretry.PriorityBackground)
 			}
@@ -172,7 +173,7 @@ func TestInteractiveCallsGoBeforeBackgroundOnes(t *testing.T) {
 	})
 }
 
-func TestCallThatWasRefusedGoesBeforeThoseThatWereNeverSent(t *testing.T) {
+func TestRefusedCallGoesBeforeThoseNeverSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reset := time.Now().Add(time.Minute)
 		rt, base := rig.New(t, nil)
@@ -202,12 +203,12 @@ func TestCallThatWasRefusedGoesBeforeThoseThatWereNeverSent(t *testing.T) {
 	})
 }
 
-func TestWaiterThatLeavesHoldsNobodyUp(t *testing.T) {
+func TestCanceledWaiterDelaysNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := closedFor(t, "/api/v1/users/00u1", 59*time.Second)
+		rt, base := refusesOnce(t, "/api/v1/users/00u1", 59*time.Second)
 		first := make(chan rig.Call, 1)
 		go func() {
-			first <- rig.Do(t, rig.CancelAfter(t, 30*time.Second, errShutdown), rt, "GET", rig.UserURL, "")
+			first <- rig.Do(t, rig.CancelAfter(t, 30*time.Second, errors.New("shutting down")), rt, "GET", rig.UserURL, "")
 		}()
 		synctest.Wait()
 		second := rig.Start(t, rt, rig.UserURL)
@@ -342,19 +343,5 @@ func TestMaxWaitBoundsTheLine(t *testing.T) {
 		}
 		(<-first).Is(200).TookBetween(30*time.Second, 31*time.Second+rig.Spread) // as its own refusal ordered
 		base.WantSent(2)
-	})
-}
-
-func TestNewPolicyReachesCallsThatWaitForTheOldCeiling(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		rt, base := rig.New(t, func(p *oktaretry.Policy) { p.Pace.MaxRate = 0.01 })
-		base.Always(script.OK())
-		rig.Get(t, rt, rig.UserURL).Is(200)
-		waiting := rig.Start(t, rt, rig.UserURL)
-		time.Sleep(time.Second)
-		if err := rt.SetPolicy(oktaretry.DefaultPolicy()); err != nil {
-			t.Fatal(err)
-		}
-		(<-waiting).Is(200).TookBetween(time.Second, time.Second+rig.Spread)
 	})
 }
