@@ -279,4 +279,9 @@ func TestWrongResetFarAheadIsCorrected(t *testing.T) {
 	if s := state(t, g, epoch, users); s.Remaining != 581 || s.Reset.After(after(2*time.Minute)) {
 		t.Errorf("%d remain until %s, want 581 until 1m", s.Remaining, s.Reset.Sub(epoch))
 	}
+	now := after(10 * time.Second)
+	send(t, g, users, now, limits(600, 0, time.Minute))
+	if wait := waitOfLast(t, g, now, 1500); wait > 4*time.Minute {
+		t.Errorf("an estimate of %s two windows ahead, as if each lasted for 50 minutes", wait)
+	}
 }
