@@ -49,15 +49,17 @@ func TestHoldIsExtendedNeverShortened(t *testing.T) {
 	mustGo(t, b, epoch)
 	mustGo(t, c, epoch)
 	a.Done(epoch, pace.Seen{Hold: after(time.Minute)})
-	waiting := enter(g, epoch, users)
-	mustWait(t, waiting, epoch, pace.Held, time.Minute, time.Minute+gap)
+	first, second := enter(g, epoch, users), enter(g, epoch, users)
+	mustWait(t, first, epoch, pace.Held, time.Minute, time.Minute+gap)
+	mustWait(t, second, epoch, pace.Held, time.Minute, time.Minute+2*gap)
 	b.Done(epoch, pace.Seen{Hold: after(time.Second)})
-	mustWait(t, waiting, epoch, pace.Held, time.Minute, time.Minute+gap)
+	woken(first)
+	mustWait(t, first, epoch, pace.Held, time.Minute, time.Minute+gap)
 	c.Done(epoch, pace.Seen{Hold: after(2 * time.Minute)})
-	if !woken(waiting) {
-		t.Error("a longer hold did not wake the waiting call")
+	if !woken(first) || !woken(second) {
+		t.Error("a longer hold did not wake the waiting calls")
 	}
-	mustWait(t, waiting, epoch, pace.Held, 2*time.Minute, 2*time.Minute+gap)
+	mustWait(t, first, epoch, pace.Held, 2*time.Minute, 2*time.Minute+gap)
 }
 
 func TestStatesReportAHoldWhileItLasts(t *testing.T) {
