@@ -255,6 +255,9 @@ func TestUseByOthersSlowsCallsNearTheEndOnly(t *testing.T) {
 		if n := atOnce(now); n > 1 {
 			t.Errorf("with 3 left, %d are sent at once, want one", n)
 		}
+		next := enter(g, now, users)
+		mustWait(t, next, now, pace.Turn, 1, 250*time.Millisecond) // after the one before
+		next.Leave(now)
 	}
 }
 
