@@ -4,6 +4,8 @@
 package shared_test
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -14,6 +16,7 @@ import (
 	"github.com/oktaretry/oktaretry/internal/rig"
 	"github.com/oktaretry/oktaretry/internal/sharedtest"
 	"github.com/oktaretry/oktaretry/oktatest"
+	"github.com/oktaretry/oktaretry/shared"
 )
 
 func TestFaultyStoreDelaysNoCallBeyondItsBound(t *testing.T) {
@@ -192,6 +195,29 @@ func TestPanicInSharedCredentialLeavesNoBucketWaiting(t *testing.T) {
 		}()
 		for range 40 { // more than were leased
 			rig.Get(t, rt, target).Is(200).TookBetween(0, 2*time.Second)
+		}
+	})
+}
+
+// dialFailure is a store whose error quotes the URL that it was set up with.
+type dialFailure struct{ shared.Store }
+
+func (dialFailure) Lease(context.Context, shared.Bucket, shared.LeaseRequest) (shared.Lease, error) {
+	return shared.Lease{}, errors.New("dialing redis://fleet:hunter2@cache.example:6379/0?key=s3cret: refused")
+}
+
+func TestLogShowsNoPasswordOfTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		all, _, target := newProcesses(t, 1, 600, dialFailure{sharedtest.NewFaulty(t)}, nil)
+		runCalls(t, all, target, 1, 1)
+		text := strings.Join(all[0].lines(), "\n")
+		for _, secret := range []string{"hunter2", "s3cret", "fleet:"} {
+			if strings.Contains(text, secret) {
+				t.Errorf("the log holds %q: %s", secret, text)
+			}
+		}
+		if !strings.Contains(text, "cache.example:6379") || !strings.Contains(text, "refused") {
+			t.Errorf("the log does not show what is wrong: %s", text)
 		}
 	})
 }

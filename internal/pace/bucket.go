@@ -74,8 +74,8 @@ func (b *bucket) ready(t *Ticket, now time.Time, cfg *Config) (time.Duration, Re
 	if b.line.len() == 0 {
 		b.blockedBy = NoReason
 	}
-	t.entry, t.sentAt = b.window.enter(now, b.inFlight), now
-	b.refusals.enter(t)
+	t.entry = b.window.enter(now, b.inFlight)
+	t.entry.inDoubt = b.refusals.enter(now)
 	if b.lease != nil {
 		t.place = b.lease.take(now, b.window.id, b.inFlight+1)
 	}
@@ -200,20 +200,20 @@ func (b *bucket) estimate(now time.Time, ahead int, cfg *Config) time.Duration {
 func (b *bucket) done(t *Ticket, now time.Time, seen Seen) (end End) {
 	b.inFlight--
 	b.usedAt = now
-	wide := seen.Refused && !seen.Slots && b.refusals.refused(t, now, &seen, &b.window)
+	wide := seen.Refused && !seen.Slots && b.refusals.refused(t.entry, now, &seen, &b.window)
 	if seen.Answered && !seen.Slots && (wide || !seen.Refused || b.window.describes(&seen)) {
 		known := b.window.id
-		b.window.learn(seen, b.lastReset.of(seen.Reset, &b.host.clock, now), t, now)
+		b.window.learn(seen, b.lastReset.of(seen.Reset, &b.host.clock, now), t.entry, now)
 		if b.window.id != known {
 			b.spreadLine(now)
 		}
 	}
 	b.window.leave(t.entry)
 	if seen.Accepted {
-		b.refusals.accepted(t, now)
-		b.lift(t, now)
+		b.refusals.accepted(t.entry, now)
+		b.lift(t.entry, now)
 	}
-	b.refusals.leave(t)
+	b.refusals.leave(t.entry)
 	if wide && !seen.Hold.IsZero() {
 		end.Held = b.hold(seen.Hold, now)
 	}
@@ -223,11 +223,6 @@ func (b *bucket) done(t *Ticket, now time.Time, seen Seen) (end End) {
 	}
 	return end
 }
-
-// longestHold is how long a single refusal, or a window that is used up, closes a
-// bucket before a scout is sent: Okta's windows last a minute, and one absurd
-// answer must close nothing for longer.
-const longestHold = time.Minute + time.Second
 
 // hold stops the bucket until a time, for no longer than longestHold, and reports
 // whether the bucket is held until then. All calls in line are woken to judge
@@ -245,8 +240,8 @@ func (b *bucket) hold(until, now time.Time) (whole bool) {
 }
 
 // lift ends a hold when a call was accepted that was sent after it began.
-func (b *bucket) lift(t *Ticket, now time.Time) {
-	if b.heldUntil.After(now) && t.sentAt.After(b.heldAt) {
+func (b *bucket) lift(e entry, now time.Time) {
+	if b.heldUntil.After(now) && e.sentAt.After(b.heldAt) {
 		b.heldUntil = now
 	}
 }
@@ -278,7 +273,7 @@ func (b *bucket) left(t *Ticket) {
 	if t.inFlight {
 		b.inFlight--
 		b.window.leave(t.entry)
-		b.refusals.leave(t)
+		b.refusals.leave(t.entry)
 		if b.lease != nil {
 			b.lease.putBack(t.place)
 		}

@@ -49,15 +49,17 @@ func TestHoldIsExtendedNeverShortened(t *testing.T) {
 	mustGo(t, b, epoch)
 	mustGo(t, c, epoch)
 	a.Done(epoch, pace.Seen{Limit: -1, Remaining: -1, Refused: true, Answered: true, Hold: after(20 * time.Second)})
-	waiting := enter(g, epoch, users)
-	mustWait(t, waiting, epoch, pace.Held, 20*time.Second, 20*time.Second+gap)
+	first, second := enter(g, epoch, users), enter(g, epoch, users)
+	mustWait(t, first, epoch, pace.Held, 20*time.Second, 20*time.Second+gap)
+	mustWait(t, second, epoch, pace.Held, 20*time.Second, 20*time.Second+2*gap)
 	b.Done(epoch, pace.Seen{Limit: -1, Remaining: -1, Refused: true, Answered: true, Hold: after(time.Second)})
-	mustWait(t, waiting, epoch, pace.Held, 20*time.Second, 20*time.Second+gap)
+	woken(first)
+	mustWait(t, first, epoch, pace.Held, 20*time.Second, 20*time.Second+gap)
 	c.Done(epoch, pace.Seen{Limit: -1, Remaining: -1, Refused: true, Answered: true, Hold: after(40 * time.Second)})
-	if !woken(waiting) {
-		t.Error("a longer hold did not wake the waiting call")
+	if !woken(first) || !woken(second) {
+		t.Error("a longer hold did not wake the waiting calls")
 	}
-	mustWait(t, waiting, epoch, pace.Held, 40*time.Second, 40*time.Second+gap)
+	mustWait(t, first, epoch, pace.Held, 40*time.Second, 40*time.Second+gap)
 }
 
 func TestStatesReportAHoldWhileItLasts(t *testing.T) {

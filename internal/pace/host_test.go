@@ -39,6 +39,31 @@ func TestSlotRefusalsLowerTheLimit(t *testing.T) {
 	t.Error("the next was never sent")
 }
 
+// Up to the number that was refused last, the limit grows within a few round trips;
+// beyond it only after a second.
+func TestLimitGrowsBackToWhatWasRefused(t *testing.T) {
+	g := pace.New(pace.Config{})
+	send(t, g, users, epoch, noLimits)
+	tickets := sendMany(t, g, epoch, 101)
+	tickets[0].Done(epoch, slotRefusal) // with 101 in flight: from now on 95
+	inFlight := tickets[1:]
+	for range 400 { // one call ends, and others are sent while they can
+		inFlight[0].Done(epoch, noLimits)
+		inFlight = inFlight[1:]
+		for {
+			next := enter(g, epoch, users)
+			if wait, _ := next.Ready(epoch); wait > 0 {
+				next.Leave(epoch)
+				break
+			}
+			inFlight = append(inFlight, next)
+		}
+	}
+	if n := len(inFlight); n != 100 {
+		t.Errorf("%d are in flight four round trips after 101 were too many, want 100", n)
+	}
+}
+
 // The call that is refused need not be the last that was sent: those after it may
 // have been accepted.
 func TestSlotRefusalOfAnOvertakenCallLowersTheLimitLittle(t *testing.T) {

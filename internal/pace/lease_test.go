@@ -107,6 +107,7 @@ func TestOneCallMakesTheRequestForAll(t *testing.T) {
 	if again := second.StoreRequest(epoch); again != nil {
 		t.Error("the second makes a request as well")
 	}
+	mustWait(t, first, epoch, pace.Answers, time.Millisecond, time.Millisecond)
 	woken(first)
 	e.Answered(epoch, shared.Lease{Places: 1, Lasts: time.Second})
 	if !woken(first) {

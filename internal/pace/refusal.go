@@ -22,7 +22,7 @@ type refusals struct {
 	since   time.Time // when the first of inRow arrived
 	until   time.Time // the time that it named
 	inDoubt bool      // a scout is to find out what the first one meant
-	scout   *Ticket   // the scout that is out
+	scouts  int       // that are out
 	overdue time.Time // when its answer is waited for no longer
 	spaceAt time.Time // the next call is not sent before
 }
@@ -40,12 +40,12 @@ const (
 )
 
 // explained reports whether the bucket's own headers explain a refusal.
-func (r *refusals) explained(t *Ticket, s *Seen, w *window) bool {
+func (r *refusals) explained(e entry, s *Seen, w *window) bool {
 	switch {
 	case !s.hasLimits():
 		return !s.Marked || !r.narrow && !w.accepted
 	case s.Remaining > 0:
-		return w.atOwnShare(t.entry)
+		return w.atOwnShare(e)
 	case w.accepted:
 		return s.Limit == w.limit
 	}
@@ -53,8 +53,8 @@ func (r *refusals) explained(t *Ticket, s *Seen, w *window) bool {
 }
 
 // refused records a refusal and reports whether it is the bucket's.
-func (r *refusals) refused(t *Ticket, now time.Time, s *Seen, w *window) (wide bool) {
-	if r.explained(t, s, w) {
+func (r *refusals) refused(e entry, now time.Time, s *Seen, w *window) (wide bool) {
+	if r.explained(e, s, w) {
 		r.reset()
 		if s.Remaining > 0 {
 			w.foundShare()
@@ -63,7 +63,7 @@ func (r *refusals) refused(t *Ticket, now time.Time, s *Seen, w *window) (wide b
 	}
 	if r.inRow == 0 {
 		r.inRow, r.since, r.until = 1, now, s.Hold
-	} else if t.sentAt.After(r.since) { // those sent before were refused with the first
+	} else if e.sentAt.After(r.since) { // those sent before were refused with the first
 		r.inRow++
 	}
 	if r.narrow || now.Before(r.narrowUntil) && r.inRow < wideAfter {
@@ -84,11 +84,11 @@ func (r *refusals) refused(t *Ticket, now time.Time, s *Seen, w *window) (wide b
 
 // accepted records a call that passed. If it was sent after an unexplained refusal
 // and before the time that this named, such refusals are narrow.
-func (r *refusals) accepted(t *Ticket, now time.Time) {
-	if r.inRow == 0 || !t.sentAt.After(r.since) {
+func (r *refusals) accepted(e entry, now time.Time) {
+	if r.inRow == 0 || !e.sentAt.After(r.since) {
 		return
 	}
-	if t.sentAt.Before(r.until) {
+	if e.sentAt.Before(r.until) {
 		r.narrowUntil = now.Add(narrowFor)
 	}
 	r.reset()
@@ -98,25 +98,27 @@ func (r *refusals) reset() { r.inRow, r.inDoubt, r.spaceAt = 0, false, time.Time
 
 // room returns how long the next call waits for a scout's answer.
 func (r *refusals) room(now time.Time) time.Duration {
-	if r.inDoubt && r.scout != nil && now.Before(r.overdue) {
+	if r.inDoubt && r.scouts > 0 && now.Before(r.overdue) {
 		return r.overdue.Sub(now)
 	}
 	return max(r.spaceAt.Sub(now), 0)
 }
 
-// enter counts a call that is sent.
-func (r *refusals) enter(t *Ticket) {
-	if r.inDoubt {
-		r.scout, r.overdue = t, t.sentAt.Add(patience)
-	}
+// enter counts a call that is sent and reports whether it is a scout.
+func (r *refusals) enter(now time.Time) (scout bool) {
 	if !r.spaceAt.IsZero() && r.inRow >= spacedAfter {
-		r.spaceAt = t.sentAt.Add(spacedBy)
+		r.spaceAt = now.Add(spacedBy)
 	}
+	if r.inDoubt {
+		r.scouts++
+		r.overdue = now.Add(patience)
+	}
+	return r.inDoubt
 }
 
 // leave counts the end of a call.
-func (r *refusals) leave(t *Ticket) {
-	if r.scout == t {
-		r.scout = nil
+func (r *refusals) leave(e entry) {
+	if e.inDoubt {
+		r.scouts--
 	}
 }

@@ -148,6 +148,39 @@ func TestScoutInTheOldWindowAddsASecondFromThenOn(t *testing.T) {
 	}
 }
 
+// A refusal's reset may lack a fraction of a second. Where no scout is there to find
+// out, because the bucket has accepted no call yet, the second is added at once.
+func TestUntilAddsASecondToTheResetOfAnUnknownBucket(t *testing.T) {
+	for _, tt := range []struct {
+		name       string
+		accepted   bool // a call of the bucket
+		knownClock bool
+		want       time.Duration
+	}{
+		{"nothing is known", false, false, 61 * second},
+		{"the bucket is known", true, false, 60 * second},
+		{"the clock is known", false, true, 60 * second},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := pace.New(pace.Config{})
+			if tt.knownClock {
+				learnClock(g, users, serverClock{})
+			}
+			if tt.accepted {
+				send(t, g, users, epoch, limits(600, 599, time.Minute))
+			}
+			ticket := enter(g, epoch, users)
+			wait, ok := ticket.Until(after(time.Minute).Unix(), epoch)
+			if late := wait - tt.want; !ok || late < 0 || late > gap {
+				t.Errorf("a wait of %s, %t; want %s", wait, ok, tt.want)
+			}
+			if wait, ok := ticket.Until(after(2*time.Hour).Unix(), epoch); ok {
+				t.Errorf("a wait of %s for a reset beyond belief", wait)
+			}
+		})
+	}
+}
+
 // Only a scout's refusal shows that a window ends late: a call that was sent before
 // the reset may be refused while the scout is out.
 func TestLateRefusalOfAnotherCallAddsNoSecond(t *testing.T) {

@@ -48,8 +48,8 @@ func TestStoreThatComesAndGoesIsProbedLessAndLess(t *testing.T) {
 
 func TestLostStoreIsProbedByOneCallAtATime(t *testing.T) {
 	var h pace.StoreHealth
-	if h.Due(epoch) || !h.Works() {
-		t.Fatal("a new store is lost")
+	if h.Due(epoch) || !h.Works() || h.Succeeded(pace.Permit{}) {
+		t.Fatal("a new store is lost, or comes back")
 	}
 	early, _ := h.Try(epoch) // before the loss
 	h.Failed(early, epoch)

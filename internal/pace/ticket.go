@@ -17,7 +17,6 @@ type Ticket struct {
 
 	// The call in flight; by Ready, under bucket.mu.
 	inFlight bool
-	sentAt   time.Time
 	entry    entry // into the window
 	place    place // of the lease
 }

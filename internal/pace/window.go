@@ -48,6 +48,11 @@ type window struct {
 	scouts scouts
 }
 
+// longestHold is how long a single refusal, or a window that is used up, closes a
+// bucket before a scout is sent: Okta's windows last a minute, and one absurd
+// answer must close nothing for longer.
+const longestHold = time.Minute + time.Second
+
 const (
 	// sameWindow: resets of one window that differ by rounding only.
 	sameWindow = 1
@@ -120,15 +125,17 @@ type entry struct {
 	windowID int64 // of the window that was known then
 	scout    bool
 	over     bool // the known window was over, by its reset
+	sentAt   time.Time
+	inDoubt  bool // it finds out how far a refusal reaches
 }
 
 // enter counts a call that is sent beside so many in flight.
 func (w *window) enter(now time.Time, inFlight int) entry {
 	if w.unbound || w.isOpen(now) && !w.needsScout(now, inFlight) {
-		return entry{windowID: w.id}
+		return entry{windowID: w.id, sentAt: now}
 	}
 	w.scouts.enter(now)
-	return entry{windowID: w.id, scout: true, over: !w.isOpen(now)}
+	return entry{windowID: w.id, scout: true, over: !w.isOpen(now), sentAt: now}
 }
 
 // needsScout reports whether a call finds out something about an open window:
@@ -177,8 +184,7 @@ func (w *window) leave(e entry) {
 // learn records the limits in the answer to a call. reset is when its window ends
 // on the local clock, which may be past; zero when that is not plausible. An
 // answer from an older window than the known one is ignored.
-func (w *window) learn(s Seen, reset time.Time, t *Ticket, now time.Time) {
-	e := t.entry
+func (w *window) learn(s Seen, reset time.Time, e entry, now time.Time) {
 	if !s.hasLimits() || reset.IsZero() {
 		if w.id == 0 && s.Accepted {
 			w.quiet++

@@ -258,6 +258,9 @@ func TestUseByOthersSlowsCallsNearTheEndOnly(t *testing.T) {
 		if n := atOnce(now); n > 1 {
 			t.Errorf("with 3 left, %d are sent at once, want one", n)
 		}
+		next := enter(g, now, users)
+		mustWait(t, next, now, pace.Turn, 1, 250*time.Millisecond) // after the one before
+		next.Leave(now)
 	}
 }
 
@@ -281,5 +284,10 @@ func TestWrongResetFarAheadIsCorrected(t *testing.T) {
 	}
 	if s := state(t, g, epoch, users); s.Remaining != 581 || s.Reset.After(after(2*time.Minute)) {
 		t.Errorf("%d remain until %s, want 581 until 1m", s.Remaining, s.Reset.Sub(epoch))
+	}
+	now := after(10 * time.Second)
+	send(t, g, users, now, limits(600, 0, time.Minute))
+	if wait := waitOfLast(t, g, now, 1500); wait > 4*time.Minute {
+		t.Errorf("an estimate of %s two windows ahead, as if each lasted for 50 minutes", wait)
 	}
 }

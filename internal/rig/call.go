@@ -1,3 +1,5 @@
+// This file holds one call through a Transport and the checks of its result.
+
 package rig
 
 import (

@@ -1,3 +1,5 @@
+// This file holds servers, sockets and pipes for tests.
+
 package rig
 
 import (

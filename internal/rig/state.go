@@ -1,3 +1,5 @@
+// This file holds what a Snapshot shows of circuits and buckets, by name.
+
 package rig
 
 import (

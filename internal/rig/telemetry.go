@@ -1,3 +1,5 @@
+// This file holds the recorder of spans, metrics and logs.
+
 package rig
 
 import (

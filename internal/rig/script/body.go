@@ -1,3 +1,5 @@
+// This file holds bodies that check how they are read and closed.
+
 package script
 
 import (

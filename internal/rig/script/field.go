@@ -1,3 +1,5 @@
+// This file holds the header fields of a step.
+
 package script
 
 import (

@@ -1,3 +1,5 @@
+// This file holds one step of a script: an answer, an error or a delay.
+
 package script
 
 import (
