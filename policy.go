@@ -101,8 +101,8 @@ type Rule struct {
 type Pace struct {
 	// MaxUtilization is the share of each rate-limit window to use at most: 0.7
 	// leaves 30 % to others, such as the org's own logins, also while they use
-	// it. The share is taken of what Okta's headers report as left. 0 to 1; 0
-	// means 1. Default: 1.
+	// it. It is measured by what Okta's headers report as left. 0 to 1; 0 means
+	// 1. Default: 1.
 	MaxUtilization float64
 	// MaxInFlight is how many calls may be in flight for each host. 0: no cap
 	// but that of Okta's concurrency limit, which is learned from its answers
@@ -193,8 +193,8 @@ type Budget struct {
 // Policy decides what happens after each class and code of answer. Start from
 // [DefaultPolicy] and change fields; the zero Policy is refused.
 type Policy struct {
-	// The rule of each class. What a code's own text asks for is added, see
-	// [Policy.RuleFor]; the defaults stand with the fields of [Rule].
+	// The rule of each class; see [Rule] for the defaults. What a code's own text
+	// asks for is added, see [Policy.RuleFor].
 	RateLimited, ServerError, ClientError, Pending, Network Rule
 
 	// Codes holds rules for single codes ("E0000112", "server_error"). Such a
