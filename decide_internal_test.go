@@ -294,7 +294,7 @@ func TestFits(t *testing.T) {
 }
 
 func TestIdempotentAndRepeatableRequests(t *testing.T) {
-	key := func(field string, values ...string) http.Header { return http.Header{field: values} }
+	key := func(field string, values ...string) http.Header { return http.Header{field: append([]string{}, values...)} }
 	for _, tt := range []struct {
 		name                   string
 		method                 string
