@@ -60,11 +60,11 @@ type Rule struct {
 	// of them is returned. 0: no cap of this kind. Default: 4 for ServerError,
 	// Network and ClientError, else 0.
 	MaxAttempts int
-	// MaxElapsed is how long the rule may keep a call, from when it first
-	// applied. A wait that would end later is not begun. The context's deadline
-	// always counts as well. 0: no cap of this kind. Default: 10 min for
-	// RateLimited and ClientError, 5 min for Pending, 3 min for Network, 30 s
-	// for ServerError.
+	// MaxElapsed is how long one call may wait for the rule: the sum of the waits
+	// after its own answers, without its time in line. A wait that would exceed
+	// it is not begun. The context's deadline always counts as well. 0: no cap
+	// of this kind. Default: 10 min for RateLimited and ClientError, 5 min for
+	// Pending, 3 min for Network, 30 s for ServerError.
 	MaxElapsed time.Duration
 
 	// InitialWait is the first computed wait, or the first interval of a poll.
@@ -113,8 +113,7 @@ type Pace struct {
 	// the window allows. Default: false.
 	Smooth bool
 	// MaxRate is a ceiling in calls a second for each host, resends included.
-	// Calls above it wait their turn, by the rule for rate limits. 0: no
-	// ceiling. Default: 0.
+	// Calls above it wait in line for their turn. 0: no ceiling. Default: 0.
 	MaxRate float64
 	// Burst is how many calls may be sent at once under MaxRate, and under each
 	// of BucketRates; 1 or more where there is a ceiling. Default: 1.
