@@ -30,7 +30,7 @@ const (
 	slotMaxWait     = 2 * time.Second
 )
 
-// computed returns the next wait by the rule's own numbers.
+// computed returns the next wait by the rule's own figures.
 func (t *tally) computed(r Rule) time.Duration {
 	if t.backoff == nil {
 		t.backoff = newBackOff(r.InitialWait, r.MaxWait, r.Multiplier, r.Jitter)
@@ -75,8 +75,8 @@ func serverWait(class Class, h http.Header, l wire.Limits, ticket *pace.Ticket, 
 	return wait
 }
 
-// wait returns how long the rule waits after an answer that names a wait, or none,
-// apart from its MinWait.
+// wait returns the rule's wait after an answer that asks for named, which may be 0.
+// It leaves out the rule's MinWait.
 func (t *tally) wait(r Rule, c Classification, l wire.Limits, named time.Duration) time.Duration {
 	var wait time.Duration
 	switch {

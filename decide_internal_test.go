@@ -293,8 +293,39 @@ func TestFits(t *testing.T) {
 	}
 }
 
+func TestFitsLine(t *testing.T) {
+	const s = time.Second
+	for _, tt := range []struct {
+		name                 string
+		wait, spent, longest time.Duration
+		left                 time.Duration // until the deadline; 0: none
+		want                 StopReason
+	}{
+		{"nothing bounds the line", math.MaxInt64, s, 0, 0, StopNone},
+		{"the turn comes 1 ns before the deadline", s, 0, 0, s + 1, StopNone},
+		{"the turn comes at the deadline", s, 0, 0, s, StopDeadline},
+		{"the turn comes after the deadline", s, 0, 0, s - 1, StopDeadline},
+		{"the turn comes just in MaxWait", s, 2 * s, 3 * s, 0, StopNone},
+		{"the turn comes 1 ns after MaxWait", s + 1, 2 * s, 3 * s, 0, StopMaxWait},
+		{"MaxWait is over", 1, 4 * s, 3 * s, 0, StopMaxWait},
+		{"both bounds are met", s, 2 * s, 3 * s, 2 * s, StopNone},
+		{"both bounds are broken", 9 * s, 2 * s, 3 * s, 2 * s, StopDeadline},
+		{"the longest wait overflows nothing", math.MaxInt64, s, math.MaxInt64, 0, StopMaxWait},
+	} {
+		var deadline time.Time
+		if tt.left != 0 {
+			deadline = decided.Add(tt.left)
+		}
+		if got := fitsLine(tt.wait, tt.spent, tt.longest, deadline, decided); got != tt.want {
+			t.Errorf("%s: got %s, want %s", tt.name, got, tt.want)
+		}
+	}
+}
+
 func TestIdempotentAndRepeatableRequests(t *testing.T) {
-	key := func(field string, values ...string) http.Header { return http.Header{field: values} }
+	key := func(field string, values ...string) http.Header {
+		return http.Header{field: append([]string{}, values...)}
+	}
 	for _, tt := range []struct {
 		name                   string
 		method                 string

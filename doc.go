@@ -29,10 +29,11 @@
 //     [io.EOF], at which the Okta SDKs loop.
 //
 // A call that an open circuit refuses fails with a [*CircuitOpenError]. A wait that
-// would not end before the context's deadline, or within the rule's MaxElapsed, is
-// not begun: the call ends at once, and its outcome records the wait that would have
-// been needed. If the caller's context ends a wait, the error matches the context's
-// error and its cause. A call never returns a response and an error together.
+// would not end before the context's deadline, or would exceed the rule's MaxElapsed
+// or Pace.MaxWait, is not begun: the call ends at once, and its outcome records the
+// wait that would have been needed. If the caller's context ends a wait, the error
+// matches the context's error and its cause. A call never returns a response and an
+// error together.
 //
 // # The order of the layers
 //

@@ -115,8 +115,8 @@ func WithAttemptSpans(on bool) Option {
 }
 
 // WithAttemptMetrics switches the metric http.client.request.duration, the duration
-// of each attempt, on or off. Default: on. Switch it off where another layer, such
-// as otelhttp's, records that metric, above or below: it would hold both.
+// of each attempt, on or off. Default: on. Switch it off where another layer above or
+// below records that metric, such as otelhttp's: else it has every request twice.
 func WithAttemptMetrics(on bool) Option {
 	return optionFunc(func(c *config) error {
 		c.noAttemptMetrics = !on
@@ -147,11 +147,10 @@ func WithLogger(l *slog.Logger) Option {
 }
 
 // WithPrepareRetry sets a hook that runs before each resend and poll, on the
-// request about to be sent, which it may change: sign it anew there. A hook that
-// replaces the Body must close the one it replaces, and must be safe for concurrent
-// use. Its error ends the call and is returned, wrapped. With a hook, requests with
-// a DPoP header are resent like others. Default: no hook, and no such request is
-// sent twice.
+// request about to be sent, which it may change: sign it anew there. The hook must
+// be safe for concurrent use, and must close a Body that it replaces. Its error ends
+// the call and is returned, wrapped. With a hook, requests with a DPoP header are
+// resent like others. Default: no hook, and no such request is sent twice.
 func WithPrepareRetry(hook func(*http.Request) error) Option {
 	return optionFunc(func(c *config) error {
 		c.prepareRetry = hook

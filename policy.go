@@ -60,11 +60,11 @@ type Rule struct {
 	// of them is returned. 0: no cap of this kind. Default: 4 for ServerError,
 	// Network and ClientError, else 0.
 	MaxAttempts int
-	// MaxElapsed is how long the rule may keep a call, from when it first
-	// applied. A wait that would end later is not begun. The context's deadline
-	// always counts as well. 0: no cap of this kind. Default: 10 min for
-	// RateLimited and ClientError, 5 min for Pending, 3 min for Network, 30 s
-	// for ServerError.
+	// MaxElapsed is how long one call may wait for the rule: the sum of the waits
+	// after its own answers, without its time in line. A wait that would exceed
+	// it is not begun. The context's deadline always counts as well. 0: no cap
+	// of this kind. Default: 10 min for RateLimited and ClientError, 5 min for
+	// Pending, 3 min for Network, 30 s for ServerError.
 	MaxElapsed time.Duration
 
 	// InitialWait is the first computed wait, or the first interval of a poll.
@@ -101,8 +101,8 @@ type Rule struct {
 type Pace struct {
 	// MaxUtilization is the share of each rate-limit window to use at most: 0.7
 	// leaves 30 % to others, such as the org's own logins, also while they use
-	// it. The share is taken of what Okta's headers report as left. 0 to 1; 0
-	// means 1. Default: 1.
+	// it. It is measured by what Okta's headers report as left. 0 to 1; 0 means
+	// 1. Default: 1.
 	MaxUtilization float64
 	// MaxInFlight is how many calls may be in flight for each host. 0: no cap
 	// but that of Okta's concurrency limit, which is learned from its answers
@@ -113,8 +113,7 @@ type Pace struct {
 	// the window allows. Default: false.
 	Smooth bool
 	// MaxRate is a ceiling in calls a second for each host, resends included.
-	// Calls above it wait their turn, by the rule for rate limits. 0: no
-	// ceiling. Default: 0.
+	// Calls above it wait in line for their turn. 0: no ceiling. Default: 0.
 	MaxRate float64
 	// Burst is how many calls may be sent at once under MaxRate, and under each
 	// of BucketRates; 1 or more where there is a ceiling. Default: 1.
@@ -193,8 +192,8 @@ type Budget struct {
 // Policy decides what happens after each class and code of answer. Start from
 // [DefaultPolicy] and change fields; the zero Policy is refused.
 type Policy struct {
-	// The rule of each class. What a code's own text asks for is added, see
-	// [Policy.RuleFor]; the defaults stand with the fields of [Rule].
+	// The rule of each class; see [Rule] for the defaults. What a code's own text
+	// asks for is added, see [Policy.RuleFor].
 	RateLimited, ServerError, ClientError, Pending, Network Rule
 
 	// Codes holds rules for single codes ("E0000112", "server_error"). Such a

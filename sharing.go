@@ -151,7 +151,7 @@ const (
 	opReport   = "report"
 )
 
-// permit asks for permission to ask the store. A permit must be used.
+// permit returns a permit for one request to the store. It must be used.
 func (s *sharing) permit(now time.Time) (pace.Permit, bool) {
 	if s.questions.Saturated() {
 		return pace.Permit{}, false
@@ -159,8 +159,8 @@ func (s *sharing) permit(now time.Time) (pace.Permit, bool) {
 	return s.health.Try(now)
 }
 
-// put asks the store one question, within its timeout. answered runs once, with
-// the question's error, maybe after put has returned.
+// put sends the store one request, within its timeout. answered runs once, with the
+// request's error, possibly after put has returned.
 func (s *sharing) put(ctx context.Context, op string, p pace.Permit, question func(context.Context) error, answered func(error)) {
 	s.questions.Put(ctx, question, func(took time.Duration, err error) {
 		answered(err) // first, for a log handler may panic
@@ -177,7 +177,7 @@ func (s *sharing) put(ctx context.Context, op string, p pace.Permit, question fu
 	})
 }
 
-// lease puts a bucket's question to the store.
+// lease sends a bucket's request to the store.
 func (s *sharing) lease(ctx context.Context, b shared.Bucket, e *pace.StoreRequest) {
 	var lease shared.Lease
 	s.put(ctx, opLease, e.Permit, func(ctx context.Context) error {
@@ -262,8 +262,8 @@ func (s *sharing) allow(ctx context.Context, b *circuit.Breaker, now *time.Time)
 	return permit, retryAfter, ok
 }
 
-// probe asks the store for the fleet's probe of a circuit. It is false when there
-// is no answer, or when ctx ended before.
+// probe requests the fleet's probe of a circuit from the store. It is false if there
+// is no answer, or if ctx ended before.
 func (s *sharing) probe(ctx context.Context, b *circuit.Breaker, r *circuit.ProbeRequest, p pace.Permit) (shared.Circuit, bool) {
 	var (
 		mu   sync.Mutex

@@ -43,7 +43,7 @@ func asking(change func(*http.Request)) wrap {
 	})
 }
 
-// answering changes the responses that ours brings.
+// answering changes the responses that ours returns.
 func answering(change func(*http.Response)) wrap {
 	return above(func(next http.RoundTripper, req *http.Request) (*http.Response, error) {
 		resp, err := next.RoundTrip(req)

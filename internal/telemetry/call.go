@@ -70,7 +70,7 @@ func (r *Result) failure() string {
 type CallEnd struct {
 	Result
 	Stop, Bucket            string
-	Circuit                 string // the scope of the circuit that refused; "" when none did
+	Circuit                 string // the scope of the circuit that refused; "" if none did
 	Attempts                int
 	Elapsed, Waited, Needed time.Duration
 	Failed                  bool // and not because the caller canceled it

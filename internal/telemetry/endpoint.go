@@ -50,7 +50,7 @@ type callEnd struct{ class, stop string }
 // attemptEnd identifies a series of an endpoint's attempts.
 type attemptEnd struct {
 	status   int
-	failure  string // error.type of an attempt that brought no answer
+	failure  string // error.type of an attempt without an answer
 	protocol string
 }
 
