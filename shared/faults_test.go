@@ -210,7 +210,7 @@ func TestLogShowsNoPasswordOfTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		all, _, target := newProcesses(t, 1, 600, dialFailure{sharedtest.NewFaulty(t)}, nil)
 		runCalls(t, all, target, 1, 1)
-		text := strings.Join(all[0].lines(), "\n")
+		text := all[0].log.String()
 		for _, secret := range []string{"hunter2", "s3cret", "fleet:"} {
 			if strings.Contains(text, secret) {
 				t.Errorf("the log holds %q: %s", secret, text)

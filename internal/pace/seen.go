@@ -20,15 +20,6 @@ type Seen struct {
 // hasLimits reports whether the answer carried the headers of a limit.
 func (s *Seen) hasLimits() bool { return s.Limit > 0 && s.Remaining >= 0 && s.Reset > 0 }
 
-// End is what the end of a call changed.
-type End struct {
-	// Held reports that the call's refusal holds the bucket: the line makes the
-	// call wait. Else the call is to wait by itself.
-	Held bool
-	// Request is to be put to the shared store now; nil: none.
-	Request *StoreRequest
-}
-
 // Reason is what a call waits for.
 type Reason uint8
 

@@ -17,7 +17,7 @@ func TestScoutThatEndedIsReportedUntilTheStoreAnswers(t *testing.T) {
 	scout := enter(g, epoch, users)
 	mustRequest(t, scout, epoch).Answered(epoch, shared.Lease{Places: 1, Lasts: time.Second})
 	mustGo(t, scout, epoch)
-	r := scout.Done(epoch, limits(600, 599, time.Minute))
+	r := scout.Done(epoch, limits(600, 599, time.Minute)).Request
 	if r == nil || r.Request.ScoutsEnded != 1 || r.Request.Seen.Remaining != 599 {
 		t.Fatalf("a scout's end makes the request %+v", r)
 	}
@@ -78,7 +78,7 @@ func TestRequestIsForTheCallsThatCanBeSent(t *testing.T) {
 					p = pace.Background
 				}
 				ticket := new(pace.Ticket)
-				g.Enter(ticket, epoch, users, p, false, new(pace.Hint))
+				g.Enter(ticket, epoch, users, pace.Call{Priority: p}, new(pace.Hint))
 				ticket.Ready(epoch)
 			}
 			r := mustRequest(t, first, epoch).Request

@@ -21,6 +21,15 @@ type Ticket struct {
 	place    place // of the lease
 }
 
+// End is what the end of a call changed.
+type End struct {
+	// Held reports that the call's refusal holds the bucket: the line makes the
+	// call wait. Else the call is to wait by itself.
+	Held bool
+	// Request is to be put to the shared store now; nil: none.
+	Request *StoreRequest
+}
+
 // Ready returns 0 when the call may be sent: it then counts as in flight. Else it
 // returns how long the wait is, and what the call, or the line before it, waits
 // for. The wait is an estimate and errs on the short side. Ask again after
