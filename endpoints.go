@@ -4,6 +4,7 @@
 package oktaretry
 
 import (
+	"cmp"
 	"maps"
 	"net/url"
 	"strings"
@@ -36,6 +37,7 @@ type endpoint struct {
 // host is what the endpoints of a host share.
 type host struct {
 	port    int
+	org     string             // the host that stands for all of its org
 	circuit *circuit.Breaker   // nil: circuits are off
 	budget  *budget.Budget     // nil: the budget is off
 	fleet   *circuit.FleetHost // nil: no store is shared
@@ -61,7 +63,8 @@ func (e *endpoint) refusesFor(now time.Time) (time.Duration, Scope) {
 type endpoints struct {
 	breaker Breaker
 	budget  Budget
-	shared  bool // the circuits are shared through a store
+	shared  bool              // the circuits are shared through a store
+	orgs    map[string]string // by host; nil: each is its own
 
 	recent [recentEndpoints]atomic.Pointer[endpoint] // found without a lock
 
@@ -82,9 +85,9 @@ const (
 // recentEndpoints is a power of two, and more than most programs call.
 const recentEndpoints = 1 << 8
 
-func newEndpoints(b Breaker, budget Budget, shared bool) *endpoints {
+func newEndpoints(b Breaker, budget Budget, shared bool, orgs map[string]string) *endpoints {
 	return &endpoints{
-		breaker: b, budget: budget, shared: shared,
+		breaker: b, budget: budget, shared: shared, orgs: orgs,
 		byKey: make(map[endpointKey]*endpoint), hosts: make(map[string]*host), sweepAt: minSweep,
 	}
 }
@@ -98,12 +101,24 @@ func (r *endpoints) find(method string, u *url.URL, to *route.Route, now time.Ti
 	recent := &r.recent[(to.Number+int(method[0])+5*len(method))%recentEndpoints]
 	e := recent.Load()
 	if e == nil || e.key != (endpointKey{u.Host, method, to.Template}) {
-		e = r.lookUp(endpointKey{strings.ToLower(u.Host), telemetry.ShownMethod(method), to.Template}, u, now, recent)
+		e = r.lookUp(endpointKey{hostOf(u), telemetry.ShownMethod(method), to.Template}, u, now, recent)
 	}
 	if s := now.Unix(); e.used.Load() != s {
 		e.used.Store(s)
 	}
 	return e
+}
+
+// hostOf returns the host of a URL, without a port that its scheme implies.
+func hostOf(u *url.URL) string {
+	host := strings.ToLower(u.Host)
+	switch u.Scheme {
+	case "https":
+		host = strings.TrimSuffix(host, ":443")
+	case "http":
+		host = strings.TrimSuffix(host, ":80")
+	}
+	return host
 }
 
 // lookUp finds or adds an endpoint, and remembers a known one as recent.
@@ -131,7 +146,7 @@ func (r *endpoints) add(k endpointKey, u *url.URL, now time.Time) *endpoint {
 	}
 	h := r.hosts[k.host]
 	if h == nil {
-		h = &host{port: route.Port(u), budget: budget.New(budget.Config(r.budget))}
+		h = &host{port: route.Port(u), org: cmp.Or(r.orgs[k.host], k.host), budget: budget.New(budget.Config(r.budget))}
 		if r.shared {
 			h.fleet = circuit.NewFleetHost(now)
 		}

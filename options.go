@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
@@ -31,6 +32,8 @@ type config struct {
 	policy       Policy
 	prepareRetry func(*http.Request) error
 	buckets      func(*http.Request) string
+	caller       func(*http.Request) string
+	orgs         map[string]string // by host: the first host of its org
 	tracers      trace.TracerProvider
 	meters       metric.MeterProvider
 	propagators  propagation.TextMapPropagator
@@ -176,6 +179,47 @@ func WithBuckets(name func(*http.Request) string) Option {
 	return optionFunc(func(c *config) error {
 		c.buckets = name
 		return notNil("WithBuckets", name == nil)
+	})
+}
+
+// WithCaller sets a function that names whom Okta counts a request for, beside its
+// credential: for limits of single users, clients or tenants that the request
+// shows. Requests of different callers have windows of their own and never wait for
+// each other. "" stands for none. Default: none, but at the login endpoints the
+// session's and the device's cookies, X-Device-Token, X-Forwarded-For and client_id.
+//
+// The name is hashed and never shown. The function must not change or keep the
+// request, whose Body is nil. It must be fast and safe for concurrent use.
+func WithCaller(name func(*http.Request) string) Option {
+	return optionFunc(func(c *config) error {
+		c.caller = name
+		return notNil("WithCaller", name == nil)
+	})
+}
+
+// WithOrgHosts names hosts that are one org, such as its domain at Okta and a custom
+// domain: they share their rate limits. Each keeps a circuit of its own. It can be
+// given once for each org. Default: each host is an org of its own; a port that the
+// scheme implies makes no other host.
+func WithOrgHosts(hosts ...string) Option {
+	return optionFunc(func(c *config) error {
+		if len(hosts) < 2 {
+			return fmt.Errorf("oktaretry: WithOrgHosts: %d hosts, want 2 or more", len(hosts))
+		}
+		if c.orgs == nil {
+			c.orgs = make(map[string]string)
+		}
+		for _, h := range hosts {
+			h = strings.ToLower(h)
+			if h == "" || strings.ContainsAny(h, "/@ ") {
+				return fmt.Errorf("oktaretry: WithOrgHosts: %q is no host", h)
+			}
+			if _, twice := c.orgs[h]; twice {
+				return fmt.Errorf("oktaretry: WithOrgHosts: %q is of two orgs", h)
+			}
+			c.orgs[h] = strings.ToLower(hosts[0])
+		}
+		return nil
 	})
 }
 

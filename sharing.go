@@ -8,20 +8,18 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/oktaretry/oktaretry/internal/ask"
 	"github.com/oktaretry/oktaretry/internal/circuit"
+	"github.com/oktaretry/oktaretry/internal/identity"
 	"github.com/oktaretry/oktaretry/internal/pace"
 	"github.com/oktaretry/oktaretry/internal/telemetry"
 	"github.com/oktaretry/oktaretry/shared"
@@ -326,14 +324,17 @@ func (s *sharing) report(ctx context.Context, b *circuit.Breaker, r *shared.Repo
 	*now = time.Now()
 }
 
-// credential returns a hash that identifies the request's credential in all
-// processes and does not reveal it.
-func (s *sharing) credential(req *http.Request) string {
+// credential returns a hash that identifies the request's credential and caller in
+// all processes and does not reveal them.
+func (s *sharing) credential(req *http.Request, caller string) string {
 	var name string
 	if s.identity != nil {
 		name = s.identity(req)
 	} else {
-		name = client(req.Header.Get("Authorization"))
+		name = identity.Client(req.Header.Get("Authorization"))
+	}
+	if caller != "" {
+		name += "\x00" + caller
 	}
 	if name == "" {
 		return ""
@@ -345,27 +346,4 @@ func (s *sharing) credential(req *http.Request) string {
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte("oktaretry: credential of a bucket\x00" + name))
 	return hex.EncodeToString(mac.Sum(nil)[:16])
-}
-
-// client returns whom Okta counts the calls of an Authorization header for: the
-// client of a token that is a JWT, else the header itself.
-func client(authorization string) string {
-	_, token, _ := strings.Cut(authorization, " ")
-	_, rest, _ := strings.Cut(token, ".")
-	payload, _, isJWT := strings.Cut(rest, ".")
-	if !isJWT || len(payload) > 16<<10 {
-		return authorization
-	}
-	text, err := base64.RawURLEncoding.DecodeString(payload)
-	if err != nil {
-		return authorization
-	}
-	var claims struct {
-		Issuer string `json:"iss"`
-		Client string `json:"cid"`
-	}
-	if json.Unmarshal(text, &claims) != nil || claims.Client == "" {
-		return authorization
-	}
-	return claims.Issuer + " " + claims.Client
 }

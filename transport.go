@@ -5,7 +5,6 @@ package oktaretry
 
 import (
 	"fmt"
-	"hash/maphash"
 	"net/http"
 	"net/url"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/oktaretry/oktaretry/internal/identity"
 	"github.com/oktaretry/oktaretry/internal/pace"
 	"github.com/oktaretry/oktaretry/internal/replay"
 	"github.com/oktaretry/oktaretry/internal/route"
@@ -29,11 +29,13 @@ type Transport struct {
 	base         http.RoundTripper
 	prepareRetry func(*http.Request) error
 	buckets      func(*http.Request) string // nil: only the built-in ones
+	caller       func(*http.Request) string // nil: only those of the login endpoints
 	telemetry    *telemetry.Telemetry
 	governor     *pace.Governor
-	sharing      *sharing     // nil: without WithShared
-	seed         maphash.Seed // keys the hash by which credentials are told apart
-	mu           sync.Mutex   // serialises SetPolicy
+	sharing      *sharing // nil: without WithShared
+	keys         *identity.Keys
+	orgs         map[string]string
+	mu           sync.Mutex // serialises SetPolicy
 	settings     atomic.Pointer[settings]
 }
 
@@ -59,8 +61,8 @@ func NewTransport(base http.RoundTripper, opts ...Option) (*Transport, error) {
 		return nil, fmt.Errorf("oktaretry: metrics: %w", err)
 	}
 	t := &Transport{
-		base: base, prepareRetry: cfg.prepareRetry, buckets: cfg.buckets, telemetry: tel,
-		governor: pace.New(pace.Config(cfg.policy.Pace)), seed: maphash.MakeSeed(),
+		base: base, prepareRetry: cfg.prepareRetry, buckets: cfg.buckets, caller: cfg.caller, orgs: cfg.orgs, telemetry: tel,
+		governor: pace.New(pace.Config(cfg.policy.Pace)), keys: identity.NewKeys(),
 	}
 	if cfg.sharing != nil {
 		if t.sharing, err = newSharing(cfg); err != nil {
@@ -68,7 +70,7 @@ func NewTransport(base http.RoundTripper, opts ...Option) (*Transport, error) {
 		}
 		t.governor.Share(&t.sharing.health, t.sharing.holder)
 	}
-	t.settings.Store(&settings{cfg.policy, newEndpoints(cfg.policy.Breaker, cfg.policy.Budget, t.sharing != nil)})
+	t.settings.Store(&settings{cfg.policy, newEndpoints(cfg.policy.Breaker, cfg.policy.Budget, t.sharing != nil, t.orgs)})
 	if err := observe(t); err != nil {
 		return nil, fmt.Errorf("oktaretry: metrics: %w", err)
 	}
@@ -91,7 +93,7 @@ func (t *Transport) SetPolicy(p Policy) error {
 	defer t.mu.Unlock()
 	e := t.settings.Load().endpoints
 	if e.breaker != p.Breaker || e.budget != p.Budget {
-		e = newEndpoints(p.Breaker, p.Budget, t.sharing != nil)
+		e = newEndpoints(p.Breaker, p.Budget, t.sharing != nil, t.orgs)
 	}
 	t.governor.Configure(pace.Config(p.Pace))
 	t.settings.Store(&settings{p, e})
@@ -183,15 +185,33 @@ func (t *Transport) bucketName(req *http.Request, method string, target *url.URL
 	if t.buckets == nil {
 		return ""
 	}
-	r := new(http.Request)
-	*r = *req
-	r.Method, r.URL, r.Body, r.GetBody = method, target, nil, nil
-	name := t.buckets(r)
+	name := t.buckets(shownTo(req, method, target))
 	if len(name) > maxBucketName {
 		name = name[:maxBucketName]
 	}
 	// A substring would keep the whole string alive.
 	return strings.Clone(strings.ToValidUTF8(name, ""))
+}
+
+// shownTo returns the request that the user's functions get to see for another
+// method and URL: a copy without its body.
+func shownTo(req *http.Request, method string, target *url.URL) *http.Request {
+	r := new(http.Request)
+	*r = *req
+	r.Method, r.URL, r.Body, r.GetBody = method, target, nil, nil
+	return r
+}
+
+// callerOf returns what tells the caller of a request apart, beside its credential.
+func (t *Transport) callerOf(req *http.Request, to *destination) string {
+	name := ""
+	if to.route.Login {
+		name = identity.Caller(req)
+	}
+	if t.caller != nil {
+		name += t.caller(shownTo(req, to.method, to.url))
+	}
+	return name
 }
 
 // maxBucketName bounds the memory that users' names of buckets take.
@@ -255,7 +275,7 @@ func (c *call) learn(a *answer) {
 		c.report.Refused(c.to.where(), limitKind(a), countedCode(a.Code))
 	}
 	end := c.ticket.Done(a.arrived, seen)
-	a.held = end.Held
+	a.held = end.Held && a.wait <= a.bucketWait
 	c.askStore(end.Request)
 	c.reportCircuits(verdictOf(a))
 }

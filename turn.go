@@ -5,8 +5,6 @@ package oktaretry
 
 import (
 	"context"
-	"hash/maphash"
-	"strings"
 	"time"
 
 	"github.com/oktaretry/oktaretry/internal/pace"
@@ -33,8 +31,8 @@ func (c *call) acquireTurn() StopReason {
 		c.now = time.Now()
 	}
 	c.t.governor.Enter(&c.ticket, c.now, pace.Key{
-		Host:       c.to.endpoint.key.host,
-		Credential: maphash.String(c.t.seed, first(c.req.Header["Authorization"])),
+		Host:       c.to.endpoint.host.org,
+		Credential: c.t.keys.Of(first(c.req.Header["Authorization"]), c.t.callerOf(c.req, &c.to)),
 		Bucket:     c.to.route.Bucket,
 	}, pace.Call{
 		Priority: pace.Priority(c.opts.priority), Returning: c.answer.any(),
@@ -138,7 +136,9 @@ func (c *call) askStore(e *pace.StoreRequest) bool {
 			e.Failed()
 		}
 	}()
-	b := shared.Bucket{Host: strings.ToLower(c.to.url.Host), Bucket: c.to.route.Bucket, Credential: s.credential(c.req)}
+	b := shared.Bucket{
+		Host: c.to.endpoint.host.org, Bucket: c.to.route.Bucket, Credential: s.credential(c.req, c.t.callerOf(c.req, &c.to)),
+	}
 	asked = true
 	s.lease(c.ctx, b, e)
 	c.now = time.Now()

@@ -33,6 +33,8 @@ const (
 	wideAfter = 3
 	// narrowFor is how long a bucket's refusals count as narrow once one was.
 	narrowFor = 10 * time.Minute
+	// mostOfOne is the largest limit that Okta documents for a single client.
+	mostOfOne = 60
 	// spacedAfter is how many narrow refusals in a row slow a bucket down, to one
 	// call each spacedBy.
 	spacedAfter = 10
@@ -47,14 +49,21 @@ func (r *refusals) explained(e entry, s *Seen, w *window) bool {
 	case s.Remaining > 0:
 		return w.atOwnShare(e)
 	case w.accepted:
-		return s.Limit == w.limit
+		return s.Limit == w.limit && !w.isMixed()
 	}
 	return !r.narrow
 }
 
+// mayBeOnes reports whether a refusal that the bucket's headers explain may be that
+// of one user, client or session all the same: all that was accepted may be, too.
+func (r *refusals) mayBeOnes(s *Seen) bool {
+	return r.narrow && s.hasLimits() && s.Limit <= mostOfOne
+}
+
 // refused records a refusal and reports whether it is the bucket's.
 func (r *refusals) refused(e entry, now time.Time, s *Seen, w *window) (wide bool) {
-	if r.explained(e, s, w) {
+	explained := r.explained(e, s, w)
+	if explained && !r.mayBeOnes(s) {
 		r.reset()
 		if s.Remaining > 0 {
 			w.foundShare()
@@ -67,7 +76,8 @@ func (r *refusals) refused(e entry, now time.Time, s *Seen, w *window) (wide boo
 		r.inRow++
 	}
 	if r.narrow || now.Before(r.narrowUntil) && r.inRow < wideAfter {
-		if r.inRow >= spacedAfter {
+		r.inDoubt = explained && !now.Before(r.narrowUntil)
+		if r.inDoubt || r.inRow >= spacedAfter {
 			r.spaceAt = now.Add(spacedBy)
 		}
 		return false

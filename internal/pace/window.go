@@ -14,6 +14,7 @@ import (
 // bucket.mu guards it. Where no writer is named, learn, merge and begin are.
 type window struct {
 	limit  int       // -1: unknown
+	leftAt time.Time // when left was seen; by count
 	left   int       // the least Remaining seen in this window; -1: unknown
 	id     int64     // its reset on the server's clock, Unix seconds; 0: none is known
 	reset  time.Time // zero: none is known
@@ -23,6 +24,8 @@ type window struct {
 	unbound  bool // the bucket's answers carry no limits
 	quiet    int  // accepted calls without limits, while none are known; by learn
 	accepted bool // the bucket has accepted calls, so a scout may go at the reset, without waiting for a second more; by learn
+	narrow   bool // the server also counts single users, clients or sessions; by the register
+	mixed    int  // answers that were of another counter, up to severalCounters; by learn
 	mayBurst bool // the server is known to accept calls beyond the limit for a while; by the register
 	bursts   int  // calls accepted at Remaining 0 in this window
 
@@ -107,7 +110,7 @@ func (w *window) isBursting() bool { return w.bursts > 1 }
 // asksForBurst reports whether the window is used up, and a scout may find out
 // whether the server accepts more.
 func (w *window) asksForBurst(utilization float64) bool {
-	return w.mayBurst && w.left <= 0 && reserve(w.limit, utilization) == 0
+	return (w.mayBurst || w.narrow) && w.left <= 0 && reserve(w.limit, utilization) == 0
 }
 
 // atOwnShare reports whether a refused call went beyond what is, or may be, this
@@ -142,24 +145,23 @@ func (w *window) enter(now time.Time, inFlight int) entry {
 // whether a used-up one takes more, or more than this credential's share.
 func (w *window) needsScout(now time.Time, inFlight int) bool {
 	if w.left <= 0 && !w.isBursting() {
-		return w.mayBurst || !now.Before(w.closedUntil())
+		return w.mayBurst || w.narrow || !now.Before(w.closedUntil())
 	}
-	near, _ := w.nearOwnShare(inFlight)
-	return near
+	return w.nearOwnShare(inFlight)
 }
 
 // nearOwnShare reports whether so many calls in flight, and the next, use what may
-// be this credential's share, and how many may be in flight to find out: what was
-// refused beyond before or, once for each bucket, half of the limit, which Okta
-// allows a token by default.
-func (w *window) nearOwnShare(inFlight int) (near bool, most int) {
+// be this credential's share, so that one at a time finds out: what was refused
+// beyond before or, once for each bucket, half of the limit, which Okta allows a
+// token by default.
+func (w *window) nearOwnShare(inFlight int) bool {
 	switch {
 	case w.ownShare > 0:
-		return w.mine+inFlight >= w.ownShare, 1
+		return w.mine+inFlight >= w.ownShare
 	case w.pastHalf || w.mayBurst || w.limit < minHalved:
-		return false, 0
+		return false
 	}
-	return w.mine+inFlight >= w.limit/2, firstFew
+	return w.mine+inFlight >= w.limit/2
 }
 
 // foundShare records that calls are refused although the bucket has places: what
@@ -195,6 +197,9 @@ func (w *window) learn(s Seen, reset time.Time, e entry, now time.Time) {
 
 	s.Limit, s.Remaining = min(s.Limit, most), min(s.Remaining, most)
 	w.unbound = false
+	if w.narrow && s.Accepted && w.contradicts(&s, e, now) {
+		w.mixed = min(w.mixed+1, severalCounters)
+	}
 	switch {
 	case w.id == 0 || s.Reset > w.id+sameWindow:
 		w.begin(s.Reset, s.Limit, reset)
@@ -213,14 +218,14 @@ func (w *window) learn(s Seen, reset time.Time, e entry, now time.Time) {
 		w.late = true
 	}
 	w.stray, w.seenAt = 0, now
-	w.count(s.Limit, s.Remaining)
+	w.count(s.Limit, s.Remaining, now)
 	if !s.Refused {
 		w.ours++
 		w.mine++
 		w.accepted = true
 		w.pastHalf = w.pastHalf || w.mine > w.limit/2
-		if w.ownShare > 0 && w.mine > w.ownShare {
-			w.ownShare = w.mine + w.ownShare/8 // the share has grown
+		if e.scout && w.ownShare > 0 && w.mine > w.ownShare+w.ownShare/20 {
+			w.ownShare = w.mine + w.mine/8 // the share has grown
 		}
 		if s.Remaining == 0 {
 			w.bursts++
@@ -266,7 +271,7 @@ func (w *window) merge(s shared.Window, now time.Time) {
 		w.reset = reset // another knows the server's clock better
 	}
 	w.seenAt = now
-	w.count(s.Limit, s.Remaining)
+	w.count(s.Limit, s.Remaining, now)
 	w.atLeast = max(w.atLeast, s.Ends)
 }
 
@@ -282,13 +287,35 @@ func (w *window) begin(id int64, limit int, reset time.Time) {
 }
 
 // count records how many places are left.
-func (w *window) count(limit, remaining int) {
+func (w *window) count(limit, remaining int, now time.Time) {
 	w.limit = limit
 	if used := min(w.left, limit) - remaining; used > 0 {
 		w.used += float64(used)
 	}
-	w.left = min(w.left, remaining)
+	if remaining < w.left {
+		w.left, w.leftAt = remaining, now
+	}
 }
+
+// severalCounters is how many answers show that headers are not those of one
+// counter, but of each user's or client's own.
+const severalCounters = 2
+
+// contradicts reports whether an answer cannot be of the counter that the earlier
+// ones were of: another window runs already, or a later call had more places left.
+func (w *window) contradicts(s *Seen, e entry, now time.Time) bool {
+	switch {
+	case w.id == 0 || !e.sentAt.After(w.leftAt):
+		return false
+	case isSameWindow(s.Reset, w.id):
+		return s.Remaining > w.left+1
+	}
+	return w.isOpen(now.Add(2 * time.Second)) // clear of what rounding makes of a reset
+}
+
+// isMixed reports whether the headers of the bucket's answers are those of several
+// counters, so that they describe the bucket for nobody.
+func (w *window) isMixed() bool { return w.mixed >= severalCounters }
 
 // length returns how long a window is, or somewhat less.
 func (w *window) length() time.Duration {
@@ -312,7 +339,7 @@ func (w *window) share(inFlight int) float64 {
 // at the latest; an answer may change it earlier. pause is the distance that the
 // next call should keep from this one.
 func (w *window) room(now time.Time, inFlight int, utilization float64) (why Reason, wait, pause time.Duration) {
-	if w.unbound {
+	if w.unbound || w.isMixed() {
 		return NoReason, 0, 0
 	}
 	if !w.isOpen(now) {
@@ -335,8 +362,8 @@ func (w *window) room(now time.Time, inFlight int, utilization float64) (why Rea
 		why, wait = w.scouts.room(now, 1)
 		return why, wait, 0
 	}
-	if near, most := w.nearOwnShare(inFlight); near {
-		if why, wait = w.scouts.room(now, most); why != NoReason {
+	if w.nearOwnShare(inFlight) {
+		if why, wait = w.scouts.room(now, 1); why != NoReason {
 			return why, wait, 0
 		}
 	}
