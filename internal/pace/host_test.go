@@ -43,7 +43,7 @@ func TestSlotRefusalsLowerTheLimit(t *testing.T) {
 // beyond it only after a second.
 func TestLimitGrowsBackToWhatWasRefused(t *testing.T) {
 	g := pace.New(pace.Config{})
-	send(t, g, users, epoch, noLimits)
+	learnNoLimits(t, g, users)
 	tickets := sendMany(t, g, epoch, 101)
 	tickets[0].Done(epoch, slotRefusal) // with 101 in flight: from now on 95
 	inFlight := tickets[1:]
