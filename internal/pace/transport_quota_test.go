@@ -21,8 +21,6 @@ import (
 	"github.com/oktaretry/oktaretry/oktatest"
 )
 
-const usersBucket = "GET /api/v1/users/{id}"
-
 // overOkta makes a Transport over a fake Okta with one user, whose calls take 50 ms
 // and of which limit may come in a minute.
 func overOkta(t *testing.T, limit int, edit func(*oktaretry.Policy), opts ...oktatest.Option) (*oktaretry.Transport, *oktatest.Okta, string) {

@@ -67,7 +67,7 @@ func (s *Faulty) apply(ctx context.Context) (Fault, error) {
 		<-s.freed
 		return f, errors.New("freed")
 	case Fails:
-		return f, errors.New("WRONGPASS invalid username-password pair or user is disabled.")
+		return f, errors.New("WRONGPASS invalid username-password pair or user is disabled")
 	case Panics:
 		panic("out of luck")
 	default:
