@@ -1,7 +1,8 @@
-package oktaretry_test
+// This file measures what a call costs above its base: nothing but this
+// library, over a base in memory. benchmarks/cost has the same cases beside its
+// peers.
 
-// This file measures what a call costs above its base: nothing but this library,
-// over a base in memory. benchmarks/cost has the same cases beside its peers.
+package oktaretry_test
 
 import (
 	"bytes"

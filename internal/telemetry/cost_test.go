@@ -10,8 +10,6 @@ import (
 	"net/http"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -32,12 +30,6 @@ import (
 	"github.com/oktaretry/oktaretry/internal/rig"
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
-
-// underRace reports whether the race detector is on, which allocates, too.
-func underRace() bool {
-	info, ok := debug.ReadBuildInfo()
-	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
-}
 
 // allocatedBy returns how many objects f allocated, by the line of the
 // library's telemetry that asked for them; direct leaves out what is allocated
@@ -109,7 +101,7 @@ func mixedAnswers() http.RoundTripper {
 // With every allocation of a process on record, none comes from a line of the
 // telemetry.
 func TestUnobservedTelemetryAllocatesNothing(t *testing.T) {
-	if underRace() {
+	if rig.Race {
 		t.Skip("the race detector allocates")
 	}
 	if !inOwnProcess(t) {
@@ -154,7 +146,7 @@ func TestUnobservedTelemetryAllocatesNothing(t *testing.T) {
 }
 
 func TestNoProviderCostsAsMuchAsNoopProviders(t *testing.T) {
-	if underRace() {
+	if rig.Race {
 		t.Skip("the race detector allocates")
 	}
 	if !inOwnProcess(t) {
@@ -189,7 +181,7 @@ func TestNoProviderCostsAsMuchAsNoopProviders(t *testing.T) {
 
 // Who leaves the attempts' spans to otelhttp does so to pay for less.
 func TestOmittedAttemptSpansSaveAllocations(t *testing.T) {
-	if underRace() {
+	if rig.Race {
 		t.Skip("the race detector allocates")
 	}
 	allocs := func(spans bool) float64 {

@@ -105,3 +105,24 @@ func (zeros) Read(p []byte) (int, error) {
 	clear(p)
 	return len(p), nil
 }
+
+// Bodies makes bodies of one content, for GetBody, and keeps them.
+type Bodies struct {
+	Content string
+	made    []*Body
+}
+
+// Get returns another body.
+func (b *Bodies) Get() (io.ReadCloser, error) {
+	body := Text(b.Content)
+	b.made = append(b.made, body)
+	return body, nil
+}
+
+// WantClosed checks that each body was closed once, and not read afterwards.
+func (b *Bodies) WantClosed(t TB) {
+	t.Helper()
+	for _, body := range b.made {
+		body.WantClosed(t)
+	}
+}

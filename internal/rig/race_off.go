@@ -1,0 +1,7 @@
+//go:build !race
+
+package rig
+
+// Race reports whether the race detector is on: it allocates, and takes its
+// time.
+const Race = false
