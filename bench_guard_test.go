@@ -14,7 +14,6 @@ import (
 	"testing/synctest"
 
 	"github.com/oktaretry/oktaretry"
-	"github.com/oktaretry/oktaretry/internal/benchbase"
 	"github.com/oktaretry/oktaretry/internal/rig"
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
@@ -81,8 +80,8 @@ func TestCallsStayWithinTheirAllocations(t *testing.T) {
 }
 
 // withoutContext makes a base leave contexts alone.
-func withoutContext(base func() *benchbase.Base) func() *benchbase.Base {
-	return func() *benchbase.Base {
+func withoutContext(base func() *script.Fast) func() *script.Fast {
+	return func() *script.Fast {
 		b := base()
 		b.Plain = true
 		return b
@@ -132,7 +131,7 @@ func TestOpenCircuitsSendNothing(t *testing.T) {
 	c := caseNamed(t, "CircuitOpen")
 	base := script.Repeat(t, script.Bare(503))
 	tr := rig.Over(t, base, c.policy)
-	c.prime(t, tr, new(benchbase.Base))
+	c.prime(t, tr, new(script.Fast))
 	sent := len(base.Sent())
 	for range 100 {
 		c.newCaller(t, tr)()
@@ -157,7 +156,7 @@ func TestKnownEndpointsAndBucketsTakeLittleMemory(t *testing.T) {
 		"bucket": func(i int) (string, string, string, string) { return http.MethodGet, "org", "users", fmt.Sprint(i) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			tr := rig.Over(t, &benchbase.Base{Status: 200}, nil)
+			tr := rig.Over(t, &script.Fast{Status: 200}, nil)
 			call := func(i int) {
 				method, host, path, token := header(i)
 				req := rig.Request(t, context.Background(), method, "https://"+host+".okta.com/api/v1/"+path, nil)

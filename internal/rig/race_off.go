@@ -1,3 +1,5 @@
+// This file knows that the race detector is off.
+
 //go:build !race
 
 package rig

@@ -1,3 +1,5 @@
+// This file knows that the race detector is on.
+
 //go:build race
 
 package rig

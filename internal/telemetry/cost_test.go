@@ -26,7 +26,6 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/oktaretry/oktaretry"
-	"github.com/oktaretry/oktaretry/internal/benchbase"
 	"github.com/oktaretry/oktaretry/internal/rig"
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
@@ -185,7 +184,7 @@ func TestOmittedAttemptSpansSaveAllocations(t *testing.T) {
 		t.Skip("the race detector allocates")
 	}
 	allocs := func(spans bool) float64 {
-		tr := rig.Over(t, &benchbase.Base{Status: 200}, nil, rig.Traced(sdktrace.AlwaysSample()), oktaretry.WithAttemptSpans(spans))
+		tr := rig.Over(t, &script.Fast{Status: 200}, nil, rig.Traced(sdktrace.AlwaysSample()), oktaretry.WithAttemptSpans(spans))
 		req, _ := http.NewRequestWithContext(t.Context(), "GET", rig.UserURL, nil)
 		return testing.AllocsPerRun(500, func() {
 			resp, err := tr.RoundTrip(req)
