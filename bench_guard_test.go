@@ -1,8 +1,8 @@
-package oktaretry_test
-
 // This file holds what a call may allocate, and what is kept between calls.
 // Both are the same on every machine. How long a call may take beside its peers
 // is held in benchmarks/cost.
+
+package oktaretry_test
 
 import (
 	"context"
@@ -14,7 +14,6 @@ import (
 	"testing/synctest"
 
 	"github.com/oktaretry/oktaretry"
-	"github.com/oktaretry/oktaretry/internal/benchbase"
 	"github.com/oktaretry/oktaretry/internal/rig"
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
@@ -42,16 +41,16 @@ var ceilings = []struct {
 	{"LimitedThenOK", "none", false, 54, 0},
 }
 
-// TestCallsAllocateNoMoreThanTheyMay fails when a call has become dearer.
-func TestCallsAllocateNoMoreThanTheyMay(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates, too")
+// TestCallsStayWithinTheirAllocations fails when a call has become dearer.
+func TestCallsStayWithinTheirAllocations(t *testing.T) {
+	if rig.Race {
+		t.Skip("the race detector allocates too")
 	}
 	for _, most := range ceilings {
 		t.Run(fmt.Sprintf("%s/provider=%s/plain=%t", most.name, most.provider, most.plain), func(t *testing.T) {
 			c, bare := caseNamed(t, most.name), get200
 			if most.plain {
-				c.base, bare.base = plainly(c.base), plainly(bare.base)
+				c.base, bare.base = withoutContext(c.base), withoutContext(bare.base)
 			}
 			var allocs, size float64
 			measure := func(t *testing.T) {
@@ -80,9 +79,9 @@ func TestCallsAllocateNoMoreThanTheyMay(t *testing.T) {
 	}
 }
 
-// plainly has a base leave contexts alone.
-func plainly(base func() *benchbase.Base) func() *benchbase.Base {
-	return func() *benchbase.Base {
+// withoutContext makes a base leave contexts alone.
+func withoutContext(base func() *script.Fast) func() *script.Fast {
+	return func() *script.Fast {
 		b := base()
 		b.Plain = true
 		return b
@@ -126,13 +125,13 @@ func providerNamed(t *testing.T, name string) []oktaretry.Option {
 	return nil
 }
 
-// TestOpenCircuitsSendNothing holds what the benchmark of open circuits is
-// about.
+// TestOpenCircuitsSendNothing guards the benchmark of open circuits: nothing may
+// reach the base.
 func TestOpenCircuitsSendNothing(t *testing.T) {
 	c := caseNamed(t, "CircuitOpen")
 	base := script.Repeat(t, script.Bare(503))
 	tr := rig.Over(t, base, c.policy)
-	c.prime(t, tr, new(benchbase.Base))
+	c.prime(t, tr, new(script.Fast))
 	sent := len(base.Sent())
 	for range 100 {
 		c.newCaller(t, tr)()
@@ -141,9 +140,9 @@ func TestOpenCircuitsSendNothing(t *testing.T) {
 }
 
 // TestKnownEndpointsAndBucketsTakeLittleMemory measures what a Transport keeps
-// of each endpoint, and of each bucket, that it has met.
+// of each endpoint, and of each bucket, that it knows.
 func TestKnownEndpointsAndBucketsTakeLittleMemory(t *testing.T) {
-	if raceEnabled {
+	if rig.Race {
 		t.Skip("the race detector keeps memory of its own")
 	}
 	const n, most = 10_000, 1024
@@ -157,22 +156,21 @@ func TestKnownEndpointsAndBucketsTakeLittleMemory(t *testing.T) {
 		"bucket": func(i int) (string, string, string, string) { return http.MethodGet, "org", "users", fmt.Sprint(i) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			tr := rig.Over(t, &benchbase.Base{Status: 200}, nil)
-			meet := func(i int) {
+			tr := rig.Over(t, &script.Fast{Status: 200}, nil)
+			call := func(i int) {
 				method, host, path, token := header(i)
 				req := rig.Request(t, context.Background(), method, "https://"+host+".okta.com/api/v1/"+path, nil)
 				req.Header.Set("Authorization", "SSWS "+token)
-				resp, err := tr.RoundTrip(req)
-				rig.Text(t, resp, err)
+				rig.Send(t, tr, req).Text()
 			}
 			for i := range 100 { // every host
-				meet(i)
+				call(i)
 			}
-			before := heap()
+			before := rig.HeapInUse()
 			for i := 100; i < n; i++ {
-				meet(i)
+				call(i)
 			}
-			each := float64(heap()-before) / (n - 100)
+			each := float64(int64(rig.HeapInUse())-int64(before)) / (n - 100)
 			t.Logf("%.0f bytes for each", each)
 			if each > most {
 				t.Errorf("each %s takes %.0f bytes, want %d at most", name, each, most)
@@ -185,25 +183,15 @@ func TestKnownEndpointsAndBucketsTakeLittleMemory(t *testing.T) {
 	}
 }
 
-// heap is what is in use once the garbage is gone.
-func heap() int64 {
-	var m runtime.MemStats
-	for range 3 {
-		runtime.GC()
-	}
-	runtime.ReadMemStats(&m)
-	return int64(m.HeapAlloc)
-}
-
-// TestCeilingsAreOfEveryCase fails when a case is added that nothing holds.
-func TestCeilingsAreOfEveryCase(t *testing.T) {
+// TestEveryCaseHasACeiling fails when a case without one is added.
+func TestEveryCaseHasACeiling(t *testing.T) {
 	var held strings.Builder
 	for _, most := range ceilings {
 		held.WriteString(most.name + "\n")
 	}
 	for _, c := range append(costCases, limitedThenOK) {
 		if !strings.Contains(held.String(), c.name+"\n") {
-			t.Errorf("nothing says what %s may allocate", c.name)
+			t.Errorf("%s has no ceiling", c.name)
 		}
 	}
 }

@@ -1,7 +1,8 @@
-package oktaretry_test
+// This file measures what a call costs above its base: nothing but this
+// library, over a base in memory. benchmarks/cost has the same cases beside its
+// peers.
 
-// This file measures what a call costs above its base: nothing but this library,
-// over a base in memory. benchmarks/cost has the same cases beside its peers.
+package oktaretry_test
 
 import (
 	"bytes"
@@ -16,8 +17,8 @@ import (
 	nooptrace "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/oktaretry/oktaretry"
-	"github.com/oktaretry/oktaretry/internal/benchbase"
 	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 // providers are what a program may have set up of OpenTelemetry.
@@ -39,11 +40,11 @@ var providers = []struct {
 type costCase struct {
 	name   string
 	method string
-	base   func() *benchbase.Base
+	base   func() *script.Fast
 	body   costBody
 	policy func(*oktaretry.Policy)
-	prime  func(testing.TB, http.RoundTripper, *benchbase.Base) // what goes before
-	err    bool                                                 // the call ends in an error
+	prime  func(testing.TB, http.RoundTripper, *script.Fast) // what goes before
+	err    bool                                              // the call ends in an error
 
 	resends int
 }
@@ -56,18 +57,18 @@ const (
 	capturedBody          // a stream that nobody can open again
 )
 
-func answering(status int, body string) func() *benchbase.Base {
-	return func() *benchbase.Base { return &benchbase.Base{Status: status, Body: body} }
+func answering(status int, body string) func() *script.Fast {
+	return func() *script.Fast { return &script.Fast{Status: status, Body: body} }
 }
 
 var (
-	get200 = costCase{name: "GET200", method: http.MethodGet, base: answering(200, benchbase.UserBody)}
+	get200 = costCase{name: "GET200", method: http.MethodGet, base: answering(200, script.UserBody)}
 
 	costCases = []costCase{
 		get200,
-		{name: "GET404", method: http.MethodGet, base: answering(404, benchbase.ErrorBody)},
-		{name: "POST2KB/GetBody", method: http.MethodPost, base: answering(200, benchbase.UserBody), body: withGetBody},
-		{name: "POST2KB/captured", method: http.MethodPost, base: answering(200, benchbase.UserBody), body: capturedBody},
+		{name: "GET404", method: http.MethodGet, base: answering(404, script.ErrorBody)},
+		{name: "POST2KB/GetBody", method: http.MethodPost, base: answering(200, script.UserBody), body: withGetBody},
+		{name: "POST2KB/captured", method: http.MethodPost, base: answering(200, script.UserBody), body: capturedBody},
 		{name: "CircuitOpen", method: http.MethodGet, base: answering(503, ""), policy: opensForLong, prime: openCircuit, err: true},
 	}
 )
@@ -77,7 +78,7 @@ func opensForLong(p *oktaretry.Policy) { p.Breaker.OpenFor = time.Hour }
 
 // openCircuit sends what cannot be sent again until the circuit has had enough,
 // and lets the base recover: who asks it then would get an answer.
-func openCircuit(t testing.TB, tr http.RoundTripper, base *benchbase.Base) {
+func openCircuit(t testing.TB, tr http.RoundTripper, base *script.Fast) {
 	for range 100 {
 		req := rig.Request(t, oktaretry.WithNoRetry(t.Context()), http.MethodGet, costURL, nil)
 		if resp, err := tr.RoundTrip(req); err == nil {
@@ -129,7 +130,7 @@ func (c costCase) newCaller(t testing.TB, tr http.RoundTripper) func() {
 }
 
 // over sets up a Transport for the case, and what it needs to have met before.
-func (c costCase) over(t testing.TB, opts []oktaretry.Option) (*oktaretry.Transport, *benchbase.Base) {
+func (c costCase) over(t testing.TB, opts []oktaretry.Option) (*oktaretry.Transport, *script.Fast) {
 	base := c.base()
 	tr := rig.Over(t, base, c.policy, opts...)
 	if c.prime != nil {
@@ -188,8 +189,8 @@ func BenchmarkRoundTripParallel(b *testing.B) {
 // limitedThenOK is a call that is refused and goes again. Its wait is as short
 // as a policy allows but real, a few milliseconds: what counts here is what it
 // allocates. benchmarks/cost measures its work, in virtual time.
-var limitedThenOK = costCase{name: "LimitedThenOK", resends: 1, method: http.MethodGet, policy: rig.QuickWaits, base: func() *benchbase.Base {
-	return &benchbase.Base{Status: 200, Body: benchbase.UserBody, Flaky: true, Unlimited: true}
+var limitedThenOK = costCase{name: "LimitedThenOK", resends: 1, method: http.MethodGet, policy: rig.QuickWaits, base: func() *script.Fast {
+	return &script.Fast{Status: 200, Body: script.UserBody, Flaky: true, Unlimited: true}
 }}
 
 func BenchmarkRateLimitedThenOK(b *testing.B) {

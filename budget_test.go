@@ -1,6 +1,6 @@
-package oktaretry_test
-
 // This file tests what a call does when the retry budget is empty.
+
+package oktaretry_test
 
 import (
 	"errors"
@@ -14,8 +14,8 @@ import (
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
-// poor is a policy that can pay for one resend in ten seconds.
-func poor(p *oktaretry.Policy) {
+// oneResendPer10s leaves a budget of one resend in ten seconds.
+func oneResendPer10s(p *oktaretry.Policy) {
 	p.Budget = oktaretry.Budget{Reserve: 0.1, TTL: 10 * time.Second}
 	p.Breaker.Disabled = true
 }
@@ -30,7 +30,7 @@ func TestEmptyBudgetEndsTheCallAtOnceWithItsLastAnswer(t *testing.T) {
 		{"network error", script.Fail(broken)},
 	} {
 		rig.Virtual(t, tt.name, func(t *testing.T) {
-			rt, base := rig.New(t, poor)
+			rt, base := rig.New(t, oneResendPer10s)
 			base.Always(tt.answer)
 			first := rig.Get(t, rt, rig.UserURL).Stopped(oktaretry.StopBudget) // has the only resend
 			base.WantSent(2)
@@ -55,9 +55,9 @@ func TestEmptyBudgetEndsTheCallAtOnceWithItsLastAnswer(t *testing.T) {
 	}
 }
 
-func TestBudgetIsEachHostsOwn(t *testing.T) {
+func TestEachHostHasItsOwnBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := rig.New(t, poor)
+		rt, base := rig.New(t, oneResendPer10s)
 		base.Always(script.Bare(503))
 		rig.Get(t, rt, rig.UserURL).Is(503).Stopped(oktaretry.StopBudget)
 		rig.Get(t, rt, rig.AppURL).Is(503).Stopped(oktaretry.StopBudget).TookBetween(0, 0) // the same host
@@ -67,8 +67,8 @@ func TestBudgetIsEachHostsOwn(t *testing.T) {
 	})
 }
 
-// Each call pays once: were its resends to pay too, they would earn each other.
-func TestCallsPayForResends(t *testing.T) {
+// Were resends to deposit too, they would pay for each other.
+func TestEachCallDepositsOnce(t *testing.T) {
 	for _, tt := range []struct {
 		ratio         float64
 		good, resends int
@@ -78,7 +78,7 @@ func TestCallsPayForResends(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			rt, base := rig.New(t, func(p *oktaretry.Policy) {
-				poor(p)
+				oneResendPer10s(p)
 				p.Budget = oktaretry.Budget{Ratio: tt.ratio, TTL: 10 * time.Second}
 			})
 			base.Always(script.OK())
@@ -94,11 +94,11 @@ func TestCallsPayForResends(t *testing.T) {
 
 func TestSetPolicyWithAnotherBudgetStartsAfresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := rig.New(t, poor)
+		rt, base := rig.New(t, oneResendPer10s)
 		base.Always(script.Bare(503))
 		rig.Get(t, rt, rig.UserURL).Stopped(oktaretry.StopBudget) // has the only resend
 		p := oktaretry.DefaultPolicy()
-		poor(&p)
+		oneResendPer10s(&p)
 		p.Budget.Reserve = 0.2
 		if err := rt.SetPolicy(p); err != nil {
 			t.Fatal(err)
@@ -108,7 +108,7 @@ func TestSetPolicyWithAnotherBudgetStartsAfresh(t *testing.T) {
 	})
 }
 
-// Okta ordered these waits itself, or there was nothing to pay for.
+// Okta ordered these waits itself.
 func TestBudgetIsNotDrawnOnByWaitsThatOktaOrdered(t *testing.T) {
 	for name, steps := range map[string][]script.Step{
 		"rate limit":        {script.Limited(script.Set("Retry-After", "1")), script.Limited(script.Set("Retry-After", "1")), script.OK()},
@@ -118,8 +118,8 @@ func TestBudgetIsNotDrawnOnByWaitsThatOktaOrdered(t *testing.T) {
 	} {
 		rig.Virtual(t, name, func(t *testing.T) {
 			rt, base := rig.New(t, func(p *oktaretry.Policy) {
-				poor(p)
-				p.Budget = oktaretry.Budget{TTL: time.Second} // can pay for nothing
+				oneResendPer10s(p)
+				p.Budget = oktaretry.Budget{TTL: time.Second} // pays for no resend
 			}, steps...)
 			rig.Get(t, rt, rig.UserURL).Is(200)
 			base.WantSent(len(steps))
@@ -127,18 +127,18 @@ func TestBudgetIsNotDrawnOnByWaitsThatOktaOrdered(t *testing.T) {
 	}
 }
 
-func TestCallThatIsCanceledInItsBackoffGivesItsResendBack(t *testing.T) {
+func TestCallCanceledInItsBackoffRefundsItsResend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := rig.New(t, poor, script.Bare(503, script.Set("Retry-After", "3")), script.Bare(503), script.OK())
+		rt, base := rig.New(t, oneResendPer10s, script.Bare(503, script.Set("Retry-After", "3")), script.Bare(503), script.OK())
 		rig.Do(t, rig.CancelAfter(t, time.Second, nil), rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopCanceled)
 		rig.Get(t, rt, rig.UserURL).Is(200)
 		base.WantSent(3)
 	})
 }
 
-func TestRequestThatMayNotBeResentDoesNotDrawOnTheBudget(t *testing.T) {
+func TestUnrepeatableRequestDoesNotDrawOnTheBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := rig.New(t, poor, script.Bare(503), script.Bare(503), script.Bare(503), script.OK())
+		rt, base := rig.New(t, oneResendPer10s, script.Bare(503), script.Bare(503), script.Bare(503), script.OK())
 		for range 2 {
 			rig.Do(t, t.Context(), rt, http.MethodPost, rig.Org+"/api/v1/groups", "{}").Is(503).Stopped(oktaretry.StopNotIdempotent)
 		}

@@ -1,3 +1,5 @@
+// This file holds the catalogue against Okta's tables of error codes.
+
 package oktaretry_test
 
 import (
@@ -135,7 +137,7 @@ func TestCodesIsSortedAndComplete(t *testing.T) {
 	for info := range oktaretry.Codes() {
 		again := mustLookup(t, info.Code)
 		if again != info {
-			t.Errorf("%s: Codes says %+v, Lookup says %+v", info.Code, info, again)
+			t.Errorf("%s: Codes has %+v, Lookup %+v", info.Code, info, again)
 		}
 		if strings.HasPrefix(info.Code, "E") {
 			if len(oauth) > 0 {
@@ -220,7 +222,7 @@ func TestLookupDoesNotAllocate(t *testing.T) {
 
 // The periods that Okta's texts name, and for those that say "later" the
 // library's own.
-func TestCatalogWaitsAsLongAsTheTextSays(t *testing.T) {
+func TestCatalogWaitsAsLongAsOktasText(t *testing.T) {
 	want := map[string]time.Duration{
 		"E0000109": 30 * time.Second,
 		"E0000133": 30 * time.Second,
@@ -350,7 +352,7 @@ func TestCatalogYieldsToTheUsersRule(t *testing.T) {
 	}
 }
 
-func TestBareStatusTripsWhatItSpeaksOf(t *testing.T) {
+func TestBareStatusTripsHostOrEndpoint(t *testing.T) {
 	for _, tt := range []struct {
 		status int
 		action oktaretry.Action

@@ -1,3 +1,6 @@
+// This file tests how Classify reads a bounded part of an error body and leaves
+// all of it to its reader.
+
 package oktaretry_test
 
 import (
@@ -14,39 +17,16 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 const peekLimit = 64 << 10
 
-// tracked is a body that notes how it is used. Close ends a Read that hangs.
-type tracked struct {
-	src    io.Reader
-	read   int // bytes given out
-	calls  int
-	closed int
-	onHang func() // runs at the first Close
-}
-
-func (b *tracked) Read(p []byte) (int, error) {
-	b.calls++
-	n, err := b.src.Read(p)
-	b.read += n
-	return n, err
-}
-
-func (b *tracked) Close() error {
-	b.closed++
-	if b.closed == 1 && b.onHang != nil {
-		b.onHang()
-	}
-	return nil
-}
-
-func bodyOf(status int, length int64, header http.Header, src io.Reader) (*http.Response, *tracked) {
+func bodyOf(status int, length int64, header http.Header, src io.Reader) (*http.Response, *script.Body) {
 	if header == nil {
 		header = http.Header{"Content-Type": {jsonType}}
 	}
-	b := &tracked{src: src}
+	b := script.NewBody(src)
 	return &http.Response{StatusCode: status, Header: header, Body: b, ContentLength: length}, b
 }
 
@@ -119,8 +99,8 @@ func TestClassifyLeavesTheBodyReadable(t *testing.T) {
 					if c.Code != tt.code || c.Class != want {
 						t.Errorf("%v, %q; want %v, %q", c.Class, c.Code, want, tt.code)
 					}
-					if src.read > peekLimit {
-						t.Errorf("%d bytes were read, want %d at most", src.read, peekLimit)
+					if src.BytesRead() > peekLimit {
+						t.Errorf("%d bytes were read, want %d at most", src.BytesRead(), peekLimit)
 					}
 					if resp.ContentLength != length {
 						t.Errorf("ContentLength is %d, want %d", resp.ContentLength, length)
@@ -131,13 +111,13 @@ func TestClassifyLeavesTheBodyReadable(t *testing.T) {
 					if got, err := io.ReadAll(resp.Body); err != nil || string(got) != tt.body {
 						t.Errorf("%d bytes were left to read, %v; want all %d", len(got), err, len(tt.body))
 					}
-					if src.closed != 0 {
+					if src.Closes() != 0 {
 						t.Error("the body was closed")
 					}
 					resp.Body.Close()
 					resp.Body.Close()
-					if src.closed != 1 {
-						t.Errorf("closed %d times, want once", src.closed)
+					if src.Closes() != 1 {
+						t.Errorf("closed %d times, want once", src.Closes())
 					}
 					if n, err := resp.Body.Read(make([]byte, 1)); n != 0 || err == nil {
 						t.Errorf("a closed body gives %d bytes, %v", n, err)
@@ -167,8 +147,8 @@ func TestClassifyDoesNotTouchTheBodyOfASuccess(t *testing.T) {
 		if c := oktaretry.Classify(resp); c.Class != oktaretry.ClassSuccess || c.Code != "" {
 			t.Errorf("%d: %v, %q", tt.status, c.Class, c.Code)
 		}
-		if resp.Body != io.ReadCloser(src) || src.calls != 0 || src.closed != 0 {
-			t.Errorf("%d: the body was wrapped (%T), read (%d times) or closed (%d times)", tt.status, resp.Body, src.calls, src.closed)
+		if resp.Body != io.ReadCloser(src) || src.Reads() != 0 || src.Closes() != 0 {
+			t.Errorf("%d: the body was wrapped (%T), read (%d times) or closed (%d times)", tt.status, resp.Body, src.Reads(), src.Closes())
 		}
 	}
 }
@@ -181,6 +161,14 @@ func hanging(start, rest string) (r io.Reader, more func()) {
 		return 0, io.EOF
 	}), strings.NewReader(rest)), func() { close(gate) }
 }
+
+// closes is a reader whose Close does something.
+type closes struct {
+	io.Reader
+	close func()
+}
+
+func (c closes) Close() error { c.close(); return nil }
 
 type readerFunc func([]byte) (int, error)
 
@@ -267,8 +255,7 @@ func TestClassifyWaitsTwoSecondsForABodyThatIsSlow(t *testing.T) {
 func TestClosingABodyThatStallsLeavesNoGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src, more := hanging(`{"x":`, "")
-		resp, body := bodyOf(503, -1, nil, src)
-		body.onHang = more
+		resp, _ := bodyOf(503, -1, nil, closes{src, more})
 		oktaretry.Classify(resp)
 		resp.Body.Close()
 		if n, err := resp.Body.Read(make([]byte, 10)); n != 0 || !errors.Is(err, http.ErrBodyReadAfterClose) {
@@ -277,18 +264,18 @@ func TestClosingABodyThatStallsLeavesNoGoroutine(t *testing.T) {
 	})
 }
 
-func TestABodysErrorReachesItsReader(t *testing.T) {
+func TestBodyErrorReachesItsReader(t *testing.T) {
 	broken := errors.New("connection reset")
 	for _, tt := range []struct {
 		start string
 		code  string
 	}{{"", ""}, {`{"errorCode":"E0000047","errorS`, "E0000047"}, {padded("E0000047", peekLimit+10), "E0000047"}} {
-		said := false
+		failed := false
 		src := readerFunc(func([]byte) (int, error) {
-			if said {
+			if failed {
 				return 0, io.EOF
 			}
-			said = true
+			failed = true
 			return 0, broken
 		})
 		resp, _ := bodyOf(429, 1<<20, nil, io.MultiReader(strings.NewReader(tt.start), src))
@@ -303,7 +290,7 @@ func TestABodysErrorReachesItsReader(t *testing.T) {
 }
 
 // The body is peeked at on another goroutine, where nobody could recover.
-func TestABodysPanicReachesItsReader(t *testing.T) {
+func TestBodyPanicReachesItsReader(t *testing.T) {
 	reads := 0
 	resp, _ := bodyOf(503, -1, nil, readerFunc(func(p []byte) (int, error) {
 		switch reads++; reads {
@@ -325,7 +312,7 @@ func TestABodysPanicReachesItsReader(t *testing.T) {
 	io.ReadAll(resp.Body)
 }
 
-func TestThePanicOfABodyThatStalledReachesItsReader(t *testing.T) {
+func TestStalledBodysPanicReachesItsReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		resp, _ := bodyOf(503, -1, nil, readerFunc(func([]byte) (int, error) {
 			time.Sleep(time.Minute)

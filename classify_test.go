@@ -1,3 +1,5 @@
+// This file tests the class, code and texts of answers and redirects.
+
 package oktaretry_test
 
 import (
@@ -30,7 +32,7 @@ func oktaBody(code string) string {
 		`","errorId":"oae1","errorCauses":[{"errorSummary":"login: jane"},{"errorSummary":"x"}]}`
 }
 
-// byStatus is what a status says where no code does.
+// byStatus is the class of a status without a code.
 func byStatus(status int) oktaretry.Class {
 	switch {
 	case status == 429:
@@ -81,7 +83,7 @@ func TestClassifyReadsTheErrorBody(t *testing.T) {
 
 // The texts of an error are copied together, by whether anything in the body
 // has to be unescaped.
-func TestTextsOfAnErrorAreThoseOfItsJSON(t *testing.T) {
+func TestErrorTextsComeFromItsJSON(t *testing.T) {
 	long := strings.Repeat("long ", 200)
 	for _, text := range []string{
 		"", "plain", "ünïcode", `\u00fc`, `\ud83d\ude00 \"quoted\" \\ \n`, "\xff\xfe\xfd not UTF-8 \xff", `\ud800`, long, long + `\t`,
@@ -113,7 +115,7 @@ func TestTextsOfAnErrorAreThoseOfItsJSON(t *testing.T) {
 }
 
 // What is kept of an error is its texts, not what its body might have held.
-func TestAnErrorKeepsNoMoreThanItsTexts(t *testing.T) {
+func TestErrorKeepsOnlyItsTexts(t *testing.T) {
 	body := `{"errorCode":"E0000001","errorSummary":"s","errorCauses":[{"other":"` + strings.Repeat("x", 60<<10) + `"}]}`
 	var kept []oktaretry.Classification
 	var before, after runtime.MemStats
@@ -137,7 +139,7 @@ func TestClassifyPrefersOktasCodeToOAuths(t *testing.T) {
 	}
 }
 
-func TestClassifyOAuthErrorsWhereverTheyStand(t *testing.T) {
+func TestClassifyFindsOAuthErrorsAnywhere(t *testing.T) {
 	for code, want := range oauthErrors {
 		check := func(where string, c oktaretry.Classification, status int) {
 			t.Helper()
@@ -170,7 +172,7 @@ func TestClassifyOAuthErrorsWhereverTheyStand(t *testing.T) {
 
 // A fragment that is decoded before it is taken apart lets a description bring
 // parameters of its own.
-func TestClassifyRedirectTakesFragmentsApartAsTheyStand(t *testing.T) {
+func TestClassifyRedirectParsesRawFragments(t *testing.T) {
 	u, err := url.Parse("https://app.example/cb#error_description=1%261=2%26error=access_denied%2b&error=server_error")
 	if err != nil {
 		t.Fatal(err)

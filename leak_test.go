@@ -1,6 +1,6 @@
-package oktaretry_test
+// This file tests that calls leave nothing behind.
 
-// After any number of calls nothing is left of them.
+package oktaretry_test
 
 import (
 	"context"
@@ -78,7 +78,7 @@ func leakOutcomes() []leakOutcome {
 	}
 }
 
-func TestNothingIsLeftAfterThousandsOfCallsOfEveryOutcome(t *testing.T) {
+func TestCallsOfEveryOutcomeLeaveNothingBehind(t *testing.T) {
 	const calls = 150 // of each of 24 outcomes
 	// Each bubble starts from the same state and ends only when its goroutines have.
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
@@ -152,7 +152,7 @@ func TestNothingIsLeftAfterThousandsOfCallsOfEveryOutcome(t *testing.T) {
 }
 
 // Many read an answer to its end and never close it.
-func TestTheAttemptsContextEndsWithItsBody(t *testing.T) {
+func TestAttemptContextEndsWithItsBody(t *testing.T) {
 	for name, step := range map[string]script.Step{
 		"success":    script.Reply(200, "x"),
 		"error":      script.Reply(404, "x"),
@@ -168,27 +168,4 @@ func TestTheAttemptsContextEndsWithItsBody(t *testing.T) {
 			t.Errorf("%s: the end of the body did not release the attempt's context", name)
 		}
 	}
-}
-
-// A timer that was not stopped would end a body that takes longer than an
-// attempt may.
-func TestTheAttemptsTimerEndsWithItsHeaders(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		for _, status := range []int{200, 404} {
-			base := script.Repeat(t, script.Stalled(status, ""))
-			resp, err := rig.Over(t, base, nil).RoundTrip(rig.Request(t, t.Context(), "GET", "/api/v1/logs", nil))
-			if err != nil {
-				t.Fatal(err)
-			}
-			time.Sleep(time.Hour)
-			if err := base.WantSent(1)[0].Context.Err(); err != nil {
-				t.Errorf("%d: the context of an open body ended: %v", status, err)
-			}
-			resp.Body.Close()
-			if base.Sent()[0].Context.Err() == nil {
-				t.Errorf("%d: Close did not release the attempt's context", status)
-			}
-			synctest.Wait()
-		}
-	})
 }

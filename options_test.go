@@ -1,3 +1,5 @@
+// This file tests the options of a Transport and of a call.
+
 package oktaretry_test
 
 import (
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
@@ -30,7 +33,7 @@ func TestNewTransportRefusesNilArguments(t *testing.T) {
 	}
 }
 
-func TestNewTransportReportsEverythingAtOnce(t *testing.T) {
+func TestNewTransportReportsEveryFault(t *testing.T) {
 	bad := oktaretry.DefaultPolicy()
 	bad.RateLimited.Jitter, bad.AttemptTimeout = 2, -1
 	transport, err := oktaretry.NewTransport(nil,
@@ -49,28 +52,12 @@ func TestNewTransportReportsEverythingAtOnce(t *testing.T) {
 }
 
 func TestNewTransportNeedsNoOptions(t *testing.T) {
-	if transport := mustTransport(t, nil); transport.Client().Transport != http.RoundTripper(transport) {
+	if transport := rig.Over(t, nil, nil); transport.Client().Transport != http.RoundTripper(transport) {
 		t.Error("the client doesn't send through the transport")
 	}
 }
 
-// watchedBody notes whether it was used.
-type watchedBody struct {
-	*strings.Reader
-	reads, closes int
-}
-
-func (b *watchedBody) Read(p []byte) (int, error) {
-	b.reads++
-	return b.Reader.Read(p)
-}
-
-func (b *watchedBody) Close() error {
-	b.closes++
-	return nil
-}
-
-func TestABadCallOptionFailsTheCallUnsent(t *testing.T) {
+func TestBadCallOptionFailsTheCallUnsent(t *testing.T) {
 	good := oktaretry.DefaultPolicy().ServerError
 	negative := good
 	negative.MaxElapsed = -1
@@ -111,12 +98,8 @@ func TestABadCallOptionFailsTheCallUnsent(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			base := script.Repeat(t, script.Bare(200))
 			ctx, rec := oktaretry.WithRecorder(t.Context())
-			body := &watchedBody{Reader: strings.NewReader("{}")}
-			req, err := http.NewRequestWithContext(tt.option(ctx), "POST", "https://example.okta.com/api/v1/users", body)
-			if err != nil {
-				t.Fatal(err)
-			}
-			resp, err := mustTransport(t, base).RoundTrip(req)
+			body := script.Text("{}")
+			resp, err := rig.Over(t, base, nil).RoundTrip(rig.Request(t, tt.option(ctx), "POST", "/api/v1/users", body))
 			if err == nil || resp != nil {
 				t.Fatalf("%v, %v; want an error alone", resp, err)
 			}
@@ -125,8 +108,10 @@ func TestABadCallOptionFailsTheCallUnsent(t *testing.T) {
 					t.Errorf("%q is not named in %v", want, err)
 				}
 			}
-			if len(base.Sent()) != 0 || body.reads != 0 || body.closes != 1 {
-				t.Errorf("%d requests sent, body read %d times and closed %d times; want 0, 0, 1", len(base.Sent()), body.reads, body.closes)
+			base.WantSent(0)
+			body.WantClosed(t)
+			if n := body.Reads(); n != 0 {
+				t.Errorf("the body was read %d times, want never", n)
 			}
 			if o, ok := rec.Outcome(); !ok || o.Stop != oktaretry.StopInvalid || o.Err != err || len(o.Attempts) != 0 {
 				t.Errorf("recorded %v, %+v", ok, o)
@@ -159,15 +144,8 @@ func TestCallOptionsCompose(t *testing.T) {
 					ctx = add[option](ctx)
 				}
 			}
-			req, err := http.NewRequestWithContext(ctx, "POST", "https://example.okta.com/api/v1/users", strings.NewReader("{}"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			resp, err := mustTransport(t, base).RoundTrip(req)
-			if err != nil {
-				t.Fatal(err)
-			}
-			resp.Body.Close()
+			resp, err := rig.Over(t, base, nil).RoundTrip(rig.Request(t, ctx, "POST", "/api/v1/users", strings.NewReader("{}")))
+			rig.Text(t, resp, err)
 			o, ok := rec.Outcome()
 			if len(base.Sent()) != 3 || !ok || o.Stop != oktaretry.StopMaxAttempts || len(o.Attempts) != 3 {
 				t.Errorf("%v: %d requests, outcome %v, %v; want 3 of a POST", order, len(base.Sent()), ok, o.Stop)
@@ -181,18 +159,16 @@ func TestCallOptionsCompose(t *testing.T) {
 func TestCallOptionsDontReachTheParentsCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		base := script.Repeat(t, script.Code(500, "E0000009"))
-		transport := mustTransport(t, base)
+		transport := rig.Over(t, base, nil)
 		sent := func(ctx context.Context) int {
 			before := len(base.Sent())
-			fetchUser(t, transport, ctx)
+			rig.Do(t, ctx, transport, "GET", rig.UserURL, "")
 			return len(base.Sent()) - before
 		}
 		parent := oktaretry.WithRule(t.Context(), "E0000009", tries(2))
 		child := oktaretry.WithRule(parent, "E0000009", tries(3))
 		sibling := oktaretry.WithNoRetry(oktaretry.WithRule(parent, "E0000009", oktaretry.Rule{Trips: 9}))
-		if _, err := fetchUser(t, transport, sibling); err == nil {
-			t.Error("a bad rule was accepted")
-		}
+		rig.Do(t, sibling, transport, "GET", rig.UserURL, "").Stopped(oktaretry.StopInvalid)
 		if got := []int{sent(t.Context()), sent(parent), sent(child), sent(parent)}; !slices.Equal(got, []int{4, 2, 3, 2}) {
 			t.Errorf("%v requests by nobody's, parent's, child's and parent's rule; want [4 2 3 2]", got)
 		}
@@ -204,49 +180,42 @@ func TestNoRetrySendsOnce(t *testing.T) {
 	pending := script.Pending("/api/v1/users/00u1/factors/opf1/transactions/t1")
 	for _, tt := range []struct {
 		name   string
+		method string
 		answer script.Step
 		status int // 0: a *RateLimitError
 		stop   oktaretry.StopReason
 	}{
-		{"server error", script.Code(500, "E0000009"), 500, oktaretry.StopNoRetry},
-		{"bare 503", script.Bare(503), 503, oktaretry.StopNoRetry},
-		{"rate limit", limit, 0, oktaretry.StopNoRetry},
-		{"pending", pending, 202, oktaretry.StopNoRetry},
-		{"client error", script.Code(404, "E0000007"), 404, oktaretry.StopFailFast},
-		{"success", script.Bare(200), 200, oktaretry.StopSuccess},
+		{"server error", "GET", script.Code(500, "E0000009"), 500, oktaretry.StopNoRetry},
+		{"bare 503", "GET", script.Bare(503), 503, oktaretry.StopNoRetry},
+		{"rate limit", "GET", limit, 0, oktaretry.StopNoRetry},
+		{"pending", "GET", pending, 202, oktaretry.StopNoRetry},
+		{"pending challenge", "POST", pending, 202, oktaretry.StopNoRetry},
+		{"client error", "GET", script.Code(404, "E0000007"), 404, oktaretry.StopFailFast},
+		{"success", "GET", script.Bare(200), 200, oktaretry.StopSuccess},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				base := script.Repeat(t, tt.answer)
-				ctx, rec := oktaretry.WithRecorder(t.Context())
-				began := time.Now()
 				// A rule of the call's own changes nothing about it.
-				ctx = oktaretry.WithRule(oktaretry.WithNoRetry(oktaretry.WithIdempotent(ctx)), "server-error", tries(5))
-				status, err := fetchUser(t, mustTransport(t, base), ctx)
-				limited, ok := errors.AsType[*oktaretry.RateLimitError](err)
-				if status != tt.status || ok != (tt.status == 0) || ok != (err != nil) {
-					t.Errorf("got %d, %v; want %d", status, err, tt.status)
+				ctx := oktaretry.WithRule(oktaretry.WithNoRetry(oktaretry.WithIdempotent(t.Context())), "server-error", tries(5))
+				c := rig.Do(t, ctx, rig.Over(t, base, func(p *oktaretry.Policy) { p.PollFactors = true }), tt.method, rig.UserURL, "").
+					Stopped(tt.stop).TookBetween(0, 0)
+				base.WantSent(1)
+				if n := len(c.Outcome.Attempts); n != 1 {
+					t.Errorf("%d attempts, want 1", n)
 				}
-				if ok && (limited.RetryAfter < 5*time.Second || limited.Code != "E0000047" || limited.Attempts != 1) {
-					t.Errorf("the error is %+v", limited)
-				}
-				if n := len(base.Sent()); n != 1 || time.Since(began) != 0 {
-					t.Errorf("%d requests, %v later; want 1 at once", n, time.Since(began))
-				}
-				if o, _ := rec.Outcome(); o.Stop != tt.stop || len(o.Attempts) != 1 {
-					t.Errorf("stopped by %v after %d attempts, want %v after 1", o.Stop, len(o.Attempts), tt.stop)
+				if tt.status > 0 {
+					c.Is(tt.status).Reads(tt.answer.Body)
+				} else if e := rig.Failure[*oktaretry.RateLimitError](c); e.RetryAfter < 5*time.Second || e.Code != "E0000047" || e.Attempts != 1 {
+					t.Errorf("the error is %+v", e)
 				}
 			})
 		})
 	}
 }
 
-func TestNoRetryHandsBackARateLimitThatThePolicyReturns(t *testing.T) {
-	p := oktaretry.DefaultPolicy()
-	p.ReturnRateLimited = true
-	base := script.Repeat(t, script.Limited())
-	status, err := fetchUser(t, mustTransport(t, base, oktaretry.WithPolicy(p)), oktaretry.WithNoRetry(t.Context()))
-	if status != 429 || err != nil || len(base.Sent()) != 1 {
-		t.Errorf("got %d, %v after %d requests; want Okta's 429 after 1", status, err, len(base.Sent()))
-	}
+func TestNoRetryReturnsA429ThatThePolicyReturns(t *testing.T) {
+	tr, base := rig.Repeat(t, func(p *oktaretry.Policy) { p.ReturnRateLimited = true }, script.Limited())
+	rig.GetOnce(t, tr, rig.UserURL).Is(429)
+	base.WantSent(1)
 }

@@ -1,7 +1,7 @@
-package oktaretry_test
+// This file tests the typed errors: their fields, what they match, what their
+// texts hold and what they hide.
 
-// The typed errors: their fields, what they match, and what their texts say
-// and keep to themselves.
+package oktaretry_test
 
 import (
 	"context"
@@ -37,12 +37,12 @@ func wantText(t *testing.T, err error, parts ...string) {
 	t.Helper()
 	for _, part := range parts {
 		if !strings.Contains(err.Error(), part) {
-			t.Errorf("the text %q doesn't say %q", err, part)
+			t.Errorf("the text %q lacks %q", err, part)
 		}
 	}
 }
 
-func TestARateLimitErrorSaysWhatOktaSaid(t *testing.T) {
+func TestRateLimitErrorHasOktasValues(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 		defer cancel()
@@ -58,13 +58,13 @@ func TestARateLimitErrorSaysWhatOktaSaid(t *testing.T) {
 			t.Errorf("stop %v, retry after %s, reset %s", e.Stop, e.RetryAfter, e.Reset)
 		}
 		if !errors.Is(e, context.DeadlineExceeded) {
-			t.Error("it doesn't match the deadline that was the reason")
+			t.Error("it does not match the deadline, which was the reason")
 		}
 		wantText(t, e, "rate limited", "E0000047", "req-E0000047", "GET example.okta.com/api/v1/users/{id}", "1m1s", "2 attempts", "deadline")
 	})
 }
 
-func TestARateLimitErrorOfACallThatWasNotSentSaysSo(t *testing.T) {
+func TestRateLimitErrorOfAnUnsentCallIsClientSide(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := rig.Over(t, script.Repeat(t, script.LimitedFor(time.Minute)), nil)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -81,7 +81,7 @@ func TestARateLimitErrorOfACallThatWasNotSentSaysSo(t *testing.T) {
 	})
 }
 
-func TestARateLimitErrorMatchesWhatEndedItsWait(t *testing.T) {
+func TestRateLimitErrorMatchesTheEndOfItsWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		enough := errors.New("enough of it")
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -92,7 +92,7 @@ func TestARateLimitErrorMatchesWhatEndedItsWait(t *testing.T) {
 		}
 		wantText(t, e, "E0000047", "enough of it")
 		if strings.Contains(e.Error(), "attempts") {
-			t.Errorf("it speaks of attempts, and there was one: %v", e)
+			t.Errorf("it counts attempts, and there was one: %v", e)
 		}
 
 		// And nothing where no context had a part.
@@ -103,7 +103,7 @@ func TestARateLimitErrorMatchesWhatEndedItsWait(t *testing.T) {
 	})
 }
 
-func TestACircuitOpenErrorSaysWhichAndWhenToComeBack(t *testing.T) {
+func TestCircuitOpenErrorHasScopeAndRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for scope, step := range map[oktaretry.Scope]script.Step{
 			oktaretry.TripsHost: script.Bare(503), oktaretry.TripsEndpoint: script.Code(500, "E0000009"),
@@ -111,8 +111,7 @@ func TestACircuitOpenErrorSaysWhichAndWhenToComeBack(t *testing.T) {
 			base := script.Repeat(t, step)
 			tr := rig.Over(t, base, tripAfterOne)
 			ctx := oktaretry.WithNoRetry(t.Context())
-			resp, err := tr.RoundTrip(rig.Request(t, ctx, "GET", "/api/v1/users/jane?q=1", nil))
-			rig.Text(t, resp, err)
+			rig.Send(t, tr, rig.Request(t, ctx, "GET", "/api/v1/users/jane?q=1", nil)).Text()
 			time.Sleep(time.Second)
 			e := errorOf[*oktaretry.CircuitOpenError](t, ctx, tr, "/api/v1/users/jane?q=1")
 			want := oktaretry.CircuitOpenError{
@@ -127,7 +126,7 @@ func TestACircuitOpenErrorSaysWhichAndWhenToComeBack(t *testing.T) {
 	})
 }
 
-func TestAWaitIsToldToAMillisecondOrATenthOfASecond(t *testing.T) {
+func TestErrorTextRoundsItsWait(t *testing.T) {
 	for wait, text := range map[time.Duration]string{
 		12_345_678_901: "12.3s", 1_010_000_000: "1s", 999_600_000: "1s", 256_400_000: "256ms",
 	} {
@@ -137,7 +136,7 @@ func TestAWaitIsToldToAMillisecondOrATenthOfASecond(t *testing.T) {
 	}
 }
 
-func TestAPendingErrorSaysWhatIsPending(t *testing.T) {
+func TestPendingErrorHasWhatIsPending(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		step := script.Pending("/api/v1/users/jane/factors?q=1")
 		tr := rig.Over(t, script.Repeat(t, step), nil)
@@ -170,9 +169,8 @@ func TestAPendingErrorSaysWhatIsPending(t *testing.T) {
 	})
 }
 
-// Whatever stands in an answer's code or request id, only what looks like one
-// comes into a text.
-func TestNoTextRepeatsWhatAnAnswerMakesUp(t *testing.T) {
+// Only what looks like a code or a request id gets into a text.
+func TestErrorTextRepeatsNoInventedCode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		step := script.Reply(429, `{"error":"jane"}`, script.Set("Content-Type", "application/json"), script.Set("X-Okta-Request-Id", "jane@example.com"))
 		ctx, rec := oktaretry.WithRecorder(oktaretry.WithNoRetry(t.Context()))
@@ -180,13 +178,13 @@ func TestNoTextRepeatsWhatAnAnswerMakesUp(t *testing.T) {
 		if e.Code == "jane" || e.RequestID != "" {
 			t.Errorf("code %q and request id %q", e.Code, e.RequestID)
 		}
-		if out, _ := rec.Outcome(); out.Code != "jane" { // the caller may see what was there
+		if out, _ := rec.Outcome(); out.Code != "jane" { // the caller may see it
 			t.Errorf("the outcome's code is %q", out.Code)
 		}
 	})
 }
 
-func TestTheErrorOfAWaitThatWasCutOffSaysWhatItWaitedFor(t *testing.T) {
+func TestCanceledWaitNamesWhatItWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for what, step := range map[string]script.Step{
 			"503 E0000009 (request id req-E0000009)": script.Code(503, "E0000009", script.Set("Retry-After", "20")),

@@ -1,6 +1,7 @@
-package oktaretry_test
+// This file tests what a caller learns of a call: by its response, by a
+// recorder, by its error.
 
-// What a caller learns of a call: by its response, by a recorder, by its error.
+package oktaretry_test
 
 import (
 	"bytes"
@@ -20,14 +21,13 @@ import (
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
-func TestTheOutcomeTellsEachAttemptAndWhatItWaitedFor(t *testing.T) {
+func TestOutcomeHasEachAttemptAndItsWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		slowly := func(s script.Step) script.Step {
-			return script.Do(func(r *http.Request) (*http.Response, error) { time.Sleep(300 * time.Millisecond); return s.Respond(r) })
-		}
-		pending := script.Pending("/api/v1/poll")
-		base := script.Repeat(t, slowly(script.LimitedFor(30*time.Second)), slowly(script.Code(503, "E0000009", script.Set("Retry-After", "9"))), slowly(script.Fail(script.Reset)),
-			slowly(pending), slowly(script.Reply(200, "{}", script.Set("X-Okta-Request-Id", "last"))))
+		const takes = 300 * time.Millisecond
+		base := script.New(t, script.LimitedFor(30*time.Second).Takes(takes),
+			script.Down().With(script.Set("Retry-After", "9")).Takes(takes), script.Fail(script.Reset).Takes(takes),
+			script.Code(429, "E0000118").Takes(takes), script.Pending("/api/v1/poll").Takes(takes),
+			script.OK().With(script.Set("X-Okta-Request-Id", "last")).Takes(takes))
 		ctx, rec := oktaretry.WithRecorder(t.Context())
 		start := time.Now()
 		resp, err := rig.Over(t, base, nil).RoundTrip(rig.Request(t, ctx, "PUT", "/api/v1/users/jane?q=1", strings.NewReader("x")))
@@ -36,7 +36,7 @@ func TestTheOutcomeTellsEachAttemptAndWhatItWaitedFor(t *testing.T) {
 		out := rig.WantStop(t, rec, oktaretry.StopSuccess)
 		byResponse, ok := oktaretry.OutcomeOf(resp)
 		if !ok || fmt.Sprint(byResponse) != fmt.Sprint(out) {
-			t.Errorf("OutcomeOf says %v, the recorder %v", byResponse, out)
+			t.Errorf("OutcomeOf returns %v, the recorder %v", byResponse, out)
 		}
 		if out.Method != "PUT" || out.Host != "example.okta.com" || out.Template != "/api/v1/users/{id}" || out.Bucket == "" {
 			t.Errorf("it was %s %s%s in %q", out.Method, out.Host, out.Template, out.Bucket)
@@ -60,7 +60,8 @@ func TestTheOutcomeTellsEachAttemptAndWhatItWaitedFor(t *testing.T) {
 			{class: oktaretry.ClassRateLimited, status: 429, code: "E0000047", id: "req-E0000047"},
 			{oktaretry.ClassServerError, 503, "E0000009", "req-E0000009", oktaretry.WaitRateLimit, 30 * time.Second, false},
 			{oktaretry.ClassNetwork, 0, "", "", oktaretry.WaitBackoff, 9 * time.Second, false},
-			{oktaretry.ClassPending, 202, "E0000070", "req-E0000070", oktaretry.WaitBackoff, 250 * time.Millisecond, false},
+			{oktaretry.ClassRateLimited, 429, "E0000118", "req-E0000118", oktaretry.WaitBackoff, 250 * time.Millisecond, false},
+			{oktaretry.ClassPending, 202, "E0000070", "req-E0000070", oktaretry.WaitRateLimit, 500 * time.Millisecond, false},
 			{oktaretry.ClassSuccess, 200, "", "last", oktaretry.WaitPoll, 4 * time.Second, true},
 		}
 		if len(out.Attempts) != len(wants) {
@@ -74,7 +75,7 @@ func TestTheOutcomeTellsEachAttemptAndWhatItWaitedFor(t *testing.T) {
 			if (a.Err != nil) != (want.status == 0) || (a.Error != nil) != (want.code != "") {
 				t.Errorf("attempt %d: error %v and body %v", i+1, a.Err, a.Error)
 			}
-			if a.Duration != 300*time.Millisecond {
+			if a.Duration != takes {
 				t.Errorf("attempt %d took %s", i+1, a.Duration)
 			}
 			if want.reason == oktaretry.WaitNone {
@@ -87,7 +88,7 @@ func TestTheOutcomeTellsEachAttemptAndWhatItWaitedFor(t *testing.T) {
 			for _, w := range a.Waits {
 				waited += w.Duration
 			}
-			if at := base.Sent()[i].At; !a.Start.Equal(at.Add(0)) {
+			if at := base.Sent()[i].At; !a.Start.Equal(at) {
 				t.Errorf("attempt %d started at %s, the base saw it at %s", i+1, a.Start, at)
 			}
 			spent += a.Duration
@@ -101,7 +102,7 @@ func TestTheOutcomeTellsEachAttemptAndWhatItWaitedFor(t *testing.T) {
 	})
 }
 
-func TestAWaitThatDidNotFitIsInTheOutcome(t *testing.T) {
+func TestOutcomeHasTheWaitThatDidNotFit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, rec := oktaretry.WithRecorder(t.Context())
 		ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
@@ -129,7 +130,7 @@ func TestAWaitThatDidNotFitIsInTheOutcome(t *testing.T) {
 }
 
 // Nothing was answered, so nothing succeeded.
-func TestACallThatWasNeverSentIsNoSuccess(t *testing.T) {
+func TestUnsentCallIsNoSuccess(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for name, path := range closePaths() {
 			if path.prepare == nil && path.stop != oktaretry.StopInvalid && name != "canceled before the call" {
@@ -158,7 +159,7 @@ func TestACallThatWasNeverSentIsNoSuccess(t *testing.T) {
 
 // An id can hold a slash. Taken for two segments it would be no known endpoint,
 // with a bucket and a circuit that are not its own.
-func TestAnEncodedSlashStaysInsideItsSegment(t *testing.T) {
+func TestEncodedSlashStaysInItsSegment(t *testing.T) {
 	ctx, rec := oktaretry.WithRecorder(t.Context())
 	resp, err := rig.Over(t, script.Repeat(t, script.OK()), nil).RoundTrip(rig.Request(t, ctx, "GET", "/api/v1/users/jane%2Fdoe", nil))
 	rig.Text(t, resp, err)
@@ -167,7 +168,7 @@ func TestAnEncodedSlashStaysInsideItsSegment(t *testing.T) {
 	}
 }
 
-func TestTheOutcomeOutlivesTheClientAndTheBody(t *testing.T) {
+func TestOutcomeOutlivesClientAndBody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := rig.Over(t, script.Repeat(t, script.LimitedFor(time.Second), script.OK()), nil).Client()
 		client.Timeout = time.Hour
@@ -185,7 +186,7 @@ func TestTheOutcomeOutlivesTheClientAndTheBody(t *testing.T) {
 	}
 }
 
-func TestTheResponsesRequestIsTheOneThatBroughtIt(t *testing.T) {
+func TestResponseHasTheRequestThatBroughtIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		req := rig.Request(t, t.Context(), "POST", "/api/v1/users?q=1", strings.NewReader("x"))
 		resp, err := rig.Over(t, script.Repeat(t, script.LimitedFor(time.Second), script.OK()), nil).RoundTrip(req)
@@ -204,7 +205,7 @@ func TestTheResponsesRequestIsTheOneThatBroughtIt(t *testing.T) {
 
 // Programs ask for the next page in the context of the last one's request. With
 // net/http that is their own; here it had been canceled when the body was read.
-func TestTheResponsesRequestCanBeFollowedByAnother(t *testing.T) {
+func TestResponseRequestCanBeReused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := rig.Over(t, script.Repeat(t, script.OK()), nil)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -219,7 +220,7 @@ func TestTheResponsesRequestCanBeFollowedByAnother(t *testing.T) {
 	})
 }
 
-func TestARecorderKeepsTheLastThousandCallsInOrder(t *testing.T) {
+func TestRecorderKeepsTheLast1000CallsInOrder(t *testing.T) {
 	tr := rig.Over(t, script.Repeat(t, script.OK()), nil)
 	for _, calls := range []int{0, 1, 999, 1000, 1001, 1999, 2000, 2001, 3456} {
 		ctx, rec := oktaretry.WithRecorder(t.Context())
@@ -245,45 +246,30 @@ func TestARecorderKeepsTheLastThousandCallsInOrder(t *testing.T) {
 	}
 }
 
-// What a caller does to an outcome is not seen by the next one who asks.
-func TestAnOutcomeIsItsCallersOwn(t *testing.T) {
+// What a caller does to an outcome is not seen by the next one who asks. The
+// waits of each attempt once were.
+func TestOutcomeIsACopy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, rec := oktaretry.WithRecorder(t.Context())
-		resp, err := rig.Over(t, script.Repeat(t, script.OK()), nil).RoundTrip(rig.Request(t, ctx, "GET", "/api/v1/users", nil))
+		resp, err := rig.Over(t, script.Repeat(t, script.Bare(503), script.OK()), nil).RoundTrip(rig.Request(t, ctx, "GET", "/api/v1/users", nil))
 		rig.Text(t, resp, err)
 		rec.Outcomes()[0].Host = "elsewhere"
-		if out := rec.Outcomes()[0]; out.Host != "example.okta.com" {
-			t.Errorf("the recorder now tells of %s", out.Host)
-		}
-		out, _ := oktaretry.OutcomeOf(resp)
-		out.Attempts[0].Status = 0
-		if out, _ := oktaretry.OutcomeOf(resp); out.Attempts[0].Status != 200 {
-			t.Errorf("the response now tells of a %d", out.Attempts[0].Status)
-		}
-	})
-}
-
-// The waits of each attempt were shared by all who had asked.
-func TestTheWaitsOfAnOutcomeAreItsCallersOwn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ctx, rec := oktaretry.WithRecorder(t.Context())
-		base := script.Repeat(t, script.Bare(503), script.OK())
-		resp, err := rig.Over(t, base, nil).RoundTrip(rig.Request(t, ctx, "GET", "/api/v1/users", nil))
-		rig.Text(t, resp, err)
 		for name, ask := range map[string]func() oktaretry.Outcome{
 			"Recorder.Outcome":  func() oktaretry.Outcome { out, _ := rec.Outcome(); return out },
 			"Recorder.Outcomes": func() oktaretry.Outcome { return rec.Outcomes()[0] },
 			"OutcomeOf":         func() oktaretry.Outcome { out, _ := oktaretry.OutcomeOf(resp); return out },
 		} {
-			ask().Attempts[1].Waits[0].Reason = oktaretry.WaitNone
-			if w := ask().Attempts[1].Waits[0]; w.Reason != oktaretry.WaitBackoff {
-				t.Errorf("%s now tells of a wait for %s", name, w.Reason)
+			last := ask().Attempts[1]
+			ask().Attempts[1].Status, last.Waits[0].Reason = 0, oktaretry.WaitNone
+			out := ask()
+			if a := out.Attempts[1]; out.Host != "example.okta.com" || a.Status != 200 || a.Waits[0].Reason != oktaretry.WaitBackoff {
+				t.Errorf("%s has host %s, status %d and a wait for %s now", name, out.Host, a.Status, a.Waits[0].Reason)
 			}
 		}
 	})
 }
 
-func TestWaitedCountsAWaitThatNoAttemptFollowed(t *testing.T) {
+func TestWaitedCountsAWaitWithoutAnAttemptAfterIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, rec := oktaretry.WithRecorder(t.Context())
 		ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
@@ -297,7 +283,7 @@ func TestWaitedCountsAWaitThatNoAttemptFollowed(t *testing.T) {
 	})
 }
 
-func TestARecorderServesManyGoroutines(t *testing.T) {
+func TestRecorderIsSafeForConcurrentUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := rig.Over(t, script.Repeat(t, script.OK()), nil)
 		ctx, rec := oktaretry.WithRecorder(t.Context())
@@ -328,7 +314,7 @@ func TestARecorderServesManyGoroutines(t *testing.T) {
 	})
 }
 
-func TestAnInnerRecorderHidesTheOuter(t *testing.T) {
+func TestInnerRecorderHidesTheOuter(t *testing.T) {
 	tr := rig.Over(t, script.Repeat(t, script.OK()), nil)
 	ctx, outer := oktaretry.WithRecorder(t.Context())
 	ctx, inner := oktaretry.WithRecorder(oktaretry.WithNoRetry(ctx))
@@ -339,18 +325,18 @@ func TestAnInnerRecorderHidesTheOuter(t *testing.T) {
 	}
 }
 
-func TestARecorderLearnsWhatAnSDKFlattens(t *testing.T) {
+func TestRecorderHasWhatAnSDKFlattens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, rec := oktaretry.WithRecorder(t.Context())
 		_, err := rig.Over(t, script.Repeat(t, script.Code(429, "E0000146")), nil).Client().Do(rig.Request(t, ctx, "GET", "/api/v1/users", nil))
 		flat := errors.New(err.Error()) // all that SDK v5 leaves
 		out := rig.WantStop(t, rec, oktaretry.StopMaxElapsed)
 		if out.Code != "E0000146" || out.RequestID != "req-E0000146" || out.Needed < 24*time.Hour {
-			t.Errorf("the outcome says %s, %s, %s", out.Code, out.RequestID, out.Needed)
+			t.Errorf("the outcome has %s, %s, %s", out.Code, out.RequestID, out.Needed)
 		}
 		for _, part := range []string{"E0000146", "req-E0000146"} {
 			if !strings.Contains(flat.Error(), part) {
-				t.Errorf("the text %q doesn't say %s", flat, part)
+				t.Errorf("the text %q lacks %s", flat, part)
 			}
 		}
 	})

@@ -1,22 +1,18 @@
+// This file tests panics: each reaches its caller, and leaves the Transport as
+// it was.
+
 package oktaretry_test
 
-// A panic goes on up to whoever called, and leaves the Transport as it was.
-
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"runtime"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"go.opentelemetry.io/otel/metric"
-	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.uber.org/goleak"
@@ -54,7 +50,7 @@ func wantSpansEnded(t *testing.T, spans *tracetest.SpanRecorder, n int) {
 	}
 }
 
-func TestAPanicOfTheBaseGoesOnUpAndLeavesAllConsistent(t *testing.T) {
+func TestPanicOfTheBaseReachesTheCallerAndLeavesNothingOpen(t *testing.T) {
 	for name, test := range map[string]struct {
 		steps    []script.Step
 		attempts int
@@ -80,17 +76,15 @@ func TestAPanicOfTheBaseGoesOnUpAndLeavesAllConsistent(t *testing.T) {
 						t.Fatalf("panicked with %v, want the base's value", v)
 					}
 					rig.WantIdle(t, tr)
-					if name != "while polling" { // a pending answer is good news of the host
+					if name != "while polling" { // a pending answer is a success of the host
 						wantNoVerdict(t, tr, test.failures)
 					}
 					wantSpansEnded(t, spans, test.attempts)
 					base.WantClosed()
-					if n := body.Closes(); n != 1 {
-						t.Errorf("the caller's body was closed %d times, want once", n)
-					}
+					body.WantClosed(t)
 					out := rig.WantStop(t, rec, oktaretry.StopNone)
 					if len(out.Attempts) != test.attempts || out.Err == nil || out.Class != oktaretry.ClassNetwork {
-						t.Errorf("the outcome says %v after %d attempts, %v", out.Class, len(out.Attempts), out.Err)
+						t.Errorf("the outcome has %v after %d attempts, %v", out.Class, len(out.Attempts), out.Err)
 					}
 					for i, s := range base.Sent() {
 						if s.Context.Err() == nil {
@@ -103,14 +97,16 @@ func TestAPanicOfTheBaseGoesOnUpAndLeavesAllConsistent(t *testing.T) {
 	}
 }
 
-// A base that panics before it has read or closed the body leaves that to us.
-func TestAPanicOfTheBaseLeavesNoBodyOpen(t *testing.T) {
+// A base that panics before it has read or closed the body leaves that to the
+// Transport.
+func TestPanicOfTheBaseLeavesNoBodyOpen(t *testing.T) {
 	for _, sends := range []int64{1, 2} {
 		for _, kind := range []string{"stream", "GetBody"} {
 			t.Run(fmt.Sprint(kind, ", send ", sends), func(t *testing.T) {
-				var sent, again, closed atomic.Int64
+				var sent int64
+				again := script.Bodies{Content: "content"}
 				tr := rig.Over(t, script.Func(func(r *http.Request) (*http.Response, error) {
-					if sent.Add(1) == sends {
+					if sent++; sent == sends {
 						panic("boom")
 					}
 					r.Body.Close()
@@ -119,23 +115,19 @@ func TestAPanicOfTheBaseLeavesNoBodyOpen(t *testing.T) {
 				body := script.Text("content")
 				req := rig.Request(t, t.Context(), "PUT", "/api/v1/users/1", body)
 				if kind == "GetBody" {
-					req.GetBody = func() (io.ReadCloser, error) {
-						again.Add(1)
-						return &closeCounter{strings.NewReader("content"), &closed}, nil
-					}
+					req.GetBody = again.Get
 				}
 				if v := rig.Panicked(func() { tr.RoundTrip(req) }); v != "boom" {
 					t.Errorf("panicked with %v", v)
 				}
-				if n := body.Closes(); n != 1 || again.Load() != closed.Load() {
-					t.Errorf("the body was closed %d times, want once; %d of GetBody's %d", n, closed.Load(), again.Load())
-				}
+				body.WantClosed(t)
+				again.WantClosed(t)
 			})
 		}
 	}
 }
 
-func TestAPanicOfTheHookGoesOnUpAndLeavesAllConsistent(t *testing.T) {
+func TestPanicOfTheHookReachesTheCallerAndLeavesNothingOpen(t *testing.T) {
 	// The last one is still held when the hook runs: not all of it is in memory.
 	for _, step := range []script.Step{script.LimitedFor(time.Second), script.Reply(503, "x"), script.Fail(script.Reset), script.Reply(503, strings.Repeat("x", 70<<10))} {
 		synctest.Test(t, func(t *testing.T) {
@@ -144,13 +136,8 @@ func TestAPanicOfTheHookGoesOnUpAndLeavesAllConsistent(t *testing.T) {
 			tr := rig.Over(t, base, nil, oktaretry.WithPrepareRetry(func(*http.Request) error { panic("boom") }),
 				oktaretry.WithTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))))
 			body := script.Text("content")
-			var again, closed atomic.Int64
-			for i, getBody := range []func() (io.ReadCloser, error){
-				nil, func() (io.ReadCloser, error) {
-					again.Add(1)
-					return &closeCounter{strings.NewReader("content"), &closed}, nil
-				},
-			} {
+			again := script.Bodies{Content: "content"}
+			for i, getBody := range []func() (io.ReadCloser, error){nil, again.Get} {
 				spans.Reset()
 				req := rig.Request(t, t.Context(), "PUT", "/api/v1/users/1", body)
 				req.GetBody = getBody
@@ -160,9 +147,8 @@ func TestAPanicOfTheHookGoesOnUpAndLeavesAllConsistent(t *testing.T) {
 				rig.WantIdle(t, tr)
 				wantSpansEnded(t, spans, 1)
 				base.WantClosed()
-				if n := body.Closes(); n != 1 || again.Load() != closed.Load() {
-					t.Errorf("call %d: body closed %d times, want once; %d of GetBody's %d", i, n, closed.Load(), again.Load())
-				}
+				body.WantClosed(t)
+				again.WantClosed(t)
 				base.WantSent(i + 1)
 				body = script.Text("content")
 			}
@@ -170,33 +156,8 @@ func TestAPanicOfTheHookGoesOnUpAndLeavesAllConsistent(t *testing.T) {
 	}
 }
 
-// A probe that panics must not block a half-open circuit.
-func TestAPanickingProbeGivesItsPlaceBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		base := script.Repeat(t, script.Bare(503), script.Panic("boom"), script.OK())
-		tr := rig.Over(t, base, func(p *oktaretry.Policy) {
-			p.Breaker.MinCalls, p.Breaker.ProbeTimeout = 1, time.Hour
-		})
-		call := func() (*http.Response, error) {
-			return tr.RoundTrip(rig.Request(t, oktaretry.WithNoRetry(t.Context()), "GET", "/api/v1/users/1", nil))
-		}
-		resp, err := call()
-		rig.Text(t, resp, err)
-		var open *oktaretry.CircuitOpenError
-		if _, err := call(); !errors.As(err, &open) {
-			t.Fatalf("got %v, want an open circuit", err)
-		}
-		time.Sleep(open.RetryAfter)
-		if v := rig.Panicked(func() { call() }); v != "boom" {
-			t.Fatalf("the probe panicked with %v", v)
-		}
-		resp, err = call()
-		rig.Text(t, resp, err)
-	})
-}
-
 // A test's FailNow in a base ends its goroutine without a panic.
-func TestAGoexitInTheBaseLeavesAllConsistent(t *testing.T) {
+func TestGoexitOfTheBaseLeavesNothingOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := rig.Over(t, script.Func(func(*http.Request) (*http.Response, error) { runtime.Goexit(); return nil, nil }), nil)
 		body := script.Text("content")
@@ -209,31 +170,28 @@ func TestAGoexitInTheBaseLeavesAllConsistent(t *testing.T) {
 		<-done
 		rig.WantIdle(t, tr)
 		wantNoVerdict(t, tr, 0)
-		if n := body.Closes(); n != 1 {
-			t.Errorf("the body was closed %d times, want once", n)
-		}
+		body.WantClosed(t)
 	})
 }
 
 // panicky panics on its second Read.
-type panicky struct{ closes, reads atomic.Int64 }
+type panicky struct{ reads int }
 
 func (p *panicky) Read(b []byte) (int, error) {
-	if p.reads.Add(1) == 2 {
+	if p.reads++; p.reads == 2 {
 		panic("boom")
 	}
 	return copy(b, "{"), nil
 }
-func (p *panicky) Close() error { p.closes.Add(1); return nil }
 
 // The classification reads an error body in a goroutine of its own, where a
-// panic would end the program. It is the reader's, wherever it reads.
-func TestAPanicInReadingAnAnswerIsTheReaders(t *testing.T) {
+// panic would end the program.
+func TestPanicOfAnAnswersBodyReachesItsReader(t *testing.T) {
 	for _, status := range []int{200, 404, 503} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 			synctest.Test(t, func(t *testing.T) {
-				body := new(panicky)
+				body := script.NewBody(new(panicky))
 				tr := rig.Over(t, script.Repeat(t, script.Stream(status, body)), nil)
 				resp, err := tr.RoundTrip(rig.Request(t, oktaretry.WithNoRetry(t.Context()), "GET", "/api/v1/users/1", nil))
 				if err != nil {
@@ -243,9 +201,7 @@ func TestAPanicInReadingAnAnswerIsTheReaders(t *testing.T) {
 					t.Errorf("the reader got %v, want the panic", v)
 				}
 				resp.Body.Close()
-				if n := body.closes.Load(); n != 1 {
-					t.Errorf("the body was closed %d times, want once", n)
-				}
+				body.WantClosed(t)
 				rig.WantIdle(t, tr)
 			})
 		})
@@ -253,23 +209,20 @@ func TestAPanicInReadingAnAnswerIsTheReaders(t *testing.T) {
 }
 
 // Nobody reads an answer that is dropped for a resend, so its panic is nobody's.
-func TestAPanicInAnAnswerThatIsDroppedStopsNothing(t *testing.T) {
+func TestPanicOfADroppedAnswersBodyIsIgnored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		body := new(panicky)
+		body := script.NewBody(new(panicky))
 		tr := rig.Over(t, script.Repeat(t, script.Stream(503, body), script.OK()), nil)
-		resp, err := tr.RoundTrip(rig.Request(t, t.Context(), "GET", "/api/v1/users/1", nil))
-		rig.Text(t, resp, err)
-		if n := body.closes.Load(); n != 1 {
-			t.Errorf("the body was closed %d times, want once", n)
-		}
+		rig.Send(t, tr, rig.Request(t, t.Context(), "GET", "/api/v1/users/1", nil)).Text()
+		body.WantClosed(t)
 	})
 }
 
 // The base reads the caller's body in its own goroutine; one in memory does so
 // in the caller's.
-func TestAPanicOfTheCallersBodyGoesOnUp(t *testing.T) {
+func TestPanicOfTheCallersBodyReachesTheCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		body := new(panicky)
+		body := script.NewBody(new(panicky))
 		base := script.Repeat(t, script.OK())
 		tr := rig.Over(t, base, nil)
 		req := rig.Request(t, t.Context(), "PUT", "/api/v1/users/1", body)
@@ -277,38 +230,6 @@ func TestAPanicOfTheCallersBodyGoesOnUp(t *testing.T) {
 			t.Errorf("panicked with %v, want the body's value", v)
 		}
 		rig.WantIdle(t, tr)
-		if n := body.closes.Load(); n != 1 {
-			t.Errorf("the body was closed %d times, want once", n)
-		}
+		body.WantClosed(t)
 	})
-}
-
-// brokenMeters panic whenever they are told of an attempt.
-type brokenMeters struct{ metricnoop.MeterProvider }
-
-func (brokenMeters) Meter(string, ...metric.MeterOption) metric.Meter { return brokenMeter{} }
-
-type brokenMeter struct{ metricnoop.Meter }
-
-func (brokenMeter) Float64Histogram(name string, _ ...metric.Float64HistogramOption) (metric.Float64Histogram, error) {
-	return brokenHistogram{broken: name == "http.client.request.duration"}, nil
-}
-
-type brokenHistogram struct {
-	metricnoop.Float64Histogram
-	broken bool
-}
-
-func (h brokenHistogram) Enabled(context.Context) bool                            { return h.broken }
-func (h brokenHistogram) Record(context.Context, float64, ...metric.RecordOption) { panic("boom") }
-
-// Also not when the panic is told of, and that panics again.
-func TestAMeterThatPanicsEachTimeLeavesNothingOpen(t *testing.T) {
-	base := script.Repeat(t, script.Reply(200, "x"))
-	tr := rig.Over(t, base, func(p *oktaretry.Policy) { p.Pace.MaxInFlight = 1 }, oktaretry.WithMeterProvider(brokenMeters{}))
-	if v := rig.Panicked(func() { tr.RoundTrip(rig.Request(t, t.Context(), "GET", "/api/v1/users", nil)) }); v != "boom" {
-		t.Fatalf("panicked with %v", v)
-	}
-	rig.WantIdle(t, tr)
-	base.WantClosed()
 }

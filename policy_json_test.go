@@ -1,3 +1,5 @@
+// This file tests policies in JSON.
+
 package oktaretry_test
 
 import (
@@ -126,7 +128,7 @@ func TestParsePolicyStartsFromTheDefaults(t *testing.T) {
 	}
 }
 
-func TestParsePolicySaysWhatIsWrong(t *testing.T) {
+func TestParsePolicyNamesWhatIsWrong(t *testing.T) {
 	for _, tt := range []struct{ name, text, names string }{
 		{"empty", ``, "empty"},
 		{"white space", " \n", "empty"},
@@ -166,7 +168,7 @@ func TestParsePolicySaysWhatIsWrong(t *testing.T) {
 	}
 }
 
-func TestTextThatIsRefusedLeavesThePolicyAsItIs(t *testing.T) {
+func TestRefusedTextLeavesThePolicyUnchanged(t *testing.T) {
 	p := oktaretry.DefaultPolicy()
 	p.MaxCapture = 7
 	if err := json.Unmarshal([]byte(`{"maxCapture": -1}`), &p); err == nil || p.MaxCapture != 7 {

@@ -1,7 +1,8 @@
+// This file tests which rule applies, and how a Transport takes a policy.
+
 package oktaretry_test
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -10,33 +11,11 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
-func mustTransport(t *testing.T, base http.RoundTripper, opts ...oktaretry.Option) *oktaretry.Transport {
-	t.Helper()
-	transport, err := oktaretry.NewTransport(base, opts...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return transport
-}
-
-// fetchUser sends a GET for a user and closes what comes back.
-func fetchUser(t *testing.T, transport *oktaretry.Transport, ctx context.Context) (status int, err error) {
-	t.Helper()
-	req, err := http.NewRequestWithContext(ctx, "GET", "https://example.okta.com/api/v1/users/00u1", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := transport.RoundTrip(req)
-	if err != nil {
-		return 0, err
-	}
-	resp.Body.Close()
-	return resp.StatusCode, nil
-}
-
+// tries is the rule for server errors with n attempts.
 func tries(n int) oktaretry.Rule {
 	r := oktaretry.DefaultPolicy().ServerError
 	r.MaxAttempts, r.MaxElapsed = n, 0
@@ -139,25 +118,21 @@ func TestCallsRuleBeatsCodesBeatClass(t *testing.T) {
 				p := oktaretry.DefaultPolicy()
 				p.ServerError.MaxAttempts, p.Codes = tt.class, tt.codes
 				base := script.Repeat(t, script.Code(500, "E0000009"))
-				transport := mustTransport(t, base, oktaretry.WithPolicy(p))
+				tr := rig.Over(t, base, func(q *oktaretry.Policy) { *q = p })
 				ctx := t.Context()
 				for key, r := range tt.own {
 					ctx = oktaretry.WithRule(ctx, key, r)
 				}
-				if status, err := fetchUser(t, transport, ctx); status != 500 || err != nil {
-					t.Errorf("got %d, %v; want the last answer", status, err)
-				}
-				if n := len(base.Sent()); n != tt.want {
-					t.Errorf("%d requests, want %d", n, tt.want)
-				}
+				rig.Do(t, ctx, tr, "GET", rig.UserURL, "").Is(500)
+				base.WantSent(tt.want)
 			})
 		})
 	}
 }
 
-// The wait that a code's text asks for holds for a rule of its class and for
-// one of its own that names none; one that names a wait is the user's word.
-func TestCodesLeastWaitHoldsUnlessTheUserNamesOne(t *testing.T) {
+// The least wait of a code holds for a rule of its class, and for one of its own
+// that sets none.
+func TestCodesMinWaitHoldsUnlessTheUserSetsOne(t *testing.T) {
 	quick := oktaretry.Rule{Action: oktaretry.Backoff, MaxAttempts: 2, InitialWait: time.Millisecond, MaxWait: time.Millisecond, Multiplier: 1}
 	named := quick
 	named.MinWait = 2 * time.Second
@@ -174,10 +149,7 @@ func TestCodesLeastWaitHoldsUnlessTheUserNamesOne(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				base := script.Repeat(t, script.Code(429, "E0000109"), script.Bare(200))
-				transport := mustTransport(t, base)
-				if status, err := fetchUser(t, transport, oktaretry.WithRule(t.Context(), tt.key, tt.rule)); status != 200 || err != nil {
-					t.Fatalf("got %d, %v", status, err)
-				}
+				rig.Do(t, oktaretry.WithRule(t.Context(), tt.key, tt.rule), rig.Over(t, base, nil), "GET", rig.UserURL, "").Is(200)
 				// A little may be added, so that waiters are spread out.
 				if p := base.Waits(); len(p) != 1 || p[0] < tt.want || p[0] > tt.want+2*time.Second {
 					t.Errorf("waited %v, want %v", p, tt.want)
@@ -190,10 +162,10 @@ func TestCodesLeastWaitHoldsUnlessTheUserNamesOne(t *testing.T) {
 func TestTransportKeepsItsPolicyWhenTheUsersMapChanges(t *testing.T) {
 	for name, give := range map[string]func(*testing.T, http.RoundTripper, oktaretry.Policy) *oktaretry.Transport{
 		"NewTransport": func(t *testing.T, base http.RoundTripper, p oktaretry.Policy) *oktaretry.Transport {
-			return mustTransport(t, base, oktaretry.WithPolicy(p))
+			return rig.Over(t, base, func(q *oktaretry.Policy) { *q = p })
 		},
 		"SetPolicy": func(t *testing.T, base http.RoundTripper, p oktaretry.Policy) *oktaretry.Transport {
-			transport := mustTransport(t, base)
+			transport := rig.Over(t, base, nil)
 			if err := transport.SetPolicy(p); err != nil {
 				t.Fatal(err)
 			}
@@ -207,10 +179,8 @@ func TestTransportKeepsItsPolicyWhenTheUsersMapChanges(t *testing.T) {
 				p.Codes = map[string]oktaretry.Rule{"E0000009": tries(2)}
 				transport := give(t, base, p)
 				p.Codes["E0000009"] = tries(5)
-				fetchUser(t, transport, t.Context())
-				if n := len(base.Sent()); n != 2 {
-					t.Errorf("%d requests, want 2", n)
-				}
+				rig.Get(t, transport, rig.UserURL).Is(500)
+				base.WantSent(2)
 			})
 		})
 	}
@@ -221,27 +191,23 @@ func TestSetPolicyRefusesABadPolicyAndKeepsTheOld(t *testing.T) {
 		base := script.Repeat(t, script.Bare(503))
 		p := oktaretry.DefaultPolicy()
 		p.ServerError.MaxAttempts = 2
-		transport := mustTransport(t, base, oktaretry.WithPolicy(p))
+		transport := rig.Over(t, base, func(q *oktaretry.Policy) { *q = p })
 		bad := p
 		bad.ServerError.MaxAttempts = 3
 		bad.Pending.MaxElapsed = -time.Second
 		for _, refused := range []oktaretry.Policy{bad, {}} {
 			if err := transport.SetPolicy(refused); err == nil || err.Error() != refused.Validate().Error() {
-				t.Errorf("SetPolicy: %v, want what Validate says", err)
+				t.Errorf("SetPolicy: %v, want the error of Validate", err)
 			}
 		}
-		fetchUser(t, transport, t.Context())
-		if n := len(base.Sent()); n != 2 {
-			t.Errorf("%d requests after a refused policy, want 2", n)
-		}
+		rig.Get(t, transport, rig.UserURL).Is(503)
+		base.WantSent(2) // as before the refused policies
 		p.ServerError.MaxAttempts = 3
 		if err := transport.SetPolicy(p); err != nil {
 			t.Fatal(err)
 		}
-		fetchUser(t, transport, t.Context())
-		if n := len(base.Sent()) - 2; n != 3 {
-			t.Errorf("%d requests after a new policy, want 3", n)
-		}
+		rig.Get(t, transport, rig.UserURL).Is(503)
+		base.WantSent(2 + 3)
 	})
 }
 

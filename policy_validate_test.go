@@ -1,3 +1,6 @@
+// This file tests which policies are refused, and that each error names its
+// field.
+
 package oktaretry_test
 
 import (
@@ -28,7 +31,7 @@ func fieldsOf(t *testing.T, err error) []string {
 			t.Fatalf("%v is a %T, want a *PolicyError", e, e)
 		}
 		if p.Problem == "" || !strings.Contains(err.Error(), p.Field+" "+p.Problem) {
-			t.Errorf("the text doesn't say %s %q: %v", p.Field, p.Problem, err)
+			t.Errorf("the text lacks %s %q: %v", p.Field, p.Problem, err)
 		}
 		fields = append(fields, p.Field)
 	}
@@ -133,12 +136,12 @@ func TestValidateNamesTheField(t *testing.T) {
 			t.Errorf("%s: names %q, want %q", tt.name, got, tt.fields)
 		}
 		if _, err := oktaretry.NewTransport(nil, oktaretry.WithPolicy(p)); err == nil || !strings.Contains(err.Error(), tt.fields[0]) {
-			t.Errorf("%s: NewTransport says %v, want an error that names %s", tt.name, err, tt.fields[0])
+			t.Errorf("%s: NewTransport returns %v, want an error that names %s", tt.name, err, tt.fields[0])
 		}
 	}
 }
 
-func TestValidateNamesEverythingAtOnce(t *testing.T) {
+func TestValidateNamesEveryFault(t *testing.T) {
 	p := oktaretry.DefaultPolicy()
 	p.RateLimited.MaxElapsed = -1
 	p.ServerError.Jitter = 2
@@ -158,7 +161,7 @@ func TestValidateNamesEverythingAtOnce(t *testing.T) {
 	}
 }
 
-func TestValidateAcceptsWhatMakesSense(t *testing.T) {
+func TestValidateAcceptsSensiblePolicies(t *testing.T) {
 	for name, change := range map[string]func(*oktaretry.Policy){
 		"no caps": func(p *oktaretry.Policy) {
 			p.RateLimited.MaxElapsed, p.ServerError.MaxAttempts, p.ServerError.MaxElapsed = 0, 0, 0

@@ -1,7 +1,7 @@
-package oktaretry_test
-
 // This file tests that a challenge is posted once, what a poll carries, and the
-// polling of factor answers that say WAITING.
+// polling of factor answers that are WAITING.
+
+package oktaretry_test
 
 import (
 	"context"
@@ -98,14 +98,13 @@ func TestPollHasNoBodyWhateverTheRequestHad(t *testing.T) {
 		}), nil)
 		req := rig.Request(t, t.Context(), http.MethodPost, rig.Org+verifyPath, strings.NewReader("{}"))
 		req.TransferEncoding, req.Trailer = []string{"chunked"}, http.Header{"X-Sum": nil}
-		resp, err := rt.RoundTrip(req)
-		rig.Text(t, resp, err)
+		rig.Send(t, rt, req).Text()
 	})
 }
 
 // A poll has no need of a body that can't be sent again; a request that is its
 // own poll has, and must not wait in vain.
-func TestPollWithoutABodyGoesOnAndOneWithoutAReplayDoesNot(t *testing.T) {
+func TestPollNeedsNoReplayUnlessItRepeatsTheRequest(t *testing.T) {
 	for _, tt := range []struct {
 		path     string
 		steps    []script.Step
@@ -159,7 +158,7 @@ func TestPendingErrorMatchesTheCauseOfACancellation(t *testing.T) {
 	})
 }
 
-func TestWaitingFactorIsPolledUntilItSaysSomethingElse(t *testing.T) {
+func TestWaitingFactorIsPolledUntilItsResult(t *testing.T) {
 	for _, status := range []int{200, 201} {
 		for _, result := range []string{"SUCCESS", "REJECTED", "TIMEOUT", "CANCELLED"} {
 			rig.Virtual(t, fmt.Sprint(status, " ", result), func(t *testing.T) {
@@ -178,7 +177,7 @@ func TestWaitingFactorIsPolledUntilItSaysSomethingElse(t *testing.T) {
 	}
 }
 
-func TestWaitingFactorWithoutALinkInItsPollsIsAskedAtTheSamePlace(t *testing.T) {
+func TestWaitingFactorKeepsItsLinkWhenAPollHasNone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := rig.New(t, nil, linked(resultPath), pending("").After(interval, 0), script.OK().After(interval, 0))
 		verify(t, rt).Is(200)
@@ -189,7 +188,7 @@ func TestWaitingFactorWithoutALinkInItsPollsIsAskedAtTheSamePlace(t *testing.T) 
 }
 
 // Where the link leads need not be an endpoint that the router knows.
-func TestWaitingFactorIsPolledWhereverItsLinkLeads(t *testing.T) {
+func TestWaitingFactorIsPolledAtAnyLinkOfItsHost(t *testing.T) {
 	const odd = "/api/v1/users/00u1/factors/opf1/transactions/v2mst/state"
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := rig.New(t, pollFactors,
@@ -199,7 +198,7 @@ func TestWaitingFactorIsPolledWhereverItsLinkLeads(t *testing.T) {
 	})
 }
 
-func TestWaitingFactorThatNobodyAnswersEndsWithAPendingError(t *testing.T) {
+func TestUnansweredFactorEndsWithAPendingError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := rig.New(t, pollFactors)
 		base.Always(waiting(200, resultPath))
@@ -210,7 +209,7 @@ func TestWaitingFactorThatNobodyAnswersEndsWithAPendingError(t *testing.T) {
 	})
 }
 
-func TestFactorAnswerThatIsNotPolledComesBackAsItIs(t *testing.T) {
+func TestUnpolledFactorAnswerIsReturnedUnchanged(t *testing.T) {
 	off := func(*oktaretry.Policy) {}
 	for _, tt := range []struct {
 		name   string
@@ -234,17 +233,7 @@ func TestFactorAnswerThatIsNotPolledComesBackAsItIs(t *testing.T) {
 	}
 }
 
-func TestNoRetryHandsAPendingAnswerBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		rt, base := rig.New(t, pollFactors, linked(resultPath))
-		ctx := oktaretry.WithNoRetry(t.Context())
-		c := rig.Do(t, ctx, rt, http.MethodPost, rig.Org+verifyPath, "{}").Is(202).Stopped(oktaretry.StopNoRetry)
-		c.Reads(linked(resultPath).Body)
-		base.WantSent(1)
-	})
-}
-
-func TestPendingAnswerIsHandedBackIfTheRuleSaysSo(t *testing.T) {
+func TestFailFastRuleReturnsThePendingAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := rig.New(t, func(p *oktaretry.Policy) { p.Pending.Action = oktaretry.FailFast }, linked(resultPath))
 		verify(t, rt).Is(202).Stopped(oktaretry.StopFailFast).Reads(linked(resultPath).Body)

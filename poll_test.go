@@ -1,6 +1,6 @@
-package oktaretry_test
+// This file tests where a pending answer's result is requested, and when.
 
-// This file tests where a pending answer's result is asked for, and when.
+package oktaretry_test
 
 import (
 	"context"
@@ -23,7 +23,7 @@ const (
 	interval   = 4 * time.Second
 )
 
-// pending is a 202 that says E0000070, with more members if there are any.
+// pending is a 202 with E0000070, and with links if there are any.
 func pending(links string, h ...script.Field) script.Step {
 	body := `{"errorCode":"E0000070","errorSummary":"Waiting for ACK"`
 	if links != "" {
@@ -48,7 +48,7 @@ func verify(t testing.TB, rt http.RoundTripper, h ...string) rig.Call {
 	return rig.Do(t, t.Context(), rt, http.MethodPost, rig.Org+verifyPath, `{"passCode":"1"}`, h...)
 }
 
-func TestPollGoesWhereTheAnswerSays(t *testing.T) {
+func TestPollFollowsTheAnswersLink(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		answer script.Step
@@ -123,7 +123,7 @@ func TestPollNeverLeavesTheHost(t *testing.T) {
 	}
 }
 
-func TestPollRepeatsARequestThatMayBeRepeated(t *testing.T) {
+func TestPollRepeatsASafeRequest(t *testing.T) {
 	for _, tt := range []struct{ method, path string }{
 		{http.MethodGet, resultPath},
 		{http.MethodHead, resultPath},
@@ -146,7 +146,7 @@ func TestPollRepeatsARequestThatMayBeRepeated(t *testing.T) {
 	}
 }
 
-func TestPendingAnswerThatCannotBePolledComesBackAsItIs(t *testing.T) {
+func TestUnpollablePendingAnswerIsReturnedUnchanged(t *testing.T) {
 	for _, tt := range []struct {
 		name, method, path string
 		header             []string
@@ -202,7 +202,7 @@ func TestPollEndsWithAPendingErrorWhenItsTimeIsUp(t *testing.T) {
 	})
 }
 
-func TestPollThatDoesNotFitTheDeadlineIsNotWaitedFor(t *testing.T) {
+func TestPollThatDoesNotFitTheDeadlineIsNotBegun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := rig.New(t, nil)
 		base.Always(linked(resultPath))
@@ -215,7 +215,7 @@ func TestPollThatDoesNotFitTheDeadlineIsNotWaitedFor(t *testing.T) {
 	})
 }
 
-func TestPollEndsWithTheAnswerThatIsTerminal(t *testing.T) {
+func TestPollEndsWithATerminalAnswer(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		answer script.Step
@@ -237,7 +237,7 @@ func TestPollEndsWithTheAnswerThatIsTerminal(t *testing.T) {
 	}
 }
 
-func TestPollGoesOnAfterOtherTroubles(t *testing.T) {
+func TestPollContinuesAfterOtherErrors(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		trouble script.Step

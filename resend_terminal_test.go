@@ -1,7 +1,7 @@
-package oktaretry_test
+// This file tests errors that sending again cannot heal, as the real net/http
+// makes them, and what an error of the base comes out as.
 
-// Errors that sending again cannot heal, as the real net/http makes them, and
-// what comes out of an error.
+package oktaretry_test
 
 import (
 	"context"
@@ -27,7 +27,7 @@ import (
 
 // net/http has no values for most of these errors: the library knows them by
 // their texts, and a new net/http may write others.
-func TestWhatCannotHealIsTerminalOverTheRealTransport(t *testing.T) {
+func TestPermanentErrorsAreTerminalOverTheRealTransport(t *testing.T) {
 	unknownCA := httptest.NewUnstartedServer(http.NotFoundHandler())
 	unknownCA.Config.ErrorLog = log.New(io.Discard, "", 0)
 	unknownCA.StartTLS()
@@ -92,7 +92,7 @@ func TestWhatCannotHealIsTerminalOverTheRealTransport(t *testing.T) {
 }
 
 // And these may heal.
-func TestWhatMayHealIsNotTerminal(t *testing.T) {
+func TestTransientErrorsAreNotTerminal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, err := range []error{
 			errors.New("anything"), io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
@@ -112,20 +112,7 @@ func TestWhatMayHealIsNotTerminal(t *testing.T) {
 	})
 }
 
-// A look-up or a certificate that fails says nothing of a host's health.
-func TestTerminalErrorsSpareTheHostsCircuit(t *testing.T) {
-	for _, err := range []error{http.ErrSchemeMismatch, &net.DNSError{IsNotFound: true}, errors.New("unsupported protocol scheme")} {
-		tr := rig.Over(t, script.Repeat(t, script.Fail(err)), nil)
-		tr.RoundTrip(rig.Request(t, t.Context(), "GET", "/api/v1/users", nil))
-		for _, c := range tr.Snapshot().Circuits {
-			if c.Scope == oktaretry.TripsHost && c.Failures != 0 {
-				t.Errorf("%v counts against the host", err)
-			}
-		}
-	}
-}
-
-func TestABasesEOFIsDeniedAndItsURLIsGone(t *testing.T) {
+func TestBaseErrorHidesEOFAndURL(t *testing.T) {
 	const target = "https://example.okta.com/api/v1/users/jane?q=1"
 	eof := func(err error) error { return &url.Error{Op: "Post", URL: target, Err: err} }
 	op := &net.OpError{Op: "read", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}, Err: io.EOF}
@@ -154,7 +141,7 @@ func TestABasesEOFIsDeniedAndItsURLIsGone(t *testing.T) {
 							t.Fatalf("%d: %v matches io.EOF", i, err)
 						}
 						if !errors.Is(err, io.ErrUnexpectedEOF) || !strings.Contains(err.Error(), test.text) {
-							t.Errorf("%d: %v is not an unexpected EOF that says %q", i, err, test.text)
+							t.Errorf("%d: %v is not an unexpected EOF with %q", i, err, test.text)
 						}
 						rig.WantNoSecrets(t, err)
 					}
@@ -169,7 +156,7 @@ type isEOF struct{}
 func (isEOF) Error() string        { return "as if" }
 func (isEOF) Is(target error) bool { return target == io.EOF }
 
-func TestAnErrorOfTheBaseKeepsItsKind(t *testing.T) {
+func TestBaseErrorKeepsItsKind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lost := &net.OpError{Op: "read", Net: "tcp", Err: errors.New("lost")}
 		_, err := rig.Over(t, script.Repeat(t, script.Fail(&url.Error{Op: "Get", URL: rig.Org + "/jane?q=1", Err: lost})), nil).RoundTrip(
@@ -184,7 +171,7 @@ func TestAnErrorOfTheBaseKeepsItsKind(t *testing.T) {
 
 // A server that hangs up instead of answering is what net/http calls EOF. The
 // SDKs would send again at once and without end.
-func TestAnEOFOfTheRealTransportIsDenied(t *testing.T) {
+func TestRealTransportErrorHidesEOF(t *testing.T) {
 	srv := rig.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		conn, _, _ := http.NewResponseController(w).Hijack()
 		conn.Close()
@@ -202,7 +189,7 @@ func TestAnEOFOfTheRealTransportIsDenied(t *testing.T) {
 	}
 }
 
-func TestACausesEOFKeepsItsTextAndLosesItsMatch(t *testing.T) {
+func TestCauseHidesEOFAndKeepsItsText(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cause := fmt.Errorf("input ended: %w", io.EOF)
 		for name, step := range map[string]script.Step{"in the base": script.Hang(), "in a rate limit": script.LimitedFor(5 * time.Second), "in a backoff": script.Bare(503)} {

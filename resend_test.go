@@ -1,6 +1,6 @@
-package oktaretry_test
+// This file tests which requests are sent again, and what they look like then.
 
-// Which requests are sent again, and what they look like then.
+package oktaretry_test
 
 import (
 	"bytes"
@@ -23,7 +23,7 @@ import (
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
-func TestTheBodyIsTheSameOnEachAttempt(t *testing.T) {
+func TestBodyIsIdenticalOnEachAttempt(t *testing.T) {
 	content := strings.Repeat("0123456789", 5000)
 	for name, body := range map[string]func() io.Reader{
 		"bytes.Reader":   func() io.Reader { return bytes.NewReader([]byte(content)) },
@@ -46,8 +46,7 @@ func TestTheBodyIsTheSameOnEachAttempt(t *testing.T) {
 						req.ContentLength = length
 					}
 					want := req.ContentLength
-					resp, err := rig.Over(t, base, nil).RoundTrip(req)
-					rig.Text(t, resp, err)
+					rig.Send(t, rig.Over(t, base, nil), req).Text()
 					for i, s := range base.WantSent(5) {
 						if s.Body != content || s.BodyErr != nil || s.ContentLength != want {
 							t.Errorf("attempt %d: %d bytes announced as %d, %v; want %d as %d",
@@ -60,7 +59,7 @@ func TestTheBodyIsTheSameOnEachAttempt(t *testing.T) {
 	}
 }
 
-func TestTheBodyIsTheSameOverRealConnections(t *testing.T) {
+func TestBodyIsIdenticalOverRealConnections(t *testing.T) {
 	content := strings.Repeat("0123456789", 20000)
 	n := 0
 	srv := rig.Serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -76,8 +75,7 @@ func TestTheBodyIsTheSameOverRealConnections(t *testing.T) {
 	})
 	tr := rig.Over(t, rig.HTTP(t), rig.QuickWaits)
 	for _, body := range []io.Reader{strings.NewReader(content), script.Text(content)} {
-		resp, err := tr.RoundTrip(rig.Request(t, t.Context(), "PUT", srv.URL+"/api/v1/users/1", body))
-		rig.Text(t, resp, err)
+		rig.Send(t, tr, rig.Request(t, t.Context(), "PUT", srv.URL+"/api/v1/users/1", body)).Text()
 	}
 	if n != 8 {
 		t.Errorf("%d requests, want 8", n)
@@ -85,7 +83,7 @@ func TestTheBodyIsTheSameOverRealConnections(t *testing.T) {
 }
 
 // What may be sent again, by method, answer and permission.
-func TestOnlyWhatIsSafeIsSentAgain(t *testing.T) {
+func TestOnlySafeRequestsAreResent(t *testing.T) {
 	refused := script.Fail(&net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED})
 	wrapped := script.Fail(fmt.Errorf("proxy: %w", &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}))
 	tempDNS := script.Fail(&net.OpError{Op: "dial", Err: &net.DNSError{Err: "server misbehaving", IsTemporary: true}})
@@ -143,7 +141,7 @@ func TestOnlyWhatIsSafeIsSentAgain(t *testing.T) {
 	}
 }
 
-func TestAPermissionOpensTheDoorToOtherMethods(t *testing.T) {
+func TestIdempotencyAllowsOtherMethods(t *testing.T) {
 	for name, permit := range map[string]func(*http.Request) *http.Request{
 		"Idempotency-Key":   func(r *http.Request) *http.Request { r.Header.Set("Idempotency-Key", "k"); return r },
 		"X-Idempotency-Key": func(r *http.Request) *http.Request { r.Header.Set("X-Idempotency-Key", "k"); return r },
@@ -162,8 +160,7 @@ func TestAPermissionOpensTheDoorToOtherMethods(t *testing.T) {
 				for _, method := range []string{"POST", "PATCH"} {
 					base := script.Repeat(t, script.Bare(503), script.Fail(script.Reset), script.OK())
 					req := permit(rig.Request(t, t.Context(), method, "/api/v1/users", script.Text("content")))
-					resp, err := rig.Over(t, base, nil).RoundTrip(req)
-					rig.Text(t, resp, err)
+					rig.Send(t, rig.Over(t, base, nil), req).Text()
 					for _, s := range base.WantSent(3) {
 						if s.Body != "content" {
 							t.Errorf("%s carried %q", method, s.Body)
@@ -177,7 +174,7 @@ func TestAPermissionOpensTheDoorToOtherMethods(t *testing.T) {
 
 // Evidence of a base that calls the hooks of net/http/httptrace, as net/http's
 // does: how far it got.
-func TestATraceIsEvidenceOfWhatWasWritten(t *testing.T) {
+func TestTraceShowsWhatWasWritten(t *testing.T) {
 	lost := errors.New("lost")
 	dial := &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}
 	for _, test := range []struct {
@@ -231,13 +228,13 @@ func TestATraceIsEvidenceOfWhatWasWritten(t *testing.T) {
 }
 
 // net/http asks for the trace, and net for its part of it, which is elsewhere.
-func TestACallersTraceIsToldOnceOfEachStep(t *testing.T) {
+func TestCallersTraceSeesEachStepOnce(t *testing.T) {
 	srv := rig.Serve(t, func(http.ResponseWriter, *http.Request) {})
-	var told [3]atomic.Int64
+	var seen [3]atomic.Int64
 	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
-		GetConn:      func(string) { told[0].Add(1) },
-		ConnectStart: func(string, string) { told[1].Add(1) },
-		GotConn:      func(httptrace.GotConnInfo) { told[2].Add(1) },
+		GetConn:      func(string) { seen[0].Add(1) },
+		ConnectStart: func(string, string) { seen[1].Add(1) },
+		GotConn:      func(httptrace.GotConnInfo) { seen[2].Add(1) },
 	})
 	req, err := http.NewRequestWithContext(ctx, "POST", srv.URL+"/api/v1/users", strings.NewReader("x"))
 	if err != nil {
@@ -249,8 +246,8 @@ func TestACallersTraceIsToldOnceOfEachStep(t *testing.T) {
 	}
 	resp.Body.Close()
 	for i, name := range []string{"GetConn", "ConnectStart", "GotConn"} {
-		if n := told[i].Load(); n != 1 {
-			t.Errorf("%s was told %d times, want once", name, n)
+		if n := seen[i].Load(); n != 1 {
+			t.Errorf("%s was seen %d times, want once", name, n)
 		}
 	}
 }
@@ -288,7 +285,7 @@ func TestNothingIsCreatedTwiceOverRealConnections(t *testing.T) {
 
 // A wrapper below that retries by itself may have written before its last try
 // could not dial.
-func TestABaseThatRetriesByItselfIsNotTakenAtItsLastWord(t *testing.T) {
+func TestBaseThatRetriesIsNotJudgedByItsLastError(t *testing.T) {
 	var seen atomic.Int64
 	srv := rig.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		io.Copy(io.Discard, r.Body)
@@ -342,8 +339,7 @@ func TestResendsAreMarkedOnceAndTheCallersHeadersAreNot(t *testing.T) {
 				req.Header[k] = v
 			}
 			before := fmt.Sprint(req.Header)
-			resp, err := rig.Over(t, base, nil).RoundTrip(req)
-			rig.Text(t, resp, err)
+			rig.Send(t, rig.Over(t, base, nil), req).Text()
 			for i, want := range []string{"", "[reqA] [1]", "[reqB] [2]", "[] [3]", "[] [4]", "[reqC] [5]"} {
 				h := base.WantSent(6)[i].Header
 				got := fmt.Sprint(h["X-Okta-Retry-For"], " ", h["X-Okta-Retry-Count"])
@@ -361,7 +357,7 @@ func TestResendsAreMarkedOnceAndTheCallersHeadersAreNot(t *testing.T) {
 	})
 }
 
-func TestTheMethodIsKnownEvenWithoutAResponse(t *testing.T) {
+func TestMethodIsKnownWithoutAResponse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for method, want := range map[string]int{"POST": 1, "PATCH": 1, "DELETE": 4} {
 			base := script.Repeat(t, script.Fail(script.Reset))
@@ -369,7 +365,7 @@ func TestTheMethodIsKnownEvenWithoutAResponse(t *testing.T) {
 			rig.Over(t, base, nil).RoundTrip(rig.Request(t, ctx, method, "/api/v1/users/1", nil))
 			base.WantSent(want)
 			if out, _ := rec.Outcome(); out.Method != method {
-				t.Errorf("the outcome says %q, want %q", out.Method, method)
+				t.Errorf("the outcome has %q, want %q", out.Method, method)
 			}
 		}
 	})

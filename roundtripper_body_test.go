@@ -1,6 +1,7 @@
-package oktaretry_test
+// This file tests that the bodies of answers come through as the base gave
+// them.
 
-// Bodies of answers come through as the base gave them.
+package oktaretry_test
 
 import (
 	"bufio"
@@ -22,22 +23,7 @@ import (
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
-// unread is a body that nobody may read before its time.
-type unread struct {
-	io.Reader
-	early  *atomic.Bool
-	closes atomic.Int64
-}
-
-func (u *unread) Read(p []byte) (int, error) {
-	if u.early.Load() {
-		return 0, errors.New("read before its time")
-	}
-	return u.Reader.Read(p)
-}
-func (u *unread) Close() error { u.closes.Add(1); return nil }
-
-func TestASuccessBodyIsNeverRead(t *testing.T) {
+func TestSuccessBodyIsNeverRead(t *testing.T) {
 	for name, test := range map[string]struct {
 		status int
 		header []string
@@ -48,24 +34,22 @@ func TestASuccessBodyIsNeverRead(t *testing.T) {
 	} {
 		for _, timeout := range []time.Duration{0, time.Minute} {
 			t.Run(fmt.Sprint(name, " with attempt timeout ", timeout), func(t *testing.T) {
-				var early atomic.Bool
-				early.Store(true)
-				body := &unread{Reader: strings.NewReader("content"), early: &early}
+				body := script.Text("content")
 				tr := rig.Over(t, script.Repeat(t, script.Stream(test.status, body, script.Headers(test.header...))), func(p *oktaretry.Policy) { p.AttemptTimeout = timeout })
 				resp, err := tr.RoundTrip(rig.Request(t, t.Context(), "GET", "/api/v1/users", nil))
-				early.Store(false)
+				if n := body.Reads(); n != 0 {
+					t.Errorf("the body was read %d times before its reader had it", n)
+				}
 				if got := rig.Text(t, resp, err); got != "content" {
 					t.Errorf("read %q", got)
 				}
-				if n := body.closes.Load(); n != 1 {
-					t.Errorf("closed %d times, want once", n)
-				}
+				body.WantClosed(t)
 			})
 		}
 	}
 }
 
-func TestTheFirstByteOfASuccessIsNotDelayed(t *testing.T) {
+func TestFirstByteOfASuccessIsNotDelayed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, w := io.Pipe()
 		start := time.Now()
@@ -95,7 +79,7 @@ func TestTheFirstByteOfASuccessIsNotDelayed(t *testing.T) {
 	})
 }
 
-func TestAnUpgradedConnectionCanBeWrittenToAndHalfClosed(t *testing.T) {
+func TestUpgradedConnectionCanBeWrittenAndHalfClosed(t *testing.T) {
 	srv := rig.Serve(t, func(w http.ResponseWriter, r *http.Request) {
 		conn, rw, err := http.NewResponseController(w).Hijack()
 		if err != nil {
@@ -105,8 +89,8 @@ func TestAnUpgradedConnectionCanBeWrittenToAndHalfClosed(t *testing.T) {
 		defer conn.Close()
 		rw.WriteString("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
 		rw.Flush()
-		said, _ := io.ReadAll(rw) // until the client has closed its half
-		conn.Write(bytes.ToUpper(said))
+		got, _ := io.ReadAll(rw) // until the client has closed its half
+		conn.Write(bytes.ToUpper(got))
 	})
 	for _, timeout := range []time.Duration{0, time.Minute} {
 		tr := rig.Over(t, rig.HTTP(t), func(p *oktaretry.Policy) { p.AttemptTimeout = timeout })
@@ -129,13 +113,13 @@ func TestAnUpgradedConnectionCanBeWrittenToAndHalfClosed(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := rig.Text(t, resp, nil); got != "HELLO" {
-			t.Errorf("the other side said %q", got)
+			t.Errorf("the other side sent %q", got)
 		}
 	}
 }
 
 // A plain writer below has no half to close.
-func TestHalfClosingWhatCannotBeIsAnError(t *testing.T) {
+func TestHalfClosingAnOrdinaryBodyIsAnError(t *testing.T) {
 	type readWriter struct {
 		io.ReadCloser
 		io.Writer
@@ -152,7 +136,7 @@ func TestHalfClosingWhatCannotBeIsAnError(t *testing.T) {
 	}
 }
 
-func TestEveryFormOfAnswerComesThrough(t *testing.T) {
+func TestEveryFormOfAnswerPasses(t *testing.T) {
 	var zipped bytes.Buffer
 	z := gzip.NewWriter(&zipped)
 	io.WriteString(z, `{"errorCode":"E0000007"}`)
@@ -254,7 +238,7 @@ func TestEveryFormOfAnswerComesThrough(t *testing.T) {
 	}
 }
 
-func TestAnErrorBodyIsReadableInFullAfterClassification(t *testing.T) {
+func TestErrorBodyIsReadableInFull(t *testing.T) {
 	bodies := map[string]string{
 		"empty": "", "Okta's": `{"errorCode":"E0000007","errorSummary":"Not found"}`, "HTML": "<html><body>502 Bad Gateway",
 		"cut short": `{"errorCode":"E00`, "not UTF-8": "\xff\xfe{\x00", "null": "null", "an array": "[[[[",
@@ -299,7 +283,7 @@ func TestAnErrorBodyIsReadableInFullAfterClassification(t *testing.T) {
 
 // The last 503 of a call that waited before it: its connection was let go, its
 // bytes were not.
-func TestAnErrorBodyThatWasKeptThroughAWaitIsReadableInFull(t *testing.T) {
+func TestErrorBodyKeptThroughAWaitIsReadableInFull(t *testing.T) {
 	for name, body := range map[string]string{"small": "<html>", "beyond the peek limit": strings.Repeat("y", 100<<10)} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -321,7 +305,7 @@ func TestAnErrorBodyThatWasKeptThroughAWaitIsReadableInFull(t *testing.T) {
 
 // A wait may take minutes. The connection of the answer in hand is free as soon
 // as all that there is of it is in memory.
-func TestAWaitHoldsNoConnection(t *testing.T) {
+func TestWaitHoldsNoConnection(t *testing.T) {
 	for name, step := range map[string]script.Step{
 		"backoff": script.Reply(503, "<html>", script.Set("Retry-After", "10")), "rate limit": script.LimitedFor(10 * time.Second),
 		"poll":       script.Code(202, "E0000070", script.Set("Retry-After", "10")),
@@ -335,15 +319,14 @@ func TestAWaitHoldsNoConnection(t *testing.T) {
 						t.Error("the connection is held through the wait")
 					}
 				})
-				resp, err := rig.Over(t, base, nil).RoundTrip(rig.Request(t, t.Context(), "GET", "/api/v1/users", nil))
-				rig.Text(t, resp, err)
+				rig.Send(t, rig.Over(t, base, nil), rig.Request(t, t.Context(), "GET", "/api/v1/users", nil)).Text()
 				base.WantSent(2)
 			})
 		})
 	}
 }
 
-func TestAnErrorBodyThatBreaksOffSaysSo(t *testing.T) {
+func TestBrokenErrorBodyReturnsItsError(t *testing.T) {
 	broken := errors.New("connection lost")
 	body := io.MultiReader(strings.NewReader(`{"errorCode"`), iotest.ErrReader(broken))
 	tr := rig.Over(t, script.Repeat(t, script.Stream(404, io.NopCloser(body))), nil)
@@ -358,7 +341,7 @@ func TestAnErrorBodyThatBreaksOffSaysSo(t *testing.T) {
 	resp.Body.Close()
 }
 
-func TestAnErrorBodyThatStallsIsClassifiedByItsStatusAndReadableLater(t *testing.T) {
+func TestStalledErrorBodyIsClassifiedByStatusAndReadableLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, w := io.Pipe()
 		go func() {
@@ -384,7 +367,7 @@ func TestAnErrorBodyThatStallsIsClassifiedByItsStatusAndReadableLater(t *testing
 
 // Over net/http itself, with connections in memory: an answer that stalls is
 // dropped for a resend, or closed by the caller, without anyone hanging.
-func TestAStalledErrorBodyCanBeClosedAtAnyTime(t *testing.T) {
+func TestStalledErrorBodyCanBeClosedAnyTime(t *testing.T) {
 	// net/http's gzip reader holds a lock while it waits for the ten bytes of gzip's header, and its Close wants that lock.
 	for header, timeout := range map[string]time.Duration{
 		"": time.Minute, "Content-Encoding: gzip\r\n": time.Minute, "Content-Encoding: gzip\r\nX: y\r\n": 0,

@@ -1,15 +1,16 @@
-package oktaretry_test
+// This file tests that the caller's body is closed, whatever becomes of the
+// call.
 
-// The caller's body is closed, whatever becomes of the call.
+package oktaretry_test
 
 import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -113,7 +114,7 @@ func badRule(key string, r oktaretry.Rule) func(context.Context) context.Context
 	return func(ctx context.Context) context.Context { return oktaretry.WithRule(ctx, key, r) }
 }
 
-func TestTheCallersBodyIsClosedOnEveryPath(t *testing.T) {
+func TestCallersBodyIsClosedOnEveryPath(t *testing.T) {
 	for name, path := range closePaths() {
 		for _, kind := range []string{"stream", "GetBody"} {
 			t.Run(name+"/"+kind, func(t *testing.T) {
@@ -156,12 +157,9 @@ func (p closePath) run(t *testing.T, getBody bool) {
 	}
 	body := script.Text("some content")
 	req := rig.Request(t, ctx, method, target, body)
-	var again, againClosed atomic.Int64
+	again := script.Bodies{Content: "some content"}
 	if getBody {
-		req.GetBody = func() (io.ReadCloser, error) {
-			again.Add(1)
-			return &closeCounter{strings.NewReader("some content"), &againClosed}, nil
-		}
+		req.GetBody = again.Get
 	}
 	if p.spoil != nil {
 		p.spoil(req)
@@ -170,12 +168,8 @@ func (p closePath) run(t *testing.T, getBody bool) {
 	if (resp == nil) == (err == nil) {
 		t.Errorf("response %v with error %v", resp, err)
 	}
-	if n := body.Closes(); n != 1 {
-		t.Errorf("the body was closed %d times, want once", n)
-	}
-	if again.Load() != againClosed.Load() {
-		t.Errorf("GetBody made %d bodies, %d were closed", again.Load(), againClosed.Load())
-	}
+	body.WantClosed(t)
+	again.WantClosed(t)
 	if p.stop != oktaretry.StopNone {
 		rig.WantStop(t, rec, p.stop)
 	}
@@ -183,11 +177,7 @@ func (p closePath) run(t *testing.T, getBody bool) {
 		resp.Body.Close()
 	}
 	base.WantClosed()
-	for _, b := range tr.Snapshot().Buckets {
-		if b.InFlight != 0 || b.Waiting != 0 {
-			t.Errorf("the bucket is left with %d in flight and %d waiting", b.InFlight, b.Waiting)
-		}
-	}
+	rig.WantIdle(t, tr)
 	synctest.Wait()
 	for i, s := range base.Sent() {
 		if s.Context.Err() == nil && ctx.Err() == nil {
@@ -196,16 +186,9 @@ func (p closePath) run(t *testing.T, getBody bool) {
 	}
 }
 
-type closeCounter struct {
-	io.Reader
-	n *atomic.Int64
-}
-
-func (c *closeCounter) Close() error { c.n.Add(1); return nil }
-
 // A base that answers early goes on reading the body after RoundTrip has
 // returned. The call must not close it under its hands, and it is closed once.
-func TestABodyThatIsStillBeingSentIsClosedByTheBaseAlone(t *testing.T) {
+func TestBodyStillBeingSentIsClosedByTheBaseAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		body := script.Text(strings.Repeat("x", 1000))
 		tr := rig.Over(t, script.Func(func(req *http.Request) (*http.Response, error) {
@@ -224,8 +207,7 @@ func TestABodyThatIsStillBeingSentIsClosedByTheBaseAlone(t *testing.T) {
 			}()
 			return script.Code(404, "E0000007").Respond(req)
 		}), nil)
-		resp, err := tr.RoundTrip(rig.Request(t, t.Context(), "POST", "/api/v1/users", body))
-		rig.Text(t, resp, err)
+		rig.Send(t, tr, rig.Request(t, t.Context(), "POST", "/api/v1/users", body)).Text()
 		if body.Closes() != 0 {
 			t.Error("the body was closed while it was being sent")
 		}
@@ -239,7 +221,7 @@ func TestABodyThatIsStillBeingSentIsClosedByTheBaseAlone(t *testing.T) {
 // An answer that came too late is dropped. Its Close may wait for the end of
 // the attempt's context, as over HTTP/2 while the request is still being sent,
 // and that never came for a base that had not asked for it before.
-func TestAnAnswerThatCameTooLateIsClosedAfterItsContextEnded(t *testing.T) {
+func TestLateAnswerIsClosedAfterItsContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		base := script.Repeat(t, script.Do(func(req *http.Request) (*http.Response, error) {
 			time.Sleep(2 * time.Second)
@@ -247,9 +229,11 @@ func TestAnAnswerThatCameTooLateIsClosedAfterItsContextEnded(t *testing.T) {
 		}))
 		tr := rig.Over(t, base, func(p *oktaretry.Policy) { p.AttemptTimeout = time.Second })
 		resp, err := tr.RoundTrip(rig.Request(t, t.Context(), "POST", "/api/v1/users", nil))
-		if resp != nil || err == nil {
+		var timeout net.Error
+		if resp != nil || !errors.As(err, &timeout) || !timeout.Timeout() {
 			t.Errorf("got %v, %v; want a timeout", resp, err)
 		}
+		base.WantSent(1)
 		base.WantClosed()
 	})
 }

@@ -1,6 +1,7 @@
-package oktaretry_test
+// This file tests the contract of http.RoundTripper: the caller's request stays
+// unchanged.
 
-// The RoundTripper contract: what is the caller's stays the caller's.
+package oktaretry_test
 
 import (
 	"context"
@@ -25,7 +26,7 @@ import (
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
-func TestTheCallersRequestIsTheSameAfterTheCallAndReadableMeanwhile(t *testing.T) {
+func TestRequestIsUnchangedAndReadableDuringTheCall(t *testing.T) {
 	meddle := func(r *http.Request) error {
 		r.Header.Set("Authorization", "DPoP new")
 		r.Header["Accept"][0] = "text/html"
@@ -104,7 +105,7 @@ func TestTheCallersRequestIsTheSameAfterTheCallAndReadableMeanwhile(t *testing.T
 	}
 }
 
-func TestAResendThatAHookSignsGoesToWhereTheHookSays(t *testing.T) {
+func TestHookChangesTheURLOfItsResend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		base := script.Repeat(t, script.LimitedFor(time.Second), script.OK())
 		tr := rig.Over(t, base, nil, oktaretry.WithPrepareRetry(func(r *http.Request) error {
@@ -120,7 +121,7 @@ func TestAResendThatAHookSignsGoesToWhereTheHookSays(t *testing.T) {
 	})
 }
 
-func TestTheBaseMayReturnWhatNoRoundTripperMay(t *testing.T) {
+func TestInvalidAnswersOfTheBaseAreErrors(t *testing.T) {
 	oops := errors.New("oops")
 	for name, test := range map[string]struct {
 		step script.Step
@@ -153,7 +154,7 @@ func TestTheBaseMayReturnWhatNoRoundTripperMay(t *testing.T) {
 						t.Errorf("classified as %v with status %d, want no answer", out.Class, out.Status)
 					}
 					if !strings.Contains(err.Error(), test.want) {
-						t.Errorf("error %q doesn't say %q", err, test.want)
+						t.Errorf("error %q lacks %q", err, test.want)
 					}
 				}
 				base.WantClosed()
@@ -195,7 +196,7 @@ func TestNeverAResponseAndAnErrorTogether(t *testing.T) {
 
 // A stream may be a pipe that is written while it is read, or larger than
 // memory.
-func TestAStreamIsNeverReadAheadOfTheSend(t *testing.T) {
+func TestStreamIsNeverReadAhead(t *testing.T) {
 	body := script.Text(strings.Repeat("x", 1<<20))
 	tr := rig.Over(t, script.Func(func(req *http.Request) (*http.Response, error) {
 		if n := body.Reads(); n != 0 {
@@ -220,7 +221,7 @@ func TestAStreamIsNeverReadAheadOfTheSend(t *testing.T) {
 	}
 }
 
-func TestAnEightMiBStreamCostsNoEightMiB(t *testing.T) {
+func Test8MiBStreamAllocatesLess(t *testing.T) {
 	const size = 8 << 20
 	tr := rig.Over(t, script.Func(func(req *http.Request) (*http.Response, error) {
 		p := make([]byte, 32<<10)
@@ -254,7 +255,7 @@ func TestCloseIdleConnectionsReachesTheBase(t *testing.T) {
 	rig.Over(t, script.Func(base.RoundTrip), nil).CloseIdleConnections() // a base without it is fine
 }
 
-func TestAnInvalidRequestIsRefusedAndNothingIsSent(t *testing.T) {
+func TestInvalidRequestIsNotSent(t *testing.T) {
 	for name, spoil := range map[string]func(*http.Request){
 		"URL is nil":      func(r *http.Request) { r.URL = nil },
 		"Header is nil":   func(r *http.Request) { r.Header = nil },

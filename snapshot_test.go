@@ -1,6 +1,6 @@
-package oktaretry_test
+// This file tests what a Snapshot holds, and in which order.
 
-// This file tests what a Snapshot shows, and in which order.
+package oktaretry_test
 
 import (
 	"net/http"
@@ -14,7 +14,7 @@ import (
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
-func TestSnapshotShowsABucketAsOktaAndItsCallersSeeIt(t *testing.T) {
+func TestSnapshotHasTheStateOfAHeldBucket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		rt, _ := rig.New(t, nil,
@@ -64,7 +64,7 @@ func TestSnapshotCountsTheVerdictsOfACircuit(t *testing.T) {
 // A health page would go on to show the failures of an endpoint that nobody
 // calls any more: gobreaker moves its window on only when it is asked for
 // something else.
-func TestSnapshotForgetsFailuresThatTheWindowHasLeftBehind(t *testing.T) {
+func TestSnapshotForgetsFailuresOlderThanTheWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, _ := rig.New(t, nil, script.Bare(503))
 		rig.Do(t, oktaretry.WithNoRetry(t.Context()), rt, http.MethodGet, rig.UserURL, "")

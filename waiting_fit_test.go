@@ -1,7 +1,7 @@
-package oktaretry_test
-
 // This file tests the waits that are not begun, because they would be in vain,
 // and those that the caller ends.
+
+package oktaretry_test
 
 import (
 	"context"
@@ -42,7 +42,7 @@ func TestWaitThatDoesNotFitTheDeadlineIsNotBegun(t *testing.T) {
 			t.Errorf("got  %+v\nwant %+v", *e, want)
 		}
 		if c.Outcome.Needed != time.Minute {
-			t.Errorf("the outcome says that %s were needed, want 1m", c.Outcome.Needed)
+			t.Errorf("the outcome needs %s, want 1m", c.Outcome.Needed)
 		}
 		base.WantSent(1)
 	})
@@ -100,7 +100,7 @@ func TestWaitOfADayIsNotBegun(t *testing.T) {
 	}
 }
 
-func TestWaitRefusedByMaxElapsedForAServerErrorHandsItBack(t *testing.T) {
+func TestServerErrorIsReturnedWhenItsWaitDoesNotFit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := rig.New(t, nil, script.Code(503, "E0000010", script.Set("Retry-After", "31")))
 		c := rig.Get(t, rt, rig.UserURL).Is(503).Stopped(oktaretry.StopMaxElapsed).TookBetween(0, 0)
@@ -171,7 +171,7 @@ func TestCancellationEndsAnyWaitAtOnceWithItsCause(t *testing.T) {
 					t.Error("the error matches io.EOF")
 				}
 				if cause != nil && (errors.Is(c.Err, cause) != matches || !strings.Contains(c.Err.Error(), cause.Error())) {
-					t.Errorf("error %q, want one that tells of %q and matches it: %t", c.Err, cause, matches)
+					t.Errorf("error %q, want one with %q that matches it: %t", c.Err, cause, matches)
 				}
 				if tt.as != nil && !tt.as(c.Err) {
 					t.Errorf("error %T %v", c.Err, c.Err)
@@ -191,7 +191,7 @@ func isA[E error](err error) bool {
 	return errors.As(err, &e)
 }
 
-func TestCancellationOfAWaiterThatSentNothing(t *testing.T) {
+func TestCanceledWaiterThatSentNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := rig.New(t, nil, script.Limited(script.Date(0), script.ResetIn(0, 59*time.Second)), script.OK().After(time.Minute, rig.Spread))
 		go rig.Get(t, rt, rig.UserURL)
@@ -217,7 +217,7 @@ func TestCancellationOfAWaiterThatSentNothing(t *testing.T) {
 	})
 }
 
-func TestCanceledBeforeItBeganSendsNothing(t *testing.T) {
+func TestCallCanceledBeforehandSendsNothing(t *testing.T) {
 	rt, base := rig.New(t, nil)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errShutdown)
@@ -243,8 +243,8 @@ func TestDeadlineThatPassesDuringAnAttemptMatchesOnce(t *testing.T) {
 	})
 }
 
-// The error of an attempt that its caller ended is the base's own, and says
-// nothing of a wait.
+// The error of an attempt that its caller ended is the base's own, without a
+// word of a wait.
 func TestCancellationDuringAnAttemptKeepsTheErrorOfTheBase(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		broken := errors.New("stream broke off")
@@ -282,7 +282,7 @@ func TestGivingUpInLineReportsWhenTheBucketOpens(t *testing.T) {
 	})
 }
 
-func TestGivingUpDuringAWaitThatGrewTellsWhatIsLeftOfTheNewOne(t *testing.T) {
+func TestGivingUpDuringAGrownWaitReportsWhatIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := rig.New(t, nil,
 			script.Limited(script.Date(0), script.ResetIn(0, 9*time.Second)).Takes(time.Second),
@@ -303,7 +303,7 @@ func TestGivingUpDuringAWaitThatGrewTellsWhatIsLeftOfTheNewOne(t *testing.T) {
 	})
 }
 
-func TestGivingUpDuringAWaitTellsWhatIsLeftOfIt(t *testing.T) {
+func TestGivingUpDuringAWaitReportsWhatIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, _ := rig.New(t, nil, script.Limited(script.Date(0), script.ResetIn(0, 59*time.Second)))
 		opens := time.Now().Add(time.Minute)

@@ -1,7 +1,7 @@
-package oktaretry_test
+// This file tests how long a call waits after a 429: by Okta's headers, however
+// odd, or by the backoff where they hold nothing plausible.
 
-// This file tests how long a call waits after a 429: by what Okta's headers
-// say, however odd, or by the backoff when they say nothing plausible.
+package oktaretry_test
 
 import (
 	"net/http"
@@ -113,7 +113,7 @@ func TestWaitIsNeverEarlyByARoundedDate(t *testing.T) {
 	})
 }
 
-func TestWaitWithoutADateGoesByTheClockThatEarlierAnswersTaught(t *testing.T) {
+func TestWaitWithoutADateUsesTheLearnedClock(t *testing.T) {
 	for _, skew := range []time.Duration{10 * time.Minute, -10 * time.Minute} {
 		rig.Virtual(t, skew.String(), func(t *testing.T) {
 			rt, base := rig.New(t, nil,
@@ -173,7 +173,7 @@ func TestWaitForAConcurrencySlotHonoursRetryAfter(t *testing.T) {
 	})
 }
 
-func TestWaitOfEach429IsItsOwn(t *testing.T) {
+func TestEach429HasItsOwnWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := rig.New(t, nil,
 			script.Limited(script.Date(0), script.ResetIn(0, 59*time.Second)),
@@ -183,7 +183,7 @@ func TestWaitOfEach429IsItsOwn(t *testing.T) {
 		c := rig.Get(t, rt, rig.UserURL).Is(200).TookBetween(73*time.Second, 73*time.Second+3*rig.Spread)
 		base.WantSent(4)
 		if w := c.Outcome.Waited(); w != c.Took {
-			t.Errorf("the outcome tells of %s of waits, want %s", w, c.Took)
+			t.Errorf("the outcome has %s of waits, want %s", w, c.Took)
 		}
 	})
 }

@@ -17,7 +17,7 @@ import (
 	"testing"
 
 	"github.com/oktaretry/oktaretry/benchmarks/internal/meter"
-	"github.com/oktaretry/oktaretry/internal/benchbase"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 	"github.com/oktaretry/oktaretry/internal/wire"
 )
 
@@ -54,25 +54,25 @@ type alsoHeld struct {
 }
 
 var cases = []costCase{
-	{"GET 200", call{status: 200, text: benchbase.UserBody}.by(contenders...), bare, []target{
+	{"GET 200", call{status: 200, text: script.UserBody}.by(contenders...), bare, []target{
 		{name: ours, peer: failsafe, limit: limit{0.5, 4, 700}, guard: &limit{2.6, 8, 1500}},
 		{name: ours + sampled, peer: assembled + sampled, limit: limit{0.6, 20, 0}, guard: &limit{1.8, 26, 0}},
 	}, nil},
-	{"GET 200, in parallel", call{status: 200, text: benchbase.UserBody, parallel: true}.by(contenders...), bare, []target{
+	{"GET 200, in parallel", call{status: 200, text: script.UserBody, parallel: true}.by(contenders...), bare, []target{
 		{name: ours, peer: failsafe, limit: limit{0.5, -1, 0}, guard: &limit{3.5, -1, 0}},
 	}, nil},
-	{"GET 200, context unused", call{status: 200, text: benchbase.UserBody, plain: true}.by(contenders...), bare, []target{
+	{"GET 200, context unused", call{status: 200, text: script.UserBody, plain: true}.by(contenders...), bare, []target{
 		{name: ours, peer: failsafe, limit: limit{0.5, 4, 700}, guard: &limit{1.8, 1, 900}},
 		{name: ours + sampled, peer: assembled + sampled, limit: limit{0.6, 20, 0}, guard: &limit{1.6, 20, 0}},
 	}, nil},
-	{"404 with Okta's body", call{status: 404, text: benchbase.ErrorBody}.by(contenders...), bare, []target{
+	{"404 with Okta's body", call{status: 404, text: script.ErrorBody}.by(contenders...), bare, []target{
 		{name: ours, peer: failsafe, limit: limit{0.7, 8, 0}, guard: &limit{6, 12, 0}},
 	}, nil},
-	{"POST 2 KB, GetBody", call{method: http.MethodPost, body: withGetBody, status: 200, text: benchbase.UserBody}.by(contenders...), bare, []target{
+	{"POST 2 KB, GetBody", call{method: http.MethodPost, body: withGetBody, status: 200, text: script.UserBody}.by(contenders...), bare, []target{
 		{name: ours, peer: retryable, limit: limit{0.3, -1, 0}, guard: &limit{1.2, -1, 0}},
 	}, nil},
-	{"POST 2 KB, a stream", call{method: http.MethodPost, body: stream, status: 200, text: benchbase.UserBody}.by(contenders...), bare, nil, nil},
-	{"429, then 200", call{status: 200, text: benchbase.UserBody, refused: true}.by(contenders...), bare, nil, nil},
+	{"POST 2 KB, a stream", call{method: http.MethodPost, body: stream, status: 200, text: script.UserBody}.by(contenders...), bare, nil, nil},
+	{"429, then 200", call{status: 200, text: script.UserBody, refused: true}.by(contenders...), bare, nil, nil},
 	{"circuit open", refusals, "", []target{
 		{name: ours, limit: limit{allocs: -1}, advised: 1000},
 	}, nil},
@@ -123,7 +123,7 @@ func (c call) by(all ...contender) func() []*meter.Bench {
 
 // caller sets a contender up over a base of its own.
 func (c call) caller(t *testing.T, who contender) func(int) {
-	tr := who.wrap(&benchbase.Base{Status: c.status, Body: c.text, Flaky: c.refused, Plain: c.plain})
+	tr := who.wrap(&script.Fast{Status: c.status, Body: c.text, Flaky: c.refused, Plain: c.plain})
 	if c.refused && who.name == bare {
 		tr = twice{tr} // so that all make two attempts
 	}
@@ -219,7 +219,7 @@ func (b twice) RoundTrip(req *http.Request) (*http.Response, error) {
 func refusals() (benches []*meter.Bench) {
 	for _, who := range open {
 		benches = append(benches, &meter.Bench{Name: who.name, Make: func(t *testing.T) func(int) {
-			base := &benchbase.Base{Status: 503}
+			base := &script.Fast{Status: 503}
 			tr := who.wrap(base)
 			base.Status = 200 // whoever asks gets an answer
 			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, userURL, nil)
@@ -255,7 +255,7 @@ func parseLimits() []*meter.Bench {
 }
 
 func parseError() []*meter.Bench {
-	body := []byte(benchbase.ErrorBody)
+	body := []byte(script.ErrorBody)
 	return []*meter.Bench{
 		{Name: "wire.ParseError", Make: func(t *testing.T) func(int) {
 			return func(n int) {

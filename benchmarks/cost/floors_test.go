@@ -16,7 +16,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/oktaretry/oktaretry"
-	"github.com/oktaretry/oktaretry/internal/benchbase"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 	"github.com/oktaretry/oktaretry/internal/route"
 	"github.com/oktaretry/oktaretry/internal/wire"
 )
@@ -90,7 +90,7 @@ type madeSpan struct {
 var spansOfAGet = sync.OnceValues(func() (call, attempt *madeSpan) {
 	var seen spanWatcher
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(&seen))
-	t, err := oktaretry.NewTransport(&benchbase.Base{Status: http.StatusOK, Body: benchbase.UserBody}, oktaretry.WithTracerProvider(provider))
+	t, err := oktaretry.NewTransport(&script.Fast{Status: http.StatusOK, Body: script.UserBody}, oktaretry.WithTracerProvider(provider))
 	if err != nil {
 		panic(err)
 	}

@@ -15,7 +15,7 @@ import (
 
 	"github.com/oktaretry/oktaretry/benchmarks/internal/meter"
 	"github.com/oktaretry/oktaretry/benchmarks/internal/peers"
-	"github.com/oktaretry/oktaretry/internal/benchbase"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 const (
@@ -42,7 +42,7 @@ func sdkBenches(refused bool) (benches []*meter.Bench) {
 				name += withOurs
 			}
 			benches = append(benches, &meter.Bench{Name: name, Virtual: refused, Make: func(t *testing.T) func(int) {
-				var base http.RoundTripper = &benchbase.Base{Status: 200, Body: benchbase.UserBody, Flaky: refused}
+				var base http.RoundTripper = &script.Fast{Status: 200, Body: script.UserBody, Flaky: refused}
 				if under {
 					base = peers.Oktaretry(base)
 				}

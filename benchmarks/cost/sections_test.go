@@ -14,7 +14,7 @@ import (
 	"github.com/oktaretry/oktaretry/benchmarks/internal/meter"
 	"github.com/oktaretry/oktaretry/benchmarks/internal/peers"
 	"github.com/oktaretry/oktaretry/benchmarks/internal/traffic"
-	"github.com/oktaretry/oktaretry/internal/benchbase"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 // loopback is a whole round trip: net/http's server on this machine and a
@@ -30,7 +30,7 @@ var loopback = costCase{"GET 200 over a socket", func() (benches []*meter.Bench)
 				h.Set("X-Rate-Limit-Limit", "600")
 				h.Set("X-Rate-Limit-Remaining", "500")
 				h.Set("X-Okta-Request-Id", "Y3OJZpwB2Vgu6vPYbkRfcQAAAAE")
-				w.Write([]byte(benchbase.UserBody))
+				w.Write([]byte(script.UserBody))
 			}))
 			t.Cleanup(srv.Close)
 			base := http.DefaultTransport.(*http.Transport).Clone()
@@ -52,7 +52,7 @@ var cores = costCase{"GET 200, by cores", func() (benches []*meter.Bench) {
 	for _, who := range named(bare, ours, retryable, failsafe, assembled, ours+sampled, assembled+sampled) {
 		for n := 1; n <= 2; n++ {
 			benches = append(benches, &meter.Bench{Name: onCores(who.name, n), Wall: true, Least: callsOnCores, Make: func(t *testing.T) func(int) {
-				calls := call{status: 200, text: benchbase.UserBody, parallel: true}.caller(t, who)
+				calls := call{status: 200, text: script.UserBody, parallel: true}.caller(t, who)
 				return func(count int) {
 					defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(n))
 					calls(count)
@@ -108,7 +108,7 @@ var known = costCase{"GET 200, endpoints known", func() (benches []*meter.Bench)
 		{oneKnown, ours, false, 1}, {oneOfMany, ours, true, 1}, {allOfMany, ours, true, manyKnown},
 	} {
 		benches = append(benches, &meter.Bench{Name: b.name, Make: func(t *testing.T) func(int) {
-			tr := named(b.who)[0].wrap(&benchbase.Base{Status: 200, Body: benchbase.UserBody})
+			tr := named(b.who)[0].wrap(&script.Fast{Status: 200, Body: script.UserBody})
 			if b.meet {
 				traffic.Visit(tr, traffic.Requests(manyKnown), manyKnown)
 			}

@@ -17,7 +17,7 @@ import (
 	"github.com/oktaretry/oktaretry/benchmarks/internal/meter"
 	"github.com/oktaretry/oktaretry/benchmarks/internal/peers"
 	"github.com/oktaretry/oktaretry/benchmarks/internal/traffic"
-	"github.com/oktaretry/oktaretry/internal/benchbase"
+	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 // axis is what grows.
@@ -66,7 +66,7 @@ func ours(base http.RoundTripper) http.RoundTripper {
 // it answers, so that all of them are in flight.
 func goroutines(n int) *meter.Bench {
 	return &meter.Bench{Name: benchName(n), Least: 8 * n, Make: func(t *testing.T) func(int) {
-		tr := ours(yielding{&benchbase.Base{Status: 200, Body: benchbase.UserBody, Limit: 1 << 24}})
+		tr := ours(yielding{&script.Fast{Status: 200, Body: script.UserBody, Limit: 1 << 24}})
 		traffic.Visit(tr, traffic.Requests(1), 1)
 		callers := make([][]*http.Request, n)
 		for i := range callers {
@@ -98,7 +98,7 @@ func (y yielding) RoundTrip(req *http.Request) (*http.Response, error) {
 // endpoints are called in turn: beyond what is kept, each is met anew.
 func endpoints(n int) *meter.Bench {
 	return &meter.Bench{Name: benchName(n), Make: func(t *testing.T) func(int) {
-		tr := ours(&benchbase.Base{Status: 200, Body: benchbase.UserBody})
+		tr := ours(&script.Fast{Status: 200, Body: script.UserBody})
 		requests := traffic.Requests(n)
 		traffic.Visit(tr, requests, 2*n)
 		at := 0

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,6 +67,8 @@ func TestCircuitCountsByTheRulesScope(t *testing.T) {
 		{"pending", script.Reply(202, `{"errorCode":"E0000070"}`), ""},
 		{"a bad certificate", script.Fail(x509.UnknownAuthorityError{}), ""},
 		{"an unknown host", script.Fail(&net.DNSError{Err: "no such host", IsNotFound: true}), ""},
+		{"TLS to a plain server", script.Fail(http.ErrSchemeMismatch), ""},
+		{"an unsupported scheme", script.Fail(errors.New("unsupported protocol scheme")), ""},
 	} {
 		rig.Virtual(t, tt.name, func(t *testing.T) {
 			rt, base := rig.New(t, rig.OpensAfter4)
@@ -252,5 +255,23 @@ func TestHostCircuitStaysClosedWhileOneEndpointFails(t *testing.T) {
 			}
 		}
 		time.Sleep(time.Minute)
+	})
+}
+
+// gobreaker counts an answer at the time of its request. Attempts that hang for
+// a minute were older than the window of half a minute when they ended, and a
+// host that hung every call never opened its circuit.
+func TestHangingHostOpensItsCircuit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		base := script.Repeat(t, script.Hang())
+		tr := rig.Over(t, base, nil)
+		var calls sync.WaitGroup
+		for range oktaretry.DefaultPolicy().Breaker.MinCalls {
+			calls.Go(func() { rig.GetOnce(t, tr, rig.UserURL) })
+		}
+		calls.Wait()
+		if e := rig.Failure[*oktaretry.CircuitOpenError](rig.GetOnce(t, tr, rig.UserURL)); e.Scope != oktaretry.TripsHost {
+			t.Errorf("refused by the %s's circuit, want the host's", e.Scope)
+		}
 	})
 }

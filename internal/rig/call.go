@@ -1,4 +1,4 @@
-// This file holds one call through a Transport and the checks of its result.
+// This file holds calls whose results check themselves.
 
 package rig
 

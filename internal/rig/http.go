@@ -1,4 +1,4 @@
-// This file holds servers, sockets and pipes for tests.
+// This file holds bases over sockets and over connections in memory.
 
 package rig
 

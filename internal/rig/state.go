@@ -1,4 +1,4 @@
-// This file holds what a Snapshot shows of circuits and buckets, by name.
+// This file holds the state that a Transport is left in, as tests ask for it.
 
 package rig
 

@@ -1,4 +1,5 @@
-// This file holds the recorder of spans, metrics and logs.
+// This file holds the recorder of spans, metrics and log lines, and a Transport
+// that reports to it.
 
 package rig
 

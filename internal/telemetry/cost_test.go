@@ -10,8 +10,6 @@ import (
 	"net/http"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -28,16 +26,9 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/oktaretry/oktaretry"
-	"github.com/oktaretry/oktaretry/internal/benchbase"
 	"github.com/oktaretry/oktaretry/internal/rig"
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
-
-// underRace reports whether the race detector is on, which allocates, too.
-func underRace() bool {
-	info, ok := debug.ReadBuildInfo()
-	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
-}
 
 // allocatedBy returns how many objects f allocated, by the line of the
 // library's telemetry that asked for them; direct leaves out what is allocated
@@ -109,7 +100,7 @@ func mixedAnswers() http.RoundTripper {
 // With every allocation of a process on record, none comes from a line of the
 // telemetry.
 func TestUnobservedTelemetryAllocatesNothing(t *testing.T) {
-	if underRace() {
+	if rig.Race {
 		t.Skip("the race detector allocates")
 	}
 	if !inOwnProcess(t) {
@@ -154,7 +145,7 @@ func TestUnobservedTelemetryAllocatesNothing(t *testing.T) {
 }
 
 func TestNoProviderCostsAsMuchAsNoopProviders(t *testing.T) {
-	if underRace() {
+	if rig.Race {
 		t.Skip("the race detector allocates")
 	}
 	if !inOwnProcess(t) {
@@ -189,11 +180,11 @@ func TestNoProviderCostsAsMuchAsNoopProviders(t *testing.T) {
 
 // Who leaves the attempts' spans to otelhttp does so to pay for less.
 func TestOmittedAttemptSpansSaveAllocations(t *testing.T) {
-	if underRace() {
+	if rig.Race {
 		t.Skip("the race detector allocates")
 	}
 	allocs := func(spans bool) float64 {
-		tr := rig.Over(t, &benchbase.Base{Status: 200}, nil, rig.Traced(sdktrace.AlwaysSample()), oktaretry.WithAttemptSpans(spans))
+		tr := rig.Over(t, &script.Fast{Status: 200}, nil, rig.Traced(sdktrace.AlwaysSample()), oktaretry.WithAttemptSpans(spans))
 		req, _ := http.NewRequestWithContext(t.Context(), "GET", rig.UserURL, nil)
 		return testing.AllocsPerRun(500, func() {
 			resp, err := tr.RoundTrip(req)

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -17,6 +16,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.opentelemetry.io/otel/metric"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	"go.opentelemetry.io/otel/propagation"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
@@ -125,12 +126,9 @@ func runPanicCase(t *testing.T, tt panicCase, kind string) {
 	ctx, rec := oktaretry.WithRecorder(t.Context())
 	body := script.Text("content")
 	req := rig.Request(t, ctx, "PUT", "/api/v1/users/1", body)
-	var again []*script.Body
+	again := script.Bodies{Content: "content"}
 	if kind == "GetBody" {
-		req.GetBody = func() (io.ReadCloser, error) {
-			again = append(again, script.Text("content"))
-			return again[len(again)-1], nil
-		}
+		req.GetBody = again.Get
 	}
 	if v := rig.Panicked(func() { tr.RoundTrip(req) }); v != "boom" {
 		t.Fatalf("panicked with %v", v)
@@ -139,9 +137,8 @@ func runPanicCase(t *testing.T, tt panicCase, kind string) {
 	rig.Equal(t, "spans begun", len(spans.Started()), tt.began)
 	rig.Equal(t, "spans ended", len(spans.Ended()), tt.began)
 	base.WantClosed()
-	for _, b := range append(again, body) {
-		b.WantClosed(t)
-	}
+	body.WantClosed(t)
+	again.WantClosed(t)
 	for i, s := range base.Sent() {
 		if s.Context.Err() == nil {
 			t.Errorf("the context of attempt %d was never released", i+1)
@@ -184,4 +181,34 @@ func TestPanicInCircuitLogReturnsTheProbe(t *testing.T) {
 			resp.Body.Close()
 		})
 	}
+}
+
+// brokenMeters panic at each record of an attempt.
+type brokenMeters struct{ metricnoop.MeterProvider }
+
+func (brokenMeters) Meter(string, ...metric.MeterOption) metric.Meter { return brokenMeter{} }
+
+type brokenMeter struct{ metricnoop.Meter }
+
+func (brokenMeter) Float64Histogram(name string, _ ...metric.Float64HistogramOption) (metric.Float64Histogram, error) {
+	return brokenHistogram{broken: name == "http.client.request.duration"}, nil
+}
+
+type brokenHistogram struct {
+	metricnoop.Float64Histogram
+	broken bool
+}
+
+func (h brokenHistogram) Enabled(context.Context) bool                            { return h.broken }
+func (h brokenHistogram) Record(context.Context, float64, ...metric.RecordOption) { panic("boom") }
+
+// Reporting the panic panics again.
+func TestPanickingMeterLeavesNothingOpen(t *testing.T) {
+	base := script.Repeat(t, script.Reply(200, "x"))
+	tr := rig.Over(t, base, func(p *oktaretry.Policy) { p.Pace.MaxInFlight = 1 }, oktaretry.WithMeterProvider(brokenMeters{}))
+	if v := rig.Panicked(func() { tr.RoundTrip(rig.Request(t, t.Context(), "GET", "/api/v1/users", nil)) }); v != "boom" {
+		t.Fatalf("panicked with %v", v)
+	}
+	rig.WantIdle(t, tr)
+	base.WantClosed()
 }

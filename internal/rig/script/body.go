@@ -1,4 +1,4 @@
-// This file holds bodies that check how they are read and closed.
+// This file holds bodies that count how they are used.
 
 package script
 
@@ -16,7 +16,8 @@ import (
 // but what is read. It is safe for concurrent use if its reader is.
 type Body struct {
 	src    io.Reader
-	closer io.Closer // nil: none
+	closer io.Closer       // nil: none
+	ctx    context.Context // nil: none; its end ends the body
 
 	reads, bytes, closes, late atomic.Int64
 
@@ -35,12 +36,15 @@ func NewBody(src io.Reader) *Body {
 // Text returns a Body of that content.
 func Text(content string) *Body { return NewBody(strings.NewReader(content)) }
 
-// Read reads, or fails once the body is closed.
+// Read reads, or fails once the body is closed or its request has ended.
 func (b *Body) Read(p []byte) (int, error) {
 	b.reads.Add(1)
 	if b.Closes() > 0 {
 		b.late.Add(1)
 		return 0, http.ErrBodyReadAfterClose
+	}
+	if b.ctx != nil && b.ctx.Err() != nil {
+		return 0, context.Cause(b.ctx)
 	}
 	n, err := b.src.Read(p)
 	b.bytes.Add(int64(n))
@@ -104,4 +108,25 @@ type zeros struct{}
 func (zeros) Read(p []byte) (int, error) {
 	clear(p)
 	return len(p), nil
+}
+
+// Bodies makes bodies of one content, for GetBody, and keeps them.
+type Bodies struct {
+	Content string
+	made    []*Body
+}
+
+// Get returns another body.
+func (b *Bodies) Get() (io.ReadCloser, error) {
+	body := Text(b.Content)
+	b.made = append(b.made, body)
+	return body, nil
+}
+
+// WantClosed checks that each body was closed once, and not read afterwards.
+func (b *Bodies) WantClosed(t TB) {
+	t.Helper()
+	for _, body := range b.made {
+		body.WantClosed(t)
+	}
 }

@@ -1,4 +1,4 @@
-// This file holds the header fields of a step.
+// This file holds the header fields of answers.
 
 package script
 

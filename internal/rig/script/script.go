@@ -116,7 +116,7 @@ func (b *Base) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	resp, err := step.Respond(req)
 	if resp != nil && resp.Body != nil && resp.Body != http.NoBody {
-		resp.Body = b.track(resp.Body)
+		resp.Body = b.track(req.Context(), resp.Body)
 	}
 	return resp, err
 }
@@ -147,10 +147,12 @@ func (b *Base) leave(i int) {
 	b.inFlight--
 }
 
-// track follows what is done to a response's body. One that can be written to,
-// as a 101's, can be written to still.
-func (b *Base) track(body io.ReadCloser) io.ReadCloser {
+// track follows what is done to a response's body. As over a connection, it
+// ends with its request's context. One that can be written to, as a 101's, can be
+// written to still.
+func (b *Base) track(ctx context.Context, body io.ReadCloser) io.ReadCloser {
 	tracked := NewBody(body)
+	tracked.ctx = ctx
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.bodies = append(b.bodies, tracked)

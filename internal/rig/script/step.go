@@ -1,4 +1,4 @@
-// This file holds one step of a script: an answer, an error or a delay.
+// This file holds the steps of a script: one answer each, as data.
 
 package script
 

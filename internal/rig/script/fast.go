@@ -1,11 +1,6 @@
-// Package benchbase answers requests from memory, for benchmarks: as cheaply as
-// it can, but no cheaper than where that would flatter who stands above it.
-//
-// Like net/http's Transport it reads and closes a request's body, derives a
-// context of its own from the request's and ends that with the answer's body,
-// and takes its header fields from a clock that moves. What a library does to
-// the context is then paid for where it is paid for in real life, too.
-package benchbase
+// This file holds a base for benchmarks.
+
+package script
 
 import (
 	"context"
@@ -27,9 +22,17 @@ const refusalBody = `{"errorCode":"E0000047","errorSummary":"API call exceeded r
 // UserBody is a user of Okta's, as short as the SDKs take them.
 const UserBody = `{"id":"00u1","status":"ACTIVE","created":"2024-01-01T00:00:00.000Z","profile":{"login":"a@example.com","email":"a@example.com"}}`
 
-// Base is an http.RoundTripper in memory. It is safe for concurrent use, unless
-// it is Flaky.
-type Base struct {
+// Fast is a base for benchmarks: it answers from memory as cheaply as it can, but
+// no cheaper than where that would flatter what stands above it. It records
+// nothing.
+//
+// Like net/http's Transport it reads and closes a request's body, derives a
+// context of its own from the request's and ends that with the answer's body,
+// and takes its header fields from a clock that moves. What a library does to the
+// context is then paid for where it is paid for in real life too.
+//
+// It is safe for concurrent use, unless it is Flaky.
+type Fast struct {
 	Status int    // of the answers
 	Body   string // of the answers
 	Limit  int    // of the bucket; 0: 600 calls a minute, of which 100 are used
@@ -39,7 +42,7 @@ type Base struct {
 	// library puts off until somebody derives from its context is never done.
 	Plain bool
 
-	Unlimited bool // the answers say nothing of limits: not even a 429 tells how long to wait
+	Unlimited bool // the answers have no limits: not even a 429 has how long to wait
 
 	flip   bool
 	header atomic.Pointer[header]
@@ -53,7 +56,7 @@ type header struct {
 }
 
 // RoundTrip answers the request.
-func (b *Base) RoundTrip(req *http.Request) (*http.Response, error) {
+func (b *Fast) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Body != nil {
 		drain(req.Body)
 	}
@@ -110,7 +113,7 @@ func (a *answer) Close() error {
 
 // fields are the header fields of now, as many as matter of what an org answers
 // with. A window ends with the minute.
-func (b *Base) fields() *header {
+func (b *Fast) fields() *header {
 	now := time.Now()
 	if h := b.header.Load(); h != nil && h.second == now.Unix() {
 		return h

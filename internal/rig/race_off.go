@@ -1,0 +1,9 @@
+// This file knows that the race detector is off.
+
+//go:build !race
+
+package rig
+
+// Race reports whether the race detector is on: it allocates, and takes its
+// time.
+const Race = false

@@ -1,5 +1,0 @@
-//go:build race
-
-package oktaretry_test
-
-const raceEnabled = true
