@@ -87,7 +87,11 @@ func (s scenario) options(set setting, random *random) []oktatest.Option {
 		oktatest.WithClockSkew(s.skew), oktatest.WithLatency(latency), oktatest.WithoutLimits(),
 	}
 	if s.limit > 0 {
-		opts = append(opts, oktatest.WithWindow(s.window, set.offset%s.window), oktatest.WithLimit(endpoint, s.limit))
+		windows := oktatest.WithWindow(s.window, set.offset%s.window)
+		if s.opens {
+			windows = oktatest.WithWindowLength(s.window)
+		}
+		opts = append(opts, windows, oktatest.WithLimit(endpoint, s.limit))
 	}
 	if s.concurrency > 0 {
 		opts = append(opts, oktatest.WithConcurrencyLimit(s.concurrency))

@@ -23,6 +23,7 @@ type scenario struct {
 	concurrency int           // calls in flight, for all; 0: no limit
 	skew        time.Duration // Okta's clock is ahead
 	reordered   bool          // calls take 10 to 190 ms, at random
+	opens       bool          // windows open with their first call, as Okta's do, else on a grid
 	dropTo      int           // the limit from some moment of the second window on; 0: it stays
 	dropAt      time.Duration // that moment, after the window's beginning
 	others      int           // calls a window by another app, on average, at random times
@@ -57,6 +58,14 @@ var scenarios = []scenario{
 	full.with("four", "4 processes × 25 workers", func(s *scenario) {
 		s.processes, s.workers = 4, 25
 		s.target = target{over: 3 * time.Second, refused: 0.01, known: -1}
+	}),
+	full.with("one-opens", "one process, 50 workers, windows that open with their first call", func(s *scenario) {
+		s.opens = true
+		s.target = target{over: 2400 * time.Millisecond, refused: 1, refusals: 4, known: -1}
+	}),
+	full.with("four-opens", "4 processes × 25 workers, windows that open with their first call", func(s *scenario) {
+		s.processes, s.workers, s.opens = 4, 25, true
+		s.target = target{over: 4 * time.Second, refused: 1, refusals: 40, known: -1}
 	}),
 	full.with("shared", "one process, 50 workers, another app's 150 calls a window, 30 % left free", func(s *scenario) {
 		s.others, s.utilization = 150, 0.7
@@ -157,11 +166,17 @@ func (s scenario) optimum(offset time.Duration, start time.Time) time.Duration {
 	}
 	drop := s.dropsAt(offset, start)
 	now, used := start, 0
-	_, reset := s.resets(offset, now)
+	next := func() time.Time {
+		if s.opens {
+			return now.Add(s.window)
+		}
+		_, reset := s.resets(offset, now)
+		return reset
+	}
+	reset := next()
 	for left > 0 {
 		if !now.Before(reset) {
-			_, reset = s.resets(offset, now)
-			used = 0
+			reset, used = next(), 0
 		}
 		wave := min(width, left)
 		if s.limit > 0 {
