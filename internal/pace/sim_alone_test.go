@@ -64,6 +64,8 @@ func TestServersOfEveryKindAreUsedWell(t *testing.T) {
 		{"reset cut off", func(s *server) { s.offset = 20*time.Second + 500*time.Millisecond }, 7 * time.Second, 1},
 		{"clock 10 minutes ahead", func(s *server) { s.ahead = 10 * time.Minute }, 2 * time.Second, 0},
 		{"clock 10 minutes and a bit behind", func(s *server) { s.ahead = -10*time.Minute - 300*time.Millisecond }, 5 * time.Second, 1},
+		{"windows that open with their first call, reset cut off", func(s *server) { s.opens = true }, 2400 * time.Millisecond, 4},
+		{"windows that open with their first call, reset rounded up", func(s *server) { s.opens, s.roundUp = true, true }, 2400 * time.Millisecond, 4},
 		{"limit drops", func(s *server) { s.limit = drop }, 7 * time.Minute, 60},
 	} {
 		for seed := range uint64(5) {

@@ -16,6 +16,7 @@ type server struct {
 	offset  time.Duration // of the windows' beginnings
 	ahead   time.Duration // its clock
 	roundUp bool          // its Reset; else the fraction is cut off
+	opens   bool          // windows open with their first call, whatever offset is
 	slots   int           // calls in flight at once; 0: any number
 	takes   func(*rand.Rand) time.Duration
 
@@ -37,6 +38,12 @@ func newServer(limit int, length, offset time.Duration) *server {
 
 // begins returns when the window around a time began.
 func (s *server) begins(at time.Time) time.Time {
+	if s.opens {
+		if at.Before(s.window.Add(s.length)) {
+			return s.window
+		}
+		return at
+	}
 	into := at.Add(-s.offset).Sub(epoch) % s.length
 	if into < 0 {
 		into += s.length
