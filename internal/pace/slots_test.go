@@ -245,3 +245,24 @@ func TestRefusalsAtTheBucketsOwnLimitsDoNotShrinkTheHost(t *testing.T) {
 		}
 	}
 }
+
+// An epoch that no call in flight refers to is used again.
+func TestCallThatIsAloneAllocatesNothingInALaterEpoch(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates, too")
+	}
+	g := pace.New(pace.Config{})
+	learnNoLimits(t, g, users)
+	var ticket pace.Ticket
+	var hint pace.Hint
+	now := epoch
+	n := testing.AllocsPerRun(100, func() {
+		now = now.Add(2 * time.Second)
+		g.Enter(&ticket, now, users, pace.Call{}, &hint)
+		ticket.Ready(now)
+		ticket.Done(now, noLimits)
+	})
+	if n > 0 {
+		t.Errorf("%g allocations, want none", n)
+	}
+}
