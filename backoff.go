@@ -24,9 +24,10 @@ type tally struct {
 }
 
 // Okta's concurrency limit frees its slots within a second, so a call that it
-// refused is sent again soon, whatever the rule's waits.
+// refused is sent again soon, whatever the rule's waits. Its bucket's line then
+// keeps it until a slot is free; the wait grows for calls that are refused again.
 const (
-	slotInitialWait = 250 * time.Millisecond
+	slotInitialWait = 50 * time.Millisecond
 	slotMaxWait     = 2 * time.Second
 )
 

@@ -152,14 +152,21 @@ func TestWaitFollowsTheCodesOwnText(t *testing.T) {
 	}
 }
 
-func TestWaitForAConcurrencySlotIsShort(t *testing.T) {
+func TestWaitForAConcurrencySlotBeginsShortAndDoubles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// Its reset is a suggestion only, minutes ahead.
 		full := script.Concurrency(script.Date(0), script.ResetIn(0, 2*time.Minute))
-		soon := full.After(125*time.Millisecond, 2*time.Second)
-		rt, base := rig.New(t, nil, full, soon, soon, soon, script.OK().After(125*time.Millisecond, 2*time.Second))
-		rig.Get(t, rt, rig.UserURL).Is(200).TookBetween(500*time.Millisecond, 8*time.Second)
-		base.WantSent(5)
+		steps := []script.Step{full}
+		mean := 50 * time.Millisecond
+		for range 8 {
+			least := min(mean/2, time.Second)
+			most := min(mean*3/2, 2*time.Second)
+			steps = append(steps, full.After(least, most-least))
+			mean *= 2
+		}
+		rt, base := rig.New(t, nil, append(steps, script.OK().After(time.Second, time.Second))...)
+		rig.Get(t, rt, rig.UserURL).Is(200)
+		base.WantSent(10)
 	})
 }
 

@@ -27,6 +27,7 @@ type bucket struct {
 	line      line       // by ready, left and done
 	blockedBy Reason     // what the first of the line waits for, or waited for last; by ready and spreadLine
 	inFlight  int        // by ready, left and done
+	slots     slots      // of its own
 	window    window
 	refusals  refusals
 	heldAt    time.Time     // when the last refusal held the bucket; by hold
@@ -80,7 +81,7 @@ func (b *bucket) ready(t *Ticket, now time.Time, cfg *Config) (time.Duration, Re
 		t.place = b.lease.take(now, b.window.id, b.inFlight+1)
 	}
 	b.inFlight++
-	t.inFlight = true
+	t.inFlight, t.epoch = true, b.slots.enter(now, b.inFlight)
 	return 0, NoReason
 }
 
@@ -88,7 +89,7 @@ func (b *bucket) ready(t *Ticket, now time.Time, cfg *Config) (time.Duration, Re
 // call has a slot and has been counted under each ceiling.
 func (b *bucket) gate(t *Ticket, now time.Time, cfg *Config) (time.Duration, Reason) {
 	if cfg.Disabled {
-		b.host.force(now)
+		b.host.force(now, t)
 		return 0, NoReason
 	}
 	if !b.heldUntil.IsZero() {
@@ -112,7 +113,10 @@ func (b *bucket) gate(t *Ticket, now time.Time, cfg *Config) (time.Duration, Rea
 	if wait := untilTokens(smooth, now, 1); wait > 0 {
 		return wait, Turn
 	}
-	wait, why = b.host.take(now, b, cfg)
+	if b.slots.full(b.inFlight) {
+		return patience, Slot
+	}
+	wait, why = b.host.take(now, t, cfg)
 	if wait > 0 {
 		return wait, why
 	}
@@ -145,7 +149,10 @@ func (b *bucket) room(t *Ticket, now time.Time, cfg *Config) (why Reason, wait, 
 
 // spreadLine begins the time in which the calls in line go step by step.
 func (b *bucket) spreadLine(now time.Time) {
-	b.step = min(gap, spread/time.Duration(max(b.line.len(), 1)))
+	if b.line.len() == 0 {
+		return // those that join the line later did not wait for this
+	}
+	b.step = min(gap, spread/time.Duration(b.line.len()))
 	b.stepUntil = now.Add(2 * spread)
 	if b.blockedBy == Held || b.blockedBy == Exhausted {
 		b.blockedBy = Turn
@@ -198,6 +205,7 @@ func (b *bucket) estimate(now time.Time, ahead int, cfg *Config) time.Duration {
 
 // done records what a call in flight brought, see [Ticket.Done].
 func (b *bucket) done(t *Ticket, now time.Time, seen Seen) (end End) {
+	t.end = b.slots.leave(now, b.inFlight, t.epoch, seen.slotEnd())
 	b.inFlight--
 	b.usedAt = now
 	wide := seen.Refused && !seen.Slots && b.refusals.refused(t.entry, now, &seen, &b.window)

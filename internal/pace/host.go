@@ -16,7 +16,9 @@ type host struct {
 	buckets int // how many there are of it; by the register, under Governor.mu
 
 	mu       sync.Mutex // guards all below
+	inFlight int        // by take and release
 	slots    slots
+	refused  [2]slotRefusal // the last ones of two endpoints, the later first; by isToBlame
 	ceilings ceilings
 	waiting  []*bucket // whose first call waits for a slot; by queue and next
 	pruneAt  int       // the length of waiting at which unused buckets are removed; by queue
@@ -27,35 +29,88 @@ type host struct {
 // minPrune is how many buckets may have left the line for slots unseen.
 const minPrune = 64
 
-// take takes a slot for a call of b, and counts it under the ceilings. If that
-// cannot be yet, it returns how long to wait; b is woken when a slot is free
+// slotRefusal is when a call to an endpoint was refused for want of a slot.
+type slotRefusal struct {
+	bucket string
+	at     time.Time
+}
+
+const (
+	// together is how close to each other refusals of two endpoints are taken for
+	// the host's.
+	together = 2 * time.Second
+	// believed is how long the host's limit is kept after that. It is a guess, and a
+	// wrong one delays calls that the server would accept; without it each bucket
+	// keeps to its own.
+	believed = 10 * time.Second
+)
+
+// take takes a slot for t, and counts it under the ceilings. If that cannot be
+// yet, it returns how long to wait; t's bucket is woken when a slot is free
 // earlier.
-func (h *host) take(now time.Time, b *bucket, cfg *Config) (wait time.Duration, why Reason) {
+func (h *host) take(now time.Time, t *Ticket, cfg *Config) (wait time.Duration, why Reason) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.slots.full(cfg.MaxInFlight) {
-		h.queue(b)
+	if h.slots.limit != nil && now.Sub(h.refused[1].at) > believed {
+		h.slots.limit = nil
+	}
+	if h.full(cfg.MaxInFlight) {
+		h.queue(t.bucket)
 		return patience, Slot
 	}
-	if wait := h.ceilings.take(now, b.key.Bucket, cfg); wait > 0 {
+	if wait := h.ceilings.take(now, t.bucket.key.Bucket, cfg); wait > 0 {
 		return wait, Ceiling
 	}
-	h.slots.take(now)
+	h.count(now, t)
 	return 0, NoReason
 }
 
 // force counts a call that is sent whatever the slots and ceilings are.
-func (h *host) force(now time.Time) {
+func (h *host) force(now time.Time, t *Ticket) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.slots.take(now)
+	h.count(now, t)
 }
 
-// release gives a slot back.
-func (h *host) release(now time.Time, end slotEnd) {
+// count counts t as in flight.
+func (h *host) count(now time.Time, t *Ticket) {
+	h.inFlight++
+	t.hostEpoch = h.slots.enter(now, h.inFlight)
+}
+
+// full reports whether no slot is free. maxInFlight is the user's limit; 0: none.
+func (h *host) full(maxInFlight int) bool {
+	return maxInFlight > 0 && h.inFlight >= maxInFlight || h.slots.full(h.inFlight)
+}
+
+// release gives the slot of t back.
+func (h *host) release(now time.Time, t *Ticket) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.slots.release(now, end)
+	switch t.end {
+	case slotUsed:
+		h.slots.raise(now, h.inFlight)
+	case slotExplained:
+		h.slots.uncount(t.hostEpoch)
+	case slotRefused:
+		h.slots.uncount(t.hostEpoch)
+		if h.isToBlame(now, t.bucket.key.Bucket) {
+			h.slots.lower(now, t.hostEpoch)
+		}
+	}
+	h.inFlight--
+}
+
+// isToBlame records that a call to an endpoint was refused and reports whether the
+// host is to blame. The server also limits what one client has in flight at one
+// endpoint, and refuses nobody else then; a limit of the host meets all.
+func (h *host) isToBlame(now time.Time, bucket string) bool {
+	r := &h.refused
+	if r[0].bucket != bucket {
+		r[1] = r[0]
+	}
+	r[0] = slotRefusal{bucket, now}
+	return now.Sub(r[1].at) < together
 }
 
 // untilCeilings returns how long the ceilings need for n calls of b, at least.
@@ -93,7 +148,7 @@ func (h *host) queue(b *bucket) {
 func (h *host) next(maxInFlight int) *bucket {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if len(h.waiting) == 0 || h.slots.full(maxInFlight) {
+	if len(h.waiting) == 0 || h.full(maxInFlight) {
 		return nil
 	}
 	b := h.waiting[0]

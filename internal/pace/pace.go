@@ -12,13 +12,13 @@
 //   - bucket: the calls that the server counts together, by host, credential and endpoint.
 //   - window: the time over which the server counts a bucket's calls up to a limit, until its reset.
 //   - place: one call that a window has room for.
-//   - slot: one call that a host has room for in flight, whatever its bucket.
+//   - slot: one call that a bucket, or a host whatever the bucket, has room for in flight.
 //   - ceiling: the user's own limit of calls a second.
 //   - line: the calls that wait for their bucket, in the order in which they go.
 //   - hold: the time until which a bucket sends nothing, because a refusal named it.
 //   - scout: a call sent into a window of which nothing is known; its answer describes it.
 //   - lease: the places that a store, shared with other processes, grants for a moment.
-//   - tide: the most calls in flight within a moment, by which a refusal is judged.
+//   - epoch: the calls sent within a moment, whose refusals for want of a slot are judged together.
 //
 // Governor.mu guards which buckets and hosts there are, bucket.mu the state of
 // one bucket and of the tickets in its line, host.mu what the buckets of a host

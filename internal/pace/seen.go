@@ -29,7 +29,7 @@ const (
 	Exhausted        // the next window: this one has no place left, as far as is known
 	Answers          // answers of calls in flight, which may show a free place
 	Turn             // calls that go first
-	Slot             // a call of the host to end: too many are in flight
+	Slot             // a call to end: too many are in flight, of the bucket or of the host
 	Ceiling          // the user's own limit
 	Ask              // nothing: the call itself is to make a [Ticket.StoreRequest]
 )

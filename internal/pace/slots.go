@@ -1,80 +1,143 @@
-// This file holds a host's limit of calls in flight: it is lowered by refusals
-// and raised carefully afterwards.
+// This file holds a limit of calls in flight, of a bucket or of a host: refusals
+// lower it, and it is raised carefully afterwards.
 
 package pace
 
 import "time"
 
-// slots counts the calls in flight of a host, and knows its limit as far as
-// refusals show it. host.mu guards it.
+// slots is a limit of calls in flight as far as refusals show it. Its owner counts
+// the calls, and guards it by the owner's mutex.
 type slots struct {
-	inFlight int     // by take and release
-	limit    float64 // how many may be in flight; 0: no refusal was met; by release
-	refused  int     // the lowest number in flight that was refused lately; by refuse
-	step     float64 // by how much limit grows beyond refused; by release
-	grownAt  time.Time
-	tides    tides
+	epoch *epoch     // of the calls that are sent now; by enter
+	alone epoch      // of a call that was sent when no other was in flight, which saves a new one
+	limit *slotLimit // nil: no refusal was met; by lower, and by the host
 }
 
-// Up to the number that was refused last, limit grows by regrow slots a round
-// trip; beyond it once in growEvery, by steps that double: back at work within
-// seconds when others let go of theirs, and seldom refused when they don't.
+// slotLimit is a limit that refusals showed; by lower and raise.
+type slotLimit struct {
+	most    float64 // how many calls may be in flight
+	proven  int     // how many the server is known to accept
+	step    float64 // by how much most grows beyond proven
+	movedAt time.Time
+}
+
+// epoch is a time whose calls are judged together. A refusal shows that too many
+// calls were in flight when its own was sent; by its arrival most of them may have
+// ended. An epoch is over with the first call that is sent when a refusal of it is
+// known, or after epochLasts.
+type epoch struct {
+	began     time.Time
+	peak      int  // the most calls in flight, without those refused; by enter and uncount
+	refused   bool // some calls of it were; by uncount
+	explained bool // the limit that was known before explains that; by leave
+}
+
 const (
+	// epochLasts bounds how long before a call's sending the peak can be by which
+	// its refusal is judged.
+	epochLasts = time.Second
+
+	// Up to the proven number, a limit grows by regrow slots a round trip; beyond it
+	// once in growEvery, by steps that double: back at work within seconds when
+	// others let go of theirs, and seldom refused when they don't.
 	shrinkTo  = 0.95
 	regrow    = 4
 	growEvery = time.Second
 )
 
-// slotEnd is what the end of a call shows about the host's limit of calls in
-// flight.
+// slotEnd is what the end of a call shows about a limit of calls in flight.
 type slotEnd uint8
 
 const (
-	slotUnused  slotEnd = iota // it was not sent, or not answered
-	slotUsed                   // it was answered
-	slotRefused                // it was one too many
+	slotUnused    slotEnd = iota // it was not sent, or not answered
+	slotUsed                     // it was answered
+	slotRefused                  // it was one too many
+	slotExplained                // it was one too many by its bucket's own limit
 )
 
-// full reports whether no slot is free. maxInFlight is the user's limit; 0: none.
-func (s *slots) full(maxInFlight int) bool {
-	return maxInFlight > 0 && s.inFlight >= maxInFlight || s.limit > 0 && s.inFlight >= int(s.limit)
-}
-
-func (s *slots) take(now time.Time) {
-	s.inFlight++
-	s.tides.rise(now, s.inFlight)
-}
-
-func (s *slots) release(now time.Time, end slotEnd) {
-	s.tides.turn(now, s.inFlight)
+// slotEnd returns what the answer shows about limits of calls in flight.
+func (s *Seen) slotEnd() slotEnd {
 	switch {
-	case end == slotRefused:
-		s.refuse(now)
-	case end == slotUsed && s.limit > 0 && float64(s.inFlight) >= s.limit-1:
-		s.grow(now)
+	case s.Slots:
+		return slotRefused
+	case s.Answered:
+		return slotUsed
 	}
-	s.inFlight--
+	return slotUnused
 }
 
-func (s *slots) refuse(now time.Time) {
-	level := s.tides.refuse(s.inFlight)
-	limit := float64(level)
-	if s.limit > 0 {
-		limit = s.limit
-	}
-	s.limit = max(min(limit, shrinkTo*float64(level)), 1)
-	if s.refused == 0 || level < s.refused || now.Sub(s.grownAt) > growEvery {
-		s.refused = level
-	}
-	s.step, s.grownAt = 1, now
-}
+// full reports whether no slot is free.
+func (s *slots) full(inFlight int) bool { return s.limit != nil && inFlight >= int(s.limit.most) }
 
-func (s *slots) grow(now time.Time) {
+// enter returns the epoch of a call that is sent; inFlight counts it.
+func (s *slots) enter(now time.Time, inFlight int) *epoch {
 	switch {
-	case s.limit < float64(s.refused-1):
-		s.limit += regrow / s.limit
-	case now.Sub(s.grownAt) >= growEvery:
-		s.limit += s.step
-		s.step, s.grownAt = 2*s.step, now
+	case inFlight == 1: // so none refers to alone
+		s.alone = epoch{began: now}
+		s.epoch = &s.alone
+	case s.epoch.isOver(now):
+		s.epoch = &epoch{began: now}
+	}
+	s.epoch.peak = max(s.epoch.peak, inFlight)
+	return s.epoch
+}
+
+func (e *epoch) isOver(now time.Time) bool {
+	since := now.Sub(e.began)
+	return e.refused || since < 0 || since >= epochLasts
+}
+
+// leave records the end of a bucket's call that was sent in e; inFlight counts it.
+// It returns what the end shows about the host's limit.
+func (s *slots) leave(now time.Time, inFlight int, e *epoch, end slotEnd) slotEnd {
+	switch end {
+	case slotUsed:
+		s.raise(now, inFlight)
+	case slotRefused:
+		first := !e.refused
+		s.uncount(e)
+		if first {
+			e.explained = s.limit != nil && e.peak >= s.limit.proven
+		}
+		s.lower(now, e)
+		if e.explained {
+			return slotExplained
+		}
+	}
+	return end
+}
+
+// uncount takes a refused call of e out of the peaks: the server did not count it.
+func (s *slots) uncount(e *epoch) {
+	e.refused = true
+	e.peak--
+	if e != s.epoch { // all of which the call was in flight
+		s.epoch.peak--
+	}
+}
+
+// lower makes the limit less than what was in flight when the server refused calls
+// of e.
+func (s *slots) lower(now time.Time, e *epoch) {
+	if s.limit == nil {
+		s.limit = &slotLimit{most: float64(e.peak), proven: e.peak}
+	}
+	l := s.limit
+	l.most = max(min(l.most, shrinkTo*float64(e.peak)), 1)
+	l.proven = min(l.proven, e.peak)
+	l.step, l.movedAt = 1, now
+}
+
+// raise makes the limit more if it was reached when a call was accepted; inFlight
+// counts the call.
+func (s *slots) raise(now time.Time, inFlight int) {
+	switch l := s.limit; {
+	case l == nil || float64(inFlight) < l.most-1:
+	case l.most < float64(l.proven):
+		l.most = min(l.most+regrow/l.most, float64(l.proven))
+	case now.Sub(l.movedAt) >= growEvery:
+		l.proven = int(l.most)
+		l.most += l.step
+		l.step, l.movedAt = 2*l.step, now
 	}
 }

@@ -16,9 +16,12 @@ type Ticket struct {
 	nap    time.Duration // how long to sleep before asking again; 0: as long as the wait
 
 	// The call in flight; by Ready, under bucket.mu.
-	inFlight bool
-	entry    entry // into the window
-	place    place // of the lease
+	inFlight  bool
+	entry     entry   // into the window
+	place     place   // of the lease
+	epoch     *epoch  // of the bucket's slots
+	hostEpoch *epoch  // of the host's slots; under host.mu
+	end       slotEnd // what the call shows about the host's slots; by Done
 }
 
 // End is what the end of a call changed.
@@ -97,14 +100,7 @@ func (t *Ticket) Done(now time.Time, seen Seen) End {
 	b.mu.Lock()
 	result := b.done(t, now, seen)
 	b.mu.Unlock()
-	end := slotUnused
-	switch {
-	case seen.Slots:
-		end = slotRefused
-	case seen.Answered:
-		end = slotUsed
-	}
-	t.release(now, end)
+	t.release(now)
 	return result
 }
 
@@ -118,15 +114,15 @@ func (t *Ticket) Leave(now time.Time) {
 	b.mu.Lock()
 	b.left(t)
 	b.mu.Unlock()
-	t.release(now, slotUnused)
+	t.release(now)
 }
 
 // release gives up the call's slot, if it has one, and the ticket's reference to
 // its bucket.
-func (t *Ticket) release(now time.Time, end slotEnd) {
+func (t *Ticket) release(now time.Time) {
 	b := t.bucket
 	if t.inFlight {
-		b.host.release(now, end)
+		b.host.release(now, t)
 	}
 	b.host.passOn(b.cfg.Load().MaxInFlight)
 	t.bucket, t.inFlight = nil, false
