@@ -33,6 +33,11 @@ func TestPermanentErrorsAreTerminalOverTheRealTransport(t *testing.T) {
 	unknownCA.StartTLS()
 	defer unknownCA.Close()
 	plain := rig.Serve(t, func(http.ResponseWriter, *http.Request) {})
+	// An answer could overtake the error of writing the request.
+	silent := rig.Serve(t, func(_ http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body) // or the server does not notice that the connection is closed
+		<-r.Context().Done()
+	})
 	_, port, _ := net.SplitHostPort(strings.TrimPrefix(unknownCA.URL, "https://"))
 
 	for name, test := range map[string]struct {
@@ -63,8 +68,8 @@ func TestPermanentErrorsAreTerminalOverTheRealTransport(t *testing.T) {
 			base.Proxy, r.Host = http.ProxyURL(proxy), "a{b"
 		}},
 		"length of no body":     {url: plain.URL, prepare: func(r *http.Request, _ *http.Transport) { r.Body, r.ContentLength = nil, 5 }},
-		"length above the body": {url: plain.URL, prepare: func(r *http.Request, _ *http.Transport) { r.Body, r.ContentLength = script.Text("abc"), 5 }},
-		"length below the body": {url: plain.URL, prepare: func(r *http.Request, _ *http.Transport) { r.Body, r.ContentLength = script.Text("abc"), 2 }},
+		"length above the body": {url: silent.URL, prepare: func(r *http.Request, _ *http.Transport) { r.Body, r.ContentLength = script.Text("abc"), 5 }},
+		"length below the body": {url: silent.URL, prepare: func(r *http.Request, _ *http.Transport) { r.Body, r.ContentLength = script.Text("abc"), 2 }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			base := rig.HTTP(t)
