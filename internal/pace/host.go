@@ -51,8 +51,8 @@ const (
 func (h *host) take(now time.Time, t *Ticket, cfg *Config) (wait time.Duration, why Reason) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.slots.limit > 0 && now.Sub(h.refused[1].at) > believed {
-		h.slots.limit = 0
+	if h.slots.limit != nil && now.Sub(h.refused[1].at) > believed {
+		h.slots.limit = nil
 	}
 	if h.full(cfg.MaxInFlight) {
 		h.queue(t.bucket)

@@ -8,11 +8,16 @@ import "time"
 // slots is a limit of calls in flight as far as refusals show it. Its owner counts
 // the calls, and guards it by the owner's mutex.
 type slots struct {
-	limit   float64 // how many may be in flight; 0: no refusal was met; by lower and raise
-	proven  int     // how many the server is known to accept; by lower and raise
-	step    float64 // by how much limit grows beyond proven; by lower and raise
+	epoch *epoch     // of the calls that are sent now; by enter
+	limit *slotLimit // nil: no refusal was met; by lower, and by the host
+}
+
+// slotLimit is a limit that refusals showed; by lower and raise.
+type slotLimit struct {
+	most    float64 // how many calls may be in flight
+	proven  int32   // how many the server is known to accept
+	step    float64 // by how much most grows beyond proven
 	movedAt time.Time
-	epoch   *epoch // of the calls that are sent now; by enter
 }
 
 // epoch is a time whose calls are judged together. A refusal shows that too many
@@ -21,9 +26,9 @@ type slots struct {
 // known, or after epochLasts.
 type epoch struct {
 	began     time.Time
-	peak      int  // the most calls in flight, without those refused; by enter and uncount
-	refused   bool // some calls of it were; by uncount
-	explained bool // the limit that was known before explains that; by leave
+	peak      int32 // the most calls in flight, without those refused; by enter and uncount
+	refused   bool  // some calls of it were; by uncount
+	explained bool  // the limit that was known before explains that; by leave
 }
 
 const (
@@ -31,7 +36,7 @@ const (
 	// its refusal is judged.
 	epochLasts = time.Second
 
-	// Up to the proven number, limit grows by regrow slots a round trip; beyond it
+	// Up to the proven number, a limit grows by regrow slots a round trip; beyond it
 	// once in growEvery, by steps that double: back at work within seconds when
 	// others let go of theirs, and seldom refused when they don't.
 	shrinkTo  = 0.95
@@ -61,17 +66,17 @@ func (s *Seen) slotEnd() slotEnd {
 }
 
 // full reports whether no slot is free.
-func (s *slots) full(inFlight int) bool { return s.limit > 0 && inFlight >= int(s.limit) }
+func (s *slots) full(inFlight int) bool { return s.limit != nil && inFlight >= int(s.limit.most) }
 
 // enter returns the epoch of a call that is sent; inFlight counts it.
 func (s *slots) enter(now time.Time, inFlight int) *epoch {
 	switch e := s.epoch; {
-	case e == nil || inFlight > 1 && e.isOver(now):
-		s.epoch = &epoch{began: now}
-	case inFlight == 1: // nothing in flight refers to e, which saves a new one
+	case e != nil && inFlight == 1: // no other call refers to it
 		*e = epoch{began: now}
+	case e == nil || e.isOver(now):
+		s.epoch = &epoch{began: now}
 	}
-	s.epoch.peak = max(s.epoch.peak, inFlight)
+	s.epoch.peak = max(s.epoch.peak, int32(inFlight))
 	return s.epoch
 }
 
@@ -90,7 +95,7 @@ func (s *slots) leave(now time.Time, inFlight int, e *epoch, end slotEnd) slotEn
 		first := !e.refused
 		s.uncount(e)
 		if first {
-			e.explained = s.limit > 0 && e.peak >= s.proven
+			e.explained = s.limit != nil && e.peak >= s.limit.proven
 		}
 		s.lower(now, e)
 		if e.explained {
@@ -112,24 +117,25 @@ func (s *slots) uncount(e *epoch) {
 // lower makes the limit less than what was in flight when the server refused calls
 // of e.
 func (s *slots) lower(now time.Time, e *epoch) {
-	if s.limit == 0 {
-		s.limit, s.proven = float64(e.peak), e.peak
+	if s.limit == nil {
+		s.limit = &slotLimit{most: float64(e.peak), proven: e.peak}
 	}
-	s.limit = max(min(s.limit, shrinkTo*float64(e.peak)), 1)
-	s.proven = min(s.proven, e.peak)
-	s.step, s.movedAt = 1, now
+	l := s.limit
+	l.most = max(min(l.most, shrinkTo*float64(e.peak)), 1)
+	l.proven = min(l.proven, e.peak)
+	l.step, l.movedAt = 1, now
 }
 
 // raise makes the limit more if it was reached when a call was accepted; inFlight
 // counts the call.
 func (s *slots) raise(now time.Time, inFlight int) {
-	switch {
-	case s.limit == 0 || float64(inFlight) < s.limit-1:
-	case s.limit < float64(s.proven):
-		s.limit = min(s.limit+regrow/s.limit, float64(s.proven))
-	case now.Sub(s.movedAt) >= growEvery:
-		s.proven = int(s.limit)
-		s.limit += s.step
-		s.step, s.movedAt = 2*s.step, now
+	switch l := s.limit; {
+	case l == nil || float64(inFlight) < l.most-1:
+	case l.most < float64(l.proven):
+		l.most = min(l.most+regrow/l.most, float64(l.proven))
+	case now.Sub(l.movedAt) >= growEvery:
+		l.proven = int32(l.most)
+		l.most += l.step
+		l.step, l.movedAt = 2*l.step, now
 	}
 }

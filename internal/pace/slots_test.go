@@ -142,6 +142,16 @@ func TestWhatWasInFlightBeforeACallWasSentIsForgotten(t *testing.T) {
 	}
 }
 
+// A call that is alone shows a limit of one, whatever went before it.
+func TestRefusalOfACallThatWasAloneLeavesOneSlot(t *testing.T) {
+	g := roomy(t)
+	end(fly(t, g, users, epoch, 100), epoch, ample())
+	send(t, g, users, epoch, slotRefusal)
+	if n := canGo(g, users, epoch); n != 1 {
+		t.Errorf("%d go, want 1", n)
+	}
+}
+
 func TestRefusalsOfOneBucketShrinkNoOther(t *testing.T) {
 	g := roomy(t)
 	overload(t, g, users, epoch, 12, 5)
@@ -243,5 +253,26 @@ func TestRefusalsAtTheBucketsOwnLimitsDoNotShrinkTheHost(t *testing.T) {
 		if n := canGo(g, k, now); n < allowed-1 || n > allowed+1 {
 			t.Errorf("%d calls of %s go, want about %d", n, k.Bucket, allowed)
 		}
+	}
+}
+
+// An epoch that no call in flight refers to is used again.
+func TestCallThatIsAloneAllocatesNothingInALaterEpoch(t *testing.T) {
+	if raceEnabled {
+		t.Skip("the race detector allocates, too")
+	}
+	g := pace.New(pace.Config{})
+	learnNoLimits(t, g, users)
+	var ticket pace.Ticket
+	var hint pace.Hint
+	now := epoch
+	n := testing.AllocsPerRun(100, func() {
+		now = now.Add(2 * time.Second)
+		g.Enter(&ticket, now, users, pace.Call{}, &hint)
+		ticket.Ready(now)
+		ticket.Done(now, noLimits)
+	})
+	if n > 0 {
+		t.Errorf("%g allocations, want none", n)
 	}
 }
