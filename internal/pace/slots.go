@@ -9,14 +9,13 @@ import "time"
 // the calls, and guards it by the owner's mutex.
 type slots struct {
 	epoch *epoch     // of the calls that are sent now; by enter
-	alone epoch      // of a call that was sent when no other was in flight, which saves a new one
 	limit *slotLimit // nil: no refusal was met; by lower, and by the host
 }
 
 // slotLimit is a limit that refusals showed; by lower and raise.
 type slotLimit struct {
 	most    float64 // how many calls may be in flight
-	proven  int     // how many the server is known to accept
+	proven  int32   // how many the server is known to accept
 	step    float64 // by how much most grows beyond proven
 	movedAt time.Time
 }
@@ -27,9 +26,9 @@ type slotLimit struct {
 // known, or after epochLasts.
 type epoch struct {
 	began     time.Time
-	peak      int  // the most calls in flight, without those refused; by enter and uncount
-	refused   bool // some calls of it were; by uncount
-	explained bool // the limit that was known before explains that; by leave
+	peak      int32 // the most calls in flight, without those refused; by enter and uncount
+	refused   bool  // some calls of it were; by uncount
+	explained bool  // the limit that was known before explains that; by leave
 }
 
 const (
@@ -71,14 +70,13 @@ func (s *slots) full(inFlight int) bool { return s.limit != nil && inFlight >= i
 
 // enter returns the epoch of a call that is sent; inFlight counts it.
 func (s *slots) enter(now time.Time, inFlight int) *epoch {
-	switch {
-	case inFlight == 1: // so none refers to alone
-		s.alone = epoch{began: now}
-		s.epoch = &s.alone
-	case s.epoch.isOver(now):
+	switch e := s.epoch; {
+	case e != nil && inFlight == 1: // no other call refers to it
+		*e = epoch{began: now}
+	case e == nil || e.isOver(now):
 		s.epoch = &epoch{began: now}
 	}
-	s.epoch.peak = max(s.epoch.peak, inFlight)
+	s.epoch.peak = max(s.epoch.peak, int32(inFlight))
 	return s.epoch
 }
 
@@ -136,7 +134,7 @@ func (s *slots) raise(now time.Time, inFlight int) {
 	case l.most < float64(l.proven):
 		l.most = min(l.most+regrow/l.most, float64(l.proven))
 	case now.Sub(l.movedAt) >= growEvery:
-		l.proven = int(l.most)
+		l.proven = int32(l.most)
 		l.most += l.step
 		l.step, l.movedAt = 2*l.step, now
 	}

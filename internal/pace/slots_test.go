@@ -142,6 +142,16 @@ func TestWhatWasInFlightBeforeACallWasSentIsForgotten(t *testing.T) {
 	}
 }
 
+// A call that is alone shows a limit of one, whatever went before it.
+func TestRefusalOfACallThatWasAloneLeavesOneSlot(t *testing.T) {
+	g := roomy(t)
+	end(fly(t, g, users, epoch, 100), epoch, ample())
+	send(t, g, users, epoch, slotRefusal)
+	if n := canGo(g, users, epoch); n != 1 {
+		t.Errorf("%d go, want 1", n)
+	}
+}
+
 func TestRefusalsOfOneBucketShrinkNoOther(t *testing.T) {
 	g := roomy(t)
 	overload(t, g, users, epoch, 12, 5)
