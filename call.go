@@ -62,11 +62,22 @@ type destination struct {
 	url      *url.URL
 	route    route.Route
 	endpoint *endpoint
+	bucket   string // as it is shown: that of the route, or a part of it: aim, acquireTurn
+	named    bool   // the user has named the bucket
+}
+
+// KindID and KindName make a destination what pace tells apart in a bucket.
+func (d *destination) KindID() uint64 {
+	return route.KindID(d.method, d.route.Template, d.url.RawQuery)
+}
+
+func (d *destination) KindName() string {
+	return route.KindName(telemetry.ShownMethod(d.method), d.route.Template, d.url.RawQuery)
 }
 
 // where is the destination as telemetry takes it.
 func (d *destination) where() telemetry.Where {
-	return telemetry.Where{Endpoint: &d.endpoint.labels, URL: d.url, Bucket: d.route.Bucket}
+	return telemetry.Where{Endpoint: &d.endpoint.labels, URL: d.url, Bucket: d.bucket}
 }
 
 // shown is the destination as error texts show it.
@@ -212,7 +223,7 @@ func (c *call) rateLimitError(stop StopReason) error {
 	a := &c.answer
 	e := &RateLimitError{
 		Code: shownCode(a.Code), RequestID: a.RequestID,
-		Method: telemetry.ShownMethod(c.to.method), Host: c.to.url.Host, Template: c.to.route.Template, Bucket: c.to.route.Bucket,
+		Method: telemetry.ShownMethod(c.to.method), Host: c.to.url.Host, Template: c.to.route.Template, Bucket: c.to.bucket,
 		Limit: a.limits.Limit, ClientSide: a.resp == nil,
 		Attempts: len(c.outcome.Attempts), Stop: stop, cause: endOfContext(c.ctx, stop),
 	}

@@ -165,8 +165,9 @@ func WithPrepareRetry(hook func(*http.Request) error) Option {
 // orgs whose buckets are not the documented ones, for custom domains, and for
 // proxies with limits of their own. Calls of one host, credential and bucket share
 // one window and wait in one line, so give two requests the same name only if Okta
-// counts them together. "" stands for the documented bucket. Names are truncated to
-// 128 bytes. Default: the documented buckets.
+// counts them together: a bucket that has a name is not split, whatever limits its
+// answers name. "" stands for the documented bucket. Names are truncated to 128
+// bytes. Default: the documented buckets.
 //
 // The function runs once for each call, and once more when the call begins to poll
 // another URL. It must not change or keep the request, whose Body is nil. It must

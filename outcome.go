@@ -98,7 +98,7 @@ type Outcome struct {
 	Method   string
 	Host     string
 	Template string // the path with the names of its parameters for their values
-	Bucket   string // the rate-limit bucket; "" if Okta does not limit it
+	Bucket   string // the rate-limit bucket, see [BucketState]; "" if Okta does not limit it
 	Attempts []Attempt
 	Stop     StopReason
 	// Needed is the wait that was not begun, with StopDeadline, StopMaxElapsed and

@@ -19,7 +19,10 @@ type Snapshot struct {
 
 // BucketState is the state of a rate-limit bucket, of one host and credential.
 type BucketState struct {
-	Host   string
+	Host string
+	// Bucket is the bucket's name. Where Okta turns out to count some of its calls
+	// apart, by method, template or the names of query keys, it is split into parts
+	// whose names end in the limit: "/api/v1/users (limit 50)".
 	Bucket string
 	// Limit and Remaining are those of Okta's last answer; -1 if unknown.
 	Limit, Remaining int
@@ -46,7 +49,7 @@ func (t *Transport) Snapshot() Snapshot {
 	now := time.Now()
 	for _, b := range t.governor.States(now) {
 		s.Buckets = append(s.Buckets, BucketState{
-			Host: b.Host, Bucket: b.Bucket, Limit: b.Limit, Remaining: b.Remaining,
+			Host: b.Host, Bucket: b.Name(), Limit: b.Limit, Remaining: b.Remaining,
 			Reset: b.Reset, HeldUntil: b.HeldUntil, InFlight: b.InFlight, Waiting: b.Waiting,
 		})
 	}

@@ -172,10 +172,11 @@ func (c *call) aim(method string, target *url.URL) {
 		path = target.RawPath
 	}
 	r := route.Match(method, path)
-	if name := c.t.bucketName(c.req, method, target); name != "" {
+	name := c.t.bucketName(c.req, method, target)
+	if name != "" {
 		r.Bucket = name
 	}
-	c.to = destination{method: method, url: target, route: r}
+	c.to = destination{method: method, url: target, route: r, bucket: r.Bucket, named: name != ""}
 	c.to.endpoint = c.settings.endpoints.find(method, target, &c.to.route, c.now)
 }
 
@@ -278,4 +279,7 @@ func (c *call) learn(a *answer) {
 	a.held = end.Held && a.wait <= a.bucketWait
 	c.askStore(end.Request)
 	c.reportCircuits(verdictOf(a))
+	if end.Split != "" {
+		c.report.BucketSplit(c.to.where(), c.to.route.Bucket, end.Split)
+	}
 }

@@ -30,15 +30,19 @@ func (c *call) acquireTurn() StopReason {
 	if !c.progress.first() {
 		c.now = time.Now()
 	}
+	var kind pace.Kind
+	if !c.to.named { // what the user counts together is not split
+		kind = &c.to
+	}
 	c.t.governor.Enter(&c.ticket, c.now, pace.Key{
 		Host:       c.to.endpoint.host.org,
 		Credential: c.t.keys.Of(first(c.req.Header["Authorization"]), c.t.callerOf(c.req, &c.to)),
 		Bucket:     c.to.route.Bucket,
 	}, pace.Call{
-		Priority: pace.Priority(c.opts.priority), Returning: c.answer.any(),
+		Priority: pace.Priority(c.opts.priority), Returning: c.answer.any(), Kind: kind,
 		Traits: pace.Traits{Narrow: c.to.route.Login, Bursts: c.to.route.Bursts},
 	}, &c.to.endpoint.bucket)
-	wait, why := c.ticket.Ready(c.now)
+	wait, why := ready(c, c.now)
 	if wait > 0 {
 		return c.waitInLine(wait, why)
 	}
@@ -46,6 +50,16 @@ func (c *call) acquireTurn() StopReason {
 		c.askStore(c.ticket.StoreProbe(c.now))
 	}
 	return StopNone
+}
+
+// ready asks for the call's turn. The call may have moved to a part of its bucket.
+func ready(c *call, now time.Time) (time.Duration, pace.Reason) {
+	wait, why := c.ticket.Ready(now)
+	c.to.bucket = c.ticket.Bucket()
+	if c.to.endpoint == c.origin {
+		c.outcome.Bucket = c.to.bucket
+	}
+	return wait, why
 }
 
 // waitInLine waits for the call's turn. The line is progress, so no rule bounds
@@ -63,7 +77,7 @@ func (c *call) waitInLine(wait time.Duration, why pace.Reason) StopReason {
 	for now := began; wait > 0 && stop == StopNone; {
 		if why == pace.Ask && c.ctx.Err() == nil && c.askStore(c.ticket.StoreRequest(time.Now())) {
 			now = time.Now()
-			wait, why = c.ticket.Ready(now)
+			wait, why = ready(c, now)
 			continue
 		}
 		reason := waitReason(why)
@@ -91,7 +105,7 @@ func (c *call) waitInLine(wait time.Duration, why pace.Reason) StopReason {
 		c.now = now
 		waited[reason] += now.Sub(before)
 		if stop == StopNone {
-			wait, why = c.ticket.Ready(now)
+			wait, why = ready(c, now)
 		}
 	}
 	if c.answer.held { // of the line, what the call's own refusal ordered
@@ -137,7 +151,7 @@ func (c *call) askStore(e *pace.StoreRequest) bool {
 		}
 	}()
 	b := shared.Bucket{
-		Host: c.to.endpoint.host.org, Bucket: c.to.route.Bucket, Credential: s.credential(c.req, c.t.callerOf(c.req, &c.to)),
+		Host: c.to.endpoint.host.org, Bucket: e.Bucket(), Credential: s.credential(c.req, c.t.callerOf(c.req, &c.to)),
 	}
 	asked = true
 	s.lease(c.ctx, b, e)

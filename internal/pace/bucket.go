@@ -20,6 +20,8 @@ type bucket struct {
 	host *host                   // never changed
 	refs atomic.Int64            // tickets and requests that refer to this bucket; negative once it was dropped
 
+	split atomic.Pointer[split] // nil until the bucket's answers name several limits; by compare
+
 	wantsSlot bool // it stands in host.waiting; by host's line, under host.mu
 
 	mu        sync.Mutex // guards all below

@@ -18,6 +18,7 @@
 //   - hold: the time until which a bucket sends nothing, because a refusal named it.
 //   - scout: a call sent into a window of which nothing is known; its answer describes it.
 //   - lease: the places that a store, shared with other processes, grants for a moment.
+//   - kind: what the server may count apart within a bucket; part: a bucket of the kinds with one limit.
 //   - epoch: the calls sent within a moment, whose refusals for want of a slot are judged together.
 //
 // Governor.mu guards which buckets and hosts there are, bucket.mu the state of
@@ -40,6 +41,7 @@ type Key struct {
 	Host       string
 	Credential uint64
 	Bucket     string
+	Part       int // the limit of a part of a bucket that was split; 0: the whole
 }
 
 // Governor holds what is known of every bucket. It is safe for concurrent use.
@@ -85,6 +87,7 @@ func (g *Governor) Configure(cfg Config) {
 type Call struct {
 	Priority  Priority
 	Returning bool // it was sent before: it goes before the others of its priority
+	Kind      Kind // must not change before the call ends; nil: it does not split the bucket
 	Traits
 }
 
@@ -97,12 +100,20 @@ type Traits struct {
 
 // Enter puts a call into the line of its bucket. t must be zero or done with.
 func (g *Governor) Enter(t *Ticket, now time.Time, k Key, c Call, hint *Hint) {
+	*t = Ticket{
+		governor: g, call: c, bucket: g.find(k, c.Traits, now, hint),
+		waiter: waiter{lane: laneOf(c.Priority, c.Returning)},
+	}
+}
+
+// find finds or makes a bucket, and retains it.
+func (g *Governor) find(k Key, traits Traits, now time.Time, hint *Hint) *bucket {
 	b := hint.bucket.Load()
 	if b == nil || b.key != k || !b.retain() {
-		b = g.bucket(k, c.Traits, now)
+		b = g.bucket(k, traits, now)
 		hint.bucket.Store(b)
 	}
-	*t = Ticket{bucket: b, waiter: waiter{lane: laneOf(c.Priority, c.Returning)}}
+	return b
 }
 
 // Hint caches the bucket of the last call from one place in the program, which

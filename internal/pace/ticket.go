@@ -8,8 +8,11 @@ import "time"
 // Ticket is one call's way through its bucket. Its methods are for one goroutine.
 // The zero Ticket is ready for [Governor.Enter].
 type Ticket struct {
-	bucket *bucket // nil: not entered, or done with; by the call's own goroutine
-	waiter waiter  // its place in the line; under bucket.mu
+	governor *Governor // by Enter
+	call     Call      // by Enter
+	bucket   *bucket   // nil: not entered, or done with; by the call's own goroutine
+	waiter   waiter    // its place in the line; under bucket.mu
+	part     *part     // of the bucket that it entered, which was split; nil: the whole; by enterPart
 
 	// The last answer of Ready; by Ready.
 	behind bool          // others go first, as far as is known
@@ -31,6 +34,9 @@ type End struct {
 	Held bool
 	// Request is to be put to the shared store now; nil: none.
 	Request *StoreRequest
+	// Split is the kinds of calls that are counted apart and their limits, if the call's
+	// answer has split its bucket.
+	Split string
 }
 
 // Ready returns 0 when the call may be sent: it then counts as in flight. Else it
@@ -38,6 +44,9 @@ type End struct {
 // for. The wait is an estimate and errs on the short side. Ask again after
 // [Ticket.Nap] of it, or at once on a value from [Ticket.Wake].
 func (t *Ticket) Ready(now time.Time) (time.Duration, Reason) {
+	if s := t.bucket.split.Load(); s != nil {
+		t.enterPart(s, now)
+	}
 	b := t.bucket
 	cfg := b.cfg.Load()
 	b.mu.Lock()
@@ -97,9 +106,15 @@ func (t *Ticket) Done(now time.Time, seen Seen) End {
 		return End{}
 	}
 	b := t.bucket
+	shown := seen
+	if s := b.split.Load(); s != nil {
+		shown = t.reportToPart(s, now, seen)
+	}
 	b.mu.Lock()
-	result := b.done(t, now, seen)
+	known := b.window.limit
+	result := b.done(t, now, shown)
 	b.mu.Unlock()
+	result.Split = t.compare(now, seen, known)
 	t.release(now)
 	return result
 }

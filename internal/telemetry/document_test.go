@@ -93,6 +93,13 @@ func reportEverything(t *testing.T, r *rig.Observed) {
 		step("GET", script.Reply(200, "{}", script.Headers(limits...)))
 		time.Sleep(time.Second)
 	}
+	for i := range 8 { // searches are counted apart
+		query := []string{"", "?search=ann"}[i%2]
+		limits[1], limits[7] = []string{"600", "50"}[i%2], time.Now().UTC().Format(http.TimeFormat)
+		limits[5] = fmt.Sprint(time.Now().Add(time.Minute).Unix())
+		r.Base.Repeat(script.Reply(200, "{}", script.Headers(limits...)).Takes(time.Millisecond))
+		r.Do(t.Context(), "GET", rig.UserURL+query)
+	}
 	reset = fmt.Sprint(time.Now().Add(time.Minute).Unix())
 	limits[5], limits[7] = reset, time.Now().UTC().Format(http.TimeFormat)
 	step("GET", script.Reply(200, "{}", script.Headers(limits...)))

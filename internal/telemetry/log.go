@@ -1,5 +1,5 @@
-// This file holds the log lines: of long waits, of calls given up, and of changes
-// of circuits.
+// This file holds the log lines: of long waits, of calls given up, of buckets that
+// are split, and of changes of circuits.
 
 package telemetry
 
@@ -21,6 +21,14 @@ func (c *Call) Waiting(w Where, reason string, d time.Duration) bool {
 			slog.String("reason", reason), slog.Duration("wait", d), slog.String("bucket", w.Bucket))
 	}
 	return true
+}
+
+// BucketSplit logs that a bucket is several. kinds are what tells the calls of its
+// parts apart, with their limits.
+func (c *Call) BucketSplit(w Where, bucket, kinds string) {
+	if c.logEnabled(slog.LevelInfo) {
+		c.logLine(w, slog.LevelInfo, "oktaretry: bucket split", slog.String("bucket", bucket), slog.String("kinds", kinds))
+	}
 }
 
 // logGivenUp logs the end of a call that failed.

@@ -1,0 +1,117 @@
+// This file holds a call's way through a bucket that is split: from the whole, which
+// every call enters first, to the part that its kind is counted in.
+
+package pace
+
+import "time"
+
+// enterPart moves a call that is not in flight from the whole bucket to the part
+// that its kind is counted in, if that is known. Calls that wait in line are woken
+// when the bucket is split, and move in the order in which they ask.
+func (t *Ticket) enterPart(s *split, now time.Time) {
+	p := s.partOf(t.call.Kind)
+	if p == nil {
+		return
+	}
+	b := t.bucket
+	part := t.governor.find(p.key, t.call.Traits, now, &p.hint)
+	b.mu.Lock()
+	b.usedAt = now // else the whole, and with it what is known of its parts, would count as idle
+	if b.line.remove(&t.waiter) {
+		b.line.wakeFirst()
+	}
+	b.mu.Unlock()
+	b.release()
+	t.bucket, t.part = part, p
+}
+
+// reportToPart reports the answer to a call that was sent before its kind had a part
+// to that part, and returns what it shows to the whole.
+func (t *Ticket) reportToPart(s *split, now time.Time, seen Seen) Seen {
+	p := s.partOf(t.call.Kind)
+	if p == nil {
+		return seen
+	}
+	if seen.Limit == p.key.Part {
+		t.adopt(p, now, seen)
+	}
+	return Seen{Limit: -1, Remaining: -1, Answered: seen.Answered, Slots: seen.Slots, Refused: seen.Slots}
+}
+
+// compare records which limit an accepted call met, where the bucket's answers name
+// several; known is the one that was known before. It returns the kinds and their
+// limits if that splits the bucket, else "".
+func (t *Ticket) compare(now time.Time, seen Seen, known int) string {
+	if t.call.Kind == nil || !seen.Accepted || !seen.hasLimits() {
+		return ""
+	}
+	seen.Limit = min(seen.Limit, most)
+	s := t.bucket.split.Load()
+	switch {
+	case t.part != nil:
+		s = t.part.of
+	case s != nil:
+	case known <= 0 || seen.Limit == known:
+		return ""
+	default:
+		s = &split{whole: t.bucket.key}
+		t.bucket.split.CompareAndSwap(nil, s) // if another call was faster, this answer is lost
+	}
+	added, over := s.observe(t.call.Kind, t.entry.sentAt, now, seen)
+	switch {
+	case over:
+		t.bucket.split.CompareAndSwap(s, nil)
+		return ""
+	case len(added) == 0:
+		return ""
+	}
+	for _, p := range added {
+		t.adopt(p, now, p.seed)
+	}
+	if !s.open.Swap(true) { // so t is in the whole
+		t.bucket.startOver()
+	}
+	return s.String()
+}
+
+// adopt records in a part what the answer to a call showed that was sent from the
+// whole.
+func (t *Ticket) adopt(p *part, now time.Time, seen Seen) {
+	b := t.governor.find(p.key, t.call.Traits, now, &p.hint)
+	defer b.release()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	w := &b.window
+	isNew := w.id == 0
+	w.learn(seen, b.lastReset.of(seen.Reset, &b.host.clock, now), entry{sentAt: t.entry.sentAt}, now)
+	if isNew {
+		w.used, w.ours = 0, 0 // whose calls used the window before is not known
+	}
+	if seen.Refused && !seen.Slots && !seen.Hold.IsZero() {
+		b.hold(seen.Hold, now)
+	}
+	b.line.wakeFirst()
+}
+
+// startOver forgets what the calls of all kinds showed together, once the bucket is
+// split: only those of unknown kinds are left in it. The others are woken to enter
+// their parts.
+func (b *bucket) startOver() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.window = window{limit: -1, left: -1, mayBurst: b.window.mayBurst, late: b.window.late}
+	b.refusals.reset()
+	b.heldUntil, b.nextAt = time.Time{}, time.Time{}
+	b.line.wakeAll()
+}
+
+// Bucket returns the name of the bucket that the call is in, see [Key.Name].
+func (t *Ticket) Bucket() string {
+	if t.part != nil {
+		return t.part.name
+	}
+	return t.bucket.key.Bucket
+}
+
+// Bucket returns the name of the bucket that the request is about, see [Key.Name].
+func (r *StoreRequest) Bucket() string { return r.bucket.key.Name() }
