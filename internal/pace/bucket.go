@@ -31,7 +31,7 @@ type bucket struct {
 	inFlight  int        // by ready, left and done
 	slots     slots      // of its own
 	window    window
-	refusals  refusals
+	refusals  *refusals     // nil before the first one
 	heldAt    time.Time     // when the last refusal held the bucket; by hold
 	heldUntil time.Time     // no call is sent before; by hold, lift and, once it is over, gate
 	nextAt    time.Time     // the next call is not sent before; by ready and gate
@@ -210,7 +210,7 @@ func (b *bucket) done(t *Ticket, now time.Time, seen Seen) (end End) {
 	t.end = b.slots.leave(now, b.inFlight, t.epoch, seen.slotEnd())
 	b.inFlight--
 	b.usedAt = now
-	wide := seen.Refused && !seen.Slots && b.refusals.refused(t.entry, now, &seen, &b.window)
+	wide := seen.Refused && !seen.Slots && b.refused(t.entry, now, &seen)
 	if seen.Answered && !seen.Slots && (wide || !seen.Refused || b.window.describes(&seen)) {
 		known := b.window.id
 		b.window.learn(seen, b.lastReset.of(seen.Reset, &b.host.clock, now), t.entry, now)
@@ -232,6 +232,14 @@ func (b *bucket) done(t *Ticket, now time.Time, seen Seen) (end End) {
 		end.Request = b.leaseDone(t, now, seen, wide)
 	}
 	return end
+}
+
+// refused records a refusal and reports whether it is the bucket's.
+func (b *bucket) refused(e entry, now time.Time, seen *Seen) (wide bool) {
+	if b.refusals == nil {
+		b.refusals = &refusals{narrow: b.window.narrow}
+	}
+	return b.refusals.refused(e, now, seen, &b.window)
 }
 
 // hold stops the bucket until a time, for no longer than longestHold, and reports

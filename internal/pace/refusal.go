@@ -6,7 +6,7 @@ package pace
 import "time"
 
 // refusals are a bucket's refusals that its own headers do not explain. bucket.mu
-// guards them.
+// guards them. The nil refusals are none.
 //
 // Okta limits single users, clients, state tokens and sessions with the same code
 // as buckets, and "no other users in your org are affected". A token's share of a
@@ -95,7 +95,7 @@ func (r *refusals) refused(e entry, now time.Time, s *Seen, w *window) (wide boo
 // accepted records a call that passed. If it was sent after an unexplained refusal
 // and before the time that this named, such refusals are narrow.
 func (r *refusals) accepted(e entry, now time.Time) {
-	if r.inRow == 0 || !e.sentAt.After(r.since) {
+	if r == nil || r.inRow == 0 || !e.sentAt.After(r.since) {
 		return
 	}
 	if e.sentAt.Before(r.until) {
@@ -108,6 +108,9 @@ func (r *refusals) reset() { r.inRow, r.inDoubt, r.spaceAt = 0, false, time.Time
 
 // room returns how long the next call waits for a scout's answer.
 func (r *refusals) room(now time.Time) time.Duration {
+	if r == nil {
+		return 0
+	}
 	if r.inDoubt && r.scouts > 0 && now.Before(r.overdue) {
 		return r.overdue.Sub(now)
 	}
@@ -116,6 +119,9 @@ func (r *refusals) room(now time.Time) time.Duration {
 
 // enter counts a call that is sent and reports whether it is a scout.
 func (r *refusals) enter(now time.Time) (scout bool) {
+	if r == nil {
+		return false
+	}
 	if !r.spaceAt.IsZero() && r.inRow >= spacedAfter {
 		r.spaceAt = now.Add(spacedBy)
 	}

@@ -62,8 +62,7 @@ func (g *Governor) newBucket(k Key, traits Traits, now time.Time) *bucket {
 	h.buckets++
 	b := &bucket{
 		cfg: &g.cfg, key: k, host: h, usedAt: now,
-		window:   window{limit: -1, left: -1, unbound: k.Bucket == "", mayBurst: traits.Bursts, narrow: traits.Narrow},
-		refusals: refusals{narrow: traits.Narrow},
+		window: window{limit: -1, left: -1, unbound: k.Bucket == "", mayBurst: traits.Bursts, narrow: traits.Narrow},
 	}
 	if g.store != nil {
 		b.lease = g.newLease()
