@@ -100,7 +100,7 @@ func (b *bucket) startOver() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.window = window{limit: -1, left: -1, mayBurst: b.window.mayBurst, late: b.window.late}
-	b.refusals.reset()
+	b.refusals = nil
 	b.heldUntil, b.nextAt = time.Time{}, time.Time{}
 	b.line.wakeAll()
 }
