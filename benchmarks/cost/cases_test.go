@@ -66,7 +66,7 @@ var cases = []costCase{
 		{name: ours + sampled, peer: assembled + sampled, limit: limit{0.6, 20, 0}, guard: &limit{1.6, 20, 0}},
 	}, nil},
 	{"404 with Okta's body", call{status: 404, text: script.ErrorBody}.by(contenders...), bare, []target{
-		{name: ours, peer: failsafe, limit: limit{0.7, 8, 0}, guard: &limit{6, 12, 0}},
+		{name: ours, peer: failsafe, limit: limit{0.7, 8, 0}, guard: &limit{9, 27, 0}},
 	}, nil},
 	{"POST 2 KB, GetBody", call{method: http.MethodPost, body: withGetBody, status: 200, text: script.UserBody}.by(contenders...), bare, []target{
 		{name: ours, peer: retryable, limit: limit{0.3, -1, 0}, guard: &limit{1.2, -1, 0}},
@@ -80,7 +80,7 @@ var cases = []costCase{
 		{name: "wire.ParseLimits", advised: 150},
 	}, nil},
 	{"code of an error of 200 bytes", parseError, "", []target{
-		{name: "wire.ParseError", peer: "encoding/json", limit: limit{0.1, 0, 0}, guard: &limit{0.15, 0, 0}},
+		{name: "wire.ParseError", peer: "encoding/json", limit: limit{2, 14, 0}, guard: &limit{4, 14, 0}},
 	}, nil},
 	cores,
 	known,
