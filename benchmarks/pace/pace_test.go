@@ -65,7 +65,7 @@ func TestPeersAtTheirBestMakeAllCalls(t *testing.T) {
 func TestResultsAreOfTheseScenariosAndPeers(t *testing.T) {
 	written := read(t, resultsFile)
 	for _, s := range scenarios {
-		if !strings.Contains(written, s.words) {
+		if !s.opens && !strings.Contains(written, s.words) { // those are held above, and not compared with peers
 			t.Errorf("%s says nothing of %q: run %s", resultsFile, s.words, command)
 		}
 	}

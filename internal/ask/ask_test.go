@@ -13,11 +13,11 @@ import (
 const timeout = 50 * time.Millisecond
 
 // put asks a question and returns its error and how long Put took.
-func put(ctx context.Context, q *Questions, question func(context.Context) error) (got error, took time.Duration) {
+func put(ctx context.Context, q *Questions, question func(context.Context) error) (took time.Duration, got error) {
 	began := time.Now()
 	got = errors.New("done did not run")
 	q.Put(ctx, question, func(_ time.Duration, err error) { got = err })
-	return got, time.Since(began)
+	return time.Since(began), got
 }
 
 func TestPutEndsWithAnswerErrorPanicOrTimeout(t *testing.T) {
@@ -39,7 +39,7 @@ func TestPutEndsWithAnswerErrorPanicOrTimeout(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				q := &Questions{Timeout: timeout}
-				err, took := put(t.Context(), q, tt.question)
+				took, err := put(t.Context(), q, tt.question)
 				time.Sleep(time.Hour) // until the store has given up
 				if took != tt.takes {
 					t.Errorf("it took %s, want %s", took, tt.takes)

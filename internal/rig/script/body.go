@@ -94,7 +94,7 @@ func (b *Body) WantClosed(t TB) {
 // untilDone makes a Body that reads from it wait for its end.
 type untilDone struct{ ctx context.Context }
 
-func (u untilDone) Read([]byte) (int, error) { return 0, stalledUntil{u.ctx} }
+func (u untilDone) Read([]byte) (int, error) { return 0, stalledUntil(u) }
 
 type stalledUntil struct{ ctx context.Context }
 
