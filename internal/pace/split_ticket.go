@@ -42,8 +42,8 @@ func (t *Ticket) reportToPart(s *split, now time.Time, seen Seen) Seen {
 // several; known is the one that was known before. It returns the kinds and their
 // limits if that splits the bucket, else "".
 func (t *Ticket) compare(now time.Time, seen Seen, known int) string {
-	if t.call.Kind == nil || !seen.Accepted || !seen.hasLimits() {
-		return ""
+	if t.call.Kind == nil || t.call.Narrow || !seen.Accepted || !seen.hasLimits() {
+		return "" // where single users are limited, headers may name their limits
 	}
 	seen.Limit = min(seen.Limit, most)
 	s := t.bucket.split.Load()

@@ -25,8 +25,8 @@ type window struct {
 	quiet    int  // accepted calls without limits, while none are known; by learn
 	accepted bool // the bucket has accepted calls, so a scout may go at the reset, without waiting for a second more; by learn
 	narrow   bool // the server also counts single users, clients or sessions; by the register
-	mixed    int  // answers that were of another counter, up to severalCounters; by learn
 	mayBurst bool // the server is known to accept calls beyond the limit for a while; by the register
+	mixed    int  // answers that were of another counter, up to severalCounters; by learn
 	bursts   int  // calls accepted at Remaining 0 in this window
 
 	// The server may end a window up to a second after the reset that it names, in
