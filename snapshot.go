@@ -49,7 +49,7 @@ func (t *Transport) Snapshot() Snapshot {
 	now := time.Now()
 	for _, b := range t.governor.States(now) {
 		s.Buckets = append(s.Buckets, BucketState{
-			Host: b.Host, Bucket: b.Name(), Limit: b.Limit, Remaining: b.Remaining,
+			Host: b.Host, Bucket: b.Bucket, Limit: b.Limit, Remaining: b.Remaining,
 			Reset: b.Reset, HeldUntil: b.HeldUntil, InFlight: b.InFlight, Waiting: b.Waiting,
 		})
 	}

@@ -67,7 +67,7 @@ func readings(t *Transport) (r telemetry.Readings) {
 	now, e := time.Now(), t.settings.Load().endpoints
 	for _, s := range t.governor.States(now) {
 		r.Buckets = append(r.Buckets, telemetry.Bucket{
-			Server: telemetry.Server{Host: s.Host, Port: e.port(s.Host)}, Name: s.Name(),
+			Server: telemetry.Server{Host: s.Host, Port: e.port(s.Host)}, Name: s.Bucket,
 			Limit: s.Limit, Remaining: s.Remaining, InFlight: s.InFlight, Waiting: s.Waiting, Utilization: utilization(s, now),
 		})
 	}

@@ -20,7 +20,7 @@ type bucket struct {
 	host *host                   // never changed
 	refs atomic.Int64            // tickets and requests that refer to this bucket; negative once it was dropped
 
-	split atomic.Pointer[split] // nil until the bucket's answers name several limits; by compare
+	split atomic.Pointer[split] // nil until the bucket's answers name several limits; by compare, of a part by findPart
 
 	wantsSlot bool // it stands in host.waiting; by host's line, under host.mu
 
@@ -137,7 +137,7 @@ func (b *bucket) room(t *Ticket, now time.Time, cfg *Config) (why Reason, wait, 
 	t.nap = 0
 	l := b.lease
 	switch {
-	case cfg.refusalsOnly(b.key.Bucket):
+	case cfg.refusalsOnly(b.name()):
 		return NoReason, 0, 0
 	case l == nil || b.window.unbound:
 	case l.health.Works():

@@ -58,7 +58,7 @@ func (h *host) take(now time.Time, t *Ticket, cfg *Config) (wait time.Duration, 
 		h.queue(t.bucket)
 		return patience, Slot
 	}
-	if wait := h.ceilings.take(now, t.bucket.key.Bucket, cfg); wait > 0 {
+	if wait := h.ceilings.take(now, t.bucket.name(), cfg); wait > 0 {
 		return wait, Ceiling
 	}
 	h.count(now, t)
@@ -94,7 +94,7 @@ func (h *host) release(now time.Time, t *Ticket) {
 		h.slots.uncount(t.hostEpoch)
 	case slotRefused:
 		h.slots.uncount(t.hostEpoch)
-		if h.isToBlame(now, t.bucket.key.Bucket) {
+		if h.isToBlame(now, t.bucket.name()) {
 			h.slots.lower(now, t.hostEpoch)
 		}
 	}
@@ -120,7 +120,7 @@ func (h *host) untilCeilings(now time.Time, b *bucket, n int, cfg *Config) time.
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.ceilings.until(now, b.key.Bucket, n, cfg)
+	return h.ceilings.until(now, b.name(), n, cfg)
 }
 
 // queue puts b into the line for a slot.

@@ -41,7 +41,6 @@ type Key struct {
 	Host       string
 	Credential uint64
 	Bucket     string
-	Part       int // the limit of a part of a bucket that was split; 0: the whole
 }
 
 // Governor holds what is known of every bucket. It is safe for concurrent use.

@@ -55,11 +55,11 @@ type kind struct {
 
 // part is a part of a bucket that was split: a bucket of its own. Only hint changes.
 type part struct {
-	of   *split
-	key  Key
-	name string
-	seed Seen // the last answer that named its limit, when it was made
-	hint Hint
+	of    *split
+	key   Key
+	limit int
+	seed  Seen // the last answer that named its limit, when it was made
+	hint  Hint
 }
 
 const (
@@ -167,9 +167,8 @@ func (s *split) addParts() (added []*part) {
 		if !k.isSettled() || s.partFor(k) != nil || len(s.parts) >= maxParts {
 			continue
 		}
-		p := &part{of: s, key: s.whole, seed: k.seen}
-		p.key.Part = k.seen.Limit
-		p.name = p.key.Name()
+		p := &part{of: s, key: s.whole, limit: k.seen.Limit, seed: k.seen}
+		p.key.Bucket += " (limit " + strconv.Itoa(p.limit) + ")" // by the limit, which all processes see alike
 		s.parts, added = append(s.parts, p), append(added, p)
 	}
 	return added
@@ -177,7 +176,7 @@ func (s *split) addParts() (added []*part) {
 
 // partFor returns the part for a kind's limit; nil if there is none.
 func (s *split) partFor(k *kind) *part {
-	if i := slices.IndexFunc(s.parts, func(p *part) bool { return p.key.Part == k.seen.Limit }); i >= 0 {
+	if i := slices.IndexFunc(s.parts, func(p *part) bool { return p.limit == k.seen.Limit }); i >= 0 {
 		return s.parts[i]
 	}
 	return nil
@@ -209,13 +208,4 @@ func (s *split) String() string {
 	}
 	slices.Sort(list)
 	return strings.Join(list, ", ")
-}
-
-// Name is the bucket's name as it is shown, and given to a store. A part's has the
-// limit, which all processes see alike.
-func (k Key) Name() string {
-	if k.Part == 0 {
-		return k.Bucket
-	}
-	return k.Bucket + " (limit " + strconv.Itoa(k.Part) + ")"
 }

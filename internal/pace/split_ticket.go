@@ -14,7 +14,7 @@ func (t *Ticket) enterPart(s *split, now time.Time) {
 		return
 	}
 	b := t.bucket
-	part := t.governor.find(p.key, t.call.Traits, now, &p.hint)
+	part := t.findPart(p, now)
 	b.mu.Lock()
 	b.usedAt = now // else the whole, and with it what is known of its parts, would count as idle
 	if b.line.remove(&t.waiter) {
@@ -32,7 +32,7 @@ func (t *Ticket) reportToPart(s *split, now time.Time, seen Seen) Seen {
 	if p == nil {
 		return seen
 	}
-	if seen.Limit == p.key.Part {
+	if seen.Limit == p.limit {
 		t.adopt(p, now, seen)
 	}
 	return Seen{Limit: -1, Remaining: -1, Answered: seen.Answered, Slots: seen.Slots, Refused: seen.Slots}
@@ -47,9 +47,10 @@ func (t *Ticket) compare(now time.Time, seen Seen, known int) string {
 	}
 	seen.Limit = min(seen.Limit, most)
 	s := t.bucket.split.Load()
-	switch {
-	case t.part != nil:
+	if t.part != nil {
 		s = t.part.of
+	}
+	switch {
 	case s != nil:
 	case known <= 0 || seen.Limit == known:
 		return ""
@@ -77,7 +78,7 @@ func (t *Ticket) compare(now time.Time, seen Seen, known int) string {
 // adopt records in a part what the answer to a call showed that was sent from the
 // whole.
 func (t *Ticket) adopt(p *part, now time.Time, seen Seen) {
-	b := t.governor.find(p.key, t.call.Traits, now, &p.hint)
+	b := t.findPart(p, now)
 	defer b.release()
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -105,13 +106,27 @@ func (b *bucket) startOver() {
 	b.line.wakeAll()
 }
 
-// Bucket returns the name of the bucket that the call is in, see [Key.Name].
-func (t *Ticket) Bucket() string {
-	if t.part != nil {
-		return t.part.name
+// findPart finds or makes the bucket that a part is, and retains it.
+func (t *Ticket) findPart(p *part, now time.Time) *bucket {
+	b := t.governor.find(p.key, t.call.Traits, now, &p.hint)
+	if b.split.Load() != p.of { // it is new, or older than what is known of the whole
+		b.split.Store(p.of)
 	}
-	return t.bucket.key.Bucket
+	return b
 }
 
-// Bucket returns the name of the bucket that the request is about, see [Key.Name].
-func (r *StoreRequest) Bucket() string { return r.bucket.key.Name() }
+// name is the bucket's name in the user's settings, which hold for each part of a
+// bucket that was split.
+func (b *bucket) name() string {
+	if s := b.split.Load(); s != nil {
+		return s.whole.Bucket
+	}
+	return b.key.Bucket
+}
+
+// Bucket returns the name of the bucket, or of the part of one, that the call is in.
+func (t *Ticket) Bucket() string { return t.bucket.key.Bucket }
+
+// Bucket returns the name of the bucket, or of the part of one, that the request is
+// about.
+func (r *StoreRequest) Bucket() string { return r.bucket.key.Bucket }

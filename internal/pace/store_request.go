@@ -132,7 +132,7 @@ func (b *bucket) mostUsable(now time.Time) int {
 		}
 	}
 	atRate(cfg.MaxRate)
-	atRate(cfg.BucketRates[b.key.Bucket])
+	atRate(cfg.BucketRates[b.name()])
 	if smooth := b.smoothly(now, cfg); smooth != nil {
 		atRate(float64(smooth.Limit()))
 	}

@@ -44,7 +44,7 @@ type End struct {
 // for. The wait is an estimate and errs on the short side. Ask again after
 // [Ticket.Nap] of it, or at once on a value from [Ticket.Wake].
 func (t *Ticket) Ready(now time.Time) (time.Duration, Reason) {
-	if s := t.bucket.split.Load(); s != nil {
+	if s := t.bucket.split.Load(); s != nil && t.part == nil {
 		t.enterPart(s, now)
 	}
 	b := t.bucket
@@ -107,7 +107,7 @@ func (t *Ticket) Done(now time.Time, seen Seen) End {
 	}
 	b := t.bucket
 	shown := seen
-	if s := b.split.Load(); s != nil {
+	if s := b.split.Load(); s != nil && t.part == nil {
 		shown = t.reportToPart(s, now, seen)
 	}
 	b.mu.Lock()
