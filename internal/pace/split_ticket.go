@@ -101,7 +101,9 @@ func (b *bucket) startOver() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.window = window{limit: -1, left: -1, mayBurst: b.window.mayBurst, late: b.window.late}
-	b.refusals = nil
+	if b.refusals != nil {
+		b.refusals.reset() // its scouts are still to return
+	}
 	b.heldUntil, b.nextAt = time.Time{}, time.Time{}
 	b.line.wakeAll()
 }
