@@ -4,7 +4,9 @@
 package pace_test
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,21 +15,30 @@ import (
 
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/sharedtest"
 	"github.com/oktaretry/oktaretry/oktatest"
 )
 
 const (
-	listURL   = rig.Org + "/api/v1/users?limit=5"
-	searchURL = rig.Org + "/api/v1/users?search=x"
+	usersURL  = rig.Org + "/api/v1/users"
+	listURL   = usersURL + "?limit=5"
+	searchURL = usersURL + "?search=profile.login+sw+%22a%22"
 )
 
-// searchOkta makes an org that counts searches for users apart: 50 a minute, and
-// 600 of all else there.
-func searchOkta() *oktatest.Okta {
+// oktaWith makes an org with one user, calls of 50 ms, and windows that open
+// with their first call.
+func oktaWith(opts ...oktatest.Option) *oktatest.Okta {
+	return oktatest.New(append([]oktatest.Option{
+		oktatest.WithUsers(1), oktatest.WithWindowLength(time.Minute), oktatest.WithLatency(50 * time.Millisecond),
+	}, opts...)...)
+}
+
+// searches makes an org with 50 searches for users a minute, and 600 of all other
+// calls there.
+func searches() *oktatest.Okta {
 	search := oktatest.BucketUserSearch
 	search.Limit = 50
-	return oktatest.New(oktatest.WithUsers(1), oktatest.WithBucket(search), oktatest.WithLimit("/api/v1/users", 600),
-		oktatest.WithWindowLength(time.Minute), oktatest.WithLatency(50*time.Millisecond))
+	return oktaWith(oktatest.WithBucket(search), oktatest.WithLimit("/api/v1/users", 600))
 }
 
 // job is calls by several workers that never pause.
@@ -35,48 +46,179 @@ type job struct {
 	method, target string
 	workers        int
 
-	succeeded atomic.Int64
+	answered atomic.Int64
 }
 
-// run runs jobs until the time is over.
-func run(t *testing.T, rt http.RoundTripper, lasts time.Duration, jobs ...*job) {
+// run runs jobs for a time and returns how many answers each got.
+func run(t *testing.T, rt http.RoundTripper, lasts time.Duration, jobs ...*job) (answers []int64) {
 	t.Helper()
 	ctx := rig.CancelAfter(t, lasts, nil) // no deadline, for which a call would leave the line early
 	var all sync.WaitGroup
 	for _, j := range jobs {
+		j.answered.Store(0)
 		for range j.workers {
 			all.Go(func() {
-				for ctx.Err() == nil {
+				for {
 					c := rig.Do(t, ctx, rt, j.method, j.target, "")
 					if c.Err != nil {
 						return // the time is over
 					}
 					c.Resp.Body.Close()
-					j.succeeded.Add(1)
+					j.answered.Add(1)
 				}
 			})
 		}
 	}
 	all.Wait()
+	for _, j := range jobs {
+		answers = append(answers, j.answered.Load())
+	}
+	return answers
 }
 
-func TestSearches(t *testing.T) {
-	for _, workers := range [][2]int{{10, 10}, {1, 1}, {50, 5}, {5, 50}, {50, 50}, {20, 1}} {
-		synctest.Test(t, func(t *testing.T) {
-			okta := searchOkta()
-			list := &job{method: "GET", target: listURL, workers: workers[0]}
-			run(t, rig.Over(t, okta.Transport(), nil), 5*time.Minute, list)
-			alone, r429 := list.succeeded.Load(), okta.Answered(429)
+// splitLines returns the log lines about buckets that were split.
+func splitLines(t *testing.T, r *rig.Recorder) (lines []map[string]any) {
+	t.Helper()
+	for _, l := range r.Lines(t) {
+		if l["msg"] == "oktaretry: bucket split" {
+			lines = append(lines, l)
+		}
+	}
+	return lines
+}
 
-			okta = searchOkta()
-			r := rig.NewRecorder()
-			rt := rig.Over(t, okta.Transport(), nil, oktaretry.WithLogger(r.Logger), oktaretry.WithLogThreshold(time.Hour))
-			list, search := &job{method: "GET", target: listURL, workers: workers[0]}, &job{method: "GET", target: searchURL, workers: workers[1]}
+func bucketNames(rt *oktaretry.Transport) (names []string) {
+	for _, b := range rt.Snapshot().Buckets {
+		names = append(names, b.Bucket)
+	}
+	return names
+}
 
+func TestSearchesAndTheListUseTheirWholeLimitsAfterOneWindow(t *testing.T) {
+	for _, tt := range []struct{ listers, searchers int }{{10, 10}, {5, 50}, {20, 1}} {
+		rig.Virtual(t, fmt.Sprintf("%d list and %d search", tt.listers, tt.searchers), func(t *testing.T) {
+			list, search := &job{"GET", listURL, tt.listers, atomic.Int64{}}, &job{"GET", searchURL, tt.searchers, atomic.Int64{}}
+			rt := rig.Over(t, searches().Transport(), nil)
+			run(t, rt, time.Minute, list)
+			alone := run(t, rt, 4*time.Minute, list)[0]
+
+			okta, r := searches(), rig.NewRecorder()
+			rt = rig.Over(t, okta.Transport(), nil, r.Options()...)
 			run(t, rt, time.Minute, list, search)
-			l1, s1 := list.succeeded.Load(), search.succeeded.Load()
-			run(t, rt, 4*time.Minute, list, search)
-			t.Log(workers, "alone", alone, r429, "list", list.succeeded.Load(), "search", search.succeeded.Load(), "429", okta.Answered(429), "first minute", l1, s1)
+			got := run(t, rt, 4*time.Minute, list, search)
+			if got[0] < alone*95/100 || got[1] < 4*50*95/100 {
+				t.Errorf("%d lists and %d searches in four minutes, want %d and 200", got[0], got[1], alone)
+			}
+			if n := okta.Answered(429); n > 8 {
+				t.Errorf("%d answers of 429, want a handful", n)
+			}
+			rig.Equal(t, "buckets", bucketNames(rt), []string{"/api/v1/users", "/api/v1/users (limit 50)", "/api/v1/users (limit 600)"})
+			log := splitLines(t, r)
+			if len(log) != 1 || log[0]["bucket"] != "/api/v1/users" ||
+				log[0]["kinds"] != "GET /api/v1/users?limit: 600, GET /api/v1/users?search: 50" {
+				t.Errorf("log %v, want one line with both kinds", log)
+			}
+			if values := r.Values(t, "oktaretry.bucket.limit"); values["/api/v1/users (limit 50) example.okta.com 443"] != 50 {
+				t.Errorf("gauge of limits: %v", values)
+			}
 		})
 	}
+}
+
+func TestErrorAndOutcomeNameThePartOfABucket(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		okta := searches()
+		rt := rig.Over(t, okta.Transport(), func(p *oktaretry.Policy) { p.RateLimited.Action = oktaretry.FailFast })
+		for range 6 {
+			rig.Get(t, rt, listURL).Is(200)
+			rig.Get(t, rt, searchURL).Is(200)
+		}
+		okta.Consume(oktatest.BucketUserSearch.Name, 44)
+		const part = "/api/v1/users (limit 50)"
+		c := rig.Get(t, rt, searchURL)
+		if e := rig.Failure[*oktaretry.RateLimitError](c); e.Bucket != part || e.ClientSide || c.Outcome.Bucket != part {
+			t.Errorf("refused by Okta: error %q and outcome %q, want %q", e.Bucket, c.Outcome.Bucket, part)
+		}
+		c = rig.Get(t, rt, searchURL)
+		if e := rig.Failure[*oktaretry.RateLimitError](c); e.Bucket != part || !e.ClientSide || c.Outcome.Bucket != part {
+			t.Errorf("refused by the line: error %q and outcome %q, want %q", e.Bucket, c.Outcome.Bucket, part)
+		}
+		if c := rig.Get(t, rt, listURL).Is(200); c.Outcome.Bucket != "/api/v1/users (limit 600)" {
+			t.Errorf("the list's outcome has bucket %q", c.Outcome.Bucket)
+		}
+	})
+}
+
+func TestReadsOfAnAppAreSplitFromItsWrites(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		okta := oktaWith(oktatest.WithBucket(oktatest.BucketAppReads), oktatest.WithLimit("PUT /api/v1/apps/{id}", 100))
+		rt := rig.Over(t, okta.Transport(), nil)
+		get, put := &job{"GET", rig.AppURL, 10, atomic.Int64{}}, &job{"PUT", rig.AppURL, 5, atomic.Int64{}}
+		remove := &job{"DELETE", rig.AppURL, 5, atomic.Int64{}}
+		run(t, rt, time.Minute, get, put, remove)
+		got := run(t, rt, 4*time.Minute, get, put, remove)
+		if got[0] < 4*500*95/100 || got[1]+got[2] < 4*100*95/100 || got[1] < 100 || got[2] < 100 {
+			t.Errorf("GET, PUT and DELETE were answered %d times in four minutes, want 2000 of GET and 400 of both others", got)
+		}
+		if n := okta.Answered(429); n > 8 {
+			t.Errorf("%d answers of 429, want a handful", n)
+		}
+	})
+}
+
+func TestNewLimitOfAnOrgSplitsNoBucket(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		okta, r := oktaWith(oktatest.WithLimit("/api/v1/users", 600)), rig.NewRecorder()
+		rt := rig.Over(t, okta.Transport(), nil, r.Options()...)
+		jobs := []*job{{"GET", listURL, 5, atomic.Int64{}}, {"GET", searchURL, 5, atomic.Int64{}}, {"GET", usersURL, 5, atomic.Int64{}}}
+		for _, limit := range []int{600, 300, 1200, 600} {
+			okta.SetLimit("/api/v1/users", limit)
+			run(t, rt, 90*time.Second, jobs...)
+		}
+		rig.Equal(t, "buckets", bucketNames(rt), []string{"/api/v1/users"})
+		if log := splitLines(t, r); len(log) > 0 {
+			t.Errorf("log %v", log)
+		}
+	})
+}
+
+func TestBucketThatTheUserNamesIsNotSplit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt := rig.Over(t, searches().Transport(), nil, oktaretry.WithBuckets(func(*http.Request) string { return "mine" }))
+		for range 10 {
+			rig.Get(t, rt, listURL).Is(200)
+			rig.Get(t, rt, searchURL).Is(200)
+		}
+		rig.Equal(t, "buckets", bucketNames(rt), []string{"mine"})
+	})
+}
+
+func TestProcessesShareThePartsOfABucketByName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		okta, store := searches(), sharedtest.NewMemory()
+		list, search := &job{"GET", listURL, 5, atomic.Int64{}}, &job{"GET", searchURL, 5, atomic.Int64{}}
+		var all sync.WaitGroup
+		var got [2][]int64
+		for i := range got {
+			rt := rig.Over(t, okta.Transport(), nil, oktaretry.WithShared(store))
+			jobs := []*job{{"GET", listURL, list.workers, atomic.Int64{}}, {"GET", searchURL, search.workers, atomic.Int64{}}}
+			all.Go(func() {
+				run(t, rt, time.Minute, jobs...)
+				got[i] = run(t, rt, 4*time.Minute, jobs...)
+			})
+		}
+		all.Wait()
+		if lists, found := got[0][0]+got[1][0], got[0][1]+got[1][1]; lists < 4*600*95/100 || found < 4*50*95/100 {
+			t.Errorf("%d lists and %d searches in four minutes, want 2400 and 200", lists, found)
+		}
+		if n := okta.Answered(429); n > 16 {
+			t.Errorf("%d answers of 429, want a handful for each", n)
+		}
+		var names []string
+		for _, b := range store.Buckets() {
+			names = append(names, b.Bucket)
+		}
+		slices.Sort(names)
+		rig.Equal(t, "buckets of the store", names, []string{"/api/v1/users", "/api/v1/users (limit 50)", "/api/v1/users (limit 600)"})
+	})
 }
