@@ -11,6 +11,19 @@ func (g *Governor) Buckets() (buckets, hosts int) {
 	return len(g.buckets), len(g.hosts)
 }
 
+// Kinds returns how many kinds of calls are remembered of a bucket.
+func (g *Governor) Kinds(k Key) int {
+	b := g.bucket(k, Traits{}, time.Time{})
+	defer b.release()
+	s := b.split.Load()
+	if s == nil {
+		return 0
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.kinds)
+}
+
 // GrantWhole records that a credential may use the whole limit of a bucket, as
 // accepted calls would show.
 func (g *Governor) GrantWhole(k Key) {

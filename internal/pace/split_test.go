@@ -112,6 +112,7 @@ func TestBucketIsSplitByWhatKindsOfCallsMeet(t *testing.T) {
 		{"one limit", []string{"a 600", "b 600", "a 600", "b 600", "a 600", "b 600"}, nil},
 		{"a new limit of all", []string{"a 600", "b 600", "a 600", "b 600", "a 300", "b 300", "a 300", "b 300", "a 300", "b 300"}, nil},
 		{"a new limit of all, kind by kind", []string{"a 600", "a 600", "a 600", "b 300", "b 300", "b 300", "b 300", "a 300", "a 300", "a 300"}, nil},
+		{"a new limit of all after a stray answer", []string{"a 600", "b 50", "a 600", "a 600", "a 600", "c 300", "c 300", "c 300", "c 300"}, nil},
 		{"one stray answer", []string{"a 600", "b 600", "a 600", "b 50", "a 600", "b 600", "a 600", "b 600", "a 600", "b 600"}, nil},
 		{"one stray answer of a rare kind", []string{"a 600", "a 600", "b 50", "a 600", "a 600", "a 600", "a 600"}, nil},
 		{"one kind of several limits", []string{"a 600", "a 50", "a 600", "a 50", "a 50", "a 50", "a 50", "a 600", "a 600", "a 600", "a 50", "a 600"}, nil},
@@ -191,15 +192,20 @@ func TestCallsEnterThePartOfTheirKind(t *testing.T) {
 		}
 		ticket.Leave(now)
 	}
-	if s := state(t, g, now, part(50)); s.Limit != 50 || s.Remaining != 25 || s.InFlight != 0 {
-		t.Errorf("%+v; want what the answers before the split named", s)
+	if s := state(t, g, now, part(50)); s.Limit != 50 || s.Remaining != 25 || s.InFlight != 0 || s.Share != 1 {
+		t.Errorf("%+v; want what the answers before the split named, and nothing known of others", s)
 	}
 	if s := state(t, g, now, users); s.Limit != -1 || !s.HeldUntil.IsZero() {
 		t.Errorf("%+v; want nothing known of the calls that are left", s)
 	}
 	for range 3 {
 		now = now.Add(second)
-		sendKind(t, g, now, kind("late"), limits(50, 20, time.Hour/2))
+		ticket := enterKind(g, now, kind("late"))
+		mustGo(t, ticket, now)
+		if got := ticket.Bucket(); got != users.Bucket {
+			t.Errorf("a kind that has shown its limit too seldom enters %q", got)
+		}
+		ticket.Done(now.Add(time.Millisecond), limits(50, 20, time.Hour/2))
 	}
 	ticket := enterKind(g, now, kind("late"))
 	ticket.Ready(now)
@@ -232,6 +238,8 @@ func TestCallsThatWaitEnterTheirPartOnceTheBucketIsSplit(t *testing.T) {
 	// A search has used up the window that the list, too, is believed to be in.
 	sendKind(t, g, after(6*second), kind("other"), limits(50, 0, time.Hour/2))
 	g.Configure(pace.Config{})
+	unknown := enterKind(g, after(7*second), kind("unknown"))
+	mustWait(t, unknown, after(7*second), pace.Exhausted, 1, time.Hour)
 	first, next := enterKind(g, after(7*second), kind("list")), enterKind(g, after(7*second), kind("list"))
 	mustWait(t, first, after(7*second), pace.Exhausted, 1, time.Hour)
 	mustWait(t, next, after(7*second), pace.Exhausted, 1, time.Hour)
@@ -247,6 +255,7 @@ func TestCallsThatWaitEnterTheirPartOnceTheBucketIsSplit(t *testing.T) {
 			t.Errorf("it entered %q", got)
 		}
 	}
+	unknown.Leave(after(8 * second))
 	// What was sent before reports to the part that it would enter now.
 	old.Done(after(9*second), limits(50, 7, time.Hour/2))
 	if s := state(t, g, after(9*second), part(50)); s.Remaining != 7 {
@@ -304,6 +313,9 @@ func TestHostileAlternationFillsNoMemory(t *testing.T) {
 		}
 		at := time.Duration(i) * 100 * time.Millisecond
 		sendKind(t, g, after(at), kind(fmt.Sprint(name)), limits(limit, limit/2, at+time.Minute))
+	}
+	if kinds := g.Kinds(users); kinds != 16 {
+		t.Errorf("%d kinds are remembered, want 16", kinds)
 	}
 	if buckets, _ := g.Buckets(); buckets != 17 {
 		t.Errorf("%d buckets, want the whole and 16 parts", buckets)
