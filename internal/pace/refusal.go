@@ -134,7 +134,7 @@ func (r *refusals) enter(now time.Time) (scout bool) {
 
 // leave counts the end of a call.
 func (r *refusals) leave(e entry) {
-	if r != nil && e.inDoubt { // a split bucket has forgotten the scouts of before
-		r.scouts = max(r.scouts-1, 0)
+	if e.inDoubt {
+		r.scouts--
 	}
 }
