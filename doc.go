@@ -15,7 +15,8 @@
 //   - success (2xx, 3xx): returned untouched.
 //   - rate-limited (the 429 codes): sent again after the wait that Okta asks for,
 //     whatever the method, for Okta refused it unprocessed. The bucket's other
-//     calls are held meanwhile. A 429 that is given up is returned as a
+//     calls are held meanwhile where the bucket was refused, not a single user,
+//     client or session. A 429 that is given up is returned as a
 //     [*RateLimitError].
 //   - server-error (the 5xx codes): sent again after a short exponential backoff,
 //     idempotent methods only, within circuit breakers and a retry budget. The
