@@ -10,14 +10,15 @@ import (
 )
 
 // FuzzGovernor reads operations from bytes, two for each. Whatever they are, no
-// call is sent before a hold is over, no wait is negative, and the counts are those
-// of the calls that wait and are in flight.
+// call is sent before the end of a hold that the governor reported, a refusal that
+// nothing makes doubtful holds its bucket, no wait is negative, and the counts are
+// those of the calls that wait and are in flight.
 func FuzzGovernor(f *testing.F) {
 	f.Add([]byte{0, 0, 1, 0, 3, 0, 0, 1, 1, 1, 4, 1})
 	f.Add([]byte{0, 0, 1, 0, 0, 1, 1, 1, 5, 0, 1, 1, 6, 200, 1, 1, 2, 1})
 	f.Add([]byte{7, 3, 0, 0, 0, 1, 0, 2, 1, 0, 1, 1, 1, 2, 8, 0, 1, 1, 2, 2, 6, 9, 1, 1})
 	f.Fuzz(func(t *testing.T, ops []byte) {
-		m := &machine{t: t, g: pace.New(pace.Config{}), held: map[pace.Key]time.Time{}, now: epoch}
+		m := &machine{t: t, g: pace.New(pace.Config{}), held: map[pace.Key]machineHold{}, now: epoch}
 		for n := 0; len(ops) >= 2 && n < 2000; n++ {
 			m.do(ops[0], int(ops[1]))
 			m.check()
@@ -31,13 +32,16 @@ type machine struct {
 	t     *testing.T
 	g     *pace.Governor
 	calls [8]machineCall
-	held  map[pace.Key]time.Time
+	held  map[pace.Key]machineHold
 	now   time.Time
 }
+
+type machineHold struct{ since, until time.Time }
 
 type machineCall struct {
 	pace.Ticket
 	key               pace.Key
+	sentAt            time.Time
 	entered, inFlight bool
 }
 
@@ -62,7 +66,7 @@ func (m *machine) do(op byte, arg int) {
 		}
 	case 3, 4, 5:
 		if c.inFlight {
-			m.answer(c, op%10 == 4, arg)
+			m.answer(c, pace.Seen{Refused: op%10 == 4, Accepted: op%10 == 5}, arg)
 		}
 	case 6:
 		m.now = m.now.Add(time.Duration(arg) * 100 * time.Millisecond)
@@ -85,17 +89,16 @@ func (m *machine) ask(c *machineCall) {
 		m.t.Fatalf("a wait of %s, a nap of %s", wait, c.Nap(wait))
 	case wait > 0 && why == pace.NoReason || wait == 0 && why != pace.NoReason:
 		m.t.Fatalf("a wait of %s because of %d", wait, why)
-	case wait == 0 && m.now.Before(m.held[c.key]):
-		m.t.Fatalf("it was sent %s before the hold was over", m.held[c.key].Sub(m.now))
+	case wait == 0 && m.now.Before(m.held[c.key].until):
+		m.t.Fatalf("it was sent %s before the hold was over", m.held[c.key].until.Sub(m.now))
 	}
-	c.inFlight = wait == 0
+	c.inFlight, c.sentAt = wait == 0, m.now
 }
 
-func (m *machine) answer(c *machineCall, refused bool, arg int) {
-	s := pace.Seen{
-		Limit: int(int8(arg)) * (1 << (arg % 60)), Remaining: int(int8(arg<<1)) * (1 << (arg % 57)),
-		Reset: m.now.Unix() + int64(int8(arg<<2)), Refused: refused, Slots: refused && arg&1 == 0, Answered: arg&128 == 0,
-	}
+func (m *machine) answer(c *machineCall, s pace.Seen, arg int) {
+	s.Limit, s.Remaining = int(int8(arg))*(1<<(arg%60)), int(int8(arg<<1))*(1<<(arg%57))
+	s.Reset = m.now.Unix() + int64(int8(arg<<2))
+	s.Slots, s.Answered = s.Refused && arg&1 == 0, s.Accepted || arg&128 == 0
 	if arg%16 == 15 {
 		s.Reset *= 1000
 	}
@@ -104,16 +107,28 @@ func (m *machine) answer(c *machineCall, refused bool, arg int) {
 	}
 	if s.Refused && !s.Slots {
 		s.Hold = m.now.Add(time.Duration(arg) * time.Second)
-		if s.Hold.After(m.held[c.key]) {
-			m.held[c.key] = s.Hold
-		}
 	}
 	c.Observe(m.now.Add(-time.Duration(arg)*time.Millisecond), m.now, m.now.Unix()+int64(int8(arg)))
 	if wait, ok := c.Until(s.Reset, m.now); ok && (wait <= 0 || wait > time.Hour+2*time.Second) {
 		m.t.Fatalf("a wait of %s until a reset", wait)
 	}
-	c.Done(m.now, s)
+	end := c.Done(m.now, s)
 	c.entered, c.inFlight = false, false
+	m.learn(c, s, end)
+}
+
+// learn notes what an answer holds, or ends: a call that was sent after a hold began,
+// and accepted, ends it.
+func (m *machine) learn(c *machineCall, s pace.Seen, end pace.End) {
+	hold := m.held[c.key]
+	switch {
+	case s.Accepted && c.sentAt.After(hold.since):
+		delete(m.held, c.key)
+	case end.Held && s.Hold.After(hold.until):
+		m.held[c.key] = machineHold{m.now, s.Hold}
+	case s.Refused && !s.Slots && s.Limit <= 0 && !end.Held && s.Hold.Before(m.now.Add(time.Minute)):
+		m.t.Fatalf("a refusal without limits holds nothing: %+v", s)
+	}
 }
 
 // check compares the governor's counts with those of the calls.
