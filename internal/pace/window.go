@@ -212,9 +212,10 @@ func (w *window) learn(s Seen, reset time.Time, e entry, now time.Time) {
 		}
 		w.atLeast, w.atMost = 0, 0
 		w.begin(s.Reset, s.Limit, reset)
-	case s.Refused && e.over && e.windowID == w.id && !w.late:
+	case s.Refused && e.over && e.windowID == w.id && !w.late && reset.Before(now.Add(time.Second)):
 		// A scout that was sent at the reset met the old window: the server ends it
-		// within the second that it names, not at its start.
+		// within the second that it names, not at its start. A reset far ahead was
+		// met where the window was not believed for so long.
 		w.late = true
 	}
 	w.stray, w.seenAt = 0, now
