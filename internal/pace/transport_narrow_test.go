@@ -91,6 +91,38 @@ func TestRefusalsOfOneHoldNobodyElse(t *testing.T) {
 	}
 }
 
+// Okta accepts a wave of logins beyond the limit, of which 200 once waited for up to
+// 1 m 41 s.
+func TestWaveOfLoginsThatOktaAcceptsDoesNotWait(t *testing.T) {
+	login := post("/api/v1/authn", `{"username":"{}"}`)
+	for _, latency := range []time.Duration{50 * time.Millisecond, 400 * time.Millisecond} {
+		for _, known := range []bool{false, true} {
+			rig.Virtual(t, fmt.Sprintf("%s a login, bucket known %t", latency, known), func(t *testing.T) {
+				okta := oktatest.New(oktatest.WithLatency(latency), oktatest.WithLimit("POST /api/v1/authn", 100), oktatest.WithBurst(5, "POST /api/v1/authn"),
+					oktatest.WithHandler("POST /api/v1/authn", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, `{}`) })))
+				rt := rig.Over(t, okta.Transport(), nil)
+				if known {
+					login(t, rt, "first").Is(200)
+					time.Sleep(time.Minute)
+				}
+				var all sync.WaitGroup
+				for i := range 300 {
+					all.Go(func() {
+						time.Sleep(time.Duration(i) * 100 * time.Millisecond)
+						if c := login(t, rt, fmt.Sprint("user", i)).Is(200); c.Took > 2*time.Second {
+							t.Errorf("a login took %s, want 2s at most", c.Took)
+						}
+					})
+				}
+				all.Wait()
+				if n := okta.Answered(429); n > 0 {
+					t.Errorf("%d refusals, want none", n)
+				}
+			})
+		}
+	}
+}
+
 // A token may use half of a bucket, whose headers are not its own: that is refused
 // for all of its calls, and costs three refusals a window at most.
 func TestShareOfATokenCostsFewRefusals(t *testing.T) {
