@@ -32,7 +32,7 @@ type window struct {
 	// The server may end a window up to a second after the reset that it names, in
 	// whole seconds.
 	late   bool      // it was seen to; by learn
-	opened time.Time // when this window's first call, of this process, was answered; zero: unknown
+	opened time.Time // when the first call of this process was answered in this window; zero: none was
 
 	// A token may be allowed a share of the bucket only, whose headers then are not
 	// its own.
@@ -212,9 +212,10 @@ func (w *window) learn(s Seen, reset time.Time, e entry, now time.Time) {
 		}
 		w.atLeast, w.atMost = 0, 0
 		w.begin(s.Reset, s.Limit, reset)
-	case s.Refused && e.over && e.windowID == w.id && !w.late:
+	case s.Refused && e.over && e.windowID == w.id && !w.late && reset.Before(now.Add(time.Second)):
 		// A scout that was sent at the reset met the old window: the server ends it
-		// within the second that it names, not at its start.
+		// within the second that it names, not at its start. A reset far ahead was
+		// met where the window was not believed for so long.
 		w.late = true
 	}
 	w.stray, w.seenAt = 0, now
@@ -230,7 +231,7 @@ func (w *window) learn(s Seen, reset time.Time, e entry, now time.Time) {
 		if s.Remaining == 0 {
 			w.bursts++
 		}
-		if s.Remaining == s.Limit-1 && w.mine == 1 {
+		if w.mine == 1 {
 			w.opened = now
 		}
 	}
@@ -244,13 +245,18 @@ func (w *window) learn(s Seen, reset time.Time, e entry, now time.Time) {
 // that has none. A proxy's answer must not open it.
 const quietSuccesses = 10
 
-// end returns when the window ends whose reset is named. Okta's windows open with
-// their first call and last a minute (all 493 recorded ones): where that call was
-// this process's, a late end is known to the millisecond.
+// end returns when the window ends whose reset is named.
 func (w *window) end(reset time.Time) time.Time {
 	if !w.late {
 		return reset
 	}
+	return w.lateEnd(reset)
+}
+
+// lateEnd returns when the window ends if it does so within the second that its
+// reset names. Okta's windows open with their first call and last a minute (all 493
+// recorded ones), so the window is over a minute after this process saw it open.
+func (w *window) lateEnd(reset time.Time) time.Time {
 	last := reset.Add(time.Second)
 	if exact := w.opened.Add(time.Minute); !w.opened.IsZero() && !exact.Before(reset) && exact.Before(last) {
 		return exact
