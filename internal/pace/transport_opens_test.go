@@ -17,9 +17,11 @@ import (
 // opening is a bucket whose windows last a minute from their first call.
 type opening struct {
 	limit int
+	share int // of one credential; 0: all
 
 	mu            sync.Mutex
 	used, refused int
+	worst, inThis int // refusals: in the window that had most, and in this one
 	ends          time.Time
 }
 
@@ -38,11 +40,13 @@ func (o *opening) count(now time.Time) (status, left int, ends time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !now.Before(o.ends) {
-		o.ends, o.used = now.Add(time.Minute), 0
+		o.ends, o.used, o.inThis = now.Add(time.Minute), 0, 0
 	}
-	if o.used == o.limit {
+	if o.used == o.limit || o.used == o.share && o.share > 0 {
 		o.refused++
-		return http.StatusTooManyRequests, 0, o.ends
+		o.inThis++
+		o.worst = max(o.worst, o.inThis)
+		return http.StatusTooManyRequests, o.limit - o.used, o.ends
 	}
 	o.used++
 	return http.StatusOK, o.limit - o.used, o.ends
@@ -70,6 +74,31 @@ func TestWindowsThatOpenWithinASecondAreFollowedByTheNextAtOnce(t *testing.T) {
 				}
 				if okta.refused > tt.refusals {
 					t.Errorf("%d refusals, want %d at most", okta.refused, tt.refusals)
+				}
+			})
+		}
+	}
+}
+
+// After a window whose share was used up, many calls once went ahead into the next
+// one, which the server had not begun yet. That a token's share is not half, as
+// Okta's default is, takes the refusals of two windows to learn.
+func TestShareOfATokenCostsFewRefusalsWhereverInASecondWindowsOpen(t *testing.T) {
+	for at := time.Duration(0); at < time.Second; at += 110 * time.Millisecond {
+		for share, learned := range map[int]int{300: 0, 150: 1, 450: 1} {
+			rig.Virtual(t, fmt.Sprintf("%d of 600, %s", share, at), func(t *testing.T) {
+				time.Sleep(at)
+				okta := &opening{limit: 600, share: share}
+				rt := rig.Over(t, okta, nil)
+				runWorkers(t, rt, rig.UserURL, 50, 3*learned*share)
+				okta.worst, okta.inThis = 0, 0
+				began := time.Now()
+				runWorkers(t, rt, rig.UserURL, 50, 4*share)
+				if okta.worst > 3 {
+					t.Errorf("%d refusals in one window, want 3 at most", okta.worst)
+				}
+				if took := time.Since(began); took > 4*time.Minute+10*time.Second {
+					t.Errorf("took %s, want the 4 windows that it needs", took)
 				}
 			})
 		}
