@@ -34,7 +34,7 @@ func Lookup(code string) (CodeInfo, bool) {
 	if !ok {
 		return CodeInfo{}, false
 	}
-	p := DefaultPolicy()
+	p := defaults()
 	return e.describe(&p), true
 }
 
@@ -42,7 +42,7 @@ func Lookup(code string) (CodeInfo, bool) {
 // errors by name. It is safe for concurrent use.
 func Codes() iter.Seq[CodeInfo] {
 	return func(yield func(CodeInfo) bool) {
-		p := DefaultPolicy()
+		p := defaults()
 		for _, table := range [][]entry{oktaCodes[:], oauthCodes[:]} {
 			for i := range table {
 				if !yield(table[i].describe(&p)) {
@@ -124,6 +124,21 @@ type overlay struct {
 	anyMethod bool          // Okta refused it unprocessed: once retrying is switched on, it is for any method
 	narrow    bool          // it trips at most trips: less than its class, for less of the host has failed
 	trips     Scope
+
+	retry        bool // it passes by itself: sent again, though its class is not
+	untilElapsed bool // it passes, and takes longer than the class's default of attempts
+}
+
+// extend returns a policy's rule for a class with more attempts where they help. A
+// rule without waits, or with a number of attempts of the user's own, keeps it.
+func (o overlay) extend(r Rule) Rule {
+	if o.retry && r.Action == FailFast && r.InitialWait > 0 {
+		r.Action = Backoff
+	}
+	if o.untilElapsed && r.MaxAttempts == defaultAttempts && r.MaxElapsed > 0 {
+		r.MaxAttempts = 0
+	}
+	return r
 }
 
 // apply returns a class's rule with the overlay on top. The result waits longer,
@@ -152,11 +167,14 @@ func (o overlay) floor(r Rule) Rule {
 	return r
 }
 
-// statusOverlay returns the overlay of a server error without a code. 502, 503 and
+// statusOverlay returns the overlay of an answer without a code. 408 and 425 come
+// from the edge, which gave up on the request or will take it in a moment. 502, 503 and
 // 504 keep the class's scope: Okta's edge sends them when it cannot reach the org.
 // Any other 5xx comes from one endpoint, and 501 is final: it is not implemented.
 func statusOverlay(status int) overlay {
 	switch {
+	case status == 408, status == 425:
+		return passes
 	case status == 501:
 		return neverRetry
 	case status == 502, status == 503, status == 504:

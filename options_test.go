@@ -88,7 +88,14 @@ func TestABadCallOptionFailsTheCallUnsent(t *testing.T) {
 		{"an empty key", rule("", good), []string{"WithRule[]"}},
 		{"a class in capitals", rule("Server-Error", good), []string{"WithRule[Server-Error]"}},
 		{"a class that has no rule", rule("success", good), []string{"WithRule[success]"}},
-		{"a status", rule("503", good), []string{"WithRule[503]"}},
+		{"a success's status", rule("302", good), []string{"WithRule[302]"}},
+		{"a status that is none", rule("600", good), []string{"WithRule[600]"}},
+		{"a padded status", rule("0503", good), []string{"WithRule[0503]"}},
+		{"a status's bad rule", rule("503", negative), []string{"WithRule[503].MaxElapsed"}},
+		{"a rule that can never wait", rule("E0000146", good), []string{"WithRule[E0000146].MaxElapsed", "30s", "24h0m0s"}},
+		{"a negative number of attempts", func(ctx context.Context) context.Context { return oktaretry.WithMaxAttempts(ctx, -1) }, []string{"WithMaxAttempts", "-1"}},
+		{"a negative time to wait", func(ctx context.Context) context.Context { return oktaretry.WithMaxElapsed(ctx, -time.Second) }, []string{"WithMaxElapsed", "-1s"}},
+		{"a negative attempt timeout", func(ctx context.Context) context.Context { return oktaretry.WithAttemptTimeout(ctx, -1) }, []string{"WithAttemptTimeout", "-1ns"}},
 		{"a malformed code", rule("E000009", good), []string{"WithRule[E000009]"}},
 		{"a class's bad rule", rule("network", negative), []string{"WithRule[network].MaxElapsed"}},
 		{"a code's bad rule", rule("E0000009", negative), []string{"WithRule[E0000009].MaxElapsed"}},
@@ -193,8 +200,10 @@ func TestCallOptionsDontReachTheParentsCalls(t *testing.T) {
 		if _, err := fetchUser(t, transport, sibling); err == nil {
 			t.Error("a bad rule was accepted")
 		}
-		if got := []int{sent(t.Context()), sent(parent), sent(child), sent(parent)}; !slices.Equal(got, []int{4, 2, 3, 2}) {
-			t.Errorf("%v requests by nobody's, parent's, child's and parent's rule; want [4 2 3 2]", got)
+		other := oktaretry.WithMaxAttempts(parent, 5)
+		got := []int{sent(oktaretry.WithMaxAttempts(t.Context(), 4)), sent(parent), sent(child), sent(other), sent(parent)}
+		if !slices.Equal(got, []int{4, 2, 3, 5, 2}) {
+			t.Errorf("%v requests by another's, parent's, child's, other's and parent's rule; want [4 2 3 5 2]", got)
 		}
 	})
 }

@@ -260,7 +260,7 @@ func ExamplePolicy_String() {
 
 func TestPolicyPrintsTheRuleThatApplies(t *testing.T) {
 	p := oktaretry.DefaultPolicy()
-	p.Codes = map[string]oktaretry.Rule{"E0000109": tries(9), "E0000007": tries(2), "E0000999": {}}
+	p.Codes = map[string]oktaretry.Rule{"E0000109": tries(9), "E0000007": tries(2), "E0000999": {}, "425": {}, "503": tries(9)}
 	p.Pace = oktaretry.Pace{
 		MaxUtilization: 0.7, MaxInFlight: 35, Smooth: true, MaxRate: 2.5, Burst: 3,
 		BucketRates: map[string]float64{"POST /api/v1/users": 0.5},
@@ -277,7 +277,13 @@ func TestPolicyPrintsTheRuleThatApplies(t *testing.T) {
 		"rate-limited": "backoff any 10m 1s…1m any nothing",
 		"client-error": "fail-fast 1 nothing",
 		"pending":      "poll any 5m 4s idempotent nothing",
-		"E0000009":     "500 backoff 4 30s 500ms…8s idempotent endpoint Internal server error",
+		"E0000009":     "500 backoff any 30s 500ms…8s idempotent endpoint Internal server error",
+		"E0000010":     "503 backoff 4 30s 500ms…8s idempotent endpoint Read only database exception",
+		"E0000239":     "423 backoff any 10m 1s…30s any nothing Policy lock exception",
+		"408":          "408 backoff 4 10m 1s…30s idempotent nothing Request Timeout",
+		"425":          "* 425 fail-fast 1 nothing Too Early",
+		"501":          "501 fail-fast 1 nothing Not Implemented",
+		"503":          "* 503 backoff 9 any 500ms…8s idempotent host Service Unavailable",
 		"E0000109":     "* 429 backoff 9 any 500ms…8s 30s idempotent host SMS too many requests exception",
 		"E0000007":     "* 404 backoff 2 any 500ms…8s idempotent host Resource not found exception",
 		"E0000999":     "* fail-fast 1 nothing",
@@ -287,7 +293,7 @@ func TestPolicyPrintsTheRuleThatApplies(t *testing.T) {
 		}
 	}
 	// What only does as its class does needs no row.
-	for _, code := range []string{"E0000047", "E0000001", "E0000112", "E0000070"} {
+	for _, code := range []string{"E0000047", "E0000001", "E0000112", "E0000070", "404", "429", "500"} {
 		if _, ok := rows[code]; ok {
 			t.Errorf("%s has a row of its own", code)
 		}

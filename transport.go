@@ -229,12 +229,15 @@ func (c *call) judge(a *answer) {
 		return
 	}
 	var name string
-	a.rule, name = p.ruleFor(a.Classification, c.opts.rules)
+	a.rule, name = p.ruleFor(a.Classification, c.opts)
 	if a.rule.Action == FailFast && a.Class != ClassRateLimited {
 		return // nothing follows, so nothing need be counted
 	}
 	a.tally = c.progress.tally(name)
 	a.tally.count++
+	if cut, ok := a.err.(*attemptTimeoutError); ok {
+		a.tally.spent += cut.timeout
+	}
 	var named time.Duration
 	if a.resp != nil {
 		named = serverWait(a.Class, a.resp.Header, a.limits, &c.ticket, a.arrived)
