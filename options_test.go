@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
@@ -258,4 +259,64 @@ func TestNoRetryHandsBackARateLimitThatThePolicyReturns(t *testing.T) {
 	if status != 429 || err != nil || len(base.Sent()) != 1 {
 		t.Errorf("got %d, %v after %d requests; want Okta's 429 after 1", status, err, len(base.Sent()))
 	}
+}
+
+func TestOneNumberOfACallOverridesTheRulesInForce(t *testing.T) {
+	type edit = func(context.Context) context.Context
+	attempts := func(n int) edit {
+		return func(ctx context.Context) context.Context { return oktaretry.WithMaxAttempts(ctx, n) }
+	}
+	elapsed := func(d time.Duration) edit {
+		return func(ctx context.Context) context.Context { return oktaretry.WithMaxElapsed(ctx, d) }
+	}
+	for _, tt := range []struct {
+		name   string
+		edits  []edit
+		answer script.Step // the third one is a 200 where more are sent
+		sent   int
+		stop   oktaretry.StopReason
+	}{
+		{"two attempts at a 503", []edit{attempts(2)}, script.Bare(503), 2, oktaretry.StopMaxAttempts},
+		{"at a code without a cap", []edit{attempts(2)}, script.Code(500, "E0000009"), 2, oktaretry.StopMaxAttempts},
+		{"at a rate limit", []edit{attempts(1)}, script.LimitedFor(time.Second), 1, oktaretry.StopMaxAttempts},
+		{"at a network error", []edit{attempts(2)}, script.Fail(script.Refused), 2, oktaretry.StopMaxAttempts},
+		{"at a rule of the call's own", []edit{attempts(2), func(ctx context.Context) context.Context {
+			return oktaretry.WithRule(ctx, "503", tries(9))
+		}}, script.Bare(503), 2, oktaretry.StopMaxAttempts},
+		{"at what fails fast", []edit{attempts(9)}, script.Code(404, "E0000007"), 1, oktaretry.StopFailFast},
+		{"no time to wait for 10 s", []edit{elapsed(9 * time.Second)}, script.LimitedFor(10 * time.Second), 1, oktaretry.StopMaxElapsed},
+		{"the last of two counts", []edit{elapsed(9 * time.Second), elapsed(time.Minute)}, script.LimitedFor(10 * time.Second), 3, oktaretry.StopSuccess},
+		{"time to wait for 40 minutes", []edit{elapsed(time.Hour)}, script.Limited(script.Date(0), script.ResetIn(0, 20*time.Minute)), 3, oktaretry.StopSuccess},
+		{"any time", []edit{elapsed(0)}, script.Code(429, "E0000146"), 3, oktaretry.StopSuccess},
+	} {
+		rig.Virtual(t, tt.name, func(t *testing.T) {
+			rt, base := rig.Repeat(t, nil, tt.answer, tt.answer, script.OK())
+			ctx := t.Context()
+			for _, edit := range tt.edits {
+				ctx = edit(ctx)
+			}
+			rig.Do(t, ctx, rt, http.MethodGet, rig.UserURL, "").Stopped(tt.stop)
+			base.WantSent(tt.sent)
+		})
+	}
+}
+
+func ExampleWithMaxAttempts() {
+	transport, err := oktaretry.NewTransport(nil)
+	if err != nil {
+		panic(err)
+	}
+	// A page that a person waits for: one resend, within a few seconds.
+	ctx := oktaretry.WithMaxAttempts(context.Background(), 2)
+	ctx = oktaretry.WithMaxElapsed(ctx, 3*time.Second)
+	ctx = oktaretry.WithAttemptTimeout(ctx, 5*time.Second)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://example.okta.com/api/v1/users/me", nil)
+	if err != nil {
+		panic(err)
+	}
+	resp, err := transport.Client().Do(req)
+	if err != nil {
+		return
+	}
+	resp.Body.Close()
 }

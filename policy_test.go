@@ -2,8 +2,11 @@ package oktaretry_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -303,4 +306,104 @@ func TestPolicyPrintsTheRuleThatApplies(t *testing.T) {
 			t.Errorf("%q is missing in\n%s", want, text)
 		}
 	}
+}
+
+func TestEditBeginsFromTheRuleInForce(t *testing.T) {
+	for _, tt := range []struct {
+		key    string
+		answer oktaretry.Classification
+	}{
+		{"E0000112", oktaretry.Classification{Code: "E0000112"}},
+		{"E0000009", oktaretry.Classification{Code: "E0000009"}},
+		{"E0000239", oktaretry.Classification{Code: "E0000239"}},
+		{"server_error", oktaretry.Classification{Code: "server_error"}},
+		{"E0000999", oktaretry.Classification{Class: oktaretry.ClassClientError, Code: "E0000999"}},
+		{"408", oktaretry.Classification{Class: oktaretry.ClassClientError, Status: 408}},
+		{"503", oktaretry.Classification{Class: oktaretry.ClassServerError, Status: 503}},
+		{"rate-limited", oktaretry.Classification{Class: oktaretry.ClassRateLimited}},
+		{"network", oktaretry.Classification{Class: oktaretry.ClassNetwork}},
+	} {
+		p := oktaretry.DefaultPolicy()
+		p.ServerError.Jitter, p.ClientError.Jitter = 0.25, 0.75
+		want := p.RuleFor(tt.answer)
+		want.MaxAttempts = 7
+		for range 2 { // the second begins from the first
+			if err := p.Edit(tt.key, func(r *oktaretry.Rule) { r.MaxAttempts = 7 }); err != nil {
+				t.Fatalf("%s: %v", tt.key, err)
+			}
+			if got := p.RuleFor(tt.answer); got != want {
+				t.Errorf("%s: %+v, want %+v", tt.key, got, want)
+			}
+		}
+	}
+}
+
+func TestEditThatIsRefusedChangesNothing(t *testing.T) {
+	for _, tt := range []struct {
+		key   string
+		edit  func(*oktaretry.Rule)
+		field string
+	}{
+		{"E0000009", func(r *oktaretry.Rule) { r.Jitter = 2 }, "Codes[E0000009].Jitter"},
+		{"E0000146", func(r *oktaretry.Rule) { r.Trips = oktaretry.TripsHost }, "Codes[E0000146].MaxElapsed"},
+		{"server-error", func(r *oktaretry.Rule) { r.MaxWait = 1 }, "ServerError.MaxWait"},
+		{"client-error", func(r *oktaretry.Rule) { r.Multiplier = 0 }, "ClientError.Multiplier"},
+		{"success", func(r *oktaretry.Rule) { *r = oktaretry.Rule{} }, "Edit[success]"},
+		{"e47", func(r *oktaretry.Rule) { *r = oktaretry.Rule{} }, "Edit[e47]"},
+		{"200", func(r *oktaretry.Rule) { *r = oktaretry.Rule{} }, "Edit[200]"},
+		{"E0000009", nil, "Edit[E0000009]"},
+	} {
+		p := oktaretry.DefaultPolicy()
+		err := p.Edit(tt.key, tt.edit)
+		if bad, ok := errors.AsType[*oktaretry.PolicyError](err); !ok || bad.Field != tt.field {
+			t.Errorf("%s: %v, want an error that names %s", tt.key, err, tt.field)
+		}
+		if !reflect.DeepEqual(p, oktaretry.DefaultPolicy()) {
+			t.Errorf("%s: the policy is changed", tt.key)
+		}
+	}
+}
+
+func TestEditSparesCopies(t *testing.T) {
+	transport := mustTransport(t, script.Repeat(t), oktaretry.WithPolicy(oktaretry.DefaultPolicy()))
+	p := transport.Policy()
+	p.Codes["E0000010"] = tries(2) // neither of the maps is nil
+	before := p
+	if err := p.Edit("E0000010", func(r *oktaretry.Rule) { r.MaxAttempts = 3 }); err != nil {
+		t.Fatal(err)
+	}
+	got := []int{p.Codes["E0000010"].MaxAttempts, before.Codes["E0000010"].MaxAttempts, len(transport.Policy().Codes), len(oktaretry.DefaultPolicy().Codes)}
+	if !slices.Equal(got, []int{3, 2, 0, 0}) {
+		t.Errorf("edited, its copy, the transport and the defaults have %v; want [3 2 0 0]", got)
+	}
+}
+
+func TestStatusRuleJudgesAnswersWithoutAKnownCode(t *testing.T) {
+	p := oktaretry.DefaultPolicy()
+	p.Codes = map[string]oktaretry.Rule{"503": tries(7), "E0000999": tries(8), "429": tries(9)}
+	for _, tt := range []struct {
+		name string
+		c    oktaretry.Classification
+		want int // MaxAttempts
+	}{
+		{"no code", oktaretry.Classification{Class: oktaretry.ClassServerError, Status: 503}, 7},
+		{"a code of the catalogue", oktaretry.Classification{Class: oktaretry.ClassServerError, Code: "E0000010", Status: 503}, 4},
+		{"a code that the catalogue lacks", oktaretry.Classification{Class: oktaretry.ClassServerError, Code: "E0000998", Status: 503}, 7},
+		{"such a code with a rule", oktaretry.Classification{Class: oktaretry.ClassServerError, Code: "E0000999", Status: 503}, 8},
+		{"another status", oktaretry.Classification{Class: oktaretry.ClassServerError, Status: 502}, 4},
+		{"a bare 429", oktaretry.Classification{Class: oktaretry.ClassRateLimited, Status: 429}, 9},
+	} {
+		if got := p.RuleFor(tt.c).MaxAttempts; got != tt.want {
+			t.Errorf("%s: %d attempts, want %d", tt.name, got, tt.want)
+		}
+	}
+}
+
+func ExamplePolicy_Edit() {
+	policy := oktaretry.DefaultPolicy()
+	// A user is still being activated: send the change again, as the code's text asks for.
+	err := policy.Edit("E0000112", func(r *oktaretry.Rule) { r.Action = oktaretry.Backoff })
+	r := policy.Codes["E0000112"]
+	fmt.Println(err, r.Action, r.MinWait, r.AnyMethod, r.MaxElapsed)
+	// Output: <nil> backoff 2m0s true 10m0s
 }

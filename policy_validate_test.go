@@ -230,3 +230,17 @@ func TestUnknownNamesOfActionAndScopeAreRefused(t *testing.T) {
 		t.Errorf("printed as %s", got)
 	}
 }
+
+func TestWarningsNameCodesThatTheCatalogueLacks(t *testing.T) {
+	p := oktaretry.DefaultPolicy()
+	if odd := p.Warnings(); odd != nil {
+		t.Errorf("the default policy has %v", odd)
+	}
+	for _, key := range []string{"E0000009", "E0009999", "server_error", "server_eror", "invalid_grant", "408", "no code at all"} {
+		p.Codes[key] = oktaretry.Rule{}
+	}
+	odd := p.Warnings()
+	if got := fieldsOf(t, errors.Join(odd...)); !slices.Equal(got, []string{"Codes[E0009999]", "Codes[server_eror]"}) {
+		t.Errorf("warned of %q", got)
+	}
+}
