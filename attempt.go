@@ -136,7 +136,7 @@ func attemptLimit(c *call) time.Duration {
 func leftAfterTimeout(c *call, f facts) (left time.Duration, ok bool) {
 	timeout := answer{Classification: Classification{Class: ClassNetwork}}
 	var name string
-	timeout.rule, name = c.settings.policy.ruleFor(timeout.Classification, c.opts)
+	timeout.rule, name = c.settings.policy.ruleFor(timeout.Classification, &c.opts.rules)
 	var counted tally
 	for _, t := range c.progress.tallies {
 		if t.rule == name {

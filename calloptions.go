@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"time"
 )
 
@@ -26,25 +25,10 @@ type callOptions struct {
 	idempotent bool
 	noRetry    bool
 	priority   Priority
-	rules      map[string]Rule // by code, status or class
+	rules      callRules
+	err        error // of the options; the call fails with it
 
-	attemptTimeout, maxElapsed override[time.Duration]
-	maxAttempts                override[int]
-
-	err error // of the options; the call fails with it
-}
-
-// override is a number that takes the place of a policy's, if it is set.
-type override[T any] struct {
-	value T
-	set   bool
-}
-
-func (o override[T]) or(number T) T {
-	if o.set {
-		return o.value
-	}
-	return number
+	attemptTimeout override[time.Duration]
 }
 
 type callKey struct{}
@@ -105,7 +89,7 @@ func WithMaxAttempts(ctx context.Context, n int) context.Context {
 		if n < 0 {
 			o.err = errors.Join(o.err, fmt.Errorf("oktaretry: WithMaxAttempts: is %d, want 0 (no cap) or more", n))
 		}
-		o.maxAttempts = override[int]{n, true}
+		o.rules.maxAttempts = override[int]{n, true}
 	})
 }
 
@@ -117,7 +101,7 @@ func WithMaxAttempts(ctx context.Context, n int) context.Context {
 func WithMaxElapsed(ctx context.Context, d time.Duration) context.Context {
 	return withCallOptions(ctx, func(o *callOptions) {
 		o.checkDuration("WithMaxElapsed", "no cap", d)
-		o.maxElapsed = override[time.Duration]{d, true}
+		o.rules.maxElapsed = override[time.Duration]{d, true}
 	})
 }
 
@@ -154,20 +138,7 @@ func WithRule(ctx context.Context, key string, r Rule) context.Context {
 			bad.codeRule("WithRule["+key+"]", key, r)
 		}
 		o.err = errors.Join(o.err, errors.Join(bad...))
-		o.rules = maps.Clone(o.rules)
-		if o.rules == nil {
-			o.rules = make(map[string]Rule)
-		}
-		o.rules[key] = r
+		o.rules.byKey = cloneRules(o.rules.byKey)
+		o.rules.byKey[key] = r
 	})
-}
-
-// classNamed returns the class of a name.
-func classNamed(name string) (Class, bool) {
-	for class := ClassRateLimited; class <= ClassNetwork; class++ {
-		if class.String() == name {
-			return class, true
-		}
-	}
-	return 0, false
 }

@@ -5,6 +5,8 @@ package oktaretry
 
 import (
 	"iter"
+	"slices"
+	"strconv"
 	"time"
 )
 
@@ -84,6 +86,42 @@ func lookup(code string) (*entry, bool) {
 	}
 	e, ok := oauthByName[code]
 	return e, ok
+}
+
+// classNamed returns the class of a name.
+func classNamed(name string) (Class, bool) {
+	for class := ClassRateLimited; class <= ClassNetwork; class++ {
+		if class.String() == name {
+			return class, true
+		}
+	}
+	return 0, false
+}
+
+// isErrorStatus reports whether a status can have a rule of its own.
+func isErrorStatus(status int) bool { return status >= 400 && status <= 599 }
+
+// isStatus reports whether a key of Codes is a status.
+func isStatus(key string) bool {
+	n, err := strconv.Atoi(key)
+	return err == nil && len(key) == 3 && isErrorStatus(n)
+}
+
+// answersOf returns the classification of the answers that a key of Codes stands for;
+// false if it stands for none.
+func answersOf(key string) (Classification, bool) {
+	if e, ok := lookup(key); ok {
+		return Classification{Class: e.class, Code: key, Status: e.status}, true
+	}
+	if isStatus(key) {
+		status, _ := strconv.Atoi(key)
+		return Classification{Class: classOf("", status), Status: status}, true
+	}
+	// Some names of classes have the form of OAuth errors.
+	if (isOktaCode(key) || isOAuthCode(key)) && !slices.Contains(classNames[:], key) {
+		return Classification{Class: ClassClientError, Code: key}, true
+	}
+	return Classification{}, false
 }
 
 // codeNumber returns the 47 of E0000047. The code must have the form of Okta's.

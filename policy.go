@@ -4,7 +4,6 @@
 package oktaretry
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -292,40 +291,6 @@ func defaults() Policy {
 // defaultAttempts is the default of MaxAttempts where there is a cap.
 const defaultAttempts = 4
 
-// Edit changes the rule of a code, a status or a class, as [WithRule] names them,
-// and keeps what edit does not change: it begins from the rule in force, of which the
-// class's part is copied. A code that the catalogue lacks begins from ClientError's
-// rule. A key that names nothing, and a rule that [Policy.Validate] refuses, are
-// returned as [*PolicyError]s; p is then unchanged. Copies of p keep their Codes.
-//
-//	policy := oktaretry.DefaultPolicy()
-//	err := policy.Edit("E0000112", func(r *oktaretry.Rule) { r.Action = oktaretry.Backoff })
-func (p *Policy) Edit(key string, edit func(*Rule)) error {
-	var bad problems
-	class, isClass := classNamed(key)
-	c, isCode := answersOf(key)
-	switch {
-	case edit == nil:
-		bad.add("Edit["+key+"]", "has no function")
-	case isClass:
-		r := *p.classRule(class)
-		edit(&r)
-		if bad.classRule(class, r); len(bad) == 0 {
-			*p.classRule(class) = r
-		}
-	case isCode:
-		r := p.RuleFor(c)
-		edit(&r)
-		if bad.codeRule("Codes["+key+"]", key, r); len(bad) == 0 {
-			p.Codes = cloneCodes(p.Codes)
-			p.Codes[key] = r
-		}
-	default:
-		bad.add("Edit["+key+"]", "is no code, status or class: want one like E0000047, server_error, 408 or server-error")
-	}
-	return errors.Join(bad...)
-}
-
 // RuleFor returns the rule that p applies to an answer: the one in p.Codes for its
 // code, or for its status where the catalogue lacks the code, else its class's rule
 // with what the catalogue adds for the code or status: a least wait, a narrower
@@ -334,20 +299,40 @@ func (p *Policy) Edit(key string, edit func(*Rule)) error {
 // catalogue determines the class. A rule of [WithRule] takes precedence over all of
 // these.
 func (p Policy) RuleFor(c Classification) Rule {
-	r, _ := p.ruleFor(c, &noCallOptions)
+	r, _ := p.namedRule(c, nil)
 	return r
 }
 
-// ruleFor is RuleFor with the options of one call's context. It also returns the
+// callRules are what one call's context sets of its rules.
+type callRules struct {
+	byKey       map[string]Rule // by code, status or class
+	maxAttempts override[int]
+	maxElapsed  override[time.Duration]
+}
+
+// override is a number that takes the place of a policy's, if it is set.
+type override[T any] struct {
+	value T
+	set   bool
+}
+
+func (o override[T]) or(number T) T {
+	if o.set {
+		return o.value
+	}
+	return number
+}
+
+// ruleFor is RuleFor with the rules of one call's context. It also returns the
 // rule's name, a code or a status or else a class, by which a call counts its answers.
-func (p *Policy) ruleFor(c Classification, o *callOptions) (Rule, string) {
-	r, name := p.namedRule(c, o.rules)
-	r.MaxAttempts = o.maxAttempts.or(r.MaxAttempts)
-	r.MaxElapsed = o.maxElapsed.or(r.MaxElapsed)
+func (p *Policy) ruleFor(c Classification, own *callRules) (Rule, string) {
+	r, name := p.namedRule(c, own.byKey)
+	r.MaxAttempts = own.maxAttempts.or(r.MaxAttempts)
+	r.MaxElapsed = own.maxElapsed.or(r.MaxElapsed)
 	return r, name
 }
 
-// namedRule is ruleFor with the rules of one call's context alone.
+// namedRule is ruleFor without the numbers of one call's context.
 func (p *Policy) namedRule(c Classification, own map[string]Rule) (Rule, string) {
 	e, known := lookup(c.Code)
 	class := c.Class
@@ -393,32 +378,6 @@ func singleRule(rules map[string]Rule, c *Classification, known bool) (r Rule, k
 	return r, key, ok
 }
 
-// isErrorStatus reports whether a status can have a rule of its own.
-func isErrorStatus(status int) bool { return status >= 400 && status <= 599 }
-
-// isStatus reports whether a key of Codes is a status.
-func isStatus(key string) bool {
-	n, err := strconv.Atoi(key)
-	return err == nil && len(key) == 3 && isErrorStatus(n)
-}
-
-// answersOf returns the classification of the answers that a key of Codes stands for;
-// false if it stands for none.
-func answersOf(key string) (Classification, bool) {
-	if e, ok := lookup(key); ok {
-		return Classification{Class: e.class, Code: key, Status: e.status}, true
-	}
-	if isStatus(key) {
-		status, _ := strconv.Atoi(key)
-		return Classification{Class: classOf("", status), Status: status}, true
-	}
-	// Some names of classes have the form of OAuth errors.
-	if (isOktaCode(key) || isOAuthCode(key)) && !slices.Contains(classNames[:], key) {
-		return Classification{Class: ClassClientError, Code: key}, true
-	}
-	return Classification{}, false
-}
-
 // classRule returns the class's own rule, to be changed in place. Success has the
 // zero Rule, which is nobody's.
 func (p *Policy) classRule(class Class) *Rule {
@@ -440,15 +399,16 @@ func (p *Policy) classRule(class Class) *Rule {
 // clone returns a policy that shares no map with p, so that a user's later change
 // of one does not reach a running Transport. Its Codes can be written to.
 func (p Policy) clone() Policy {
-	p.Codes = cloneCodes(p.Codes)
+	p.Codes = cloneRules(p.Codes)
 	p.Pace.BucketRates = maps.Clone(p.Pace.BucketRates)
 	p.Pace.RefusalsOnlyBuckets = slices.Clone(p.Pace.RefusalsOnlyBuckets)
 	return p
 }
 
-func cloneCodes(codes map[string]Rule) map[string]Rule {
-	if codes == nil {
+// cloneRules returns a copy that can be written to.
+func cloneRules(rules map[string]Rule) map[string]Rule {
+	if rules == nil {
 		return make(map[string]Rule)
 	}
-	return maps.Clone(codes)
+	return maps.Clone(rules)
 }

@@ -54,8 +54,7 @@ func ParsePolicy(text []byte) (Policy, error) {
 // parseRule reads the rule of a code or status on top of the one that p has for it.
 func (p *Policy) parseRule(key string, text []byte) (Rule, error) {
 	c, _ := answersOf(key)
-	r, _ := p.ruleFor(c, &noCallOptions)
-	doc := ruleDocumentOf(r)
+	doc := ruleDocumentOf(p.RuleFor(c))
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	err := d.Decode(&doc)

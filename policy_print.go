@@ -48,8 +48,12 @@ func (p Policy) String() string {
 	table := trailingSpace.ReplaceAllString(b.String(), "\n")
 	b.Reset()
 	b.WriteString(table)
+	timeout := orNone(p.AttemptTimeout)
+	if p.AttemptTimeout > 0 {
+		timeout += fmt.Sprintf(" (%s after one, %s of what is not sent again)", short(times(p.AttemptTimeout, 2)), short(times(p.AttemptTimeout, 3)))
+	}
 	fmt.Fprintf(&b, "attempt timeout %s, poll factors %t, a final 429 comes back as %s, captures up to %d bytes of a body\n",
-		orNone(p.AttemptTimeout), p.PollFactors, map[bool]string{true: "a response", false: "an error"}[p.ReturnRateLimited], p.MaxCapture)
+		timeout, p.PollFactors, map[bool]string{true: "a response", false: "an error"}[p.ReturnRateLimited], p.MaxCapture)
 	p.Pace.print(&b)
 	if p.Breaker.Disabled {
 		b.WriteString("circuits: off\n")

@@ -268,6 +268,9 @@ func TestPolicyPrintsTheRuleThatApplies(t *testing.T) {
 		MaxUtilization: 0.7, MaxInFlight: 35, Smooth: true, MaxRate: 2.5, Burst: 3,
 		BucketRates: map[string]float64{"POST /api/v1/users": 0.5},
 	}
+	if line := "attempt timeout 1m (2m after one, 3m of what is not sent again), "; !strings.Contains(p.String(), line) {
+		t.Errorf("%q is missing in\n%s", line, p.String())
+	}
 	p.Breaker.Disabled, p.Budget.Disabled, p.AttemptTimeout = true, true, 0
 	rows := make(map[string][]string)
 	text := p.String()

@@ -1,4 +1,5 @@
-// This file validates a policy. All problems are reported together.
+// This file validates a policy, and a change of one of its rules. All problems are
+// reported together.
 
 package oktaretry
 
@@ -63,6 +64,40 @@ func (p Policy) Warnings() []error {
 		}
 	}
 	return odd
+}
+
+// Edit changes the rule of a code, a status or a class, as [WithRule] names them,
+// and keeps what edit does not change: it begins from the rule in force, of which the
+// class's part is copied. A code that the catalogue lacks begins from ClientError's
+// rule. A key that names nothing, and a rule that [Policy.Validate] refuses, are
+// returned as [*PolicyError]s; p is then unchanged. Copies of p keep their Codes.
+//
+//	policy := oktaretry.DefaultPolicy()
+//	err := policy.Edit("E0000112", func(r *oktaretry.Rule) { r.Action = oktaretry.Backoff })
+func (p *Policy) Edit(key string, edit func(*Rule)) error {
+	var bad problems
+	class, isClass := classNamed(key)
+	c, isCode := answersOf(key)
+	switch {
+	case edit == nil:
+		bad.add("Edit["+key+"]", "has no function")
+	case isClass:
+		r := *p.classRule(class)
+		edit(&r)
+		if bad.classRule(class, r); len(bad) == 0 {
+			*p.classRule(class) = r
+		}
+	case isCode:
+		r := p.RuleFor(c)
+		edit(&r)
+		if bad.codeRule("Codes["+key+"]", key, r); len(bad) == 0 {
+			p.Codes = cloneRules(p.Codes)
+			p.Codes[key] = r
+		}
+	default:
+		bad.add("Edit["+key+"]", "is no code, status or class: want one like E0000047, server_error, 408 or server-error")
+	}
+	return errors.Join(bad...)
 }
 
 func (p *Policy) isZero() bool {

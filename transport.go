@@ -229,7 +229,7 @@ func (c *call) judge(a *answer) {
 		return
 	}
 	var name string
-	a.rule, name = p.ruleFor(a.Classification, c.opts)
+	a.rule, name = p.ruleFor(a.Classification, &c.opts.rules)
 	if a.rule.Action == FailFast && a.Class != ClassRateLimited {
 		return // nothing follows, so nothing need be counted
 	}
@@ -244,7 +244,7 @@ func (c *call) judge(a *answer) {
 	}
 	a.wait = a.tally.wait(a.rule, a.Classification, a.limits, named)
 	a.bucketWait = a.wait
-	if _, own := c.opts.rules[name]; !own { // what one call's own rule adds holds that call only
+	if _, own := c.opts.rules.byKey[name]; !own { // what one call's own rule adds holds that call only
 		a.bucketWait = max(a.bucketWait, a.rule.MinWait)
 	}
 	a.wait = max(a.wait, a.rule.MinWait)
