@@ -8,13 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/oktaretry/oktaretry/internal/circuit"
 	"github.com/oktaretry/oktaretry/internal/exchange"
 	"github.com/oktaretry/oktaretry/internal/telemetry"
 )
@@ -41,7 +41,7 @@ func (c *call) send() (*answer, StopReason) {
 	d := new(dispatch)
 	sent := c.now
 	*a = attempt{dispatch: d, waits: c.waits}
-	limit := attemptLimit(&c.settings.policy, &c.permits)
+	limit := attemptLimit(c)
 	d.Open(c.ctx, sent, limit)
 	var ctx context.Context = d
 	if !idempotent(c.to.method, c.req.Header, &c.to.route, c.opts) {
@@ -99,14 +99,66 @@ func (c *call) send() (*answer, StopReason) {
 	return &c.answer, StopNone
 }
 
-// attemptLimit is how long the attempt may be without headers; 0: no limit. A
-// probe has less time: whoever asks a server that was down a minute ago should
-// not wait another for nothing.
-func attemptLimit(p *Policy, permits *[2]circuit.Permit) time.Duration {
-	if permits[0].Probing() || permits[1].Probing() {
-		return min(p.AttemptTimeout, p.Breaker.ProbeTimeout)
+// attemptLimit is how long the attempt may be without headers; 0: no limit. See
+// Policy.AttemptTimeout. A probe that does no harm twice has less time: whoever asks
+// a server that was down a minute ago should not wait another for nothing.
+func attemptLimit(c *call) time.Duration {
+	p := &c.settings.policy
+	limit := c.opts.attemptTimeout.or(p.AttemptTimeout)
+	safe := idempotent(c.to.method, c.req.Header, &c.to.route, c.opts)
+	switch probing := c.permits[0].Probing() || c.permits[1].Probing(); {
+	case limit == 0:
+		return 0
+	case probing && safe:
+		return min(limit, p.Breaker.ProbeTimeout)
+	case c.opts.attemptTimeout.set:
+		return limit
 	}
-	return p.AttemptTimeout
+	deadline, _ := c.ctx.Deadline()
+	left, ok := leftAfterTimeout(c, facts{
+		now: c.now, deadline: deadline, noRetry: c.opts.noRetry, pollAt: c.pollAt, idempotent: safe,
+		once: c.to.route.Token && hasBody(c.req) || c.t.signedOnce(c.req), replayable: c.body.CanReplay() == nil,
+	})
+	if !ok {
+		return times(limit, 3)
+	}
+	if earlier, ok := c.answer.err.(*attemptTimeoutError); ok && earlier.timeout >= limit {
+		limit = max(limit, min(times(limit, 2), left))
+	}
+	if half := deadline.Sub(c.now) / 2; !deadline.IsZero() && half >= leastHalf {
+		limit = min(limit, half)
+	}
+	return limit
+}
+
+// leftAfterTimeout returns how much longer the rule for network errors lets the call
+// take; false if no other attempt would follow one that timed out now.
+func leftAfterTimeout(c *call, f facts) (left time.Duration, ok bool) {
+	timeout := answer{Classification: Classification{Class: ClassNetwork}}
+	var name string
+	timeout.rule, name = c.settings.policy.ruleFor(timeout.Classification, &c.opts.rules)
+	var counted tally
+	for _, t := range c.progress.tallies {
+		if t.rule == name {
+			counted = *t
+		}
+	}
+	counted.count++
+	timeout.tally = &counted
+	left = math.MaxInt64
+	if most := timeout.rule.MaxElapsed; most > 0 {
+		left = most - counted.spent
+	}
+	return left, decide(&timeout, f).stop == StopNone
+}
+
+// leastHalf is the least half of the time left that bounds an attempt: a shorter one
+// would end attempts that are merely slow.
+const leastHalf = 5 * time.Second
+
+// times multiplies a duration, which stays short of an overflow.
+func times(d time.Duration, n int64) time.Duration {
+	return min(d, math.MaxInt64/time.Duration(n)) * time.Duration(n)
 }
 
 // nextRequest makes the request of the next attempt: the caller's, the caller's

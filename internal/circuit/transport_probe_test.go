@@ -248,7 +248,8 @@ func TestAttemptTimeoutCountsAgainstTheHostAndTheCallersDeadlineDoesNot(t *testi
 		if n := failures(); n != 0 {
 			t.Errorf("the caller's deadline counted as %d failures", n)
 		}
-		rig.GetOnce(t, rt, rig.UserURL).TookBetween(3*time.Second, 3*time.Second)
+		ctx = oktaretry.WithAttemptTimeout(oktaretry.WithNoRetry(t.Context()), 3*time.Second)
+		rig.Do(t, ctx, rt, http.MethodGet, rig.UserURL, "").TookBetween(3*time.Second, 3*time.Second)
 		if n := failures(); n != 1 {
 			t.Errorf("the attempt's timeout counted as %d failures, want 1", n)
 		}
