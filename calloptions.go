@@ -108,7 +108,7 @@ func WithMaxElapsed(ctx context.Context, d time.Duration) context.Context {
 // WithAttemptTimeout bounds each attempt of the calls of ctx to d, until its response
 // headers arrive, in place of [Policy.AttemptTimeout]. It holds as it is: for requests
 // that would not be repeated too, without regard to the deadline, and after a timeout.
-// 0: no bound. A negative duration fails the call, with an error that names the option.
+// Only a circuit's probe has less, see [Breaker].ProbeTimeout. 0: no bound. A negative duration fails the call, with an error that names the option.
 //
 //	ctx = oktaretry.WithAttemptTimeout(ctx, 5*time.Second) // a person waits
 func WithAttemptTimeout(ctx context.Context, d time.Duration) context.Context {

@@ -84,7 +84,11 @@ type Rule struct {
 	// Default: 2; 1 for Pending.
 	Multiplier float64
 	// Jitter is the share by which computed waits vary at random, up and down;
-	// 0 to 1. Default: 0.5; 0 for Pending.
+	// 0 to 1. A wait that an answer names, or its code's text, never gets
+	// shorter: up to this share of InitialWait is added, as far as it fits, so
+	// that the callers of one answer come back apart. A bucket that holds its
+	// calls spreads them by itself, whatever the Jitter. Default: 0.5; 0 for
+	// Pending.
 	Jitter float64
 
 	// MinWait is the least wait before the next attempt, also where Okta's
@@ -216,11 +220,13 @@ type Policy struct {
 	// time counts towards Network.MaxElapsed. 0: no bound. Default: 1 min.
 	//
 	// An attempt that would not be repeated has three times as long: ended
-	// earlier, a create that Okta has done would be lost. The attempt after one
-	// that AttemptTimeout ended has twice as long, within Network.MaxElapsed, so
-	// that an endpoint that needs 90 s is answered. Where half of the time until
-	// the caller's deadline is shorter, a repeatable attempt has that half, if it
-	// is 5 s or more, so that a hang is repeated before the deadline.
+	// earlier, a create that Okta has done would be lost. Attempts after one that
+	// AttemptTimeout ended have twice as long, within Network.MaxElapsed, so that
+	// an endpoint that needs 90 s is answered. Neither holds while the circuit of
+	// the host or endpoint is open. Where half of the time until the caller's
+	// deadline is shorter, a repeatable attempt has that half, if it is 5 s or
+	// more, so that a hang is repeated before the deadline. Probes have
+	// Breaker.ProbeTimeout at most.
 	AttemptTimeout time.Duration
 
 	// PollFactors also polls factor answers of 200 and 201 whose factorResult is
