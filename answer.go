@@ -20,6 +20,7 @@ type answer struct {
 	dispatch *dispatch // that brought it
 	err      error
 	canceled bool // the caller's context ended the attempt
+	stale    bool // the call's first, of a kept connection that was closed: no sign of an outage
 	sent     time.Time
 	arrived  time.Time
 	limits   wire.Limits
@@ -54,7 +55,7 @@ func verdictOf(a *answer) (Scope, circuit.Verdict) {
 	switch {
 	case a.Class == ClassSuccess, a.Class == ClassPending:
 		return TripsNothing, circuit.Healthy
-	case a.canceled:
+	case a.canceled, a.stale:
 		return TripsNothing, circuit.Neutral
 	case a.Class == ClassClientError && a.rule.Trips == TripsNothing:
 		return TripsNothing, circuit.Alive

@@ -169,7 +169,7 @@ func (c *call) verdict(stop StopReason) (*http.Response, error) {
 		return nil, c.end.err
 	case !a.any():
 		return nil, c.refusal(stop)
-	case a.Class == ClassRateLimited && a.resp != nil && !c.settings.policy.ReturnRateLimited && !c.t.signedOnce(c.req):
+	case a.Class == ClassRateLimited && a.resp != nil && !c.settings.policy.ReturnRateLimited:
 		return nil, c.rateLimitError(stop)
 	case a.Class == ClassPending && !handsPendingBack(stop):
 		return nil, c.pendingError(stop)
@@ -308,19 +308,16 @@ func (c *call) cleanUp() {
 		}
 	default:
 		c.now = time.Now()
-		defer c.abandon() // also where reporting the attempt panics, too
+		defer func() { // also where reporting the attempt panics, too
+			c.release()
+			closeResponse(c.answer.resp)
+			if c.report.Started() {
+				c.conclude(StopNone, errPanicked)
+			}
+		}()
 		if c.attempt.dispatch != nil {
 			c.abandonAttempt()
 		}
-	}
-}
-
-// abandon returns what a call holds that a panic has ended, and concludes it.
-func (c *call) abandon() {
-	c.release()
-	closeResponse(c.answer.resp)
-	if c.report.Started() {
-		c.conclude(StopNone, errPanicked)
 	}
 }
 

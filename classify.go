@@ -59,8 +59,9 @@ type Classification struct {
 	// Terminal marks a network error that sending again cannot heal: a bad
 	// certificate, an unknown host, an unsupported scheme, an invalid request.
 	Terminal bool
-	// NotSent marks a network error of a request of which nothing was
-	// written, so that sending it again is safe whatever its method.
+	// NotSent marks a network error of a request of which nothing was written, or
+	// that HTTP/2 refused unprocessed, so that sending it again is safe whatever
+	// its method.
 	NotSent bool
 }
 
@@ -222,15 +223,6 @@ func peekText(resp *http.Response) []byte {
 	return text
 }
 
-// classifyNetwork returns what an error of the base transport means.
-func classifyNetwork(err error, w *exchange.Written) Classification {
-	return Classification{
-		Class:    ClassNetwork,
-		Terminal: terminal(err),
-		NotSent:  neverSent(err, w),
-	}
-}
-
 // terminal reports whether the same request would meet the same error again.
 func terminal(err error) bool {
 	var (
@@ -272,24 +264,6 @@ func terminal(err error) bool {
 		}
 	}
 	return false
-}
-
-// neverSent reports whether there is proof that nothing of the request was
-// written. A base that reports nothing may have written it; so may one that could
-// not dial, if it had sent the request before and repeats it by itself.
-func neverSent(err error, w *exchange.Written) bool {
-	if w.Any() {
-		return false
-	}
-	var op *net.OpError
-	if errors.As(err, &op) && op.Op == "dial" {
-		return true
-	}
-	var dns *net.DNSError
-	if errors.As(err, &dns) {
-		return true
-	}
-	return w.NoConnection()
 }
 
 // brokenBaseError is the error of a base that breaks the RoundTripper contract.

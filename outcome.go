@@ -259,6 +259,9 @@ func (d *dispatch) conclude(o *Outcome, origin *endpoint, req *http.Request) *ht
 	}
 	d.context = answerContext{req.Context(), d}
 	d.shown = *d.Request.WithContext(&d.context)
+	if d.shown.Body == exchange.Sole {
+		d.shown.Body = nil
+	}
 	return &d.shown
 }
 

@@ -155,11 +155,12 @@ func (c *call) check() error {
 	c.origin = c.to.endpoint
 	o, k := &c.outcome, &c.origin.key
 	o.Method, o.Host, o.Template, o.Bucket = k.method, k.host, k.template, c.to.route.Bucket
-	keep := c.settings.policy.MaxCapture
 	if c.to.route.Token {
-		keep = replay.Never // its assertion may be valid once only
+		// SDK v6 replaces Body on its DPoP path and leaves the GetBody of the old one.
+		c.body = replay.Capture(c.req, c.settings.policy.MaxCapture)
+	} else {
+		c.body = replay.New(c.req, c.settings.policy.MaxCapture)
 	}
-	c.body = replay.New(c.req, keep)
 	return nil
 }
 
@@ -243,6 +244,12 @@ func (c *call) judge(a *answer) {
 	a.bucketWait = a.wait
 	if _, own := c.opts.rules[name]; !own { // what one call's own rule adds holds that call only
 		a.bucketWait = max(a.bucketWait, a.rule.MinWait)
+	}
+	// What a kept connection was to blame for is tried again at once, the first time.
+	if a.err != nil && a.tally.count == 1 && !a.canceled {
+		if a.stale = a.dispatch.Stale(a.err); a.stale {
+			a.wait = 0
+		}
 	}
 	a.wait = max(a.wait, a.rule.MinWait)
 }

@@ -19,7 +19,7 @@ type Context struct {
 
 	mu      sync.Mutex
 	limit   time.Duration // from Began on, until the attempt is settled; 0: none
-	ended   error         // why it ended, unless with its parent; only before Done is called
+	ended   error         // why it ended, unless with its parent or by the timer
 	watched context.Context
 	cancel  context.CancelCauseFunc // of watched
 	timer   *time.Timer             // runs cancel; nil when nothing limits the attempt
@@ -109,16 +109,20 @@ func (c *Context) Settle(arrived time.Time) (late bool) {
 }
 
 // Release ends the context and frees its timer. Releasing again does nothing.
-func (c *Context) Release() {
+func (c *Context) Release() { c.end(context.Canceled) }
+
+// end ends the context for a cause, unless it has ended.
+func (c *Context) end(cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err(c.remaining()) == nil {
-		c.ended = context.Canceled
+		c.ended = cause
 	}
 	if c.timer != nil {
 		c.timer.Stop()
+		c.timer = nil // Settle takes one that was stopped for one that has fired
 	}
 	if c.cancel != nil {
-		c.cancel(nil)
+		c.cancel(cause)
 	}
 }

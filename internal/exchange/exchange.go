@@ -3,8 +3,9 @@
 // what was written, and the body of the answer.
 //
 // This file holds the exchange and the body that ends it; context.go the
-// context, peek.go how the start of a body is read and put back, written.go the
-// trace.
+// context, peek.go how the start of a body is read and put back, once.go the form of
+// a request that is sent once, trace.go what the base reports of it, fate.go what the
+// base's error says of it.
 package exchange
 
 import (
@@ -12,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"time"
 )
 
@@ -25,11 +27,51 @@ type Exchange struct {
 	Context
 	Request http.Request
 	body    body
+	http2   bool // the server's last answer was of HTTP/2
+	traced  traced
+
+	// Of Request: one piece of memory with it.
+	url    url.URL
+	values [inlineValues]string
 }
+
+// inlineValues is more than the header fields of an SDK's request.
+const inlineValues = 4
 
 // Open begins the context: it ends with parent, or after limit; 0: no limit.
 func (x *Exchange) Open(parent context.Context, began time.Time, limit time.Duration) {
 	x.Context.Context, x.Began, x.limit = parent, began, limit
+}
+
+// Copy makes Request a copy of req with a URL and a Header of its own, whose values
+// are u's and h's: a base that changes either in place changes nothing of req, nor of
+// another exchange.
+func (x *Exchange) Copy(ctx context.Context, req *http.Request, u *url.URL, h http.Header) {
+	x.Request = *req.WithContext(ctx)
+	x.url = *u
+	x.Request.URL, x.Request.Header = &x.url, x.copyHeader(h)
+}
+
+// copyHeader is Header.Clone, with the values in x where they fit.
+func (x *Exchange) copyHeader(h http.Header) http.Header {
+	n := 0
+	for _, values := range h {
+		n += len(values)
+	}
+	free := x.values[:]
+	if n > len(free) {
+		free = make([]string, n)
+	}
+	own := make(http.Header, len(h))
+	for name, values := range h {
+		if values == nil {
+			own[name] = nil // as in User-Agent: none is sent
+			continue
+		}
+		n := copy(free, values)
+		own[name], free = free[:n:n], free[n:]
+	}
+	return own
 }
 
 // Wrap returns a response's body that ends the exchange when it was read to its

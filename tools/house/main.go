@@ -45,7 +45,7 @@ var layers = [...][]string{
 	{"contract", "oktatest", "internal/benchbase", "internal/rig", "internal/rig/script", "internal/sharedtest", "internal/soak"},
 	{root, "observability"},
 	{"internal/ask", "internal/budget", "internal/circuit", "internal/exchange", "internal/pace", "internal/replay", "internal/telemetry"},
-	{"internal/route", "internal/wire", "shared"},
+	{"internal/h2raw", "internal/route", "internal/wire", "shared"},
 }
 
 // alone are packages that import none of the module, whatever their layer.
