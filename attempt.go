@@ -156,7 +156,13 @@ func (c *call) nextRequest(d *dispatch) StopReason {
 func (c *call) prepare(out *http.Request) StopReason {
 	// A clone, for the hook may also change the trailer, which is the caller's. It
 	// does not get the attempt's context: that begins when the request is sent.
-	own := out.Clone(c.ctx)
+	before := Previous{Classification: c.answer.Classification}
+	if c.answer.resp != nil {
+		before.Header = c.answer.resp.Header.Clone()
+	} else {
+		before.Err = clean(c.answer.err)
+	}
+	own := out.Clone(context.WithValue(c.ctx, previousKey{}, before))
 	if own.Body != nil {
 		c.attempt.reqBody = own.Body
 	}

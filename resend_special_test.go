@@ -26,37 +26,41 @@ import (
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
-func TestADPoPRequestIsNeverReplayedWithoutAHook(t *testing.T) {
+func TestDPoPRequestIsNotResentWithoutAHook(t *testing.T) {
 	for _, name := range []string{"DPoP", "Dpop"} {
 		for status, step := range map[int]script.Step{429: script.LimitedFor(time.Second), 503: script.Bare(503), 0: script.Fail(script.Reset)} {
 			t.Run(fmt.Sprint(name, " ", status), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					base := script.Repeat(t, step)
-					ctx, rec := oktaretry.WithRecorder(t.Context())
-					req := rig.Request(t, ctx, "GET", "/api/v1/users", nil)
+					req := rig.Request(t, t.Context(), "GET", "/api/v1/users", nil)
 					req.Header[name] = []string{"proof"}
-					resp, err := rig.Over(t, base, nil).RoundTrip(req)
+					c := rig.Send(t, rig.Over(t, base, nil), req).Stopped(oktaretry.StopNotReplayable)
 					base.WantSent(1)
-					rig.WantStop(t, rec, oktaretry.StopNotReplayable)
-					switch {
-					case status == 0:
-						if err == nil {
+					switch status {
+					case 0:
+						if c.Err == nil {
 							t.Error("no error")
 						}
-					case err != nil || resp.StatusCode != status:
-						t.Errorf("got %v, %v; want the %d as Okta sent it", resp, err, status)
-					case status == 429:
-						if body := rig.Text(t, resp, nil); !strings.Contains(body, "jane@example.com") {
-							t.Errorf("the body is %q", body)
+					case 429: // an SDK would destroy the response
+						if e := rig.Failure[*oktaretry.RateLimitError](c); e.Code != "E0000047" || e.RetryAfter < time.Second || e.Stop != oktaretry.StopNotReplayable {
+							t.Errorf("the error is %v", e)
 						}
-						if resp.Header.Get("X-Rate-Limit-Reset") == "" {
-							t.Error("a header is gone")
-						}
+					default:
+						c.Is(status)
 					}
 				})
 			})
 		}
 	}
+}
+
+// A proof that never reached Okta is as good as new.
+func TestDPoPRequestThatWasNeverSentIsResent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr, base := rig.New(t, nil, script.Fail(&net.OpError{Op: "dial", Err: errors.New("refused")}), script.OK())
+		rig.Do(t, t.Context(), tr, "POST", "/api/v1/users", "user", "DPoP", "proof").Is(200)
+		base.WantSent(2)
+	})
 }
 
 func TestTheHandshakesOwnAnswersPassUntouched(t *testing.T) {
@@ -112,6 +116,40 @@ func TestTheHookSignsEachResendsOwnRequest(t *testing.T) {
 			t.Errorf("the caller's header became %q", got)
 		}
 	})
+}
+
+func TestHookSeesTheAnswerBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lost := script.Fail(script.Reset)
+		answers := []script.Step{script.LimitedFor(time.Second).With(script.Set("Dpop-Nonce", "n1")), script.Down(), lost}
+		var seen []oktaretry.Previous
+		hook := func(r *http.Request) error {
+			before, ok := oktaretry.PreviousAnswer(r.Context())
+			if !ok {
+				t.Error("there is no answer before a resend")
+			}
+			before.Header.Del("X-Okta-Request-Id") // its own copy
+			seen = append(seen, before)
+			return nil
+		}
+		tr := rig.Over(t, script.New(t, append(answers, script.OK())...), nil, oktaretry.WithPrepareRetry(hook))
+		rig.Do(t, t.Context(), tr, "PUT", "/api/v1/users/1", "content", "DPoP", "proof").Is(200)
+		if len(seen) != 3 {
+			t.Fatalf("the hook ran %d times, want 3", len(seen))
+		}
+		if b := seen[0]; b.Status != 429 || b.Code != "E0000047" || b.Class != oktaretry.ClassRateLimited || b.Header.Get("DPoP-Nonce") != "n1" || b.Err != nil {
+			t.Errorf("after the 429: %+v", b)
+		}
+		if b := seen[1]; b.Status != 503 || b.Code != "E0000009" || b.Header == nil {
+			t.Errorf("after the 503: %+v", b)
+		}
+		if b := seen[2]; b.Class != oktaretry.ClassNetwork || b.Header != nil || b.Err == nil {
+			t.Errorf("after the lost answer: %+v", b)
+		}
+	})
+	if _, ok := oktaretry.PreviousAnswer(t.Context()); ok {
+		t.Error("there is an answer before no call")
+	}
 }
 
 // With a hook a request with a proof is like any other, to its end.
@@ -250,22 +288,48 @@ func TestAHookThatFailsLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-func TestATokenRequestWithABodyIsNeverReplayed(t *testing.T) {
-	for _, path := range []string{"/oauth2/v1/token", "/oauth2/default/v1/token"} {
-		for name, body := range map[string]func() io.Reader{
-			"GetBody": func() io.Reader { return strings.NewReader("client_assertion=x") },
-			"stream":  func() io.Reader { return script.Text("client_assertion=x") },
-		} {
-			for _, step := range []script.Step{script.LimitedFor(time.Second), script.Bare(503), script.Fail(&net.OpError{Op: "dial", Err: errors.New("refused")})} {
-				t.Run(path+" "+name, func(t *testing.T) {
+// A grant may be valid once: what Okta may have used up is sent again only where the
+// caller allows it, or a hook makes it anew.
+func TestTokenRequestIsResentIfOktaDidNotProcessIt(t *testing.T) {
+	refused := script.Fail(&net.OpError{Op: "dial", Err: errors.New("refused")})
+	anyMethod := func(p *oktaretry.Policy) { p.ServerError.AnyMethod, p.Network.AnyMethod = true, true }
+	for name, tt := range map[string]struct {
+		step    script.Step
+		allowed bool
+		sends   int
+	}{
+		"rate limit": {script.LimitedFor(time.Second), false, 2}, "0 of 0": {script.Concurrency(), false, 2},
+		"never sent": {refused, false, 2}, "503": {script.Bare(503), false, 1}, "lost": {script.Fail(script.Reset), false, 1},
+		"503, allowed": {script.Bare(503), true, 2}, "lost, allowed": {script.Fail(script.Reset), true, 2},
+	} {
+		for _, path := range []string{"/oauth2/v1/token", "/oauth2/default/v1/token"} {
+			for _, hook := range []bool{false, true} {
+				t.Run(fmt.Sprint(name, path, " hook=", hook), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
-						base := script.Repeat(t, step)
-						ctx, rec := oktaretry.WithRecorder(oktaretry.WithIdempotent(t.Context()))
-						if resp, err := rig.Over(t, base, nil).RoundTrip(rig.Request(t, ctx, "POST", path, body())); err == nil {
-							resp.Body.Close()
+						ctx, opts := t.Context(), []oktaretry.Option(nil)
+						if tt.allowed && hook {
+							opts = append(opts, oktaretry.WithPrepareRetry(func(*http.Request) error { return nil }))
+						} else if tt.allowed {
+							ctx = oktaretry.WithIdempotent(ctx)
 						}
-						base.WantSent(1)
-						rig.WantStop(t, rec, oktaretry.StopNotReplayable)
+						base := script.New(t, append([]script.Step{tt.step}, []script.Step{script.OK()}[:tt.sends-1]...)...)
+						req := rig.Request(t, ctx, "POST", path, strings.NewReader("grant_type=client_credentials"))
+						// SDK v6 replaces Body on its DPoP path and leaves the GetBody of the old one.
+						req.GetBody = func() (io.ReadCloser, error) {
+							t.Error("a GetBody was called that may be stale")
+							return http.NoBody, nil
+						}
+						c := rig.Send(t, rig.Over(t, base, anyMethod, opts...), req)
+						if tt.sends == 1 {
+							c.Stopped(oktaretry.StopNotIdempotent)
+						} else {
+							c.Is(200)
+						}
+						for _, sent := range base.WantSent(tt.sends) {
+							if sent.Body != "grant_type=client_credentials" {
+								t.Errorf("sent %q", sent.Body)
+							}
+						}
 					})
 				})
 			}
