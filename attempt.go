@@ -93,7 +93,7 @@ func (c *call) receive(resp *http.Response, err error, limit time.Duration) {
 		c.attempt.canceled = contextErr(c.ctx, c.now) != nil
 		err = d.Explain(err)
 	default:
-		resp.Body = d.Wrap(resp.Body)
+		resp.Body = d.Wrap(resp.Body, c.settings.policy.BodyTimeout)
 	}
 	if a.resp, a.err, a.canceled = resp, err, c.attempt.canceled; err != nil {
 		a.Classification = Classification{
@@ -272,7 +272,7 @@ func (c *call) claim(next step) StopReason {
 	} else {
 		c.progress.resends++
 	}
-	exchange.Free(c.answer.resp)
+	exchange.Free(c.ctx, c.answer.resp)
 	return StopNone
 }
 

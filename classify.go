@@ -6,6 +6,7 @@ package oktaretry
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -75,17 +76,22 @@ type Classification struct {
 // The code beats the status: E0000047 under a 503 is a rate limit. A code that
 // the catalogue doesn't know goes by its status.
 func Classify(resp *http.Response) Classification {
+	ctx := context.Background()
+	if resp.Request != nil {
+		ctx = resp.Request.Context()
+	}
 	var c Classification
-	c.read(resp)
+	c.read(ctx, resp)
 	return c
 }
 
-// read fills c, which is empty, and reports whether it waited for the body.
-func (c *Classification) read(resp *http.Response) (waited bool) {
+// read fills c, which is empty, and reports whether it waited for the body. It does
+// not wait longer than ctx lasts.
+func (c *Classification) read(ctx context.Context, resp *http.Response) (waited bool) {
 	c.Status, c.RequestID = resp.StatusCode, requestID(resp.Header)
 	if peekable(resp) {
-		c.Code, c.Error = readError(resp)
-		_, waited = exchange.Peek(resp)
+		_, waited = exchange.Peek(ctx, resp)
+		c.Code, c.Error = readError(ctx, resp)
 	}
 	c.Class = classOf(c.Code, c.Status)
 	return waited
@@ -150,8 +156,8 @@ func peekable(resp *http.Response) bool {
 
 // readError finds the error code in the body or, failing that, in
 // WWW-Authenticate, and puts what it read of the body back.
-func readError(resp *http.Response) (string, *APIError) {
-	if parsed, ok := wire.ParseError(peekText(resp)); ok {
+func readError(ctx context.Context, resp *http.Response) (string, *APIError) {
+	if parsed, ok := wire.ParseError(peekText(ctx, resp)); ok {
 		if e := newAPIError(parsed); e != nil {
 			return e.Code, e
 		}
@@ -209,8 +215,8 @@ func isJSON(h http.Header) bool {
 
 // peekText returns the start of the body as text: peeked at, and unzipped when
 // the transport below left that to its caller.
-func peekText(resp *http.Response) []byte {
-	raw, _ := exchange.Peek(resp)
+func peekText(ctx context.Context, resp *http.Response) []byte {
+	raw, _ := exchange.Peek(ctx, resp)
 	if len(raw) == 0 || !strings.EqualFold(first(resp.Header["Content-Encoding"]), "gzip") {
 		return raw
 	}

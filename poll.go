@@ -4,6 +4,7 @@
 package oktaretry
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -18,11 +19,11 @@ const codeFactorTimeout = "E0000067"
 
 // factorWaiting reports whether a factor's answer is WAITING for its user and has a
 // link to poll, for Policy.PollFactors.
-func factorWaiting(resp *http.Response) bool {
+func factorWaiting(ctx context.Context, resp *http.Response) bool {
 	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusCreated || !isJSON(resp.Header) {
 		return false
 	}
-	result, poll := wire.ParseFactor(peekText(resp))
+	result, poll := wire.ParseFactor(peekText(ctx, resp))
 	return result == "WAITING" && poll != ""
 }
 
@@ -30,7 +31,7 @@ func factorWaiting(resp *http.Response) bool {
 // for from: its Location, else its _links.poll. A link to another host or scheme is
 // ignored, so that it gets neither a request nor a credential; nil if none is left.
 func pollTarget(resp *http.Response, from *url.URL) *url.URL {
-	_, link := wire.ParseFactor(peekText(resp))
+	_, link := wire.ParseFactor(peekText(context.Background(), resp)) // it was read
 	for _, href := range []string{resp.Header.Get("Location"), link} {
 		if href == "" {
 			continue

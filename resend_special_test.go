@@ -513,7 +513,7 @@ func TestABodyAfterItsHeadersMayTakeItsTime(t *testing.T) {
 				w.Close()
 			}()
 			base := script.Repeat(t, script.Stream(status, r))
-			resp, err := rig.Over(t, base, nil).RoundTrip(rig.Request(t, t.Context(), "GET", "/api/v1/logs", nil))
+			resp, err := rig.Over(t, base, func(p *oktaretry.Policy) { p.BodyTimeout = 0 }).RoundTrip(rig.Request(t, t.Context(), "GET", "/api/v1/logs", nil))
 			if got := rig.Text(t, resp, err); got != "late" {
 				t.Errorf("read %q", got)
 			}
@@ -526,7 +526,9 @@ func TestTheCallersContextStillEndsTheBody(t *testing.T) {
 	for _, timeout := range []time.Duration{0, time.Minute} {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
-			tr := rig.Over(t, script.Repeat(t, script.Stalled(200, "")), func(p *oktaretry.Policy) { p.AttemptTimeout = timeout })
+			tr := rig.Over(t, script.Repeat(t, script.Stalled(200, "")), func(p *oktaretry.Policy) {
+				p.AttemptTimeout, p.BodyTimeout = timeout, 0
+			})
 			resp, err := tr.RoundTrip(rig.Request(t, ctx, "GET", "/api/v1/logs", nil))
 			if err != nil {
 				t.Fatal(err)

@@ -216,12 +216,20 @@ func (c *call) admit(next step) StopReason {
 func (c *call) judge(a *answer) {
 	p := &c.settings.policy
 	if a.resp != nil {
-		if a.read(a.resp) {
+		if a.read(c.ctx, a.resp) {
 			c.now = time.Now()
 		}
 		a.limits = wire.ParseLimits(a.resp.Header)
 		c.ticket.Observe(a.sent, a.arrived, a.limits.Date)
-		if p.PollFactors && a.Class == ClassSuccess && (c.to.route.Factor || c.progress.polls > 0) && factorWaiting(a.resp) {
+		if p.RetryBodies > 0 && a.Class == ClassSuccess && !c.opts.noRetry && !c.t.signedOnce(c.req) &&
+			idempotent(c.to.method, c.req.Header, &c.to.route, c.opts) && c.body.CanReplay() == nil {
+			a.readAhead(p.RetryBodies)
+			if c.now = time.Now(); a.broken {
+				a.arrived, a.canceled = c.now, contextErr(c.ctx, c.now) != nil
+				c.attempt.canceled = a.canceled
+			}
+		}
+		if p.PollFactors && a.Class == ClassSuccess && (c.to.route.Factor || c.progress.polls > 0) && factorWaiting(c.ctx, a.resp) {
 			a.Class = ClassPending
 		}
 	}
@@ -246,7 +254,7 @@ func (c *call) judge(a *answer) {
 		a.bucketWait = max(a.bucketWait, a.rule.MinWait)
 	}
 	// What a kept connection was to blame for is tried again at once, the first time.
-	if a.err != nil && a.tally.count == 1 && !a.canceled {
+	if a.err != nil && a.tally.count == 1 && !a.canceled && !a.broken {
 		if a.stale = a.dispatch.Stale(a.err); a.stale {
 			a.wait = 0
 		}

@@ -10,9 +10,6 @@ import (
 	"strings"
 )
 
-// errAgain is the cause of an exchange's end before its base sent the request again.
-var errAgain = errors.New("the base began to send the request again")
-
 // LostError is the error of an exchange over HTTP/2 whose base was about to send the
 // request again by itself.
 type LostError struct {
@@ -30,7 +27,7 @@ func (e *LostError) Error() string {
 func (x *Exchange) Explain(err error) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.traced.again && x.ended == errAgain {
+	if x.traced.again && x.ended == sentAgain {
 		return &LostError{x.traced.refused}
 	}
 	return err

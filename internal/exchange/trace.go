@@ -79,7 +79,7 @@ func (x *Exchange) gotConn(info httptrace.GotConnInfo) {
 	t.refused = stop && same
 	x.mu.Unlock()
 	if stop {
-		x.end(errAgain)
+		x.end(sentAgain)
 	}
 }
 

@@ -70,10 +70,18 @@ func Serve(conn net.Conn, each func(c *Conn, stream uint32, body []byte)) {
 
 // Respond answers a request.
 func (c *Conn) Respond(stream uint32, status int, body string) {
+	c.Begin(stream, status, "")
+	c.send(typeData, flagEndStream, stream, []byte(body))
+}
+
+// Begin sends the beginning of an answer.
+func (c *Conn) Begin(stream uint32, status int, body string) {
 	// A literal without indexing (RFC 7541, section 6.2.2), its name the static table's
 	// eighth, ":status".
 	c.send(typeHeaders, flagEndHeaders, stream, fmt.Appendf([]byte{0x08, 3}, "%d", status))
-	c.send(typeData, flagEndStream, stream, []byte(body))
+	if body != "" {
+		c.send(typeData, 0, stream, []byte(body))
+	}
 }
 
 // Reset resets a stream.

@@ -5,9 +5,8 @@
 //
 // The caller's body is closed as net/http promises: exactly once, on every path, possibly by another goroutine after
 // RoundTrip has returned. Between attempts a captured stream stays open, and a Read that is stuck in it stays stuck. Close
-// of an HTTP/2 response waits for the write loop, and so for such a Read, until the attempt's context ends. So drain a
-// response, end its attempt's context, then close it; and call [Body.Close] before the response that ends the call is
-// discarded.
+// of an HTTP/2 response waits for the write loop, and so for such a Read, until the attempt's context ends. So bound the
+// time of that Close, and call [Body.Close] before the response that ends the call is discarded.
 //
 // This file holds Body: how a request allows its body to be sent again.
 package replay
