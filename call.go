@@ -102,6 +102,7 @@ type ending struct {
 	needed time.Duration // what a wait that was not begun would have taken, or its rest
 	by     Scope         // the circuit that refused
 	err    error         // of what had to be done before a resend
+	forget func()        // about Request.Cancel; nil where there is none
 }
 
 // calls are those that have ended, to be used again: that saves 2 allocations and
@@ -125,10 +126,44 @@ func (t *Transport) newCall(req *http.Request) *call {
 // begin opens the span of the whole call.
 func (c *call) begin() {
 	c.phase = begun
+	//lint:ignore SA1019 http.Client sets it
+	if canceled := c.req.Cancel; canceled != nil {
+		c.ctx, c.end.forget = obey(c.ctx, canceled)
+	}
 	c.ctx = c.report.Start(c.ctx, c.t.telemetry, c.to.where())
 	if c.report.Recording() {
 		c.now = time.Now() // no wait begins before the span
 	}
+}
+
+// errRequestCanceled is the cause of a call's end by its Request.Cancel, with
+// net/http's text.
+var errRequestCanceled = errors.New("net/http: request canceled")
+
+// obey returns a context that also ends when canceled is closed, as a Request.Cancel
+// is: by http.Client when its Timeout has passed, over any transport that is not
+// net/http's own. forget frees what that takes.
+func obey(parent context.Context, canceled <-chan struct{}) (ctx context.Context, forget func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	select {
+	case <-canceled:
+		cancel(errRequestCanceled)
+		return ctx, func() {}
+	default:
+	}
+	go func() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-canceled:
+		}
+		// The Timeout is a deadline of the context, too, and that says more.
+		if deadline, ok := parent.Deadline(); ok && !time.Now().Before(deadline) {
+			<-parent.Done()
+		}
+		cancel(errRequestCanceled)
+	}()
+	return ctx, func() { cancel(nil) }
 }
 
 // refuse ends a call that was never begun.
@@ -154,8 +189,15 @@ func (c *call) finish(stop StopReason) (*http.Response, error) {
 		closeResponse(c.answer.resp)
 	}
 	c.conclude(stop, err)
-	if resp != nil {
+	forget := c.end.forget
+	switch {
+	case resp != nil:
 		resp.Request = c.answer.dispatch.conclude(&c.outcome, c.origin, c.req)
+		if forget != nil {
+			context.AfterFunc(c.answer.dispatch, forget) // when its body is closed
+		}
+	case forget != nil:
+		forget()
 	}
 	return resp, err
 }
@@ -297,6 +339,9 @@ func originWhere(c *call) telemetry.Where {
 // cleanUp runs when RoundTrip returns. After a panic of the base, or of a hook,
 // it keeps circuits, counters and spans right.
 func (c *call) cleanUp() {
+	if c.phase != ended && c.end.forget != nil {
+		defer c.end.forget()
+	}
 	switch c.phase {
 	case ended:
 		c.recycle()

@@ -208,6 +208,94 @@ func TestTheClientsTimeoutCoversWaits(t *testing.T) {
 	}
 }
 
+// http.Client closes Request.Cancel when its Timeout has passed, and older programs do
+// so by themselves. net/http obeys it until the body is closed.
+func TestRequestCancelEndsTheCall(t *testing.T) {
+	hangs := func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/v1/logs" {
+			w.WriteHeader(200)
+			w.(http.Flusher).Flush()
+		}
+		<-r.Context().Done()
+	}
+	inMemory := script.Func(func(r *http.Request) (*http.Response, error) {
+		if r.URL.Path != "/api/v1/logs" {
+			<-r.Context().Done()
+			return nil, context.Cause(r.Context())
+		}
+		return script.Stalled(200, "").Respond(r)
+	})
+	h2 := httptest.NewUnstartedServer(http.HandlerFunc(hangs))
+	h2.EnableHTTP2 = true
+	h2.StartTLS()
+	t.Cleanup(h2.Close)
+	for name, wire := range map[string]struct {
+		url  string
+		base http.RoundTripper
+	}{
+		"HTTP/1.1": {rig.Serve(t, hangs).URL, rig.HTTP(t)},
+		"HTTP/2":   {h2.URL, h2.Client().Transport},
+		"memory":   {rig.Org, inMemory},
+	} {
+		for _, path := range []string{"/api/v1/users", "/api/v1/logs"} {
+			t.Run(name+path, func(t *testing.T) {
+				req := rig.Request(t, t.Context(), "GET", wire.url+path, nil)
+				cancel := make(chan struct{})
+				//lint:ignore SA1019 it is obeyed all the same
+				req.Cancel = cancel
+				if path == "/api/v1/users" {
+					time.AfterFunc(10*time.Millisecond, func() { close(cancel) })
+				}
+				c := rig.Send(t, rig.Over(t, wire.base, nil), req)
+				if c.Err == nil {
+					close(cancel)
+					if _, err := io.ReadAll(c.Resp.Body); err == nil {
+						t.Error("the body ended without an error")
+					}
+					c.Resp.Body.Close()
+					return
+				}
+				if c.Stopped(oktaretry.StopCanceled); !errors.Is(c.Err, context.Canceled) || len(c.Outcome.Attempts) != 1 {
+					t.Errorf("the call ended with %v after %d attempts", c.Err, len(c.Outcome.Attempts))
+				}
+			})
+		}
+	}
+}
+
+func TestRequestCancelEndsWaits(t *testing.T) {
+	for name, tt := range map[string]struct {
+		step  script.Step
+		after time.Duration // negative: before the call
+		sends int
+	}{
+		"in a backoff": {script.Code(503, "", script.Set("Retry-After", "20")), 5 * time.Second, 1},
+		"in line":      {script.LimitedFor(time.Minute), 5 * time.Second, 1},
+		"in a poll":    {script.Pending("/poll"), 2 * time.Second, 1},
+		"before":       {script.OK(), -1, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				base := script.Repeat(t, tt.step)
+				req := rig.Request(t, t.Context(), "GET", "/api/v1/users", nil)
+				cancel := make(chan struct{})
+				//lint:ignore SA1019 it is obeyed all the same
+				req.Cancel = cancel
+				if tt.after < 0 {
+					close(cancel)
+				} else {
+					time.AfterFunc(tt.after, func() { close(cancel) })
+				}
+				c := rig.Send(t, rig.Over(t, base, nil), req).Stopped(oktaretry.StopCanceled)
+				base.WantSent(tt.sends)
+				if !errors.Is(c.Err, context.Canceled) || c.Took != max(tt.after, 0) {
+					t.Errorf("the call ended after %s with %v", c.Took, c.Err)
+				}
+			})
+		})
+	}
+}
+
 func TestACookieJarWorksAboveIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		base := script.Repeat(t, script.LimitedFor(time.Second), script.Reply(200, "{}", script.Set("Set-Cookie", "sid=1; Path=/")), script.Code(503, ""), script.OK())

@@ -47,11 +47,13 @@ func (x *Exchange) Open(parent context.Context, began time.Time, limit time.Dura
 
 // Copy makes Request a copy of req with a URL and a Header of its own, whose values
 // are u's and h's: a base that changes either in place changes nothing of req, nor of
-// another exchange.
+// another exchange. ctx must end with its Cancel.
 func (x *Exchange) Copy(ctx context.Context, req *http.Request, u *url.URL, h http.Header) {
 	x.Request = *req.WithContext(ctx)
 	x.url = *u
 	x.Request.URL, x.Request.Header = &x.url, x.copyHeader(h)
+	//lint:ignore SA1019 http.Client sets it
+	x.Request.Cancel = nil // ctx ends with it
 }
 
 // copyHeader is Header.Clone, with the values in x where they fit.
