@@ -21,6 +21,7 @@ type answer struct {
 	dispatch *dispatch // that brought it
 	err      error
 	canceled bool // the caller's context ended the attempt
+	moved    bool // a poll's redirect, which is pending
 	broken   bool // off in its body: err says how
 	stale    bool // the call's first, of a kept connection that was closed: no sign of an outage
 	sent     time.Time

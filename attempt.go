@@ -242,8 +242,8 @@ func (c *call) facts(a *answer) facts {
 	f.repeatable = repeatable(c.to.method, &c.to.route)
 	f.replayable = c.body.CanReplay() == nil
 	if a.rule.Action == Poll {
-		if target := pollTarget(a.resp, c.to.url); target != nil {
-			f.pollAt = target
+		if target := pollTarget(a.resp, c.to.url); target != nil || a.moved {
+			f.pollAt, f.repeatable = target, f.repeatable && !a.moved
 		}
 	}
 	f.refused, f.by = c.to.endpoint.refusesFor(f.now)

@@ -79,6 +79,7 @@ type progress struct {
 	tallies   []*tally // by rule
 	resends   int      // of the present request
 	polls     int
+	moved     bool // the last answer was a poll's redirect
 	withdrawn bool // from the budget, for a resend that was not sent yet
 }
 
@@ -213,7 +214,7 @@ func (c *call) verdict(stop StopReason) (*http.Response, error) {
 		return nil, c.refusal(stop)
 	case a.Class == ClassRateLimited && a.resp != nil && !c.settings.policy.ReturnRateLimited:
 		return nil, c.rateLimitError(stop)
-	case a.Class == ClassPending && !handsPendingBack(stop):
+	case a.Class == ClassPending && (a.moved || !handsPendingBack(stop)):
 		return nil, c.pendingError(stop)
 	case a.canceled:
 		return nil, matching(clean(a.err), contextErr(c.ctx, c.now))

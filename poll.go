@@ -27,6 +27,16 @@ func factorWaiting(ctx context.Context, resp *http.Response) bool {
 	return result == "WAITING" && poll != ""
 }
 
+// redirects reports whether a poll's answer is a redirect. http.Client would follow
+// one of 307 or 308 by posting the challenge again, to another host also.
+func redirects(resp *http.Response) bool {
+	switch resp.StatusCode {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return true
+	}
+	return false
+}
+
 // pollTarget returns where to poll for the result of a pending answer to a request
 // for from: its Location, else its _links.poll. A link to another host or scheme is
 // ignored, so that it gets neither a request nor a credential; nil if none is left.
@@ -36,11 +46,15 @@ func pollTarget(resp *http.Response, from *url.URL) *url.URL {
 		if href == "" {
 			continue
 		}
-		u, err := from.Parse(href)
-		if err != nil || u.Scheme != from.Scheme || !sameHost(u, from) || u.User != nil {
+		link, err := url.Parse(href)
+		if err != nil || link.User != nil {
 			continue
 		}
-		u.Fragment, u.RawFragment = "", ""
+		u := from.ResolveReference(link)
+		if u.Scheme != from.Scheme || !sameHost(u, from) {
+			continue
+		}
+		u.User, u.Fragment, u.RawFragment = from.User, "", ""
 		return u
 	}
 	return nil

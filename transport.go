@@ -232,6 +232,9 @@ func (c *call) judge(a *answer) {
 		if p.PollFactors && a.Class == ClassSuccess && (c.to.route.Factor || c.progress.polls > 0) && factorWaiting(c.ctx, a.resp) {
 			a.Class = ClassPending
 		}
+		if a.moved = c.progress.polls > 0 && redirects(a.resp); a.moved {
+			a.Class = ClassPending
+		}
 	}
 	c.endAttempt()
 	if a.Class == ClassSuccess {
@@ -253,6 +256,10 @@ func (c *call) judge(a *answer) {
 	if _, own := c.opts.rules[name]; !own { // what one call's own rule adds holds that call only
 		a.bucketWait = max(a.bucketWait, a.rule.MinWait)
 	}
+	if a.moved && !c.progress.moved { // a chain of them is followed at the rule's interval
+		a.wait = 0
+	}
+	c.progress.moved = a.moved
 	// What a kept connection was to blame for is tried again at once, the first time.
 	if a.err != nil && a.tally.count == 1 && !a.canceled && !a.broken {
 		if a.stale = a.dispatch.Stale(a.err); a.stale {
