@@ -3,6 +3,7 @@ package oktaretry_test
 // Under an http.Client, over real connections, and by many at once.
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -113,6 +114,61 @@ func TestADiscardedAnswerIsDrainedWithinABound(t *testing.T) {
 		}
 		base.WantClosed()
 	})
+}
+
+// Okta closes a kept connection after 5 s. With http.DefaultTransport's 90 s, a create
+// that arrives just then is lost.
+func TestCreatesSurviveConnectionsThatOktaCloses(t *testing.T) {
+	defer func(old http.RoundTripper) { http.DefaultTransport = old }(http.DefaultTransport)
+	synctest.Test(t, func(t *testing.T) {
+		base := rig.Pipe(t, func(r *bufio.Reader, w io.Writer) {
+			var answered time.Time
+			for {
+				req, err := http.ReadRequest(r)
+				if err != nil || !answered.IsZero() && time.Since(answered) >= 5*time.Second {
+					return
+				}
+				io.Copy(io.Discard, req.Body)
+				io.WriteString(w, "HTTP/1.1 201 Created\r\nKeep-Alive: timeout=5\r\nContent-Length: 0\r\n\r\n")
+				answered = time.Now()
+			}
+		})
+		base.IdleConnTimeout = 90 * time.Second
+		http.DefaultTransport = base
+		create := func(tr http.RoundTripper) (lost int) {
+			for i := range 20 {
+				c := rig.Do(t, t.Context(), tr, "POST", "http://org.example/api/v1/users", "user")
+				if c.Err != nil {
+					lost++
+				} else {
+					c.Reads("")
+				}
+				time.Sleep(time.Duration(4+i%2) * time.Second)
+			}
+			return lost
+		}
+		tr, err := oktaretry.NewTransport(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if lost := create(tr); lost != 0 {
+			t.Errorf("%d of 20 creates were lost", lost)
+		}
+		tr.CloseIdleConnections()
+		if lost := create(rig.Over(t, base, nil)); lost == 0 || base.IdleConnTimeout != 90*time.Second {
+			t.Errorf("through http.DefaultTransport %d creates were lost; its IdleConnTimeout is %s", lost, base.IdleConnTimeout)
+		}
+		base.CloseIdleConnections()
+	})
+	// What cannot be copied is used as it is.
+	own := script.Repeat(t, script.OK())
+	http.DefaultTransport = own
+	tr, err := oktaretry.NewTransport(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rig.Get(t, tr, rig.UserURL).Is(200)
+	own.WantSent(1)
 }
 
 func TestOneTransportServesAHundredGoroutines(t *testing.T) {

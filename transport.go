@@ -43,12 +43,17 @@ type settings struct {
 	endpoints *endpoints
 }
 
-// NewTransport returns a Transport that sends through base, or through
-// [http.DefaultTransport] if base is nil. It reports everything that is wrong
-// with the options at once.
+// NewTransport returns a Transport that sends through base. It reports everything
+// that is wrong with the options at once.
+//
+// If base is nil, it sends through a copy of [http.DefaultTransport] that keeps idle
+// connections for 4 s. Okta closes them after 5 s, as it announces (Keep-Alive:
+// timeout=5), and a request that arrives just then is lost; if it creates something,
+// it must not be sent again. A base of your own should have an IdleConnTimeout below
+// 5 s, too; that of http.DefaultTransport is 90 s.
 func NewTransport(base http.RoundTripper, opts ...Option) (*Transport, error) {
 	if base == nil {
-		base = http.DefaultTransport
+		base = defaultBase()
 	}
 	cfg, err := newConfig(opts)
 	if err != nil {
@@ -73,6 +78,23 @@ func NewTransport(base http.RoundTripper, opts ...Option) (*Transport, error) {
 		return nil, fmt.Errorf("oktaretry: metrics: %w", err)
 	}
 	return t, nil
+}
+
+// idleTimeout is below the 5 s after which Okta closes a kept connection.
+const idleTimeout = 4 * time.Second
+
+// defaultBase returns what NewTransport documents; http.DefaultTransport itself where
+// a program has replaced it by what cannot be copied.
+func defaultBase() http.RoundTripper {
+	shared, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		return http.DefaultTransport
+	}
+	own := shared.Clone()
+	if own.IdleConnTimeout <= 0 || own.IdleConnTimeout > idleTimeout {
+		own.IdleConnTimeout = idleTimeout
+	}
+	return own
 }
 
 // Client returns an [http.Client] that sends through t. A Timeout set on it
