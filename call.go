@@ -257,7 +257,7 @@ func (c *call) rateLimitError(stop StopReason) error {
 		Code: shownCode(a.Code), RequestID: a.RequestID,
 		Method: telemetry.ShownMethod(c.to.method), Host: c.to.url.Host, Template: c.to.route.Template, Bucket: c.to.route.Bucket,
 		Limit: a.limits.Limit, ClientSide: a.resp == nil,
-		Attempts: len(c.outcome.Attempts), Stop: stop, cause: endOfContext(c.ctx, stop),
+		Attempts: len(c.outcome.Attempts), Stop: stop, cause: endOfContext(c.ctx, stop), left: untilDeadline(c.ctx),
 	}
 	from, left := a.arrived, a.wait
 	if e.ClientSide {
@@ -284,7 +284,7 @@ func (c *call) pendingError(stop StopReason) error {
 	return &PendingError{
 		Code: shownCode(a.Code), RequestID: a.RequestID,
 		Method: telemetry.ShownMethod(c.to.method), Host: c.to.url.Host, Template: c.to.route.Template,
-		RetryAfter: max(a.wait, c.end.needed), Polls: polls, Stop: stop, cause: endOfContext(c.ctx, stop),
+		RetryAfter: max(a.wait, c.end.needed), Polls: polls, Stop: stop, cause: endOfContext(c.ctx, stop), left: untilDeadline(c.ctx),
 	}
 }
 
@@ -296,6 +296,15 @@ func contextErr(ctx context.Context, now time.Time) error {
 		return context.DeadlineExceeded
 	}
 	return err
+}
+
+// untilDeadline returns what is left of a context; 0 if it has no deadline.
+func untilDeadline(ctx context.Context) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return 0
+	}
+	return max(time.Until(deadline), 0)
 }
 
 // left reports whether the caller canceled the call, which is no error. That its
