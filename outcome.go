@@ -5,6 +5,7 @@ package oktaretry
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"sync"
@@ -169,6 +170,19 @@ func (r *Recorder) Outcomes() []Outcome {
 		outcomes[i] = outcomes[i].clone()
 	}
 	return outcomes
+}
+
+// String returns how many outcomes there are; what they hold of error bodies is for
+// those who ask for it.
+func (r *Recorder) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return fmt.Sprintf("oktaretry.Recorder of %d outcomes", min(len(r.outcomes), recorderCap))
+}
+
+// Format prints the text of String by every verb: any other would print the fields.
+func (r *Recorder) Format(s fmt.State, verb rune) {
+	fmt.Fprintf(s, fmt.FormatString(s, verb), r.String())
 }
 
 func (r *Recorder) add(o Outcome) {

@@ -129,7 +129,7 @@ func TestTheBaseMayReturnWhatNoRoundTripperMay(t *testing.T) {
 		"a response and an error": {script.Do(func(r *http.Request) (*http.Response, error) {
 			resp, _ := script.OK().Respond(r)
 			return resp, oops
-		}), "oops"},
+		}), "error of type *errors.errorString"},
 		"neither": {script.Nothing(), "neither a response nor an error"},
 		"a response without a body": {script.Do(func(r *http.Request) (*http.Response, error) {
 			resp, _ := script.OK().Respond(r)
