@@ -52,7 +52,7 @@ func (x *Exchange) Unprocessed(err error, unread bool) bool {
 		return false
 	case refused(err), idleClosed(err):
 		return true
-	case t.got && unread && x.Request.ContentLength > 0 && len(x.Request.Header["Expect"]) == 0 && !over:
+	case t.got && unread && writeFailed(err) && x.Request.ContentLength > 0 && len(x.Request.Header["Expect"]) == 0 && !over:
 		// net/http flushes the header fields before it reads a body that it does not know
 		// to be in memory, so they were not written either.
 		return true
@@ -81,6 +81,12 @@ func (x *Exchange) Stale(err error) bool {
 		return !op.Timeout() && (op.Op == "read" || op.Op == "write")
 	}
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrClosedPipe)
+}
+
+// writeFailed reports whether err is of a Write to a connection.
+func writeFailed(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "write" || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe)
 }
 
 // idleClosed reports whether err is net/http's for a kept connection of HTTP/1.1 that
