@@ -160,7 +160,7 @@ func (c *call) prepare(out *http.Request) StopReason {
 	if c.answer.resp != nil {
 		before.Header = c.answer.resp.Header.Clone()
 	} else {
-		before.Err = cleanBase(c.answer.err)
+		before.Err = cleanBase(c.ctx, c.answer.err)
 	}
 	own := out.Clone(context.WithValue(c.ctx, previousKey{}, before))
 	if own.Body != nil {
@@ -203,7 +203,7 @@ func (c *call) endAttempt() {
 	a.record.Start, a.record.Duration = c.answer.sent, c.answer.arrived.Sub(c.answer.sent)
 	a.record.Waits, a.record.Poll = a.waits, c.progress.polls > 0
 	if c.answer.err != nil {
-		a.record.Err = cleanBase(c.answer.err)
+		a.record.Err = cleanBase(c.ctx, c.answer.err)
 	}
 	canceled := a.canceled && left(c.ctx)
 	c.report.EndAttempt(a.ctx, a.span, c.to.where(), func() telemetry.AttemptEnd { return attemptEnd(a.record, &c.answer, canceled) })

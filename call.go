@@ -217,14 +217,14 @@ func (c *call) verdict(stop StopReason) (*http.Response, error) {
 	case a.Class == ClassPending && (a.moved || !handsPendingBack(stop)):
 		return nil, c.pendingError(stop)
 	case a.canceled:
-		return nil, matching(c.attempt.shownErr(c.ctx, a.err), contextErr(c.ctx, c.now))
+		return nil, matching(cleanBase(c.ctx, a.err), contextErr(c.ctx, c.now))
 	case stop == StopCanceled:
 		return nil, &interruptedError{
 			text:  "oktaretry: gave up waiting to resend " + c.to.shown() + " after " + a.shown(),
 			cause: causeOf(c.ctx),
 		}
 	case a.err != nil:
-		return nil, cleanBase(a.err)
+		return nil, cleanBase(c.ctx, a.err)
 	}
 	return a.resp, nil
 }

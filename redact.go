@@ -5,6 +5,7 @@
 package oktaretry
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -105,8 +106,12 @@ func clean(err error) error {
 
 // cleanBase returns an error of the base as it may be returned: with a text of known
 // words only, and without a match for io.EOF. Errors of net/http quote paths, queries
-// and header values that they refuse, and bytes of the server.
-func cleanBase(err error) error {
+// and header values that they refuse, and bytes of the server. A cause that the caller
+// gave ctx is the caller's.
+func cleanBase(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && cause != ctx.Err() && errors.Is(err, cause) {
+		return clean(cause)
+	}
 	err = withoutURL(err)
 	text := shownError(err)
 	err = noEOF(err, text)
@@ -126,12 +131,24 @@ func withoutURL(err error) error {
 	return err
 }
 
-// shownText returns text without what stands in URLs besides their hosts.
+// shownText returns text without what stands in URLs besides their hosts, and without
+// what net/http and net/textproto quote.
 func shownText(text string) string {
+	for _, phrase := range quoting {
+		if i := strings.Index(text, phrase); i >= 0 {
+			text = text[:i+len(phrase)]
+		}
+	}
 	if !strings.Contains(text, "://") {
 		return text
 	}
 	return urlInText.ReplaceAllString(text, "$1$2")
+}
+
+// quoting are the phrases after which they quote bytes that they could not parse.
+var quoting = []string{
+	"malformed HTTP response", "malformed HTTP version", "malformed HTTP status code", "malformed MIME header", "invalid method",
+	"invalid header field name", "invalid trailer field name", "unsupported protocol scheme",
 }
 
 var urlInText = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://)(?:[^\s/?#"'<>@]*@)?([^\s/?#"'<>]*)[^\s"'<>]*`)
