@@ -6,6 +6,7 @@ package oktaretry_test
 import (
 	"context"
 	"errors"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -60,7 +61,14 @@ func TestRateLimitErrorHasOktasValues(t *testing.T) {
 		if !errors.Is(e, context.DeadlineExceeded) {
 			t.Error("it does not match the deadline, which was the reason")
 		}
-		wantText(t, e, "rate limited", "E0000047", "req-E0000047", "GET example.okta.com/api/v1/users/{id}", "1m1s", "2 attempts", "deadline")
+		wantText(t, e, "rate limited", "E0000047", "req-E0000047", "GET example.okta.com/api/v1/users/{id}", "2 attempts", "deadline",
+			"gave up without waiting: needs 1m1s, context has 29s left")
+		if u := (&url.Error{Op: "Get", URL: "https://example.okta.com", Err: e}); !e.Timeout() || !u.Timeout() {
+			t.Error("it is no timeout")
+		}
+		if strings.Contains(e.Error(), "exceeded") {
+			t.Errorf("the deadline has not passed: %v", e)
+		}
 	})
 }
 
@@ -97,7 +105,7 @@ func TestRateLimitErrorMatchesTheEndOfItsWait(t *testing.T) {
 
 		// And nothing where no context had a part.
 		e = errorOf[*oktaretry.RateLimitError](t, t.Context(), rig.Over(t, script.Repeat(t, script.Code(429, "E0000146")), nil), "/api/v1/users/jane?q=1")
-		if errors.Unwrap(e) != nil || e.Stop != oktaretry.StopMaxElapsed || e.RetryAfter != 24*time.Hour {
+		if errors.Unwrap(e) != nil || e.Timeout() || e.Stop != oktaretry.StopMaxElapsed || e.RetryAfter != 24*time.Hour {
 			t.Errorf("%v, stopped by %v, wraps %v", e, e.Stop, errors.Unwrap(e))
 		}
 	})
@@ -152,9 +160,14 @@ func TestPendingErrorHasWhatIsPending(t *testing.T) {
 
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		if e := errorOf[*oktaretry.PendingError](t, ctx, tr, "/api/v1/users/jane?q=1"); !errors.Is(e, context.DeadlineExceeded) || e.Polls != 2 {
+		if e.Timeout() {
+			t.Error("it is a timeout without a deadline")
+		}
+		e = errorOf[*oktaretry.PendingError](t, ctx, tr, "/api/v1/users/jane?q=1")
+		if !errors.Is(e, context.DeadlineExceeded) || !e.Timeout() || e.Polls != 2 {
 			t.Errorf("after %d polls: %v", e.Polls, e)
 		}
+		wantText(t, e, "gave up without waiting: needs 4s, context has 2s left", "2 polls", "deadline")
 		once := rig.Over(t, script.Repeat(t, step), func(p *oktaretry.Policy) { p.Pending.MaxAttempts = 1 })
 		e = errorOf[*oktaretry.PendingError](t, t.Context(), once, "/api/v1/users/jane?q=1")
 		if e.Polls != 0 || e.RetryAfter != 4*time.Second || e.Stop != oktaretry.StopMaxAttempts {

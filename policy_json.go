@@ -111,6 +111,8 @@ type (
 		Breaker           breakerDocument `json:"breaker"`
 		Budget            budgetDocument  `json:"budget"`
 		AttemptTimeout    duration        `json:"attemptTimeout"`
+		BodyTimeout       duration        `json:"bodyTimeout"`
+		RetryBodies       int64           `json:"retryBodies"`
 		PollFactors       bool            `json:"pollFactors"`
 		ReturnRateLimited bool            `json:"returnRateLimited"`
 		MaxCapture        int64           `json:"maxCapture"`
@@ -196,6 +198,8 @@ func documentOf(p Policy) *policyDocument {
 		},
 		Budget:            budgetDocument{p.Budget.Disabled, p.Budget.Ratio, p.Budget.Reserve, duration(p.Budget.TTL)},
 		AttemptTimeout:    duration(p.AttemptTimeout),
+		BodyTimeout:       duration(p.BodyTimeout),
+		RetryBodies:       p.RetryBodies,
 		PollFactors:       p.PollFactors,
 		ReturnRateLimited: p.ReturnRateLimited,
 		MaxCapture:        p.MaxCapture,
@@ -227,6 +231,8 @@ func (doc *policyDocument) policy() Policy {
 		},
 		Budget:            Budget{doc.Budget.Disabled, doc.Budget.Ratio, doc.Budget.Reserve, time.Duration(doc.Budget.TTL)},
 		AttemptTimeout:    time.Duration(doc.AttemptTimeout),
+		BodyTimeout:       time.Duration(doc.BodyTimeout),
+		RetryBodies:       doc.RetryBodies,
 		PollFactors:       doc.PollFactors,
 		ReturnRateLimited: doc.ReturnRateLimited,
 		MaxCapture:        doc.MaxCapture,

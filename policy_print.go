@@ -45,8 +45,10 @@ func (p Policy) String() string {
 	table := trailingSpace.ReplaceAllString(b.String(), "\n")
 	b.Reset()
 	b.WriteString(table)
-	fmt.Fprintf(&b, "attempt timeout %s, poll factors %t, a final 429 comes back as %s, captures up to %d bytes of a body\n",
-		orNone(p.AttemptTimeout), p.PollFactors, map[bool]string{true: "a response", false: "an error"}[p.ReturnRateLimited], p.MaxCapture)
+	fmt.Fprintf(&b, "attempt timeout %s, body timeout %s, asks again for bodies of up to %d bytes\n",
+		orNone(p.AttemptTimeout), orNone(p.BodyTimeout), p.RetryBodies)
+	fmt.Fprintf(&b, "poll factors %t, a final 429 comes back as %s, captures up to %d bytes of a body\n",
+		p.PollFactors, map[bool]string{true: "a response", false: "an error"}[p.ReturnRateLimited], p.MaxCapture)
 	p.Pace.print(&b)
 	if p.Breaker.Disabled {
 		b.WriteString("circuits: off\n")

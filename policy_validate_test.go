@@ -99,6 +99,8 @@ var faults = []struct {
 	}, []string{"Codes[E0000109].MaxElapsed"}},
 
 	{"negative AttemptTimeout", func(p *oktaretry.Policy) { p.AttemptTimeout = -1 }, []string{"AttemptTimeout"}},
+	{"negative BodyTimeout", func(p *oktaretry.Policy) { p.BodyTimeout = -1 }, []string{"BodyTimeout"}},
+	{"negative RetryBodies", func(p *oktaretry.Policy) { p.RetryBodies = -1 }, []string{"RetryBodies"}},
 	{"negative MaxCapture", func(p *oktaretry.Policy) { p.MaxCapture = -1 }, []string{"MaxCapture"}},
 	{"negative rate", func(p *oktaretry.Policy) { p.Pace.MaxRate = -1 }, []string{"Pace.MaxRate"}},
 	{"rate of NaN", func(p *oktaretry.Policy) { p.Pace.MaxRate = math.NaN() }, []string{"Pace.MaxRate"}},
@@ -175,6 +177,7 @@ func TestValidateAcceptsSensiblePolicies(t *testing.T) {
 		"a budget switched off":     func(p *oktaretry.Policy) { p.Budget = oktaretry.Budget{Disabled: true} },
 		"no ceiling, no burst":      func(p *oktaretry.Policy) { p.Pace = oktaretry.Pace{} },
 		"a ceiling":                 func(p *oktaretry.Policy) { p.Pace = oktaretry.Pace{MaxRate: 0.1, Burst: 1} },
+		"no bound for bodies":       func(p *oktaretry.Policy) { p.BodyTimeout = 0 },
 		"no bound for attempts":     func(p *oktaretry.Policy) { p.AttemptTimeout = 0 },
 		"client errors retried":     func(p *oktaretry.Policy) { p.ClientError.Action = oktaretry.Backoff },
 		"a code that Okta may add":  func(p *oktaretry.Policy) { withCode(p, "E0009999", func(*oktaretry.Rule) {}) },

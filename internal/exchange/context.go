@@ -17,16 +17,43 @@ type Context struct {
 	context.Context           // the parent
 	Began           time.Time // when the attempt was sent
 
-	mu      sync.Mutex
-	limit   time.Duration // from Began on, until the attempt is settled; 0: none
-	ended   error         // why it ended, unless with its parent; only before Done is called
-	watched context.Context
-	cancel  context.CancelCauseFunc // of watched
-	timer   *time.Timer             // runs cancel; nil when nothing limits the attempt
+	mu       sync.Mutex
+	exchange *Exchange     // whose context it is
+	limit    time.Duration // from Began on, until the attempt is settled; 0: none
+	stall    time.Duration // for each Read of the body; 0: none
+	watched  context.Context
+	cancel   context.CancelCauseFunc // of watched
+
+	timer *time.Timer // goes off when the alarm is due; nil until there was one
+	alarm cause       // by which the timer ends the context; noCause: it is not set
+	stray uint8       // goroutines of the timer that came too late, and must do nothing
+
+	ended   cause // why it ended, unless with its parent
+	reading bool  // the body
+	begun   bool  // to read it
+	ahead   bool  // it is read before anybody asks for it
+	closing bool  // it, or it is closed
 }
+
+// cause is why a context ended, other than with its parent.
+type cause uint8
+
+const (
+	noCause cause = iota
+	released
+	timedOut    // by its own limit
+	stalled     // with the body, which delivered nothing
+	slowToClose // with the body, whose Close takes too long
+	sentAgain   // because the base began to send the request again
+)
 
 // ErrTimeout is the cause of an attempt's end by its own limit.
 var ErrTimeout = errors.New("attempt timeout")
+
+var causes = [...]error{
+	released: context.Canceled, timedOut: ErrTimeout, stalled: errors.New("the response's body stalled"),
+	slowToClose: errors.New("the response's body was being closed for too long"), sentAgain: errors.New("the base began to send the request again"),
+}
 
 // Done returns the channel that is closed when the context ends.
 func (c *Context) Done() <-chan struct{} {
@@ -35,16 +62,17 @@ func (c *Context) Done() <-chan struct{} {
 	if c.watched == nil {
 		remaining := c.remaining()
 		over, parent := c.err(remaining) != nil, c.Context
-		if c.ended != nil {
+		if c.ended != noCause {
 			parent = context.WithoutCancel(parent) // its later end changes nothing
 		}
 		c.watched, c.cancel = context.WithCancelCause(parent)
 		switch {
 		case over:
-			c.cancel(c.ended)
+			c.cancel(causes[c.ended])
 		case c.limit > 0:
-			cancel := c.cancel
-			c.timer = time.AfterFunc(remaining, func() { cancel(ErrTimeout) })
+			c.setAlarm(remaining, timedOut)
+		case c.reading && !c.ahead && c.stall > 0 && c.alarm == noCause:
+			c.setAlarm(c.stall, stalled)
 		}
 	}
 	return c.watched.Done()
@@ -71,14 +99,14 @@ func (c *Context) remaining() time.Duration {
 
 // err is Err before Done is called. The caller holds mu.
 func (c *Context) err(remaining time.Duration) error {
-	if c.ended == nil {
+	if c.ended == noCause {
 		if err := c.Context.Err(); err != nil {
 			return err
 		}
 		if c.limit == 0 || remaining > 0 {
 			return nil
 		}
-		c.ended = ErrTimeout
+		c.ended = timedOut
 	}
 	return context.Canceled
 }
@@ -95,30 +123,74 @@ func (c *Context) Value(key any) any {
 	return from.Value(key)
 }
 
+// setAlarm ends the context for a cause after d, unless stopAlarm comes first. The
+// caller holds mu.
+func (c *Context) setAlarm(d time.Duration, why cause) {
+	c.alarm = why
+	if c.timer == nil {
+		c.timer = time.AfterFunc(d, c.goOff)
+	} else {
+		c.timer.Reset(d)
+	}
+}
+
+// stopAlarm reports whether the alarm had not gone off. The caller holds mu.
+func (c *Context) stopAlarm() bool {
+	if c.alarm == noCause {
+		return true
+	}
+	c.alarm = noCause
+	if c.timer.Stop() {
+		return true
+	}
+	c.stray++
+	return false
+}
+
+func (c *Context) goOff() {
+	c.mu.Lock()
+	if c.stray > 0 {
+		c.stray--
+		c.mu.Unlock()
+		return
+	}
+	why := c.alarm
+	c.alarm = noCause
+	c.mu.Unlock()
+	if why == noCause {
+		return
+	}
+	c.end(why)
+	if why == stalled {
+		c.exchange.close(false) // a body in memory may not look at the context
+	}
+}
+
 // Settle lifts the time limit, for the attempt has ended, and reports whether
 // the limit passed before.
 func (c *Context) Settle(arrived time.Time) (late bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	late = c.limit > 0 && arrived.Sub(c.Began) >= c.limit
-	if c.timer != nil && !c.timer.Stop() {
-		late = true // the timer ends the attempt, if it has not yet
+	late = c.limit > 0 && arrived.Sub(c.Began) >= c.limit || c.ended == timedOut
+	if !c.stopAlarm() {
+		late = true
 	}
 	c.limit = 0
 	return late
 }
 
 // Release ends the context and frees its timer. Releasing again does nothing.
-func (c *Context) Release() {
+func (c *Context) Release() { c.end(released) }
+
+// end ends the context for a cause, unless it has ended.
+func (c *Context) end(why cause) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err(c.remaining()) == nil {
-		c.ended = context.Canceled
+		c.ended = why
 	}
-	if c.timer != nil {
-		c.timer.Stop()
-	}
+	c.stopAlarm()
 	if c.cancel != nil {
-		c.cancel(nil)
+		c.cancel(causes[why])
 	}
 }
