@@ -6,6 +6,7 @@ package oktaretry_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -214,6 +215,36 @@ func TestCanceledWaitNamesWhatItWaitedFor(t *testing.T) {
 			rig.WantNoSecrets(t, err)
 			wantText(t, err, what, "GET example.okta.com/api/v1/users/{id}", "enough of it")
 			base.WantClosed()
+		}
+	})
+}
+
+// A program that logs what it has by a verb of package fmt must not log what users
+// typed.
+func TestFormattedValuesHideSummaries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, rec := oktaretry.WithRecorder(t.Context())
+		tr := rig.Over(t, script.Repeat(t, script.Reply(400, `{"errorCode":"E0000001","errorSummary":"Api validation failed: jane","errorLink":"jane",
+			"errorId":"oae1","errorCauses":[{"errorSummary":"login: jane"}]}`, script.Set("Content-Type", "application/json"))), nil)
+		resp, err := tr.RoundTrip(rig.Request(t, ctx, "GET", rig.UserURL, nil))
+		rig.Text(t, resp, err)
+		o, _ := rec.Outcome()
+		if o.Error == nil || !strings.Contains(o.Error.Summary, "jane") {
+			t.Fatalf("the outcome lacks the error: %v", o.Error)
+		}
+		for name, value := range map[string]any{
+			"*Recorder": rec, "*APIError": o.Error, "APIError": *o.Error, "Classification": o.Classification, "Outcome": o, "*Outcome": &o,
+			"Attempt": o.Attempts[0], "Outcomes": rec.Outcomes(), "context": ctx, "struct": struct{ R *oktaretry.Recorder }{rec},
+		} {
+			for _, verb := range []string{"%s", "%v", "%+v", "%#v", "%q", "%x", "%d", "%t"} {
+				text := fmt.Sprintf(verb, value)
+				if strings.Contains(text, "jane") || strings.Contains(text, "validation") || strings.Contains(text, "6a616e65") {
+					t.Errorf("%s of a %s is %s", verb, name, text)
+				}
+			}
+		}
+		if text := fmt.Sprint(o.Error); text != o.Error.Error() {
+			t.Errorf("%%v of an *APIError is %q", text)
 		}
 	})
 }
