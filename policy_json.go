@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -28,7 +29,7 @@ func ParsePolicy(text []byte) (Policy, error) {
 	case err == io.EOF:
 		return Policy{}, errors.New("oktaretry: policy: the text is empty")
 	case err != nil:
-		return Policy{}, fmt.Errorf("oktaretry: policy: %w", err)
+		return Policy{}, fmt.Errorf("oktaretry: policy: %w", named(err, text, reflect.TypeFor[policyDocument]()))
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return Policy{}, errors.New("oktaretry: policy: more text after the JSON object")
@@ -91,11 +92,46 @@ func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 func (d *duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
 	if err != nil {
-		// encoding/json adds the field's name to an error of this type.
+		// Up to Go 1.26 encoding/json adds the field's name to an error of this type; see named.
 		return &json.UnmarshalTypeError{Value: strconv.Quote(string(text)), Type: reflect.TypeFor[time.Duration]()}
 	}
 	*d = duration(parsed)
 	return nil
+}
+
+// named returns err, of decoding text into a document of type t, with the name of the
+// duration that it is about.
+func named(err error, text []byte, t reflect.Type) error {
+	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && e.Field == "" && e.Type == reflect.TypeFor[time.Duration]() {
+		if e.Field = badDuration(text, t); e.Field != "" {
+			e.Struct = t.Name()
+		}
+	}
+	return err
+}
+
+// badDuration returns the name of the first duration in text that cannot be read; ""
+// if there is none.
+func badDuration(text []byte, t reflect.Type) string {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(text, &members) != nil {
+		return ""
+	}
+	for f := range t.Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		switch text, ok := members[name]; {
+		case !ok:
+		case f.Type == reflect.TypeFor[duration]():
+			if json.Unmarshal(text, new(duration)) != nil {
+				return name
+			}
+		case f.Type.Kind() == reflect.Struct:
+			if inner := badDuration(text, f.Type); inner != "" {
+				return name + "." + inner
+			}
+		}
+	}
+	return ""
 }
 
 // The documents mirror the types of policy.go, with durations as text.
@@ -174,7 +210,7 @@ func (c *codeDocuments) UnmarshalJSON(text []byte) error {
 		d := json.NewDecoder(bytes.NewReader(text))
 		d.DisallowUnknownFields()
 		if err := d.Decode(&doc); err != nil {
-			return fmt.Errorf("codes: %q: %w", code, err)
+			return fmt.Errorf("codes: %q: %w", code, named(err, text, reflect.TypeFor[ruleDocument]()))
 		}
 		(*c)[code] = doc
 	}

@@ -121,7 +121,7 @@ var faults = []struct {
 	}},
 	{"failure ratio above 1", func(p *oktaretry.Policy) { p.Breaker.FailureRatio = 1.1 }, []string{"Breaker.FailureRatio"}},
 	{"failure ratio of NaN", func(p *oktaretry.Policy) { p.Breaker.FailureRatio = math.NaN() }, []string{"Breaker.FailureRatio"}},
-	{"more probes than fit", func(p *oktaretry.Policy) { p.Breaker.Probes = math.MaxInt32 + 1 }, []string{"Breaker.Probes"}},
+	{"more probes than fit", func(p *oktaretry.Policy) { p.Breaker.Probes = int(beyondInt32) }, []string{"Breaker.Probes"}},
 	{"negative budget", func(p *oktaretry.Policy) { p.Budget.Ratio, p.Budget.Reserve = -1, -1 }, []string{"Budget.Ratio", "Budget.Reserve"}},
 	{"budget of NaN", func(p *oktaretry.Policy) { p.Budget.Ratio, p.Budget.Reserve = math.NaN(), math.NaN() }, []string{"Budget.Ratio", "Budget.Reserve"}},
 	{"infinite budget", func(p *oktaretry.Policy) { p.Budget.Ratio, p.Budget.Reserve = math.Inf(1), math.Inf(1) }, []string{"Budget.Ratio", "Budget.Reserve"}},
@@ -221,3 +221,6 @@ func TestUnknownNamesOfActionAndScopeAreRefused(t *testing.T) {
 		t.Errorf("printed as %s", got)
 	}
 }
+
+// beyondInt32 is negative as an int of 32 bits.
+var beyondInt32 int64 = math.MaxInt32 + 1
