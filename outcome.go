@@ -5,6 +5,7 @@ package oktaretry
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"sync"
@@ -171,6 +172,19 @@ func (r *Recorder) Outcomes() []Outcome {
 	return outcomes
 }
 
+// String returns how many outcomes there are; what they hold of error bodies is for
+// those who ask for it.
+func (r *Recorder) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return fmt.Sprintf("oktaretry.Recorder of %d outcomes", min(len(r.outcomes), recorderCap))
+}
+
+// Format prints the text of String by every verb: any other would print the fields.
+func (r *Recorder) Format(s fmt.State, verb rune) {
+	fmt.Fprintf(s, fmt.FormatString(s, verb), r.String())
+}
+
 func (r *Recorder) add(o Outcome) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -259,6 +273,9 @@ func (d *dispatch) conclude(o *Outcome, origin *endpoint, req *http.Request) *ht
 	}
 	d.context = answerContext{req.Context(), d}
 	d.shown = *d.Request.WithContext(&d.context)
+	if d.shown.Body == exchange.Sole {
+		d.shown.Body = nil
+	}
 	return &d.shown
 }
 
