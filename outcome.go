@@ -247,7 +247,7 @@ type summary struct {
 	error   *APIError
 	origin  *endpoint
 	bucket  string
-	start   time.Time
+	lead    time.Duration // from the start of the call to that of its last attempt
 	elapsed time.Duration
 	took    time.Duration // the first attempt
 	more    *history      // nil for a call of one attempt without a wait
@@ -265,7 +265,7 @@ type history struct {
 func (d *dispatch) conclude(o *Outcome, origin *endpoint, req *http.Request) *http.Request {
 	d.summary = summary{
 		class: o.Class, stop: o.Stop, status: int32(o.Status), code: o.Code, id: o.RequestID, error: o.Error,
-		origin: origin, bucket: o.Bucket, start: o.Start, elapsed: o.Elapsed, took: o.Attempts[0].Duration,
+		origin: origin, bucket: o.Bucket, lead: d.Began.Sub(o.Start), elapsed: o.Elapsed, took: o.Attempts[0].Duration,
 	}
 	if len(o.Attempts) > 1 || len(o.Attempts[0].Waits) > 0 || len(o.Waits) > 0 || o.Needed > 0 || !o.Attempts[0].Start.Equal(d.Began) {
 		// A later call reuses the slice of attempts.
@@ -285,7 +285,7 @@ func (d *dispatch) outcome() Outcome {
 	o := Outcome{
 		Classification: Classification{Class: s.class, Code: s.code, Status: int(s.status), RequestID: s.id, Error: s.error},
 		Method:         s.origin.key.method, Host: s.origin.key.host, Template: s.origin.key.template, Bucket: s.bucket,
-		Stop: s.stop, Start: s.start, Elapsed: s.elapsed,
+		Stop: s.stop, Start: d.Began.Add(-s.lead), Elapsed: s.elapsed,
 	}
 	if s.more != nil {
 		o.Attempts, o.Waits, o.Needed = s.more.attempts, s.more.waits, s.more.needed

@@ -25,7 +25,6 @@ import (
 type Exchange struct {
 	Context
 	Request http.Request
-	http2   bool // the server's last answer was of HTTP/2
 	traced  traced
 
 	// Of the answer's body. One goroutine reads it at a time; any may close it.

@@ -22,7 +22,7 @@ import (
 //     stopped when it is: see gotConn.
 func (x *Exchange) SendOnce(spoken int, once bool) {
 	r := &x.Request
-	x.http2 = spoken == 2
+	x.traced.http2 = spoken == 2
 	r.GetBody = nil
 	if r.Body != nil && r.Body != http.NoBody {
 		return

@@ -18,6 +18,7 @@ type traced struct {
 	conn  net.Conn               // that the base got last
 
 	sought, got, reused, wrote bool
+	http2                      bool // the server's last answer was of HTTP/2; by SendOnce
 	again                      bool // it got another connection after it had written
 	refused                    bool // the same one, so that HTTP/2 had refused the request
 }
@@ -76,7 +77,7 @@ func (x *Exchange) gotConn(info httptrace.GotConnInfo) {
 	same := t.got && sameConn(t.conn, info.Conn)
 	t.again = t.again || t.got && t.wrote
 	t.got, t.conn, t.reused = true, info.Conn, info.Reused
-	stop := t.again && (x.http2 || speaksHTTP2(info.Conn))
+	stop := t.again && (x.traced.http2 || speaksHTTP2(info.Conn))
 	t.refused = stop && same
 	if stop {
 		x.end(sentAgain)
