@@ -14,12 +14,14 @@ import (
 type CircuitID struct {
 	Scope    Scope // TripsEndpoint or TripsHost
 	Host     string
+	Name     string // see WithCircuits; "" without it
 	Method   string // "" for a host's circuit
 	Template string // "" for a host's circuit
 }
 
 func circuitID(id shared.CircuitID) CircuitID {
-	return CircuitID{scopeOf(id), id.Host, id.Method, id.Template}
+	host, name := hostAndName(id.Host)
+	return CircuitID{scopeOf(id), host, name, id.Method, id.Template}
 }
 
 func scopeOf(id shared.CircuitID) Scope {
@@ -81,7 +83,7 @@ func (c *call) reportTransitions(b *circuit.Breaker) {
 	for _, ch := range b.Transitions() {
 		id := circuitID(b.ID())
 		c.report.Changed(c.to.where(), telemetry.CircuitChange{
-			Scope: id.Scope.String(), Host: id.Host, Method: id.Method, Template: id.Template,
+			Scope: id.Scope.String(), Host: id.Host, Name: id.Name, Method: id.Method, Template: id.Template,
 			From: ch.From.String(), To: ch.To.String(),
 		})
 	}

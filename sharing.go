@@ -200,7 +200,7 @@ func (s *sharing) visitDue(now time.Time) bool { return s.health.Due(now) && !s.
 // refreshCircuits requests the fleet's circuits of an endpoint's host if the last
 // list is too old. One call does; the others proceed.
 func (s *sharing) refreshCircuits(ctx context.Context, e *endpoint, r *endpoints, now *time.Time) {
-	fleet, name := e.host.fleet, e.key.host
+	fleet, name := e.ofHost.fleet, circuitHost(e.key.host, e.key.circuits)
 	if e.circuit == nil || !fleet.ListDue(*now) {
 		return
 	}
