@@ -263,7 +263,7 @@ func left(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Cancel
 // release returns what the call holds. A second release does nothing.
 func (c *call) release() {
 	c.ticket.Leave(c.now)
-	c.reportCircuits(TripsNothing, circuit.Neutral)
+	c.reportCircuits(both(circuit.Neutral))
 	if c.progress.withdrawn {
 		c.progress.withdrawn = false
 		c.to.endpoint.host.budget.Refund(time.Now())

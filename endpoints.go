@@ -57,7 +57,7 @@ func (e *endpoint) circuits() [2]*circuit.Breaker {
 // refusesFor returns how long from now a circuit certainly refuses calls, and
 // which of the two.
 func (e *endpoint) refusesFor(now time.Time) (time.Duration, Scope) {
-	byHost, byEndpoint := e.ofHost.circuit.RefusesFor(now), e.circuit.RefusesFor(now)
+	byHost, byEndpoint := e.ofHost.circuit.RefusesFor(e.circuit, now), e.circuit.RefusesFor(nil, now)
 	if byHost >= byEndpoint {
 		return byHost, TripsHost
 	}
@@ -200,6 +200,7 @@ func (r *endpoints) add(k endpointKey, u *url.URL, now time.Time) *endpoint {
 		key: k, host: h, ofHost: c, labels: telemetry.Endpoint{Host: k.host, Method: k.method, Template: k.template},
 		circuit: circuit.New(id, (*circuit.Config)(&r.breaker), c.fleet),
 	}
+	c.circuit.Serve()
 	e.used.Store(now.Unix())
 	r.byKey[k] = e
 	return e

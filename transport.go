@@ -300,5 +300,5 @@ func (c *call) learn(a *answer) {
 	end := c.ticket.Done(a.arrived, seen)
 	a.held = end.Held && a.wait <= a.bucketWait
 	c.askStore(end.Request)
-	c.reportCircuits(verdictOf(a))
+	c.reportCircuits(verdictsOf(a))
 }
