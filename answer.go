@@ -48,18 +48,42 @@ func (a *answer) shown() string {
 	return text
 }
 
-// verdictOf returns what an answer means to circuits, and which of the two a
-// failure counts against.
-func verdictOf(a *answer) (Scope, circuit.Verdict) {
+// The two circuits of an endpoint, by their places.
+const (
+	ofHost = iota
+	ofEndpoint
+)
+
+// verdicts are what an attempt means to its two circuits.
+type verdicts [2]circuit.Verdict
+
+// both are one verdict for the two.
+func both(v circuit.Verdict) verdicts { return verdicts{ofHost: v, ofEndpoint: v} }
+
+// verdictsOf returns what an answer means to the two circuits. What was answered,
+// or hung, speaks of its endpoint, and of the host only along with others.
+func verdictsOf(a *answer) verdicts {
 	switch {
 	case a.Class == ClassSuccess, a.Class == ClassPending:
-		return TripsNothing, circuit.Healthy
+		return both(circuit.Healthy)
 	case a.canceled:
-		return TripsNothing, circuit.Neutral
+		return both(circuit.Neutral)
 	case a.Class == ClassClientError && a.rule.Trips == TripsNothing:
-		return TripsNothing, circuit.Alive
+		return both(circuit.Alive)
+	case a.rule.Trips == TripsEndpoint:
+		return verdicts{ofEndpoint: circuit.Failed}
+	case a.rule.Trips == TripsHost && (a.resp != nil || a.hung()):
+		return verdicts{ofHost: circuit.EndpointFailed, ofEndpoint: circuit.Failed}
+	case a.rule.Trips == TripsHost:
+		return verdicts{ofHost: circuit.Failed}
 	}
-	return a.rule.Trips, circuit.Failed
+	return both(circuit.Neutral)
+}
+
+// hung reports whether the attempt's own time limit ended it.
+func (a *answer) hung() bool {
+	_, late := a.err.(*attemptTimeoutError)
+	return late
 }
 
 // seenOf returns what an answer shows of its bucket.

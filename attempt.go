@@ -83,7 +83,7 @@ func (c *call) send() (*answer, StopReason) {
 	case late && contextErr(c.ctx, c.now) == nil:
 		d.Release() // first, for a Close may wait for it
 		closeResponse(resp)
-		resp, err = nil, &attemptTimeoutError{limit, c.to.url.Host + c.to.route.Template}
+		resp, err = nil, &attemptTimeoutError{limit, c.to.host + c.to.route.Template}
 	case err != nil:
 		a.canceled = contextErr(c.ctx, c.now) != nil
 	}

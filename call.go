@@ -60,6 +60,7 @@ const (
 type destination struct {
 	method   string
 	url      *url.URL
+	host     string // that the request is for, in the caller's letters: see hostFor
 	route    route.Route
 	endpoint *endpoint
 	bucket   string // as it is shown: that of the route, or a part of it: aim, acquireTurn
@@ -82,7 +83,7 @@ func (d *destination) where() telemetry.Where {
 
 // shown is the destination as error texts show it.
 func (d *destination) shown() string {
-	return telemetry.ShownMethod(d.method) + " " + d.url.Host + d.route.Template
+	return telemetry.ShownMethod(d.method) + " " + d.host + d.route.Template
 }
 
 // progress is how often a call was answered and sent again.
@@ -208,7 +209,7 @@ func (c *call) refusal(stop StopReason) error {
 	switch {
 	case stop == StopCircuitOpen:
 		return &CircuitOpenError{
-			Scope: c.end.by, Method: telemetry.ShownMethod(c.to.method), Host: c.to.url.Host, Template: c.to.route.Template,
+			Scope: c.end.by, Method: telemetry.ShownMethod(c.to.method), Host: c.to.host, Template: c.to.route.Template,
 			RetryAfter: c.end.needed,
 		}
 	case stop == StopCanceled && len(c.waits) == 0:
@@ -223,7 +224,7 @@ func (c *call) rateLimitError(stop StopReason) error {
 	a := &c.answer
 	e := &RateLimitError{
 		Code: shownCode(a.Code), RequestID: a.RequestID,
-		Method: telemetry.ShownMethod(c.to.method), Host: c.to.url.Host, Template: c.to.route.Template, Bucket: c.to.bucket,
+		Method: telemetry.ShownMethod(c.to.method), Host: c.to.host, Template: c.to.route.Template, Bucket: c.to.bucket,
 		Limit: a.limits.Limit, ClientSide: a.resp == nil,
 		Attempts: len(c.outcome.Attempts), Stop: stop, cause: endOfContext(c.ctx, stop),
 	}
@@ -251,7 +252,7 @@ func (c *call) pendingError(stop StopReason) error {
 	}
 	return &PendingError{
 		Code: shownCode(a.Code), RequestID: a.RequestID,
-		Method: telemetry.ShownMethod(c.to.method), Host: c.to.url.Host, Template: c.to.route.Template,
+		Method: telemetry.ShownMethod(c.to.method), Host: c.to.host, Template: c.to.route.Template,
 		RetryAfter: max(a.wait, c.end.needed), Polls: polls, Stop: stop, cause: endOfContext(c.ctx, stop),
 	}
 }
@@ -273,7 +274,7 @@ func left(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Cancel
 // release returns what the call holds. A second release does nothing.
 func (c *call) release() {
 	c.ticket.Leave(c.now)
-	c.reportCircuits(TripsNothing, circuit.Neutral)
+	c.reportCircuits(both(circuit.Neutral))
 	if c.progress.withdrawn {
 		c.progress.withdrawn = false
 		c.to.endpoint.host.budget.Refund(time.Now())

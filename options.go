@@ -34,6 +34,7 @@ type config struct {
 	buckets      func(*http.Request) string
 	caller       func(*http.Request) string
 	orgs         map[string]string // by host: the first host of its org
+	circuits     func(*http.Request) string
 	tracers      trace.TracerProvider
 	meters       metric.MeterProvider
 	propagators  propagation.TextMapPropagator
@@ -221,6 +222,22 @@ func WithOrgHosts(hosts ...string) Option {
 			c.orgs[h] = strings.ToLower(hosts[0])
 		}
 		return nil
+	})
+}
+
+// WithCircuits sets a function that names the circuits of a request, for what
+// fails apart from the rest of its host: the orgs behind one gateway, where the
+// Host header does not tell them apart already, or a search apart from the list
+// at the same path. Requests of one host and name have a host's circuit and
+// endpoints' circuits of their own. For "" those without a name count.
+//
+// The function is called as that of [WithBuckets] is, under the same conditions.
+// The name shows up in [CircuitID], spans, metrics and log lines, as it is, and is
+// truncated to 128 bytes. Circuits that are idle are forgotten.
+func WithCircuits(name func(*http.Request) string) Option {
+	return optionFunc(func(c *config) error {
+		c.circuits = name
+		return notNil("WithCircuits", name == nil)
 	})
 }
 

@@ -35,7 +35,7 @@ type Scope uint8
 const (
 	TripsNothing  Scope = iota // none
 	TripsEndpoint              // the circuit of this host, method and path template
-	TripsHost                  // the circuit of the whole host
+	TripsHost                  // the circuit of the whole host; of an answer, see Breaker
 )
 
 var scopeNames = [...]string{"nothing", "endpoint", "host"}
@@ -147,11 +147,20 @@ func (p Pace) isZero() bool {
 
 // Breaker shapes the circuit breakers: one for each endpoint and one for each
 // host.
+//
+// A connection that is refused or reset counts against its host. An answer counts
+// against its endpoint, and so does an attempt that brings none in time: Okta
+// answers some bad searches with 504 for ever while all else is well (its release
+// notes, OKTA-535035 and OKTA-503711). Those open the host's circuit, too, when
+// several endpoints fail and none succeeds. If one endpoint is all that was ever
+// called, the host's circuit opens for it and lets others pass. In a half-open
+// host's circuit, a probe of one endpoint that fails so leaves the decision to a
+// probe of another.
 type Breaker struct {
 	// Disabled switches circuit breaking off. Default: false.
 	Disabled bool
-	// Window is the rolling time in which answers count; more than 0. Default:
-	// 30 s.
+	// Window is the rolling time in which answers count; more than 0, at most
+	// a day. Default: 30 s.
 	Window time.Duration
 	// MinCalls is how many successes and failures a window must hold before the
 	// circuit can open; 1 or more. Default: 20.
@@ -161,15 +170,15 @@ type Breaker struct {
 	// open it whatever the ratio. Default: 0.8.
 	FailureRatio float64
 	// OpenFor is how long an open circuit refuses calls before it sends a probe;
-	// more than 0. Default: 5 s.
+	// more than 0, at most a day. Default: 5 s.
 	OpenFor time.Duration
 	// Probes is how many probes a half-open circuit sends at once, and how many
 	// must succeed in a row to close it; 1 or more. Default: 1.
 	Probes int
 	// ProbeTimeout is the attempt timeout of probes, where shorter than
-	// AttemptTimeout; more than 0. A probe without an answer keeps its place for
-	// that long, or for OpenFor if that is shorter; then another is sent, and
-	// the first success of either counts. Default: 10 s.
+	// AttemptTimeout; more than 0, at most a day. A probe without an answer
+	// keeps its place for that long, or for OpenFor if that is shorter; then
+	// another is sent, and the first success of either counts. Default: 10 s.
 	ProbeTimeout time.Duration
 }
 

@@ -40,7 +40,7 @@ func newOutage(t *testing.T, n int, edit func(*oktaretry.Policy), opts ...oktare
 	b.base.Choose(func(*http.Request) script.Step {
 		s := script.OK()
 		if b.down.Load() {
-			s = script.Bare(503)
+			s = script.Fail(script.Reset)
 		}
 		return s.Takes(time.Duration(b.takes.Load()))
 	})

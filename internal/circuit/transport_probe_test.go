@@ -50,7 +50,7 @@ func TestCircuitThatOpensDuringACallEndsItWithItsLastAnswer(t *testing.T) {
 			base.Always(script.Limited(script.Set("Retry-After", "3")))
 			waiting := rig.Start(t, rt, rig.UserURL)
 			time.Sleep(time.Second)
-			openCircuit(t, rt, base, rig.AppURL, script.Bare(503))
+			openCircuit(t, rt, base, rig.AppURL, script.Fail(script.Reset))
 			c := (<-waiting).Stopped(oktaretry.StopCircuitOpen).TookBetween(3*time.Second, 3*time.Second+rig.Spread)
 			e := rig.Failure[*oktaretry.RateLimitError](c)
 			if e.Code != "E0000047" || e.RetryAfter > 3*time.Second || e.RetryAfter < 3*time.Second-rig.Spread {
@@ -83,7 +83,7 @@ func TestRefusalByOneCircuitReturnsTheOthersSlot(t *testing.T) {
 			go rig.GetOnce(t, rt, rig.UserURL)
 		}
 		synctest.Wait()
-		openCircuit(t, rt, base, rig.AppURL, script.Bare(503))
+		openCircuit(t, rt, base, rig.AppURL, script.Fail(script.Reset))
 		time.Sleep(5 * time.Second)
 		base.Always(script.OK())
 		if e := rig.Failure[*oktaretry.CircuitOpenError](rig.Get(t, rt, rig.UserURL)); e.Scope != oktaretry.TripsEndpoint {
@@ -103,7 +103,7 @@ func halfOpenHost(t *testing.T, edit func(*oktaretry.Policy)) (*oktaretry.Transp
 			edit(p)
 		}
 	})
-	openCircuit(t, rt, base, rig.UserURL, script.Bare(503))
+	openCircuit(t, rt, base, rig.UserURL, script.Fail(script.Reset))
 	time.Sleep(5 * time.Second)
 	return rt, base
 }
@@ -328,15 +328,15 @@ func TestLaterFailuresOfAProbingCallCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := halfOpenHost(t, func(p *oktaretry.Policy) {
 			p.Budget.Disabled = true
-			p.ServerError.MaxAttempts, p.ServerError.MaxElapsed = 20, 0
-			p.ServerError.MaxWait = p.ServerError.InitialWait // or one waits until the circuit lets a probe out
+			p.Network.MaxAttempts, p.Network.MaxElapsed = 20, 0
+			p.Network.MaxWait = p.Network.InitialWait // or one waits until the circuit lets a probe out
 		})
 		n := 0
 		base.Choose(func(*http.Request) script.Step {
 			if n++; n == 1 {
 				return unlinked
 			}
-			return script.Bare(503)
+			return script.Fail(script.Reset)
 		})
 		rig.Get(t, rt, rig.UserURL).Stopped(oktaretry.StopCircuitOpen)
 		if n != 5 {

@@ -20,7 +20,8 @@ import (
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
-// openCircuit sends failures to an endpoint until its circuit, or its host's, opens.
+// openCircuit sends failures to an endpoint until its circuit opens, or by
+// script.Fail its host's.
 func openCircuit(t *testing.T, rt *oktaretry.Transport, base *script.Base, target string, failure script.Step) {
 	t.Helper()
 	base.Always(failure)
@@ -36,15 +37,16 @@ func TestCircuitCountsByTheRulesScope(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		answer script.Step
-		opens  string
+		opens  string // "both": this one endpoint is all that is called
 	}{
-		{"502", script.Bare(502), rig.HostCircuit},
-		{"503", script.Bare(503), rig.HostCircuit},
-		{"504", script.Bare(504), rig.HostCircuit},
 		{"refused", script.Fail(script.Refused), rig.HostCircuit},
-		{"reset", script.Fail(&net.OpError{Op: "read", Err: errors.New("connection reset by peer")}), rig.HostCircuit},
-		{"no headers within AttemptTimeout", script.Hang(), rig.HostCircuit},
+		{"reset", script.Fail(script.Reset), rig.HostCircuit},
+		{"another error of the network", script.Fail(&net.OpError{Op: "read", Err: errors.New("lost")}), rig.HostCircuit},
 
+		{"502", script.Bare(502), "both"},
+		{"503", script.Bare(503), "both"},
+		{"504", script.Bare(504), "both"},
+		{"no headers within AttemptTimeout", script.Hang(), "both"},
 		{"500", script.Bare(500), rig.UserCircuit},
 		{"E0000009", script.Code(500, "E0000009"), rig.UserCircuit},
 		{"E0000010", script.Code(503, "E0000010"), rig.UserCircuit},
@@ -77,7 +79,13 @@ func TestCircuitCountsByTheRulesScope(t *testing.T) {
 				rig.GetOnce(t, rt, rig.UserURL)
 			}
 			var want []string
-			if tt.opens != "" {
+			switch tt.opens {
+			case "":
+				base.WantSent(10)
+			case "both":
+				want = []string{rig.HostCircuit, rig.UserCircuit}
+				base.WantSent(4)
+			default:
 				want = []string{tt.opens}
 				base.WantSent(4)
 			}
@@ -154,7 +162,7 @@ func TestOpenEndpointCircuitLeavesTheOthersClosed(t *testing.T) {
 func TestOpenHostCircuitLeavesOtherHostsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := rig.New(t, rig.OpensAfter4)
-		openCircuit(t, rt, base, rig.UserURL, script.Bare(503))
+		openCircuit(t, rt, base, rig.UserURL, script.Fail(script.Reset))
 		base.Always(script.OK())
 		for _, target := range []string{rig.UserURL, rig.AppURL, "https://EXAMPLE.okta.com/api/v1/groups"} {
 			rig.Failure[*oktaretry.CircuitOpenError](rig.Get(t, rt, target).TookBetween(0, 0))
@@ -168,7 +176,7 @@ func TestOpenCircuitRefusesAtOnceWithRetryAfter(t *testing.T) {
 		failure script.Step
 		want    oktaretry.CircuitOpenError
 	}{
-		{script.Bare(503), oktaretry.CircuitOpenError{Scope: oktaretry.TripsHost}},
+		{script.Fail(script.Reset), oktaretry.CircuitOpenError{Scope: oktaretry.TripsHost}},
 		{script.Code(500, "E0000009"), oktaretry.CircuitOpenError{Scope: oktaretry.TripsEndpoint}},
 	} {
 		rig.Virtual(t, tt.want.Scope.String(), func(t *testing.T) {
@@ -230,31 +238,6 @@ func TestSetPolicyWithAnotherBreakerStartsClosed(t *testing.T) {
 			t.Fatal(err)
 		}
 		rig.Get(t, rt, rig.UserURL).Is(200)
-	})
-}
-
-// One endpoint that carries a part of the calls can fail for all of them, in
-// words that speak for the host.
-func TestHostCircuitStaysClosedWhileOneEndpointFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		rt, base := rig.New(t, nil)
-		base.Choose(func(req *http.Request) script.Step {
-			if req.URL.Path == "/api/v1/apps/0oa1" {
-				return script.Bare(503)
-			}
-			return script.OK()
-		})
-		for range 60 {
-			for i := range 10 {
-				if i%2 == 0 && i < 8 {
-					go rig.Get(t, rt, rig.AppURL)
-				} else {
-					rig.Get(t, rt, rig.UserURL).Is(200)
-				}
-				time.Sleep(100 * time.Millisecond)
-			}
-		}
-		time.Sleep(time.Minute)
 	})
 }
 

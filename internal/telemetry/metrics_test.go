@@ -80,7 +80,7 @@ func TestEveryPollIsCounted(t *testing.T) {
 func TestCircuitChangesAreCountedByScopeAndDirection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := rig.Observe(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls, p.Breaker.FailureRatio = 1, 0.5 },
-			script.Down(), script.Down(), script.OK(), script.Bare(502), script.OK())
+			script.Down(), script.Down(), script.OK(), script.Fail(script.Refused), script.OK())
 		ctx := oktaretry.WithNoRetry(t.Context())
 		for range 5 {
 			r.Do(ctx, "GET", rig.UserURL)
