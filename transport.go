@@ -283,7 +283,7 @@ func (c *call) judge(a *answer) {
 	if a.resp != nil {
 		named = serverWait(a.Class, a.resp.Header, a.limits, &c.ticket, a.arrived)
 	}
-	a.wait = a.tally.wait(a.rule, a.Classification, a.limits, named)
+	a.wait = a.tally.wait(a.rule, a.Classification, a.limits, named) + afterHang(a)
 	a.bucketWait = a.wait
 	if _, own := c.opts.rules[name]; !own { // what one call's own rule adds holds that call only
 		a.bucketWait = max(a.bucketWait, a.rule.MinWait)
