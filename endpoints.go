@@ -30,7 +30,7 @@ type endpoint struct {
 	key     endpointKey
 	host    *host
 	ofHost  *hostCircuit
-	circuit *circuit.Breaker // nil: circuits are off
+	circuit *circuit.Breaker // nil: circuits are off; of unknown paths it never opens
 	used    atomic.Int64     // Unix seconds of the last call
 	labels  telemetry.Endpoint
 	bucket  pace.Hint
@@ -110,7 +110,7 @@ func (r *endpoints) find(k endpointKey, u *url.URL, to *route.Route, now time.Ti
 	e := recent.Load()
 	if e == nil || e.key != k {
 		k.host, k.method = countedHost(k.host, u.Scheme), countedMethod(k.method)
-		e = r.lookUp(k, u, now, recent)
+		e = r.lookUp(k, u, to.Known, now, recent)
 	}
 	if s := now.Unix(); e.used.Load() != s {
 		e.used.Store(s)
@@ -158,7 +158,7 @@ func countedMethod(method string) string {
 }
 
 // lookUp finds or adds an endpoint, and remembers a known one as recent.
-func (r *endpoints) lookUp(k endpointKey, u *url.URL, now time.Time, recent *atomic.Pointer[endpoint]) *endpoint {
+func (r *endpoints) lookUp(k endpointKey, u *url.URL, known bool, now time.Time, recent *atomic.Pointer[endpoint]) *endpoint {
 	r.mu.RLock()
 	e := r.byKey[k]
 	if e != nil {
@@ -166,12 +166,12 @@ func (r *endpoints) lookUp(k endpointKey, u *url.URL, now time.Time, recent *ato
 	}
 	r.mu.RUnlock()
 	if e == nil {
-		e = r.add(k, u, now)
+		e = r.add(k, u, known, now)
 	}
 	return e
 }
 
-func (r *endpoints) add(k endpointKey, u *url.URL, now time.Time) *endpoint {
+func (r *endpoints) add(k endpointKey, u *url.URL, known bool, now time.Time) *endpoint {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if e := r.byKey[k]; e != nil {
@@ -198,9 +198,13 @@ func (r *endpoints) add(k endpointKey, u *url.URL, now time.Time) *endpoint {
 	id.Method, id.Template = k.method, k.template
 	e := &endpoint{
 		key: k, host: h, ofHost: c, labels: telemetry.Endpoint{Host: k.host, Method: k.method, Template: k.template},
-		circuit: circuit.New(id, (*circuit.Config)(&r.breaker), c.fleet),
 	}
-	c.circuit.Serve()
+	if cfg := (*circuit.Config)(&r.breaker); known {
+		e.circuit = circuit.New(id, cfg, c.fleet)
+	} else {
+		e.circuit = circuit.NewSeveral(id, cfg)
+	}
+	c.circuit.Serve(e.circuit)
 	e.used.Store(now.Unix())
 	r.byKey[k] = e
 	return e
@@ -242,7 +246,7 @@ func (r *endpoints) forget(keep int, drop func(*endpoint) bool) {
 	}
 }
 
-// eachCircuit calls f for every circuit, without the register's lock.
+// eachCircuit calls f for every circuit that can open, without the register's lock.
 func (r *endpoints) eachCircuit(f func(*circuit.Breaker)) {
 	r.mu.RLock()
 	all := make([]*circuit.Breaker, 0, len(r.byKey)+len(r.ofHosts))
@@ -254,7 +258,7 @@ func (r *endpoints) eachCircuit(f func(*circuit.Breaker)) {
 	}
 	r.mu.RUnlock()
 	for _, b := range all {
-		if b != nil {
+		if b != nil && !b.Several() {
 			f(b)
 		}
 	}
@@ -271,7 +275,7 @@ func (r *endpoints) circuitOf(id shared.CircuitID) *circuit.Breaker {
 		return nil
 	}
 	host, name := hostAndName(id.Host)
-	if e := r.byKey[endpointKey{host, name, id.Method, id.Template}]; e != nil {
+	if e := r.byKey[endpointKey{host, name, id.Method, id.Template}]; e != nil && !e.circuit.Several() {
 		return e.circuit
 	}
 	return nil

@@ -26,7 +26,7 @@ func open(b *circuit.Breaker) {
 
 func find(r *endpoints, method, host, template string, now time.Time) *endpoint {
 	k := endpointKey{host: host, method: method, template: template}
-	return r.find(k, &url.URL{Host: host}, &route.Route{Template: template}, now)
+	return r.find(k, &url.URL{Host: host}, &route.Route{Template: template, Known: true}, now)
 }
 
 func fill(r *endpoints, now time.Time, from, to int) {

@@ -34,7 +34,7 @@ type Scope uint8
 
 const (
 	TripsNothing  Scope = iota // none
-	TripsEndpoint              // the circuit of this host, method and path template
+	TripsEndpoint              // the circuit of this host, method and path template; none for paths that no template fits
 	TripsHost                  // the circuit of the whole host; of an answer, see Breaker
 )
 

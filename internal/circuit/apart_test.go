@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/oktaretry/oktaretry"
@@ -70,6 +71,46 @@ func TestOrgsBehindOneGatewayHaveCircuitsOfTheirOwn(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Paths without a template of their own once shared the circuit of "/api/v1/*": an
+// endpoint that failed refused its neighbour 56 of 60 times.
+func TestUnknownPathsShareNoCircuit(t *testing.T) {
+	for name, failure := range map[string]script.Step{"bare 504": script.Bare(504), "E0000009": script.Code(500, "E0000009")} {
+		rig.Virtual(t, name, func(t *testing.T) {
+			base := script.Repeat(t, script.OK())
+			base.Choose(func(req *http.Request) script.Step {
+				if strings.Contains(req.URL.Path, "bad") {
+					return failure
+				}
+				return script.OK()
+			})
+			tr := rig.Over(t, base, nil)
+			for range 60 {
+				for range 10 {
+					rig.GetOnce(t, tr, "/api/v1/newThings/bad").Is(failure.Status)
+				}
+				rig.GetOnce(t, tr, "/api/v1/newThings/well").Is(200)
+				time.Sleep(time.Second)
+			}
+			if all := tr.Snapshot().Circuits; len(all) != 1 || all[0].Scope != oktaretry.TripsHost {
+				t.Errorf("circuits are %+v, want the host's only", all)
+			}
+		})
+	}
+}
+
+// That nothing is known of a path does not take its failures from its host.
+func TestUnknownPathsAndOthersOpenTheirHostsCircuit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr, base := rig.New(t, nil)
+		base.Always(script.Bare(503))
+		for range 20 {
+			rig.GetOnce(t, tr, "/api/v1/newThings/1")
+			rig.GetOnce(t, tr, rig.UserURL)
+		}
+		rig.Failure[*oktaretry.CircuitOpenError](rig.GetOnce(t, tr, "/api/v1/newThings/2"))
+	})
 }
 
 // Of one path, a search may fail for ever while the list is well.

@@ -74,7 +74,7 @@ func (b *Breaker) blame(now time.Time) (by blame) {
 			by.own = n
 			continue
 		}
-		if successes := endpoint.successes.total(now); b.reaches(n, successes) {
+		if successes := endpoint.successes.total(now); !endpoint.several && b.reaches(n, successes) {
 			failing += successes
 		}
 		by.window += n
@@ -102,8 +102,12 @@ func (b *Breaker) endpointsTrip(by blame, successes int, now time.Time) bool {
 }
 
 // Serve counts an endpoint that is called for the first time.
-func (b *Breaker) Serve() {
-	if b != nil {
+func (b *Breaker) Serve(endpoint *Breaker) {
+	switch {
+	case b == nil:
+	case endpoint.several:
+		b.endpoints.Add(2)
+	default:
 		b.endpoints.Add(1)
 	}
 }

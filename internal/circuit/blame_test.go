@@ -24,8 +24,8 @@ func of(endpoint, host *circuit.Breaker, v circuit.Verdict) (sent bool) {
 func newHost(n int) (host *circuit.Breaker, endpoints []*circuit.Breaker) {
 	host = byDefault(nil)
 	for range n {
-		host.Serve()
 		endpoints = append(endpoints, byDefault(nil))
+		host.Serve(endpoints[len(endpoints)-1])
 	}
 	return host, endpoints
 }
@@ -138,8 +138,9 @@ func TestOnlyEndpointOpensItsHostsCircuitForItself(t *testing.T) {
 		if of(all[0], host, circuit.EndpointFailed) {
 			t.Error("it lets the endpoint through")
 		}
-		host.Serve()
-		return host, all[0], byDefault(nil)
+		other = byDefault(nil)
+		host.Serve(other)
+		return host, all[0], other
 	}
 	rig.Virtual(t, "others succeed", func(t *testing.T) {
 		host, only, other := open(t)

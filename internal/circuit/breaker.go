@@ -37,8 +37,9 @@ import (
 // window for the rest. So gobreaker's part is made at the first failure, which
 // most endpoints never have.
 type Breaker struct {
-	id  shared.CircuitID
-	cfg *Config
+	id      shared.CircuitID
+	cfg     *Config
+	several bool // see NewSeveral
 
 	successes window
 	machine   atomic.Pointer[gobreaker.TwoStepCircuitBreaker[struct{}]] // nil before the first failure
@@ -84,6 +85,20 @@ func New(id shared.CircuitID, cfg *Config, fleet *FleetHost) *Breaker {
 	b.successes.step, b.successes.born = cfg.bucketPeriod(), time.Now()
 	return b
 }
+
+// NewSeveral returns what stands for several endpoints that are not told apart, in
+// the eyes of their host's circuit: it counts, and never opens, for what one of them
+// answers says nothing of the others. It is nil if cfg is disabled.
+func NewSeveral(id shared.CircuitID, cfg *Config) *Breaker {
+	b := New(id, cfg, nil)
+	if b != nil {
+		b.several = true
+	}
+	return b
+}
+
+// Several reports whether b is of NewSeveral.
+func (b *Breaker) Several() bool { return b != nil && b.several }
 
 // ID returns what identifies the circuit.
 func (b *Breaker) ID() shared.CircuitID { return b.id }
@@ -136,7 +151,7 @@ func (b *Breaker) trips(failures int, now time.Time) bool {
 	}
 	b.streak.length++
 	successes := b.successes.total(now)
-	if successes+failures < b.cfg.MinCalls {
+	if b.several || successes+failures < b.cfg.MinCalls {
 		return false
 	}
 	own := failures
