@@ -80,6 +80,15 @@ func verdictsOf(a *answer) verdicts {
 	return both(circuit.Neutral)
 }
 
+// causeOfFailure returns what failed, as a CircuitOpenError names it.
+func causeOfFailure(a *answer) circuit.Cause {
+	why := circuit.Cause{Class: uint8(a.Class), Code: shownCode(a.Code), Failure: strconv.Itoa(a.Status)}
+	if a.err != nil {
+		why.Failure = failureName(a.err)
+	}
+	return why
+}
+
 // hung reports whether the attempt's own time limit ended it.
 func (a *answer) hung() bool {
 	_, late := a.err.(*attemptTimeoutError)

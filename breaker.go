@@ -69,6 +69,9 @@ func (c *call) reportCircuits(v verdicts) {
 		if !p.Active() {
 			continue
 		}
+		if v[i].IsFailure() {
+			p.Because(causeOfFailure(&c.answer))
+		}
 		report := p.Report(v[i], c.now)
 		c.reportTransitions(b)
 		if report != nil {

@@ -86,6 +86,24 @@ func (d *destination) shown() string {
 	return telemetry.ShownMethod(d.method) + " " + d.host + d.route.Template
 }
 
+// circuitOpenError is the error of a call that a circuit of the destination refuses.
+func (d *destination) circuitOpenError(by Scope, retryAfter time.Duration) *CircuitOpenError {
+	place := ofEndpoint
+	if by == TripsHost {
+		place = ofHost
+	}
+	e := &CircuitOpenError{
+		Scope: by, Method: telemetry.ShownMethod(d.method), Host: d.host, Template: d.route.Template,
+		RetryAfter: retryAfter, Class: ClassNetwork,
+	}
+	o := d.endpoint.circuits()[place].Opening()
+	if o.Failure != "" {
+		e.Class, e.Code, e.Failure = Class(o.Class), o.Code, o.Failure
+	}
+	e.Since = o.Since
+	return e
+}
+
 // progress is how often a call was answered and sent again.
 type progress struct {
 	tallies   []*tally // by rule
@@ -208,10 +226,7 @@ func handsPendingBack(stop StopReason) bool {
 func (c *call) refusal(stop StopReason) error {
 	switch {
 	case stop == StopCircuitOpen:
-		return &CircuitOpenError{
-			Scope: c.end.by, Method: telemetry.ShownMethod(c.to.method), Host: c.to.host, Template: c.to.route.Template,
-			RetryAfter: c.end.needed,
-		}
+		return c.to.circuitOpenError(c.end.by, c.end.needed)
 	case stop == StopCanceled && len(c.waits) == 0:
 		return causeOf(c.ctx)
 	}
@@ -288,8 +303,11 @@ func (c *call) conclude(stop StopReason, err error) {
 	o.Classification = c.answer.Classification
 	if !c.answer.any() { // nothing was answered: that is no success
 		o.Class = ClassNetwork
-		if _, limited := err.(*RateLimitError); limited {
+		switch e := err.(type) {
+		case *RateLimitError:
 			o.Class = ClassRateLimited
+		case *CircuitOpenError:
+			o.Class, o.Code = e.Class, e.Code
 		}
 	}
 	o.Stop, o.Needed, o.Elapsed, o.Waits, o.Err = stop, c.end.needed, c.now.Sub(o.Start), c.waits, err

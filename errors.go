@@ -7,7 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -64,11 +67,29 @@ type CircuitOpenError struct {
 	Host       string
 	Template   string
 	RetryAfter time.Duration // until the circuit sends a probe
+
+	// Class, Code and Failure are of the failure that opened the circuit, or failed
+	// its latest probe. The call's Outcome has the same Class and Code. Where another
+	// process opened it, the Class is ClassNetwork and the others are empty.
+	Class   Class
+	Code    string // Okta's code; "" if there was none
+	Failure string // the status, or the kind of an error: "503", "timeout", "connection refused"
+	// Since is when the circuit opened, or when this process learned that another's
+	// had; on the local clock.
+	Since time.Time
 }
 
 func (e *CircuitOpenError) Error() string {
-	return fmt.Sprintf("oktaretry: %s circuit open (refused client-side, nothing was sent) for %s %s%s: retry after %s",
+	var b strings.Builder
+	fmt.Fprintf(&b, "oktaretry: %s circuit open (refused client-side, nothing was sent) for %s %s%s: retry after %s",
 		e.Scope, e.Method, e.Host, e.Template, round(e.RetryAfter))
+	if e.Failure != "" {
+		fmt.Fprintf(&b, "; open since %s for %s failures: %s", e.Since.UTC().Format(time.RFC3339), e.Class, e.Failure)
+		if e.Code != "" {
+			b.WriteString(" " + e.Code)
+		}
+	}
+	return b.String()
 }
 
 // ErrorType is the error.type of OpenTelemetry's semantic conventions.
@@ -105,6 +126,33 @@ func (e *PendingError) Unwrap() error { return e.cause }
 
 // ErrorType is the error.type of OpenTelemetry's semantic conventions.
 func (e *PendingError) ErrorType() string { return "pending" }
+
+// failureName names the kind of an error of the base: the system's word for it where
+// there is one, else its type.
+func failureName(err error) string {
+	var (
+		number  syscall.Errno
+		timeout interface{ Timeout() bool }
+		lookup  *net.DNSError
+	)
+	switch {
+	case errors.As(err, &number):
+		return number.Error()
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return "timeout"
+	case errors.As(err, &lookup):
+		return "no such host"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "connection closed"
+	}
+	for {
+		inner := errors.Unwrap(err)
+		if inner == nil || fmt.Sprintf("%T", inner) == "*errors.errorString" { // no more than a text
+			return strings.TrimPrefix(fmt.Sprintf("%T", err), "*")
+		}
+		err = inner
+	}
+}
 
 func describe(b *strings.Builder, code, requestID, method, host, template string) {
 	if code != "" {

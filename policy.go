@@ -79,7 +79,8 @@ type Rule struct {
 	// Default: 2; 1 for Pending.
 	Multiplier float64
 	// Jitter is the share by which computed waits vary at random, up and down;
-	// 0 to 1. Default: 0.5; 0 for Pending.
+	// 0 to 1. Default: 0.5; 0 for Pending. By it, too, the resends of attempts that
+	// met AttemptTimeout are spread, at 0.5 over up to 1/30 of that time.
 	Jitter float64
 
 	// MinWait is the least wait before the next attempt, also where Okta's

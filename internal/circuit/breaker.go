@@ -60,6 +60,8 @@ type Breaker struct {
 	mu          sync.Mutex
 	transitions []Transition // not delivered yet
 	probes      []*probe     // out while half-open, and not back yet
+	last        Cause        // of the latest failure
+	opening     Opening
 
 	// Of a host's circuit: see blame.go.
 	endpoints   atomic.Int32            // that were ever called
@@ -67,6 +69,19 @@ type Breaker struct {
 	only        atomic.Pointer[Breaker] // the one endpoint on whose word it is not closed; nil: on others', too
 	failed      *Breaker                // the endpoint whose probe failed last, while half-open; nil: none
 	failedUntil time.Time               // how long that refuses the endpoint
+}
+
+// Cause is what failed, in its caller's words. The zero Cause is not known.
+type Cause struct {
+	Class         uint8
+	Code, Failure string
+}
+
+// Opening is what opened a circuit, and when. Its Cause is the failure that opened it,
+// or failed its latest probe.
+type Opening struct {
+	Cause
+	Since time.Time
 }
 
 // Transition is one change of a circuit's state.
@@ -187,6 +202,12 @@ func (b *Breaker) transit(from, to State) {
 	b.transitions = append(b.transitions, Transition{from, to})
 	b.probes = nil // those of the state before count for nothing now
 	b.shares, b.failed = nil, nil
+	if to == Open {
+		b.opening.Cause = b.last
+	}
+	if from == Closed {
+		b.opening.Since = time.Now()
+	}
 	b.mu.Unlock()
 	b.pending.Store(true)
 }
@@ -236,6 +257,13 @@ func (b *Breaker) Standing(now time.Time) State {
 		return Open
 	}
 	return HalfOpen
+}
+
+// Opening returns what opened a circuit that is not closed.
+func (b *Breaker) Opening() Opening {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.opening
 }
 
 // RefusesFor returns how long from now the circuit certainly refuses calls of an

@@ -122,6 +122,9 @@ func (b *Breaker) follow(until time.Time, confirmed bool) {
 		f.opened = before.opened
 	case b.Closed():
 		f.opened = true
+		b.mu.Lock()
+		b.opening = Opening{Since: time.Now()} // the store has no cause
+		b.mu.Unlock()
 		b.record(Closed, Open)
 	}
 	b.fleetState.Store(f)
@@ -226,7 +229,10 @@ func (r *ProbeRequest) Inconclusive() *shared.Report {
 func (b *Breaker) fleetReport(p *Permit, v Verdict, now time.Time) *shared.Report {
 	opened := b.opened.Load() && b.opened.Swap(false)
 	switch {
-	case opened, p.claim != "" && v.failed():
+	case opened, p.claim != "" && v.IsFailure():
+		b.mu.Lock()
+		b.opening.Cause = b.last
+		b.mu.Unlock()
 		b.follow(now.Add(b.cfg.OpenFor), false)
 		return b.report(p.claim, shared.Opened)
 	case p.claim == "":

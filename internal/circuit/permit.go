@@ -37,7 +37,8 @@ func (v Verdict) err() error {
 	return errNeutral
 }
 
-func (v Verdict) failed() bool { return v == Failed || v == EndpointFailed }
+// IsFailure reports whether the verdict is that of a failure.
+func (v Verdict) IsFailure() bool { return v == Failed || v == EndpointFailed }
 
 // Permit is the permission of one attempt to pass one circuit. The zero Permit is
 // of no circuit. It is for one goroutine.
@@ -112,6 +113,15 @@ func (b *Breaker) Allow(endpoint *Breaker, now time.Time) (p Permit, retryAfter 
 	return p, 0, true
 }
 
+// Because records why the attempt failed, before that is reported.
+func (p *Permit) Because(why Cause) {
+	if b := p.breaker; b != nil {
+		b.mu.Lock()
+		b.last = why
+		b.mu.Unlock()
+	}
+}
+
 // Report records what came of the attempt, which ended now. It returns what the
 // store must be informed of; nil: nothing. A permit counts once, and not after a
 // change of state: later reports do nothing.
@@ -131,7 +141,7 @@ func (p *Permit) Report(v Verdict, now time.Time) *shared.Report {
 // count counts what came of the attempt and returns what it means to the fleet.
 func (p *Permit) count(b *Breaker, v Verdict, now time.Time) Verdict {
 	probe := p.probe
-	if probe != nil && !b.forget(probe) && (v == Neutral || v.failed()) {
+	if probe != nil && !b.forget(probe) && (v == Neutral || v.IsFailure()) {
 		// Another probe has its place and decides. But a success, however late,
 		// shows that the server answers again: one that takes long for each call
 		// would else be refused for ever.
@@ -148,7 +158,7 @@ func (p *Permit) count(b *Breaker, v Verdict, now time.Time) Verdict {
 	case p.era != b.era.Load():
 	case v == Healthy:
 		b.successes.add(now)
-	case v.failed() && b.spares(p.endpoint):
+	case v.IsFailure() && b.spares(p.endpoint):
 		b.only.Store(nil) // it is no longer the only one's word
 	case v == EndpointFailed:
 		b.blameOn(p.endpoint, now)

@@ -176,12 +176,15 @@ func TestOpenCircuitRefusesAtOnceWithRetryAfter(t *testing.T) {
 		failure script.Step
 		want    oktaretry.CircuitOpenError
 	}{
-		{script.Fail(script.Reset), oktaretry.CircuitOpenError{Scope: oktaretry.TripsHost}},
-		{script.Code(500, "E0000009"), oktaretry.CircuitOpenError{Scope: oktaretry.TripsEndpoint}},
+		{script.Fail(script.Reset), oktaretry.CircuitOpenError{
+			Scope: oktaretry.TripsHost, Class: oktaretry.ClassNetwork, Failure: "connection reset by peer"}},
+		{script.Code(500, "E0000009"), oktaretry.CircuitOpenError{
+			Scope: oktaretry.TripsEndpoint, Class: oktaretry.ClassServerError, Code: "E0000009", Failure: "500"}},
 	} {
 		rig.Virtual(t, tt.want.Scope.String(), func(t *testing.T) {
 			rt, base := rig.New(t, rig.OpensAfter4)
 			openCircuit(t, rt, base, rig.UserURL, tt.failure)
+			tt.want.Since = time.Now()
 			time.Sleep(2 * time.Second)
 			base.Always(script.OK())
 			c := rig.Get(t, rt, rig.UserURL).Stopped(oktaretry.StopCircuitOpen).TookBetween(0, 0)

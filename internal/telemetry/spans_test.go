@@ -256,7 +256,7 @@ func TestCircuitChangesAreEventsAndLogLinesOfTheCallThatCausedThem(t *testing.T)
 		refused := rig.Attributes(calls[2].Attributes())
 		rig.Equal(t, "refusal's error.type", refused["error.type"], "circuit_open")
 		rig.Equal(t, "refusal's attempts", refused["oktaretry.attempts"], int64(0))
-		rig.Equal(t, "refusal's class", refused["oktaretry.class"], "network") // nobody answered: no success
+		rig.Equal(t, "refusal's class", refused["oktaretry.class"], "server-error") // of what opened the circuit
 		var changes []string
 		for _, l := range r.Lines(t) {
 			if l["from"] != nil {
