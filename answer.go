@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry/internal/circuit"
+	"github.com/oktaretry/oktaretry/internal/fault"
 	"github.com/oktaretry/oktaretry/internal/pace"
 	"github.com/oktaretry/oktaretry/internal/wire"
 )
@@ -20,6 +21,8 @@ type answer struct {
 	dispatch *dispatch // that brought it
 	err      error
 	canceled bool // the caller's context ended the attempt
+	expired  bool // by its deadline
+	neutral  bool // the error is not the host's failure
 	sent     time.Time
 	arrived  time.Time
 	limits   wire.Limits
@@ -66,13 +69,13 @@ func verdictsOf(a *answer) verdicts {
 	switch {
 	case a.Class == ClassSuccess, a.Class == ClassPending:
 		return both(circuit.Healthy)
-	case a.canceled:
+	case a.neutral:
 		return both(circuit.Neutral)
 	case a.Class == ClassClientError && a.rule.Trips == TripsNothing:
 		return both(circuit.Alive)
 	case a.rule.Trips == TripsEndpoint:
 		return verdicts{ofEndpoint: circuit.Failed}
-	case a.rule.Trips == TripsHost && (a.resp != nil || a.hung()):
+	case a.rule.Trips == TripsHost && (a.resp != nil || a.hung() || a.expired):
 		return verdicts{ofHost: circuit.EndpointFailed, ofEndpoint: circuit.Failed}
 	case a.rule.Trips == TripsHost:
 		return verdicts{ofHost: circuit.Failed}
@@ -84,7 +87,7 @@ func verdictsOf(a *answer) verdicts {
 func causeOfFailure(a *answer) circuit.Cause {
 	why := circuit.Cause{Class: uint8(a.Class), Code: shownCode(a.Code), Failure: strconv.Itoa(a.Status)}
 	if a.err != nil {
-		why.Failure = failureName(a.err)
+		why.Failure = fault.Name(a.err)
 	}
 	return why
 }

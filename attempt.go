@@ -44,7 +44,7 @@ func (c *call) send() (*answer, StopReason) {
 	limit := attemptLimit(&c.settings.policy, &c.permits)
 	d.Open(c.ctx, sent, limit)
 	var ctx context.Context = d
-	if !idempotent(c.to.method, c.req.Header, &c.to.route, c.opts) {
+	if c.t.queues || !idempotent(c.to.method, c.req.Header, &c.to.route, c.opts) {
 		a.written = new(exchange.Written)
 		ctx = a.written.Watch(ctx)
 	}
@@ -85,7 +85,9 @@ func (c *call) send() (*answer, StopReason) {
 		closeResponse(resp)
 		resp, err = nil, &attemptTimeoutError{limit, c.to.host + c.to.route.Template}
 	case err != nil:
-		a.canceled = contextErr(c.ctx, c.now) != nil
+		ended := contextErr(c.ctx, c.now)
+		a.canceled = ended != nil
+		c.answer.expired = errors.Is(ended, context.DeadlineExceeded)
 	}
 	if resp != nil {
 		resp.Body = d.Wrap(resp.Body)
@@ -95,8 +97,26 @@ func (c *call) send() (*answer, StopReason) {
 	c.answer.resp, c.answer.err, c.answer.canceled = resp, err, a.canceled
 	if err != nil {
 		c.answer.Classification = classifyNetwork(err, a.written)
+		c.blame(&c.answer)
 	}
 	return &c.answer, StopNone
+}
+
+// blame finds out whether an answer's error is the host's failure. What ended with
+// the caller's context is neutral, unless its deadline has passed and the host had
+// long been silent.
+func (c *call) blame(a *answer) {
+	if a.canceled {
+		silent := a.arrived.Sub(a.sent) >= c.settings.policy.Breaker.SlowAfter
+		a.neutral = !a.expired || !silent || c.attempt.written.Queued()
+		return
+	}
+	switch c.errorKind(a) {
+	case ErrorNeutral:
+		a.neutral = true
+	case ErrorFinal:
+		a.neutral, a.Terminal = true, true
+	}
 }
 
 // attemptLimit is how long the attempt may be without headers; 0: no limit. A

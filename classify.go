@@ -16,6 +16,8 @@ import (
 	"strings"
 
 	"github.com/oktaretry/oktaretry/internal/exchange"
+	"github.com/oktaretry/oktaretry/internal/fault"
+	"github.com/oktaretry/oktaretry/internal/replay"
 	"github.com/oktaretry/oktaretry/internal/wire"
 )
 
@@ -57,7 +59,8 @@ type Classification struct {
 	// Error is the error body, nil when there was none that could be read.
 	Error *APIError
 	// Terminal marks a network error that sending again cannot heal: a bad
-	// certificate, an unknown host, an unsupported scheme, an invalid request.
+	// certificate, an unknown host, an unsupported scheme, an invalid request, or
+	// an error that did not come of the network: see [WithErrorClassifier].
 	Terminal bool
 	// NotSent marks a network error of a request of which nothing was
 	// written, so that sending it again is safe whatever its method.
@@ -229,6 +232,51 @@ func classifyNetwork(err error, w *exchange.Written) Classification {
 		Terminal: terminal(err),
 		NotSent:  neverSent(err, w),
 	}
+}
+
+// ErrorKind is what an error of the base means to [Policy].Network and to the
+// circuits: see [WithErrorClassifier].
+type ErrorKind uint8
+
+const (
+	ErrorDefault ErrorKind = iota // as the library thinks
+	ErrorNeutral                  // counts against no circuit; resent by its rule
+	ErrorFinal                    // counts against no circuit; handed back at once
+)
+
+// errorKind returns what an answer's error means besides what terminal and neverSent
+// find out. Only what met the network is the host's failure: what a layer below, the
+// caller's body or the client's own queue has failed would be the same of any host,
+// and is final unless it says itself that it passes.
+func (c *call) errorKind(a *answer) ErrorKind {
+	var (
+		limited *RateLimitError
+		open    *CircuitOpenError
+		pending *PendingError
+	)
+	if errors.As(a.err, &limited) || errors.As(a.err, &open) || errors.As(a.err, &pending) {
+		return ErrorFinal // of another Transport below
+	}
+	if c.t.errorKind != nil {
+		if kind := c.t.errorKind(a.err); kind != ErrorDefault {
+			return kind
+		}
+	}
+	switch {
+	case c.attempt.written.Queued():
+		return ErrorNeutral
+	case a.hung():
+		return ErrorDefault
+	case errors.Is(c.body.CanReplay(), replay.ErrSource), fault.RequestRefused(a.err):
+		return ErrorFinal
+	case fault.OfAnotherHost(a.err, c.to.url.Host):
+		return ErrorNeutral
+	case fault.OfNetwork(a.err):
+		return ErrorDefault
+	case fault.Passing(a.err):
+		return ErrorNeutral
+	}
+	return ErrorFinal
 }
 
 // terminal reports whether the same request would meet the same error again.

@@ -7,10 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -126,33 +123,6 @@ func (e *PendingError) Unwrap() error { return e.cause }
 
 // ErrorType is the error.type of OpenTelemetry's semantic conventions.
 func (e *PendingError) ErrorType() string { return "pending" }
-
-// failureName names the kind of an error of the base: the system's word for it where
-// there is one, else its type.
-func failureName(err error) string {
-	var (
-		number  syscall.Errno
-		timeout interface{ Timeout() bool }
-		lookup  *net.DNSError
-	)
-	switch {
-	case errors.As(err, &number):
-		return number.Error()
-	case errors.As(err, &timeout) && timeout.Timeout():
-		return "timeout"
-	case errors.As(err, &lookup):
-		return "no such host"
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "connection closed"
-	}
-	for {
-		inner := errors.Unwrap(err)
-		if inner == nil || fmt.Sprintf("%T", inner) == "*errors.errorString" { // no more than a text
-			return strings.TrimPrefix(fmt.Sprintf("%T", err), "*")
-		}
-		err = inner
-	}
-}
 
 func describe(b *strings.Builder, code, requestID, method, host, template string) {
 	if code != "" {

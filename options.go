@@ -35,6 +35,7 @@ type config struct {
 	caller       func(*http.Request) string
 	orgs         map[string]string // by host: the first host of its org
 	circuits     func(*http.Request) string
+	errorKind    func(error) ErrorKind
 	tracers      trace.TracerProvider
 	meters       metric.MeterProvider
 	propagators  propagation.TextMapPropagator
@@ -238,6 +239,24 @@ func WithCircuits(name func(*http.Request) string) Option {
 	return optionFunc(func(c *config) error {
 		c.circuits = name
 		return notNil("WithCircuits", name == nil)
+	})
+}
+
+// WithErrorClassifier sets a function that says what an error of the base means, for
+// layers below of the user's own: [ErrorFinal], [ErrorNeutral], or [ErrorDefault].
+// It gets each error as the base returned it, unless the caller's context has ended
+// or a Transport below made it. It must be fast and safe for concurrent use.
+//
+// By default only errors of the network count against a circuit: those with a type of
+// package net, a [syscall.Errno] or an end of file in them, and net/http's own about
+// connections and what came over them. All others (a token that was refused, a body
+// of the caller's that cannot be read, a proxy's refusal, a TLS alert, a request that
+// net/http refuses to send) are final, and neutral if they report Timeout or
+// Temporary. So is the time in the queue of an [http.Transport] with MaxConnsPerHost.
+func WithErrorClassifier(kind func(error) ErrorKind) Option {
+	return optionFunc(func(c *config) error {
+		c.errorKind = kind
+		return notNil("WithErrorClassifier", kind == nil)
 	})
 }
 

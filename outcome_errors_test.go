@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -120,7 +121,7 @@ func TestCircuitOpenErrorNamesWhatOpenedTheCircuit(t *testing.T) {
 			{oktaretry.TripsHost, oktaretry.ClassNetwork, "", "connection refused"}:       script.Fail(script.Refused),
 			{oktaretry.TripsHost, oktaretry.ClassNetwork, "", "connection closed"}:        script.Fail(io.ErrUnexpectedEOF),
 			{oktaretry.TripsHost, oktaretry.ClassNetwork, "", "timeout"}:                  script.Fail(os.ErrDeadlineExceeded),
-			{oktaretry.TripsHost, oktaretry.ClassNetwork, "", "oktaretry_test.lostError"}: script.Fail(lostError("by jane@example.com")),
+			{oktaretry.TripsHost, oktaretry.ClassNetwork, "", "oktaretry_test.lostError"}: script.Fail(&net.OpError{Op: "read", Net: "tcp", Err: lostError("by jane@example.com")}),
 		} {
 			base := script.Repeat(t, step)
 			opened := time.Now()

@@ -181,6 +181,10 @@ type Breaker struct {
 	// keeps its place for that long, or for OpenFor if that is shorter; then
 	// another is sent, and the first success of either counts. Default: 10 s.
 	ProbeTimeout time.Duration
+	// SlowAfter is how long an attempt must have been without response headers for
+	// its end by the caller's own deadline to count as a failure; more than 0, at
+	// most a day. An end by cancellation never counts. Default: 5 s.
+	SlowAfter time.Duration
 }
 
 // Budget caps resends after server and network errors, for each host, so that
@@ -267,6 +271,7 @@ func DefaultPolicy() Policy {
 			// that would have succeeded, and Budget bounds them.
 			Window: 30 * time.Second, MinCalls: 20, FailureRatio: 0.8,
 			OpenFor: 5 * time.Second, Probes: 1, ProbeTimeout: 10 * time.Second,
+			SlowAfter: 5 * time.Second,
 		},
 		Budget:         Budget{Ratio: 0.5, Reserve: 2, TTL: 10 * time.Second},
 		AttemptTimeout: time.Minute,

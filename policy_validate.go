@@ -160,6 +160,7 @@ func (bad *problems) breaker(b Breaker) {
 	bad.withinADay("Breaker.Window", b.Window)
 	bad.withinADay("Breaker.OpenFor", b.OpenFor)
 	bad.withinADay("Breaker.ProbeTimeout", b.ProbeTimeout)
+	bad.withinADay("Breaker.SlowAfter", b.SlowAfter)
 	if b.MinCalls < 1 {
 		bad.add("Breaker.MinCalls", "is %d, want 1 or more", b.MinCalls)
 	}

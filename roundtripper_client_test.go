@@ -183,7 +183,7 @@ func TestClientTimeoutCoversWaits(t *testing.T) {
 		"a wait that doesn't fit is not begun": {script.LimitedFor(time.Minute), 0, oktaretry.StopDeadline},
 		"waits that fit, until none does":      {script.Code(503, "", script.Set("Retry-After", "4")), 8 * time.Second, oktaretry.StopDeadline},
 		"polls":                                {script.Pending("/poll"), 8 * time.Second, oktaretry.StopDeadline},
-		"the base hangs":                       {script.Hang(), 10 * time.Second, oktaretry.StopCanceled},
+		"the base hangs":                       {script.Hang(), 10 * time.Second, oktaretry.StopDeadline},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -31,6 +31,8 @@ type Transport struct {
 	buckets      func(*http.Request) string // nil: only the built-in ones
 	caller       func(*http.Request) string // nil: only those of the login endpoints
 	circuits     func(*http.Request) string // nil: those of the host
+	errorKind    func(error) ErrorKind      // nil: as the library thinks
+	queues       bool                       // the base has a queue for connections
 	telemetry    *telemetry.Telemetry
 	governor     *pace.Governor
 	sharing      *sharing // nil: without WithShared
@@ -63,7 +65,7 @@ func NewTransport(base http.RoundTripper, opts ...Option) (*Transport, error) {
 	}
 	t := &Transport{
 		base: base, prepareRetry: cfg.prepareRetry, buckets: cfg.buckets, caller: cfg.caller, circuits: cfg.circuits, orgs: cfg.orgs,
-		telemetry: tel, governor: pace.New(pace.Config(cfg.policy.Pace)), keys: identity.NewKeys(),
+		errorKind: cfg.errorKind, queues: queues(base), telemetry: tel, governor: pace.New(pace.Config(cfg.policy.Pace)), keys: identity.NewKeys(),
 	}
 	if cfg.sharing != nil {
 		if t.sharing, err = newSharing(cfg); err != nil {
@@ -76,6 +78,12 @@ func NewTransport(base http.RoundTripper, opts ...Option) (*Transport, error) {
 		return nil, fmt.Errorf("oktaretry: metrics: %w", err)
 	}
 	return t, nil
+}
+
+// queues reports whether requests are known to wait in base for a connection.
+func queues(base http.RoundTripper) bool {
+	t, ok := base.(*http.Transport)
+	return ok && t.MaxConnsPerHost > 0
 }
 
 // Client returns an [http.Client] that sends through t. A Timeout set on it

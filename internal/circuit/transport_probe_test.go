@@ -236,15 +236,15 @@ func TestOpenCircuitDoesNotDrawOnTheBudget(t *testing.T) {
 }
 
 // A hung base and a caller without a deadline: the attempt's own limit ends it,
-// and the host's circuit hears of it.
-func TestAttemptTimeoutCountsAgainstTheHostAndTheCallersDeadlineDoesNot(t *testing.T) {
+// and the host's circuit hears of it. A deadline that comes soon says nothing.
+func TestAttemptTimeoutCountsAgainstTheHostAndAnEarlyDeadlineDoesNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := rig.New(t, rig.OpensAfter4) // 3 s for an attempt
 		base.Always(script.Hang())
 		failures := func() int { return rt.Snapshot().Circuits[0].Failures }
 		ctx, cancel := context.WithTimeout(oktaretry.WithNoRetry(t.Context()), 2*time.Second)
 		defer cancel()
-		rig.Do(t, ctx, rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopCanceled)
+		rig.Do(t, ctx, rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopDeadline)
 		if n := failures(); n != 0 {
 			t.Errorf("the caller's deadline counted as %d failures", n)
 		}
@@ -283,7 +283,7 @@ func TestCallersDeadlineAtTheAttemptTimeoutIsNoFailure(t *testing.T) {
 		slow, cancel := context.WithTimeout(t.Context(), 3*time.Second+time.Millisecond)
 		defer cancel()
 		ctx := earlyDeadline{slow, time.Now().Add(3 * time.Second)}
-		c := rig.Do(t, ctx, rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopCanceled)
+		c := rig.Do(t, ctx, rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopDeadline)
 		if !errors.Is(c.Err, context.DeadlineExceeded) {
 			t.Errorf("error %v, want context.DeadlineExceeded", c.Err)
 		}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -97,22 +98,33 @@ func TestCircuitCountsByTheRulesScope(t *testing.T) {
 }
 
 func TestCircuitIgnoresTheCallersOwnEnd(t *testing.T) {
-	for name, ctx := range map[string]func(context.Context) (context.Context, context.CancelFunc){
-		"deadline": func(ctx context.Context) (context.Context, context.CancelFunc) {
-			return context.WithTimeout(ctx, time.Second)
-		},
-		"cancellation": func(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline := func(d time.Duration) func(context.Context) (context.Context, context.CancelFunc) {
+		return func(ctx context.Context) (context.Context, context.CancelFunc) { return context.WithTimeout(ctx, d) }
+	}
+	cancellation := func(d time.Duration) func(context.Context) (context.Context, context.CancelFunc) {
+		return func(ctx context.Context) (context.Context, context.CancelFunc) {
 			ctx, cancel := context.WithCancel(ctx)
-			time.AfterFunc(time.Second, cancel)
+			time.AfterFunc(d, cancel)
 			return ctx, cancel
-		},
+		}
+	}
+	for name, tt := range map[string]struct {
+		ctx  func(context.Context) (context.Context, context.CancelFunc)
+		stop oktaretry.StopReason
+	}{
+		"deadline before SlowAfter":    {deadline(5*time.Second - 1), oktaretry.StopDeadline},
+		"cancellation":                 {cancellation(time.Second), oktaretry.StopCanceled},
+		"cancellation after SlowAfter": {cancellation(50 * time.Second), oktaretry.StopCanceled},
 	} {
 		rig.Virtual(t, name, func(t *testing.T) {
-			rt, base := rig.New(t, rig.OpensAfter4)
+			rt, base := rig.New(t, func(p *oktaretry.Policy) {
+				rig.OpensAfter4(p)
+				p.AttemptTimeout = time.Minute
+			})
 			base.Always(script.Hang())
 			for range 10 {
-				ctx, cancel := ctx(t.Context())
-				rig.Do(t, ctx, rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopCanceled)
+				ctx, cancel := tt.ctx(t.Context())
+				rig.Do(t, ctx, rt, http.MethodGet, rig.UserURL, "").Stopped(tt.stop)
 				cancel()
 			}
 			base.WantSent(10)
@@ -123,6 +135,41 @@ func TestCircuitIgnoresTheCallersOwnEnd(t *testing.T) {
 			}
 		})
 	}
+}
+
+// 300 calls of a hung host, each given up after 10 s by its caller's own deadline,
+// once opened no circuit and were reported as canceled.
+func TestDeadlinesThatPassAtAHungHostOpenItsCircuit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, base := rig.New(t, nil)
+		base.Always(script.Hang())
+		var all sync.WaitGroup
+		var refused, expired atomic.Int64
+		for i := range 300 {
+			all.Go(func() {
+				time.Sleep(time.Duration(i) * 200 * time.Millisecond)
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				defer cancel()
+				path := []string{"/api/v1/users/00u1", "/api/v1/groups/00g1"}[i%2]
+				switch c := rig.Do(t, ctx, rt, http.MethodGet, path, ""); c.Outcome.Stop {
+				case oktaretry.StopCircuitOpen:
+					refused.Add(1)
+				case oktaretry.StopDeadline:
+					expired.Add(1)
+				default:
+					t.Errorf("stopped because of %s", c.Outcome.Stop)
+				}
+			})
+		}
+		all.Wait()
+		if refused.Load() < 200 || expired.Load() < 20 {
+			t.Errorf("%d calls were refused and %d met their deadline, want nearly all refused", refused.Load(), expired.Load())
+		}
+		c := rig.Get(t, rt, rig.UserURL)
+		if e := rig.Failure[*oktaretry.CircuitOpenError](c); e.Failure != "timeout" {
+			t.Errorf("opened by %q, want the timeout", e.Failure)
+		}
+	})
 }
 
 func TestCircuitFollowsTheUsersRule(t *testing.T) {

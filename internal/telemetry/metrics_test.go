@@ -121,7 +121,7 @@ func TestAttemptDurationsHaveStatusErrorAndProtocol(t *testing.T) {
 		{"HTTP/9", proto(9, 0), "503 GET 503"}, // no such thing
 		{"pending", pending, "GET 202 1.1"},    // no error of the attempt's
 		{"refused", script.Fail(script.Refused), "connect GET"},
-		{"lost", script.Fail(errors.New("reset")), "_OTHER GET"},
+		{"lost", script.Fail(script.Reset), "_OTHER GET"},
 		{"timed out", script.Hang(), "timeout GET"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -187,7 +187,7 @@ func TestCanceledAttemptHasNeitherStatusNorError(t *testing.T) {
 // one that failed in the same way.
 func TestCanceledAndFailedAttemptsAreSeparateSeries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, nil, script.Hang(), script.Fail(errors.New("reset")))
+		r := rig.Observe(t, nil, script.Hang(), script.Fail(script.Reset))
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
 		r.Do(ctx, "GET", rig.UserURL)
