@@ -16,6 +16,7 @@ import (
 
 	"github.com/oktaretry/oktaretry/internal/circuit"
 	"github.com/oktaretry/oktaretry/internal/exchange"
+	"github.com/oktaretry/oktaretry/internal/replay"
 	"github.com/oktaretry/oktaretry/internal/telemetry"
 )
 
@@ -97,7 +98,7 @@ func (c *call) send() (*answer, StopReason) {
 	c.answer.resp, c.answer.err, c.answer.canceled = resp, err, a.canceled
 	if err != nil {
 		c.answer.Classification = classifyNetwork(err, a.written)
-		c.blame(&c.answer)
+		blame(c, &c.answer)
 	}
 	return &c.answer, StopNone
 }
@@ -105,13 +106,16 @@ func (c *call) send() (*answer, StopReason) {
 // blame finds out whether an answer's error is the host's failure. What ended with
 // the caller's context is neutral, unless its deadline has passed and the host had
 // long been silent.
-func (c *call) blame(a *answer) {
+func blame(c *call, a *answer) {
 	if a.canceled {
 		silent := a.arrived.Sub(a.sent) >= c.settings.policy.Breaker.SlowAfter
 		a.neutral = !a.expired || !silent || c.attempt.written.Queued()
 		return
 	}
-	switch c.errorKind(a) {
+	switch errorKind(a.err, errorFacts{
+		host: c.to.url.Host, queued: c.attempt.written.Queued(), hung: a.hung(),
+		spoilt: errors.Is(c.body.CanReplay(), replay.ErrSource), classifier: c.t.errorKind,
+	}) {
 	case ErrorNeutral:
 		a.neutral = true
 	case ErrorFinal:

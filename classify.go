@@ -17,7 +17,6 @@ import (
 
 	"github.com/oktaretry/oktaretry/internal/exchange"
 	"github.com/oktaretry/oktaretry/internal/fault"
-	"github.com/oktaretry/oktaretry/internal/replay"
 	"github.com/oktaretry/oktaretry/internal/wire"
 )
 
@@ -244,36 +243,45 @@ const (
 	ErrorFinal                    // counts against no circuit; handed back at once
 )
 
-// errorKind returns what an answer's error means besides what terminal and neverSent
-// find out. Only what met the network is the host's failure: what a layer below, the
-// caller's body or the client's own queue has failed would be the same of any host,
-// and is final unless it says itself that it passes.
-func (c *call) errorKind(a *answer) ErrorKind {
+// errorFacts are what is known of an attempt that ended with an error.
+type errorFacts struct {
+	host       string                // that it was sent to
+	queued     bool                  // it was in the base's own queue
+	hung       bool                  // until its own time limit
+	spoilt     bool                  // the caller's body could not be read
+	classifier func(error) ErrorKind // the user's; nil: none
+}
+
+// errorKind returns what an error of the base means besides what terminal and
+// neverSent find out. Only what met the network is the host's failure: what a layer
+// below, the caller's body or the client's own queue has failed would be the same of
+// any host, and is final unless it says itself that it passes.
+func errorKind(err error, f errorFacts) ErrorKind {
 	var (
 		limited *RateLimitError
 		open    *CircuitOpenError
 		pending *PendingError
 	)
-	if errors.As(a.err, &limited) || errors.As(a.err, &open) || errors.As(a.err, &pending) {
+	if errors.As(err, &limited) || errors.As(err, &open) || errors.As(err, &pending) {
 		return ErrorFinal // of another Transport below
 	}
-	if c.t.errorKind != nil {
-		if kind := c.t.errorKind(a.err); kind != ErrorDefault {
+	if f.classifier != nil {
+		if kind := f.classifier(err); kind != ErrorDefault {
 			return kind
 		}
 	}
 	switch {
-	case c.attempt.written.Queued():
+	case f.queued:
 		return ErrorNeutral
-	case a.hung():
+	case f.hung:
 		return ErrorDefault
-	case errors.Is(c.body.CanReplay(), replay.ErrSource), fault.RequestRefused(a.err):
+	case f.spoilt, fault.RequestRefused(err):
 		return ErrorFinal
-	case fault.OfAnotherHost(a.err, c.to.url.Host):
+	case fault.OfAnotherHost(err, f.host):
 		return ErrorNeutral
-	case fault.OfNetwork(a.err):
+	case fault.OfNetwork(err):
 		return ErrorDefault
-	case fault.Passing(a.err):
+	case fault.Passing(err):
 		return ErrorNeutral
 	}
 	return ErrorFinal
