@@ -16,7 +16,6 @@ import (
 	"strings"
 
 	"github.com/oktaretry/oktaretry/internal/exchange"
-	"github.com/oktaretry/oktaretry/internal/fault"
 	"github.com/oktaretry/oktaretry/internal/wire"
 )
 
@@ -231,60 +230,6 @@ func classifyNetwork(err error, w *exchange.Written) Classification {
 		Terminal: terminal(err),
 		NotSent:  neverSent(err, w),
 	}
-}
-
-// ErrorKind is what an error of the base means to [Policy].Network and to the
-// circuits: see [WithErrorClassifier].
-type ErrorKind uint8
-
-const (
-	ErrorDefault ErrorKind = iota // as the library thinks
-	ErrorNeutral                  // counts against no circuit; resent by its rule
-	ErrorFinal                    // counts against no circuit; handed back at once
-)
-
-// errorFacts are what is known of an attempt that ended with an error.
-type errorFacts struct {
-	host       string                // that it was sent to
-	queued     bool                  // it was in the base's own queue
-	hung       bool                  // until its own time limit
-	spoilt     bool                  // the caller's body could not be read
-	classifier func(error) ErrorKind // the user's; nil: none
-}
-
-// errorKind returns what an error of the base means besides what terminal and
-// neverSent find out. Only what met the network is the host's failure: what a layer
-// below, the caller's body or the client's own queue has failed would be the same of
-// any host, and is final unless it says itself that it passes.
-func errorKind(err error, f errorFacts) ErrorKind {
-	var (
-		limited *RateLimitError
-		open    *CircuitOpenError
-		pending *PendingError
-	)
-	if errors.As(err, &limited) || errors.As(err, &open) || errors.As(err, &pending) {
-		return ErrorFinal // of another Transport below
-	}
-	if f.classifier != nil {
-		if kind := f.classifier(err); kind != ErrorDefault {
-			return kind
-		}
-	}
-	switch {
-	case f.queued:
-		return ErrorNeutral
-	case f.hung:
-		return ErrorDefault
-	case f.spoilt, fault.RequestRefused(err):
-		return ErrorFinal
-	case fault.OfAnotherHost(err, f.host):
-		return ErrorNeutral
-	case fault.OfNetwork(err):
-		return ErrorDefault
-	case fault.Passing(err):
-		return ErrorNeutral
-	}
-	return ErrorFinal
 }
 
 // terminal reports whether the same request would meet the same error again.
