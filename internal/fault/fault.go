@@ -64,9 +64,10 @@ var (
 		"malformed HTTP", "malformed MIME header", "malformed chunked", "malformed response from server",
 		"stream error: ", "connection error: ", "http2: client conn", "http2: Transport received", "http2: server sent GOAWAY",
 		"http2: timeout", "http2: frame too large", "http2: failed reading", "http2: response", "http2: no cached connection",
+		"http2: stream closed", "http2: Transport: cannot retry err", "net/http: cannot rewind body after connection loss",
 	}
 	ends = []string{
-		"connection refused", "connection reset by peer", "broken pipe", "i/o timeout", "use of closed network connection", "unexpected EOF",
+		"connection refused", "connection reset by peer", "broken pipe", "i/o timeout", "use of closed network connection", "unexpected EOF", ": EOF",
 	}
 	// A proxy's refusal of CONNECT is the status text and nothing else. These say that
 	// it could not reach the host; others, as 403 and 407, that it did not try.
@@ -106,7 +107,7 @@ func Passing(err error) bool {
 func RequestRefused(err error) bool {
 	text := err.Error()
 	return slices.ContainsFunc([]string{
-		"http2: request body larger than specified content length", "http2: invalid ", "http2: Transport: cannot retry err",
+		"http2: request body larger than specified content length", "http2: invalid ",
 		"request header list larger than peer's advertised limit", "invalid request :path", "invalid HTTP header", "invalid HTTP trailer",
 	}, func(s string) bool { return strings.Contains(text, s) })
 }

@@ -39,6 +39,7 @@ func TestOfNetwork(t *testing.T) {
 		{errors.New("http: server closed idle connection"), true, "errors.errorString"},
 		{errors.New("http2: client connection lost"), true, "errors.errorString"},
 		{errors.New("stream error: stream ID 1; INTERNAL_ERROR; received from peer"), true, "errors.errorString"},
+		{errors.New("http2: Transport: cannot retry err [GOAWAY] after Request.Body was written; define Request.GetBody to avoid this error"), true, "errors.errorString"},
 		{errors.New("Bad Gateway"), true, "errors.errorString"}, // of a proxy to CONNECT
 
 		{errors.New("Proxy Authentication Required"), false, "errors.errorString"},
