@@ -10,6 +10,7 @@ import (
 
 	"github.com/oktaretry/oktaretry/internal/circuit"
 	"github.com/oktaretry/oktaretry/internal/exchange"
+	"github.com/oktaretry/oktaretry/internal/fault"
 	"github.com/oktaretry/oktaretry/internal/pace"
 	"github.com/oktaretry/oktaretry/internal/wire"
 )
@@ -24,6 +25,8 @@ type answer struct {
 	moved    bool // a poll's redirect, which is pending
 	broken   bool // off in its body: err says how
 	stale    bool // the call's first, of a kept connection that was closed: no sign of an outage
+	expired  bool // by its deadline
+	neutral  bool // the error is not the host's failure
 	sent     time.Time
 	arrived  time.Time
 	limits   wire.Limits
@@ -65,18 +68,54 @@ func (a *answer) shown() string {
 	return text
 }
 
-// verdictOf returns what an answer means to circuits, and which of the two a
-// failure counts against.
-func verdictOf(a *answer) (Scope, circuit.Verdict) {
+// The two circuits of an endpoint, by their places.
+const (
+	ofHost = iota
+	ofEndpoint
+)
+
+// verdicts are what an attempt means to its two circuits.
+type verdicts [2]circuit.Verdict
+
+// both are one verdict for the two.
+func both(v circuit.Verdict) verdicts { return verdicts{ofHost: v, ofEndpoint: v} }
+
+// verdictsOf returns what an answer means to the two circuits. What was answered,
+// or hung, speaks of its endpoint, and of the host only along with others.
+func verdictsOf(a *answer) verdicts {
 	switch {
 	case a.Class == ClassSuccess, a.Class == ClassPending:
-		return TripsNothing, circuit.Healthy
-	case a.canceled, a.stale:
-		return TripsNothing, circuit.Neutral
+		return both(circuit.Healthy)
+	case a.neutral, a.stale:
+		return both(circuit.Neutral)
 	case a.Class == ClassClientError && a.rule.Trips == TripsNothing:
-		return TripsNothing, circuit.Alive
+		return both(circuit.Alive)
+	case a.rule.Trips == TripsEndpoint:
+		return verdicts{ofEndpoint: circuit.Failed}
+	case a.rule.Trips == TripsHost && (a.resp != nil || a.hung() || a.expired):
+		return verdicts{ofHost: circuit.EndpointFailed, ofEndpoint: circuit.Failed}
+	case a.rule.Trips == TripsHost:
+		return verdicts{ofHost: circuit.Failed}
 	}
-	return a.rule.Trips, circuit.Failed
+	return both(circuit.Neutral)
+}
+
+// causeOfFailure returns what failed, as a CircuitOpenError names it.
+func causeOfFailure(a *answer) circuit.Cause {
+	why := circuit.Cause{Class: uint8(a.Class), Code: shownCode(a.Code), Failure: strconv.Itoa(a.Status)}
+	switch {
+	case isLost(a.err):
+		why.Failure = "connection lost"
+	case a.err != nil:
+		why.Failure = fault.Name(a.err)
+	}
+	return why
+}
+
+// hung reports whether the attempt's own time limit ended it.
+func (a *answer) hung() bool {
+	_, late := a.err.(*attemptTimeoutError)
+	return late
 }
 
 // seenOf returns what an answer shows of its bucket.

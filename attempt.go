@@ -89,9 +89,11 @@ func (c *call) receive(resp *http.Response, err error) {
 	case passed > 0 && contextErr(c.ctx, c.now) == nil:
 		d.Release() // first, for a Close may wait for it
 		closeResponse(resp)
-		resp, err = nil, &attemptTimeoutError{passed, c.to.url.Host + c.to.route.Template}
+		resp, err = nil, &attemptTimeoutError{passed, c.to.host + c.to.route.Template}
 	case err != nil:
-		c.attempt.canceled = contextErr(c.ctx, c.now) != nil
+		ended := contextErr(c.ctx, c.now)
+		c.attempt.canceled = ended != nil
+		a.expired = errors.Is(ended, context.DeadlineExceeded)
 		err = d.Explain(err)
 	default:
 		resp.Body = d.Wrap(resp.Body, c.settings.policy.BodyTimeout)
@@ -100,7 +102,29 @@ func (c *call) receive(resp *http.Response, err error) {
 		a.Classification = Classification{
 			Class: ClassNetwork, Terminal: terminal(err), NotSent: d.Unprocessed(err, c.body.Unread()),
 		}
+		blame(c, a)
 		d.Release()
+	}
+}
+
+// blame finds out whether an answer's error is the host's failure. What ended with
+// the caller's context is neutral, unless its deadline has passed and the host had
+// long been silent, in this attempt or the one before.
+func blame(c *call, a *answer) {
+	queued := a.dispatch.Queued()
+	if a.canceled {
+		silent := c.progress.hung || a.arrived.Sub(a.sent) >= c.settings.policy.Breaker.SlowAfter
+		a.neutral = !a.expired || !silent || queued
+		return
+	}
+	switch errorKind(a.err, errorFacts{
+		host: c.to.url.Host, queued: queued, hung: a.hung(),
+		spoilt: errors.Is(c.body.CanReplay(), replay.ErrSource), classifier: c.t.errorKind,
+	}) {
+	case ErrorNeutral:
+		a.neutral = true
+	case ErrorFinal:
+		a.neutral, a.Terminal = true, true
 	}
 }
 
@@ -146,7 +170,7 @@ func (o overtime) Grant(limit, elapsed time.Duration) time.Duration {
 	switch e := c.to.endpoint; {
 	case elapsed < usual:
 		return min(usual, most)
-	case !e.host.circuit.Closed() || !e.circuit.Closed():
+	case !e.ofHost.circuit.Closed() || !e.circuit.Closed():
 		return 0
 	}
 	step := max(min(time.Second, usual/4), time.Millisecond)

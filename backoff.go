@@ -99,3 +99,18 @@ func spread(r *Rule, wait time.Duration) time.Duration {
 	}
 	return rand.N(most)
 }
+
+// hangsPerSpread is the part of its time limit over which the resend of an attempt
+// is spread that met it: 2 s of a minute, by default.
+const hangsPerSpread = 15
+
+// afterHang returns what is added to the wait after an attempt that hung until its
+// time limit; 0 after any other. What hung together ends together, and a server that
+// has come back would get all of it within half a second, beside what is new.
+func afterHang(a *answer) time.Duration {
+	if !a.hung() || a.rule.Jitter == 0 {
+		return 0
+	}
+	spread := a.rule.Jitter * float64(a.arrived.Sub(a.sent)) / hangsPerSpread
+	return time.Duration(rand.Float64() * min(spread, float64(max(a.rule.MaxWait-a.wait, 0))))
+}

@@ -14,12 +14,14 @@ import (
 type CircuitID struct {
 	Scope    Scope // TripsEndpoint or TripsHost
 	Host     string
+	Name     string // see WithCircuits; "" without it
 	Method   string // "" for a host's circuit
 	Template string // "" for a host's circuit
 }
 
 func circuitID(id shared.CircuitID) CircuitID {
-	return CircuitID{scopeOf(id), id.Host, id.Method, id.Template}
+	host, name := hostAndName(id.Host)
+	return CircuitID{scopeOf(id), host, name, id.Method, id.Template}
 }
 
 func scopeOf(id shared.CircuitID) Scope {
@@ -36,11 +38,16 @@ func (c *call) passCircuits() StopReason {
 	if s != nil {
 		s.refreshCircuits(c.ctx, c.to.endpoint, c.settings.endpoints, &c.now)
 	}
-	for i, b := range c.to.endpoint.circuits() {
-		if s == nil && b.Enter(&c.permits[i]) {
+	var endpoint *circuit.Breaker // an endpoint's own circuit passes for nobody else
+	circuits := c.to.endpoint.circuits()
+	for i, b := range circuits {
+		if endpoint = nil; i == ofHost {
+			endpoint = circuits[ofEndpoint]
+		}
+		if s == nil && b.Enter(&c.permits[i], endpoint) {
 			continue // as nearly always
 		}
-		p, retryAfter, ok := s.allow(c.ctx, b, &c.now)
+		p, retryAfter, ok := s.allow(c.ctx, b, endpoint, &c.now)
 		c.permits[i] = p // first, or a log handler that panics loses a probe's place
 		c.reportTransitions(b)
 		if !ok {
@@ -51,22 +58,21 @@ func (c *call) passCircuits() StopReason {
 	return StopNone
 }
 
-// reportCircuits reports v with the permits. A failure counts against the one
-// circuit that scope names and is neutral to the other; every other verdict
-// counts with both.
-func (c *call) reportCircuits(scope Scope, v circuit.Verdict) {
+// reportCircuits reports what came of an attempt with the permits of both
+// circuits.
+func (c *call) reportCircuits(v verdicts) {
 	if c.to.endpoint == nil {
 		return
 	}
 	for i, b := range c.to.endpoint.circuits() {
-		p, verdict := &c.permits[i], v
+		p := &c.permits[i]
 		if !p.Active() {
 			continue
 		}
-		if v == circuit.Failed && scopeOf(b.ID()) != scope {
-			verdict = circuit.Neutral
+		if v[i].IsFailure() {
+			p.Because(causeOfFailure(&c.answer))
 		}
-		report := p.Report(verdict, c.now)
+		report := p.Report(v[i], c.now)
 		c.reportTransitions(b)
 		if report != nil {
 			c.t.sharing.report(c.ctx, b, report, &c.now)
@@ -81,7 +87,7 @@ func (c *call) reportTransitions(b *circuit.Breaker) {
 	for _, ch := range b.Transitions() {
 		id := circuitID(b.ID())
 		c.report.Changed(c.to.where(), telemetry.CircuitChange{
-			Scope: id.Scope.String(), Host: id.Host, Method: id.Method, Template: id.Template,
+			Scope: id.Scope.String(), Host: id.Host, Name: id.Name, Method: id.Method, Template: id.Template,
 			From: ch.From.String(), To: ch.To.String(),
 		})
 	}

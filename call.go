@@ -60,6 +60,7 @@ const (
 type destination struct {
 	method   string
 	url      *url.URL
+	host     string // that the request is for, in the caller's letters: see hostFor
 	route    route.Route
 	endpoint *endpoint
 	bucket   string // as it is shown: that of the route, or a part of it: aim, acquireTurn
@@ -82,7 +83,25 @@ func (d *destination) where() telemetry.Where {
 
 // shown is the destination as error texts show it.
 func (d *destination) shown() string {
-	return telemetry.ShownMethod(d.method) + " " + d.url.Host + d.route.Template
+	return telemetry.ShownMethod(d.method) + " " + d.host + d.route.Template
+}
+
+// circuitOpenError is the error of a call that a circuit of the destination refuses.
+func (d *destination) circuitOpenError(by Scope, retryAfter time.Duration) *CircuitOpenError {
+	place := ofEndpoint
+	if by == TripsHost {
+		place = ofHost
+	}
+	e := &CircuitOpenError{
+		Scope: by, Method: telemetry.ShownMethod(d.method), Host: d.host, Template: d.route.Template,
+		RetryAfter: retryAfter, Class: ClassNetwork,
+	}
+	o := d.endpoint.circuits()[place].Opening()
+	if o.Failure != "" {
+		e.Class, e.Code, e.Failure = Class(o.Class), o.Code, o.Failure
+	}
+	e.Since = o.Since
+	return e
 }
 
 // progress is how often a call was answered and sent again.
@@ -91,6 +110,7 @@ type progress struct {
 	resends   int      // of the present request
 	polls     int
 	timedOut  bool // an attempt had all of AttemptTimeout
+	hung      bool // the last attempt, until its own time limit
 	moved     bool // the last answer was a poll's redirect
 	withdrawn bool // from the budget, for a resend that was not sent yet
 }
@@ -251,10 +271,7 @@ func handsPendingBack(stop StopReason) bool {
 func (c *call) refusal(stop StopReason) error {
 	switch {
 	case stop == StopCircuitOpen:
-		return &CircuitOpenError{
-			Scope: c.end.by, Method: telemetry.ShownMethod(c.to.method), Host: c.to.url.Host, Template: c.to.route.Template,
-			RetryAfter: c.end.needed,
-		}
+		return c.to.circuitOpenError(c.end.by, c.end.needed)
 	case stop == StopCanceled && len(c.waits) == 0:
 		return causeOf(c.ctx)
 	}
@@ -267,7 +284,7 @@ func (c *call) rateLimitError(stop StopReason) error {
 	a := &c.answer
 	e := &RateLimitError{
 		Code: shownCode(a.Code), RequestID: a.RequestID,
-		Method: telemetry.ShownMethod(c.to.method), Host: c.to.url.Host, Template: c.to.route.Template, Bucket: c.to.bucket,
+		Method: telemetry.ShownMethod(c.to.method), Host: c.to.host, Template: c.to.route.Template, Bucket: c.to.bucket,
 		Limit: a.limits.Limit, ClientSide: a.resp == nil,
 		Attempts: len(c.outcome.Attempts), Stop: stop, cause: endOfContext(c.ctx, stop), left: untilDeadline(c.ctx),
 	}
@@ -295,7 +312,7 @@ func (c *call) pendingError(stop StopReason) error {
 	}
 	return &PendingError{
 		Code: shownCode(a.Code), RequestID: a.RequestID,
-		Method: telemetry.ShownMethod(c.to.method), Host: c.to.url.Host, Template: c.to.route.Template,
+		Method: telemetry.ShownMethod(c.to.method), Host: c.to.host, Template: c.to.route.Template,
 		RetryAfter: max(a.wait, c.end.needed), Polls: polls, Stop: stop, cause: endOfContext(c.ctx, stop), left: untilDeadline(c.ctx),
 	}
 }
@@ -326,7 +343,7 @@ func left(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Cancel
 // release returns what the call holds. A second release does nothing.
 func (c *call) release() {
 	c.ticket.Leave(c.now)
-	c.reportCircuits(TripsNothing, circuit.Neutral)
+	c.reportCircuits(both(circuit.Neutral))
 	if c.progress.withdrawn {
 		c.progress.withdrawn = false
 		c.to.endpoint.host.budget.Refund(time.Now())
@@ -340,8 +357,11 @@ func (c *call) conclude(stop StopReason, err error) {
 	o.Classification = c.answer.Classification
 	if !c.answer.any() { // nothing was answered: that is no success
 		o.Class = ClassNetwork
-		if _, limited := err.(*RateLimitError); limited {
+		switch e := err.(type) {
+		case *RateLimitError:
 			o.Class = ClassRateLimited
+		case *CircuitOpenError:
+			o.Class, o.Code = e.Class, e.Code
 		}
 	}
 	o.Stop, o.Needed, o.Elapsed, o.Waits, o.Err = stop, c.end.needed, c.now.Sub(o.Start), c.waits, err

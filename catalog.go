@@ -207,8 +207,9 @@ func (o overlay) floor(r Rule) Rule {
 
 // statusOverlay returns the overlay of an answer without a code. 408 and 425 come
 // from the edge, which gave up on the request or will take it in a moment. 502, 503 and
-// 504 keep the class's scope: Okta's edge sends them when it cannot reach the org.
-// Any other 5xx comes from one endpoint, and 501 is final: it is not implemented.
+// 504 keep the class's scope: Okta's edge sends them when it cannot reach the org, which
+// it shows by doing so at several endpoints. Any other 5xx comes from one endpoint, and
+// 501 is final: it is not implemented.
 func statusOverlay(status int) overlay {
 	switch {
 	case status == 408, status == 425:

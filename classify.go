@@ -58,7 +58,8 @@ type Classification struct {
 	// Error is the error body, nil when there was none that could be read.
 	Error *APIError
 	// Terminal marks a network error that sending again cannot heal: a bad
-	// certificate, an unknown host, an unsupported scheme, an invalid request.
+	// certificate, an unknown host, an unsupported scheme, an invalid request, or
+	// an error that did not come of the network: see [WithErrorClassifier].
 	Terminal bool
 	// NotSent marks a network error of a request of which nothing was written, or
 	// that HTTP/2 refused unprocessed, so that sending it again is safe whatever

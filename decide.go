@@ -49,6 +49,8 @@ func decide(a *answer, f facts) step {
 	switch {
 	case a.Class == ClassSuccess:
 		return step{stop: StopSuccess}
+	case a.expired:
+		return step{stop: StopDeadline}
 	case a.canceled:
 		return step{stop: StopCanceled}
 	case r.Action == FailFast:

@@ -29,7 +29,8 @@
 //   - network (no answer at all): like a server error, except that a request of
 //     which nothing was written may be sent again whatever its method. The last
 //     error of the base is returned, without its URL and without a match for
-//     [io.EOF], at which the Okta SDKs loop.
+//     [io.EOF], at which the Okta SDKs loop. An error that did not come of the
+//     network is returned at once: see [WithErrorClassifier].
 //
 // A call that an open circuit refuses fails with a [*CircuitOpenError]. A wait that
 // would not end before the context's deadline, or would exceed the rule's MaxElapsed

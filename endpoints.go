@@ -6,6 +6,7 @@ package oktaretry
 import (
 	"cmp"
 	"maps"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -20,15 +21,16 @@ import (
 	"github.com/oktaretry/oktaretry/shared"
 )
 
-// endpointKey is a host, method and path template. All unknown methods are one,
-// by the word that is shown for them.
-type endpointKey struct{ host, method, template string }
+// endpointKey identifies an endpoint. circuits is the user's name of its
+// circuits; "" without WithCircuits.
+type endpointKey struct{ host, circuits, method, template string }
 
 // endpoint is what is kept of an endpoint.
 type endpoint struct {
 	key     endpointKey
 	host    *host
-	circuit *circuit.Breaker // nil: circuits are off
+	ofHost  *hostCircuit
+	circuit *circuit.Breaker // nil: circuits are off; of unknown paths it never opens
 	used    atomic.Int64     // Unix seconds of the last call
 	labels  telemetry.Endpoint
 	bucket  pace.Hint
@@ -36,12 +38,10 @@ type endpoint struct {
 
 // host is what the endpoints of a host share.
 type host struct {
-	port    int
-	org     string             // the host that stands for all of its org
-	circuit *circuit.Breaker   // nil: circuits are off
-	budget  *budget.Budget     // nil: the budget is off
-	fleet   *circuit.FleetHost // nil: no store is shared
-	spoken  atomic.Int32       // the major version of HTTP of its last answer over a connection; 0: unknown
+	port   int
+	org    string         // the host that stands for all of its org
+	budget *budget.Budget // nil: the budget is off
+	spoken atomic.Int32   // the major version of HTTP of its last answer over a connection; 0: unknown
 }
 
 // speaks records the major version of HTTP of an answer.
@@ -51,15 +51,21 @@ func (h *host) speaks(major int) {
 	}
 }
 
+// hostCircuit is what the endpoints share whose circuits are of one host and name.
+type hostCircuit struct {
+	circuit *circuit.Breaker   // nil: circuits are off
+	fleet   *circuit.FleetHost // nil: no store is shared
+}
+
 // circuits returns the two that a call passes, the host's first.
 func (e *endpoint) circuits() [2]*circuit.Breaker {
-	return [2]*circuit.Breaker{e.host.circuit, e.circuit}
+	return [2]*circuit.Breaker{e.ofHost.circuit, e.circuit}
 }
 
 // refusesFor returns how long from now a circuit certainly refuses calls, and
 // which of the two.
 func (e *endpoint) refusesFor(now time.Time) (time.Duration, Scope) {
-	byHost, byEndpoint := e.host.circuit.RefusesFor(now), e.circuit.RefusesFor(now)
+	byHost, byEndpoint := e.ofHost.circuit.RefusesFor(e.circuit, now), e.circuit.RefusesFor(nil, now)
 	if byHost >= byEndpoint {
 		return byHost, TripsHost
 	}
@@ -79,7 +85,8 @@ type endpoints struct {
 	mu      sync.RWMutex
 	byKey   map[endpointKey]*endpoint
 	hosts   map[string]*host
-	sweepAt int // the number of endpoints at which idle ones are looked for
+	ofHosts map[string]*hostCircuit // by circuitHost
+	sweepAt int                     // the number of endpoints at which idle ones are looked for
 }
 
 // Templates are a fixed set, so only a program that calls many hosts, or makes up
@@ -96,20 +103,22 @@ const recentEndpoints = 1 << 8
 func newEndpoints(b Breaker, budget Budget, shared bool, orgs map[string]string) *endpoints {
 	return &endpoints{
 		breaker: b, budget: budget, shared: shared, orgs: orgs,
-		byKey: make(map[endpointKey]*endpoint), hosts: make(map[string]*host), sweepAt: minSweep,
+		byKey: make(map[endpointKey]*endpoint), hosts: make(map[string]*host), ofHosts: make(map[string]*hostCircuit),
+		sweepAt: minSweep,
 	}
 }
 
-// find returns the endpoint of a method, which is not empty, a URL and its route,
-// new or known.
-func (r *endpoints) find(method string, u *url.URL, to *route.Route, now time.Time) *endpoint {
+// find returns an endpoint, new or known, by what its request names: a method,
+// which is not empty, and a host in any letters. u is where it is sent.
+func (r *endpoints) find(k endpointKey, u *url.URL, to *route.Route, now time.Time) *endpoint {
 	// Endpoints of one program mostly fall on different places: those of different
 	// templates, and those of one template and the usual methods. Finding them
 	// without a lock and a map makes a GET 1.05 times as fast.
-	recent := &r.recent[(to.Number+int(method[0])+5*len(method))%recentEndpoints]
+	recent := &r.recent[(to.Number+int(k.method[0])+5*len(k.method))%recentEndpoints]
 	e := recent.Load()
-	if e == nil || e.key != (endpointKey{u.Host, method, to.Template}) {
-		e = r.lookUp(endpointKey{hostOf(u), telemetry.ShownMethod(method), to.Template}, u, now, recent)
+	if e == nil || e.key != k {
+		k.host, k.method = countedHost(k.host, u.Scheme), countedMethod(k.method)
+		e = r.lookUp(k, u, to.Known, now, recent)
 	}
 	if s := now.Unix(); e.used.Load() != s {
 		e.used.Store(s)
@@ -117,10 +126,26 @@ func (r *endpoints) find(method string, u *url.URL, to *route.Route, now time.Ti
 	return e
 }
 
-// hostOf returns the host of a URL, without a port that its scheme implies.
-func hostOf(u *url.URL) string {
-	host := strings.ToLower(u.Host)
-	switch u.Scheme {
+// circuitHost is the host of a shared.CircuitID: circuits of another name are of
+// another host, as a store sees it.
+func circuitHost(host, name string) string {
+	if name == "" {
+		return host
+	}
+	return host + " " + name
+}
+
+// hostAndName is the reverse of circuitHost. No host holds a space.
+func hostAndName(s string) (host, name string) {
+	host, name, _ = strings.Cut(s, " ")
+	return host, name
+}
+
+// countedHost returns a host in small letters, without a port that the scheme
+// implies.
+func countedHost(host, scheme string) string {
+	host = strings.ToLower(host)
+	switch scheme {
 	case "https":
 		host = strings.TrimSuffix(host, ":443")
 	case "http":
@@ -129,8 +154,19 @@ func hostOf(u *url.URL) string {
 	return host
 }
 
+// countedMethod bounds the methods that are told apart, for any text can stand
+// there: those that HTTP or the operator's telemetry names are, all others are one.
+func countedMethod(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		http.MethodOptions, http.MethodTrace, http.MethodConnect:
+		return method
+	}
+	return telemetry.ShownMethod(method)
+}
+
 // lookUp finds or adds an endpoint, and remembers a known one as recent.
-func (r *endpoints) lookUp(k endpointKey, u *url.URL, now time.Time, recent *atomic.Pointer[endpoint]) *endpoint {
+func (r *endpoints) lookUp(k endpointKey, u *url.URL, known bool, now time.Time, recent *atomic.Pointer[endpoint]) *endpoint {
 	r.mu.RLock()
 	e := r.byKey[k]
 	if e != nil {
@@ -138,12 +174,12 @@ func (r *endpoints) lookUp(k endpointKey, u *url.URL, now time.Time, recent *ato
 	}
 	r.mu.RUnlock()
 	if e == nil {
-		e = r.add(k, u, now)
+		e = r.add(k, u, known, now)
 	}
 	return e
 }
 
-func (r *endpoints) add(k endpointKey, u *url.URL, now time.Time) *endpoint {
+func (r *endpoints) add(k endpointKey, u *url.URL, known bool, now time.Time) *endpoint {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if e := r.byKey[k]; e != nil {
@@ -155,16 +191,28 @@ func (r *endpoints) add(k endpointKey, u *url.URL, now time.Time) *endpoint {
 	h := r.hosts[k.host]
 	if h == nil {
 		h = &host{port: route.Port(u), org: cmp.Or(r.orgs[k.host], k.host), budget: budget.New(budget.Config(r.budget))}
-		if r.shared {
-			h.fleet = circuit.NewFleetHost(now)
-		}
-		h.circuit = circuit.New(shared.CircuitID{Host: k.host}, (*circuit.Config)(&r.breaker), h.fleet)
 		r.hosts[k.host] = h
 	}
-	e := &endpoint{
-		key: k, host: h, labels: telemetry.Endpoint{Host: k.host, Method: k.method, Template: k.template},
-		circuit: circuit.New(shared.CircuitID{Host: k.host, Method: k.method, Template: k.template}, (*circuit.Config)(&r.breaker), h.fleet),
+	id := shared.CircuitID{Host: circuitHost(k.host, k.circuits)}
+	c := r.ofHosts[id.Host]
+	if c == nil {
+		c = new(hostCircuit)
+		if r.shared {
+			c.fleet = circuit.NewFleetHost(now)
+		}
+		c.circuit = circuit.New(id, (*circuit.Config)(&r.breaker), c.fleet)
+		r.ofHosts[id.Host] = c
 	}
+	id.Method, id.Template = k.method, k.template
+	e := &endpoint{
+		key: k, host: h, ofHost: c, labels: telemetry.Endpoint{Host: k.host, Method: k.method, Template: k.template},
+	}
+	if cfg := (*circuit.Config)(&r.breaker); known {
+		e.circuit = circuit.New(id, cfg, c.fleet)
+	} else {
+		e.circuit = circuit.NewSeveral(id, cfg)
+	}
+	c.circuit.Serve(e.circuit)
 	e.used.Store(now.Unix())
 	r.byKey[k] = e
 	return e
@@ -181,18 +229,15 @@ func (r *endpoints) sweep(now time.Time) {
 	r.forget(0, func(e *endpoint) bool { return now.Unix()-e.used.Load() >= int64(keep/time.Second) })
 	if len(r.byKey) >= maxEndpoints {
 		// All of them are in use, so half go, those with an open circuit last.
-		r.forget(maxEndpoints/2, func(e *endpoint) bool { return e.circuit.Closed() && e.host.circuit.Closed() })
+		r.forget(maxEndpoints/2, func(e *endpoint) bool { return e.circuit.Closed() && e.ofHost.circuit.Closed() })
 		r.forget(maxEndpoints/2, func(*endpoint) bool { return true })
 	}
-	inUse := make(map[string]bool, len(r.hosts))
-	for k := range r.byKey {
-		inUse[k.host] = true
+	hosts, circuits := make(map[string]bool, len(r.hosts)), make(map[*hostCircuit]bool, len(r.ofHosts))
+	for k, e := range r.byKey {
+		hosts[k.host], circuits[e.ofHost] = true, true
 	}
-	for name := range r.hosts {
-		if !inUse[name] {
-			delete(r.hosts, name)
-		}
-	}
+	maps.DeleteFunc(r.hosts, func(name string, _ *host) bool { return !hosts[name] })
+	maps.DeleteFunc(r.ofHosts, func(_ string, c *hostCircuit) bool { return !circuits[c] })
 	r.sweepAt = max(minSweep, 2*len(r.byKey))
 }
 
@@ -209,19 +254,19 @@ func (r *endpoints) forget(keep int, drop func(*endpoint) bool) {
 	}
 }
 
-// eachCircuit calls f for every circuit, without the register's lock.
+// eachCircuit calls f for every circuit that can open, without the register's lock.
 func (r *endpoints) eachCircuit(f func(*circuit.Breaker)) {
 	r.mu.RLock()
-	all := make([]*circuit.Breaker, 0, len(r.byKey)+len(r.hosts))
-	for _, h := range r.hosts {
-		all = append(all, h.circuit)
+	all := make([]*circuit.Breaker, 0, len(r.byKey)+len(r.ofHosts))
+	for _, c := range r.ofHosts {
+		all = append(all, c.circuit)
 	}
 	for _, e := range r.byKey {
 		all = append(all, e.circuit)
 	}
 	r.mu.RUnlock()
 	for _, b := range all {
-		if b != nil {
+		if b != nil && !b.Several() {
 			f(b)
 		}
 	}
@@ -232,12 +277,13 @@ func (r *endpoints) circuitOf(id shared.CircuitID) *circuit.Breaker {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	if id.OfHost() {
-		if h := r.hosts[id.Host]; h != nil {
-			return h.circuit
+		if c := r.ofHosts[id.Host]; c != nil {
+			return c.circuit
 		}
 		return nil
 	}
-	if e := r.byKey[endpointKey{id.Host, id.Method, id.Template}]; e != nil {
+	host, name := hostAndName(id.Host)
+	if e := r.byKey[endpointKey{host, name, id.Method, id.Template}]; e != nil && !e.circuit.Several() {
 		return e.circuit
 	}
 	return nil

@@ -18,15 +18,20 @@ import (
 func open(b *circuit.Breaker) {
 	for i := range 2 * DefaultPolicy().Breaker.MinCalls {
 		var p circuit.Permit
-		if b.Enter(&p) {
+		if b.Enter(&p, nil) {
 			p.Report(circuit.Failed, time.Now().Add(time.Duration(i)*time.Second))
 		}
 	}
 }
 
+func find(r *endpoints, method, host, template string, now time.Time) *endpoint {
+	k := endpointKey{host: host, method: method, template: template}
+	return r.find(k, &url.URL{Host: host}, &route.Route{Template: template, Known: true}, now)
+}
+
 func fill(r *endpoints, now time.Time, from, to int) {
 	for i := from; i < to; i++ {
-		r.find("GET", &url.URL{Host: "h"}, &route.Route{Template: "/" + strconv.Itoa(i)}, now)
+		find(r, "GET", "h", "/"+strconv.Itoa(i), now)
 	}
 }
 
@@ -34,9 +39,9 @@ func TestEndpointsThatAreIdleAreForgotten(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	r := newEndpoints(DefaultPolicy().Breaker, DefaultPolicy().Budget, false, nil)
 	fill(r, now, 0, minSweep)
-	used := r.find("GET", &url.URL{Host: "h"}, &route.Route{Template: "/7"}, now.Add(idle-time.Second))
+	used := find(r, "GET", "h", "/7", now.Add(idle-time.Second))
 	fill(r, now.Add(idle), minSweep, minSweep+1)
-	if len(r.byKey) != 2 || r.find("GET", &url.URL{Host: "h"}, &route.Route{Template: "/7"}, now.Add(idle)) != used {
+	if len(r.byKey) != 2 || find(r, "GET", "h", "/7", now.Add(idle)) != used {
 		t.Errorf("%d endpoints are left, want the one that was used and the new one", len(r.byKey))
 	}
 }
@@ -46,10 +51,10 @@ func TestEndpointsThatAreIdleAreForgotten(t *testing.T) {
 func TestEndpointsInUseAreForgottenByHalves(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	r := newEndpoints(DefaultPolicy().Breaker, DefaultPolicy().Budget, false, nil)
-	sick := r.find("GET", &url.URL{Host: "h"}, &route.Route{Template: "/sick"}, now)
+	sick := find(r, "GET", "h", "/sick", now)
 	open(sick.circuit)
-	down := r.find("GET", &url.URL{Host: "down"}, &route.Route{Template: "/"}, now)
-	open(down.host.circuit)
+	down := find(r, "GET", "down", "/", now)
+	open(down.ofHost.circuit)
 	for i := range 3 * maxEndpoints {
 		fill(r, now, i, i+1)
 		if len(r.byKey) > 2*maxEndpoints {
@@ -59,7 +64,7 @@ func TestEndpointsInUseAreForgottenByHalves(t *testing.T) {
 	if len(r.byKey) < maxEndpoints/2 {
 		t.Errorf("%d endpoints are left of those in use", len(r.byKey))
 	}
-	if r.find("GET", &url.URL{Host: "h"}, &route.Route{Template: "/sick"}, now) != sick || r.find("GET", &url.URL{Host: "down"}, &route.Route{Template: "/"}, now) != down {
+	if find(r, "GET", "h", "/sick", now) != sick || find(r, "GET", "down", "/", now) != down {
 		t.Error("an open circuit was forgotten")
 	}
 }
@@ -87,8 +92,8 @@ func TestRecentEndpointsAreTheRightOnes(t *testing.T) {
 			for _, host := range []string{"a.example.com", "A.example.com", "b.example.com"} {
 				for number := range recentEndpoints { // all of them collide
 					to := route.Route{Template: "/" + strconv.Itoa(number%3), Number: number}
-					e := r.find(method, &url.URL{Host: host}, &to, now)
-					k := endpointKey{strings.ToLower(host), telemetry.ShownMethod(method), to.Template}
+					e := r.find(endpointKey{host: host, method: method, template: to.Template}, &url.URL{Host: host}, &to, now)
+					k := endpointKey{host: strings.ToLower(host), method: telemetry.ShownMethod(method), template: to.Template}
 					if e.key != k {
 						t.Fatalf("%s %s%s is taken for %v", method, host, to.Template, e.key)
 					}
@@ -108,9 +113,9 @@ func TestForgottenEndpointsAreNotRecent(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	r := newEndpoints(DefaultPolicy().Breaker, DefaultPolicy().Budget, false, nil)
 	fill(r, now, 0, minSweep)
-	old := r.find("GET", &url.URL{Host: "h"}, &route.Route{Template: "/7"}, now)
+	old := find(r, "GET", "h", "/7", now)
 	fill(r, now.Add(idle), minSweep, minSweep+1)
-	if r.find("GET", &url.URL{Host: "h"}, &route.Route{Template: "/7"}, now.Add(idle)) == old {
+	if find(r, "GET", "h", "/7", now.Add(idle)) == old {
 		t.Error("an endpoint that the register has forgotten is still in use")
 	}
 }

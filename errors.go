@@ -1,5 +1,6 @@
-// This file holds the errors that a Transport returns. Their texts have host, path
-// template, code and request id: never a path, a query or a summary.
+// This file holds the errors that a Transport returns, and whose failure an error of
+// its base is. The texts of its own have host, path template, code and request id:
+// never a path, a query or a summary.
 
 package oktaretry
 
@@ -9,6 +10,9 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/oktaretry/oktaretry/internal/exchange"
+	"github.com/oktaretry/oktaretry/internal/fault"
 )
 
 // RateLimitError is the error of a call given up because of a rate limit: Okta
@@ -74,11 +78,29 @@ type CircuitOpenError struct {
 	Host       string
 	Template   string
 	RetryAfter time.Duration // until the circuit sends a probe
+
+	// Class, Code and Failure are of the failure that opened the circuit, or failed
+	// its latest probe. The call's Outcome has the same Class and Code. Where another
+	// process opened it, the Class is ClassNetwork and the others are empty.
+	Class   Class
+	Code    string // Okta's code; "" if there was none
+	Failure string // the status, or the kind of an error: "503", "timeout", "connection refused"
+	// Since is when the circuit opened, or when this process learned that another's
+	// had; on the local clock.
+	Since time.Time
 }
 
 func (e *CircuitOpenError) Error() string {
-	return fmt.Sprintf("oktaretry: %s circuit open (refused client-side, nothing was sent) for %s %s%s: retry after %s",
+	var b strings.Builder
+	fmt.Fprintf(&b, "oktaretry: %s circuit open (refused client-side, nothing was sent) for %s %s%s: retry after %s",
 		e.Scope, e.Method, e.Host, e.Template, round(e.RetryAfter))
+	if e.Failure != "" {
+		fmt.Fprintf(&b, "; open since %s for %s failures: %s", e.Since.UTC().Format(time.RFC3339), e.Class, e.Failure)
+		if e.Code != "" {
+			b.WriteString(" " + e.Code)
+		}
+	}
+	return b.String()
 }
 
 // ErrorType is the error.type of OpenTelemetry's semantic conventions.
@@ -223,3 +245,63 @@ func (e *PendingError) discreet()        {}
 func (e *requestError) discreet()        {}
 func (e *attemptTimeoutError) discreet() {}
 func (e *interruptedError) discreet()    {}
+
+// ErrorKind is what an error of the base means to [Policy].Network and to the
+// circuits: see [WithErrorClassifier].
+type ErrorKind uint8
+
+const (
+	ErrorDefault ErrorKind = iota // as the library thinks
+	ErrorNeutral                  // counts against no circuit; resent by its rule
+	ErrorFinal                    // counts against no circuit; handed back at once
+)
+
+// errorFacts are what is known of an attempt that ended with an error.
+type errorFacts struct {
+	host       string                // that it was sent to
+	queued     bool                  // it was in the base's own queue
+	hung       bool                  // until its own time limit
+	spoilt     bool                  // the caller's body could not be read
+	classifier func(error) ErrorKind // the user's; nil: none
+}
+
+// errorKind returns what an error of the base means besides what terminal and
+// neverSent find out. Only what met the network is the host's failure: what a layer
+// below, the caller's body or the client's own queue has failed would be the same of
+// any host, and is final unless it says itself that it passes.
+func errorKind(err error, f errorFacts) ErrorKind {
+	var (
+		limited *RateLimitError
+		open    *CircuitOpenError
+		pending *PendingError
+	)
+	if errors.As(err, &limited) || errors.As(err, &open) || errors.As(err, &pending) {
+		return ErrorFinal // of another Transport below
+	}
+	if f.classifier != nil {
+		if kind := f.classifier(err); kind != ErrorDefault {
+			return kind
+		}
+	}
+	switch {
+	case f.queued:
+		return ErrorNeutral
+	case f.hung, isLost(err):
+		return ErrorDefault
+	case f.spoilt, fault.RequestRefused(err):
+		return ErrorFinal
+	case fault.OfAnotherHost(err, f.host):
+		return ErrorNeutral
+	case fault.OfNetwork(err):
+		return ErrorDefault
+	case fault.Passing(err):
+		return ErrorNeutral
+	}
+	return ErrorFinal
+}
+
+// isLost reports whether HTTP/2 lost or refused the request.
+func isLost(err error) bool {
+	var lost *exchange.LostError
+	return errors.As(err, &lost)
+}

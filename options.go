@@ -35,6 +35,8 @@ type config struct {
 	buckets      func(*http.Request) string
 	caller       func(*http.Request) string
 	orgs         map[string]string // by host: the first host of its org
+	circuits     func(*http.Request) string
+	errorKind    func(error) ErrorKind
 	tracers      trace.TracerProvider
 	meters       metric.MeterProvider
 	propagators  propagation.TextMapPropagator
@@ -243,6 +245,40 @@ func WithOrgHosts(hosts ...string) Option {
 			c.orgs[h] = strings.ToLower(hosts[0])
 		}
 		return nil
+	})
+}
+
+// WithCircuits sets a function that names the circuits of a request, for what
+// fails apart from the rest of its host: the orgs behind one gateway, where the
+// Host header does not tell them apart already, or a search apart from the list
+// at the same path. Requests of one host and name have a host's circuit and
+// endpoints' circuits of their own. For "" those without a name count.
+//
+// The function is called as that of [WithBuckets] is, under the same conditions.
+// The name shows up in [CircuitID], spans, metrics and log lines, as it is, and is
+// truncated to 128 bytes. Circuits that are idle are forgotten.
+func WithCircuits(name func(*http.Request) string) Option {
+	return optionFunc(func(c *config) error {
+		c.circuits = name
+		return notNil("WithCircuits", name == nil)
+	})
+}
+
+// WithErrorClassifier sets a function that says what an error of the base means, for
+// layers below of the user's own: [ErrorFinal], [ErrorNeutral], or [ErrorDefault].
+// It gets each error as the base returned it, unless the caller's context has ended
+// or a Transport below made it. It must be fast and safe for concurrent use.
+//
+// By default only errors of the network count against a circuit: those with a type of
+// package net, a [syscall.Errno] or an end of file in them, and net/http's own about
+// connections and what came over them. All others (a token that was refused, a body
+// of the caller's that cannot be read, a proxy's refusal, a TLS alert, a request that
+// net/http refuses to send) are final, and neutral if they report Timeout or
+// Temporary. So is the time in the queue of an [http.Transport] with MaxConnsPerHost.
+func WithErrorClassifier(kind func(error) ErrorKind) Option {
+	return optionFunc(func(c *config) error {
+		c.errorKind = kind
+		return notNil("WithErrorClassifier", kind == nil)
 	})
 }
 

@@ -23,8 +23,8 @@ const (
 	StopFailFast                        // the rule is to fail fast: waiting cannot help
 	StopMaxAttempts                     // the rule's MaxAttempts are used up
 	StopMaxElapsed                      // the next wait would not fit into the rule's MaxElapsed
-	StopDeadline                        // the next wait would not fit before the context's deadline
-	StopCanceled                        // the caller's context ended
+	StopDeadline                        // the next wait would not fit before the context's deadline, or that passed in an attempt
+	StopCanceled                        // the caller's context ended, other than by a deadline in an attempt
 	StopNotIdempotent                   // sending again could do the work twice
 	StopNotReplayable                   // the body cannot be sent again, or its signature could not
 	StopNoRetry                         // WithNoRetry

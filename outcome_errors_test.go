@@ -7,7 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/url"
+	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -112,25 +115,67 @@ func TestRateLimitErrorMatchesTheEndOfItsWait(t *testing.T) {
 	})
 }
 
-func TestCircuitOpenErrorHasScopeAndRetryAfter(t *testing.T) {
+// A refusal once named no cause, and had the class of a network error whatever had
+// failed.
+func TestCircuitOpenErrorNamesWhatOpenedTheCircuit(t *testing.T) {
+	type opened struct {
+		scope         oktaretry.Scope
+		class         oktaretry.Class
+		code, failure string
+	}
 	synctest.Test(t, func(t *testing.T) {
-		for scope, step := range map[oktaretry.Scope]script.Step{
-			oktaretry.TripsHost: script.Bare(503), oktaretry.TripsEndpoint: script.Code(500, "E0000009"),
+		for want, step := range map[opened]script.Step{
+			{oktaretry.TripsHost, oktaretry.ClassServerError, "", "503"}:                  script.Bare(503),
+			{oktaretry.TripsEndpoint, oktaretry.ClassServerError, "E0000009", "500"}:      script.Code(500, "E0000009"),
+			{oktaretry.TripsHost, oktaretry.ClassNetwork, "", "connection refused"}:       script.Fail(script.Refused),
+			{oktaretry.TripsHost, oktaretry.ClassNetwork, "", "connection closed"}:        script.Fail(io.ErrUnexpectedEOF),
+			{oktaretry.TripsHost, oktaretry.ClassNetwork, "", "timeout"}:                  script.Fail(os.ErrDeadlineExceeded),
+			{oktaretry.TripsHost, oktaretry.ClassNetwork, "", "oktaretry_test.lostError"}: script.Fail(&net.OpError{Op: "read", Net: "tcp", Err: lostError("by jane@example.com")}),
 		} {
 			base := script.Repeat(t, step)
+			opened := time.Now()
 			tr := rig.Over(t, base, tripAfterOne)
 			ctx := oktaretry.WithNoRetry(t.Context())
-			rig.Send(t, tr, rig.Request(t, ctx, "GET", "/api/v1/users/jane?q=1", nil)).Text()
+			rig.Send(t, tr, rig.Request(t, ctx, "GET", "/api/v1/users/jane?q=1", nil))
 			time.Sleep(time.Second)
 			e := errorOf[*oktaretry.CircuitOpenError](t, ctx, tr, "/api/v1/users/jane?q=1")
-			want := oktaretry.CircuitOpenError{
-				Scope: scope, Method: "GET", Host: "example.okta.com", Template: "/api/v1/users/{id}", RetryAfter: 4 * time.Second,
+			whole := oktaretry.CircuitOpenError{
+				Scope: want.scope, Method: "GET", Host: "example.okta.com", Template: "/api/v1/users/{id}", RetryAfter: 4 * time.Second,
+				Class: want.class, Code: want.code, Failure: want.failure, Since: opened,
 			}
-			if *e != want {
-				t.Errorf("got %+v, want %+v", *e, want)
+			if *e != whole {
+				t.Errorf("got %+v, want %+v", *e, whole)
 			}
-			wantText(t, e, scope.String()+" circuit open", "client-side", "GET example.okta.com/api/v1/users/{id}", "4s")
+			wantText(t, e, want.scope.String()+" circuit open", "client-side", "GET example.okta.com/api/v1/users/{id}", "4s",
+				"open since "+opened.UTC().Format(time.RFC3339), want.class.String(), want.failure, want.code)
+			if c := rig.Send(t, tr, rig.Request(t, ctx, "GET", "/api/v1/users/jane?q=1", nil)); c.Outcome.Class != want.class || c.Outcome.Code != want.code {
+				t.Errorf("the outcome has class %s and code %q, want %s and %q", c.Outcome.Class, c.Outcome.Code, want.class, want.code)
+			}
 			base.WantSent(1)
+		}
+	})
+}
+
+// lostError is an error of a base, whose text could hold anything.
+type lostError string
+
+func (e lostError) Error() string { return "lost " + string(e) }
+
+// A circuit that opens again has been open since it was closed, and names what
+// failed its probe.
+func TestCircuitOpenErrorNamesTheFailureOfTheLatestProbe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		base := script.Repeat(t, script.Bare(503), script.Fail(script.Refused))
+		tr := rig.Over(t, base, tripAfterOne)
+		ctx, opened := oktaretry.WithNoRetry(t.Context()), time.Now()
+		for range 2 {
+			rig.Send(t, tr, rig.Request(t, ctx, "GET", "/api/v1/users/jane?q=1", nil))
+			time.Sleep(5 * time.Second)
+		}
+		rig.Send(t, tr, rig.Request(t, ctx, "GET", "/api/v1/users/jane?q=1", nil))
+		e := errorOf[*oktaretry.CircuitOpenError](t, ctx, tr, "/api/v1/users/jane?q=1")
+		if e.Class != oktaretry.ClassNetwork || e.Failure != "connection refused" || !e.Since.Equal(opened) {
+			t.Errorf("opened by %s %s at %s, want the connection refused and %s", e.Class, e.Failure, e.Since, opened)
 		}
 	})
 }

@@ -58,7 +58,7 @@ func TestPanicOfTheBaseReachesTheCallerAndLeavesNothingOpen(t *testing.T) {
 	}{
 		"at once":            {[]script.Step{script.Panic("boom")}, 1, 0},
 		"after a rate limit": {[]script.Step{script.LimitedFor(time.Second), script.Panic("boom")}, 2, 0},
-		"after a 503":        {[]script.Step{script.Reply(503, "x"), script.Panic("boom")}, 2, 1},
+		"after a 503":        {[]script.Step{script.Reply(503, "x"), script.Panic("boom")}, 2, 2}, // of the endpoint, and of its host
 		"while polling":      {[]script.Step{script.Pending("/poll"), script.Panic("boom")}, 2, 0},
 	} {
 		for _, timeout := range []time.Duration{0, time.Minute} {

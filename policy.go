@@ -35,8 +35,8 @@ type Scope uint8
 
 const (
 	TripsNothing  Scope = iota // none
-	TripsEndpoint              // the circuit of this host, method and path template
-	TripsHost                  // the circuit of the whole host
+	TripsEndpoint              // the circuit of this host, method and path template; none for paths that no template fits
+	TripsHost                  // the circuit of the whole host; of an answer, see Breaker
 )
 
 var scopeNames = [...]string{"nothing", "endpoint", "host"}
@@ -87,8 +87,9 @@ type Rule struct {
 	// 0 to 1. A wait that an answer names, or its code's text, never gets
 	// shorter: up to this share of InitialWait is added, as far as it fits, so
 	// that the callers of one answer come back apart. A bucket that holds its
-	// calls spreads them by itself, whatever the Jitter. Default: 0.5; 0 for
-	// Pending.
+	// calls spreads them by itself, whatever the Jitter. By it, too, the resends
+	// of attempts that met AttemptTimeout are spread, at 0.5 over up to 1/30 of
+	// that time. Default: 0.5; 0 for Pending.
 	Jitter float64
 
 	// MinWait is the least wait before the next attempt, also where Okta's
@@ -156,11 +157,20 @@ func (p Pace) isZero() bool {
 
 // Breaker shapes the circuit breakers: one for each endpoint and one for each
 // host.
+//
+// A connection that is refused or reset counts against its host. An answer counts
+// against its endpoint, and so does an attempt that brings none in time: Okta
+// answers some bad searches with 504 for ever while all else is well (its release
+// notes, OKTA-535035 and OKTA-503711). Those open the host's circuit, too, when
+// several endpoints fail and none succeeds. If one endpoint is all that was ever
+// called, the host's circuit opens for it and lets others pass. In a half-open
+// host's circuit, a probe of one endpoint that fails so leaves the decision to a
+// probe of another.
 type Breaker struct {
 	// Disabled switches circuit breaking off. Default: false.
 	Disabled bool
-	// Window is the rolling time in which answers count; more than 0. Default:
-	// 30 s.
+	// Window is the rolling time in which answers count; more than 0, at most
+	// a day. Default: 30 s.
 	Window time.Duration
 	// MinCalls is how many successes and failures a window must hold before the
 	// circuit can open; 1 or more. Default: 20.
@@ -170,16 +180,20 @@ type Breaker struct {
 	// open it whatever the ratio. Default: 0.8.
 	FailureRatio float64
 	// OpenFor is how long an open circuit refuses calls before it sends a probe;
-	// more than 0. Default: 5 s.
+	// more than 0, at most a day. Default: 5 s.
 	OpenFor time.Duration
 	// Probes is how many probes a half-open circuit sends at once, and how many
 	// must succeed in a row to close it; 1 or more. Default: 1.
 	Probes int
 	// ProbeTimeout is the attempt timeout of probes, where shorter than
-	// AttemptTimeout; more than 0. A probe without an answer keeps its place for
-	// that long, or for OpenFor if that is shorter; then another is sent, and
-	// the first success of either counts. Default: 10 s.
+	// AttemptTimeout; more than 0, at most a day. A probe without an answer
+	// keeps its place for that long, or for OpenFor if that is shorter; then
+	// another is sent, and the first success of either counts. Default: 10 s.
 	ProbeTimeout time.Duration
+	// SlowAfter is how long an attempt must have been without response headers for
+	// its end by the caller's own deadline to count as a failure; more than 0, at
+	// most a day. An end by cancellation never counts. Default: 5 s.
+	SlowAfter time.Duration
 }
 
 // Budget caps resends after server and network errors, for each host, so that
@@ -300,6 +314,7 @@ func defaults() Policy {
 			// that would have succeeded, and Budget bounds them.
 			Window: 30 * time.Second, MinCalls: 20, FailureRatio: 0.8,
 			OpenFor: 5 * time.Second, Probes: 1, ProbeTimeout: 10 * time.Second,
+			SlowAfter: 5 * time.Second,
 		},
 		Budget:         Budget{Ratio: 0.5, Reserve: 2, TTL: 10 * time.Second},
 		AttemptTimeout: time.Minute,

@@ -215,6 +215,7 @@ type (
 		OpenFor      duration `json:"openFor"`
 		Probes       int      `json:"probes"`
 		ProbeTimeout duration `json:"probeTimeout"`
+		SlowAfter    duration `json:"slowAfter"`
 	}
 	budgetDocument struct {
 		Disabled bool     `json:"disabled"`
@@ -238,7 +239,7 @@ func documentOf[C ruleDocument | json.RawMessage](p Policy) *policyDocument[C] {
 		},
 		Breaker: breakerDocument{
 			p.Breaker.Disabled, duration(p.Breaker.Window), p.Breaker.MinCalls, p.Breaker.FailureRatio,
-			duration(p.Breaker.OpenFor), p.Breaker.Probes, duration(p.Breaker.ProbeTimeout),
+			duration(p.Breaker.OpenFor), p.Breaker.Probes, duration(p.Breaker.ProbeTimeout), duration(p.Breaker.SlowAfter),
 		},
 		Budget:            budgetDocument{p.Budget.Disabled, p.Budget.Ratio, p.Budget.Reserve, duration(p.Budget.TTL)},
 		AttemptTimeout:    duration(p.AttemptTimeout),
@@ -265,7 +266,7 @@ func (doc *policyDocument[C]) policy() Policy {
 		},
 		Breaker: Breaker{
 			b.Disabled, time.Duration(b.Window), b.MinCalls, b.FailureRatio,
-			time.Duration(b.OpenFor), b.Probes, time.Duration(b.ProbeTimeout),
+			time.Duration(b.OpenFor), b.Probes, time.Duration(b.ProbeTimeout), time.Duration(b.SlowAfter),
 		},
 		Budget:            Budget{doc.Budget.Disabled, doc.Budget.Ratio, doc.Budget.Reserve, time.Duration(doc.Budget.TTL)},
 		AttemptTimeout:    time.Duration(doc.AttemptTimeout),

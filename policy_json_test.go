@@ -65,7 +65,7 @@ func randomPolicy(r *rand.Rand) oktaretry.Policy {
 		},
 		Breaker: oktaretry.Breaker{
 			Disabled: r.IntN(2) == 0, Window: wait(), MinCalls: 1 + r.IntN(100), FailureRatio: 1 - r.Float64(),
-			OpenFor: wait(), Probes: 1 + r.IntN(5), ProbeTimeout: wait(),
+			OpenFor: wait(), Probes: 1 + r.IntN(5), ProbeTimeout: wait(), SlowAfter: wait(),
 		},
 		Budget: oktaretry.Budget{
 			Disabled: r.IntN(2) == 0, Ratio: r.Float64(), Reserve: 10 * r.Float64(), TTL: time.Duration(1+r.IntN(60)) * time.Second,

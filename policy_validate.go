@@ -216,9 +216,10 @@ func (bad *problems) breaker(b Breaker) {
 	if b.Disabled {
 		return
 	}
-	bad.positive("Breaker.Window", b.Window)
-	bad.positive("Breaker.OpenFor", b.OpenFor)
-	bad.positive("Breaker.ProbeTimeout", b.ProbeTimeout)
+	bad.withinADay("Breaker.Window", b.Window)
+	bad.withinADay("Breaker.OpenFor", b.OpenFor)
+	bad.withinADay("Breaker.ProbeTimeout", b.ProbeTimeout)
+	bad.withinADay("Breaker.SlowAfter", b.SlowAfter)
 	if b.MinCalls < 1 {
 		bad.add("Breaker.MinCalls", "is %d, want 1 or more", b.MinCalls)
 	}
@@ -251,8 +252,13 @@ func (bad *problems) notNegative(field string, d time.Duration) {
 	}
 }
 
-func (bad *problems) positive(field string, d time.Duration) {
-	if d <= 0 {
+// withinADay checks a time that circuits count with: sums of the longest ones
+// would overflow.
+func (bad *problems) withinADay(field string, d time.Duration) {
+	switch {
+	case d <= 0:
 		bad.add(field, "is %s, want more than 0", d)
+	case d > 24*time.Hour:
+		bad.add(field, "is %s, want 24h0m0s or less", d)
 	}
 }

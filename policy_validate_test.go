@@ -123,7 +123,7 @@ var faults = []struct {
 	}, []string{"Pace.Burst"}},
 	{"negative burst", func(p *oktaretry.Policy) { p.Pace.Burst = -1 }, []string{"Pace.Burst"}},
 	{"a breaker of zeros", func(p *oktaretry.Policy) { p.Breaker = oktaretry.Breaker{} }, []string{
-		"Breaker.Window", "Breaker.OpenFor", "Breaker.ProbeTimeout", "Breaker.MinCalls", "Breaker.Probes", "Breaker.FailureRatio",
+		"Breaker.Window", "Breaker.OpenFor", "Breaker.ProbeTimeout", "Breaker.SlowAfter", "Breaker.MinCalls", "Breaker.Probes", "Breaker.FailureRatio",
 	}},
 	{"failure ratio above 1", func(p *oktaretry.Policy) { p.Breaker.FailureRatio = 1.1 }, []string{"Breaker.FailureRatio"}},
 	{"failure ratio of NaN", func(p *oktaretry.Policy) { p.Breaker.FailureRatio = math.NaN() }, []string{"Breaker.FailureRatio"}},

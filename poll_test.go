@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -321,7 +322,7 @@ func TestPollContinuesAfterOtherErrors(t *testing.T) {
 		{"503", script.Bare(503), 250 * time.Millisecond, 500 * time.Millisecond},
 		{"E0000009", script.Code(500, "E0000009"), 250 * time.Millisecond, 500 * time.Millisecond},
 		{"network", script.Fail(script.Refused), 250 * time.Millisecond, 500 * time.Millisecond},
-		{"a connection that broke", script.Fail(errors.New("broken")), 250 * time.Millisecond, 500 * time.Millisecond},
+		{"a connection that broke", script.Fail(io.ErrUnexpectedEOF), 250 * time.Millisecond, 500 * time.Millisecond},
 	} {
 		rig.Virtual(t, tt.name, func(t *testing.T) {
 			rt, base := rig.New(t, nil,

@@ -166,7 +166,7 @@ func TestAttemptTimeoutIsANetworkError(t *testing.T) {
 		if out := rig.WantStop(t, rec, oktaretry.StopNotIdempotent); out.Class != oktaretry.ClassNetwork || out.Terminal || out.NotSent {
 			t.Errorf("classified %+v", out.Classification)
 		}
-		wantNoVerdict(t, tr, 1)
+		wantNoVerdict(t, tr, 2) // of the endpoint, and of its host
 
 		// One that may be sent again is.
 		base = script.Repeat(t, script.Hang(), script.OK())

@@ -100,7 +100,7 @@ func TestPermanentErrorsAreTerminalOverTheRealTransport(t *testing.T) {
 func TestTransientErrorsAreNotTerminal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, err := range []error{
-			errors.New("anything"), io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
+			errors.New("http2: client connection lost"), io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
 			&net.OpError{Op: "dial", Err: errors.New("connection refused")},
 			&net.DNSError{Err: "timeout", IsTimeout: true}, &net.DNSError{Err: "try again", IsNotFound: true, IsTemporary: true},
 			tls.RecordHeaderError{Msg: "not a TLS record", RecordHeader: [5]byte{0, 1, 2, 3, 4}},

@@ -68,7 +68,7 @@ func closePaths() map[string]closePath {
 		"not idempotent":                 {steps: []script.Step{script.Code(503, "")}, method: "POST", stop: oktaretry.StopNotIdempotent},
 		"network error":                  {steps: []script.Step{script.Fail(script.Reset)}, method: "POST", stop: oktaretry.StopNotIdempotent},
 		"network error, retried":         {steps: []script.Step{script.Fail(script.Reset)}, stop: oktaretry.StopMaxAttempts},
-		"network error, body unread":     {base: refuses(errors.New("refused")), stop: oktaretry.StopMaxAttempts},
+		"network error, body unread":     {base: refuses(script.Reset), stop: oktaretry.StopMaxAttempts},
 		"terminal network error":         {base: refuses(http.ErrNotSupported), stop: oktaretry.StopFailFast},
 		"no answer in time":              {steps: []script.Step{script.Hang()}, method: "POST", stop: oktaretry.StopNotIdempotent},
 		"no retry":                       {steps: []script.Step{script.Code(503, "")}, context: oktaretry.WithNoRetry, stop: oktaretry.StopNoRetry},

@@ -200,7 +200,7 @@ func (s *sharing) visitDue(now time.Time) bool { return s.health.Due(now) && !s.
 // refreshCircuits requests the fleet's circuits of an endpoint's host if the last
 // list is too old. One call does; the others proceed.
 func (s *sharing) refreshCircuits(ctx context.Context, e *endpoint, r *endpoints, now *time.Time) {
-	fleet, name := e.host.fleet, e.key.host
+	fleet, name := e.ofHost.fleet, circuitHost(e.key.host, e.key.circuits)
 	if e.circuit == nil || !fleet.ListDue(*now) {
 		return
 	}
@@ -228,33 +228,37 @@ func (s *sharing) refreshCircuits(ctx context.Context, e *endpoint, r *endpoints
 }
 
 // allow requests a permit of a circuit: of the fleet's if that is known not to be
-// closed, and always of this process's own.
-func (s *sharing) allow(ctx context.Context, b *circuit.Breaker, now *time.Time) (circuit.Permit, time.Duration, bool) {
+// closed, and always of this process's own. endpoint is the circuit of the
+// attempt's endpoint if b is its host's, else nil.
+func (s *sharing) allow(ctx context.Context, b, endpoint *circuit.Breaker, now *time.Time) (circuit.Permit, time.Duration, bool) {
 	if s == nil || b == nil {
-		return b.Allow(*now)
+		return b.Allow(endpoint, *now)
 	}
-	switch wait, known := b.FleetRefusesFor(*now); {
+	switch wait, known := b.FleetRefusesFor(endpoint, *now); {
 	case !known:
-		return b.Allow(*now)
+		return b.Allow(endpoint, *now)
 	case wait > 0:
 		return circuit.Permit{}, wait, false
 	}
-	r, retryAfter := b.RequestProbe(s.holder + strconv.FormatUint(s.claims.Add(1), 36))
+	r, retryAfter := b.RequestProbe(endpoint, s.holder+strconv.FormatUint(s.claims.Add(1), 36), *now)
 	if r == nil {
 		return circuit.Permit{}, retryAfter, false
 	}
 	defer r.Release()
-	p, ok := s.permit(*now) // last: a permit must be used
-	if !ok {
-		return b.Allow(*now)
-	}
-	answer, ok := s.probe(ctx, b, r, p)
-	*now = time.Now()
-	if !ok {
-		return b.Allow(*now)
+	var answer shared.Circuit
+	if !r.Granted {
+		p, ok := s.permit(*now) // last: a permit must be used
+		if !ok {
+			return b.Allow(endpoint, *now)
+		}
+		answer, ok = s.probe(ctx, b, r, p)
+		*now = time.Now()
+		if !ok {
+			return b.Allow(endpoint, *now)
+		}
 	}
 	permit, retryAfter, ok := r.Answered(*now, answer)
-	if !ok && answer.Yours {
+	if !ok && (answer.Yours || r.Granted) {
 		s.report(ctx, b, r.Inconclusive(), now)
 	}
 	return permit, retryAfter, ok

@@ -60,7 +60,7 @@ func (t *Transport) Snapshot() Snapshot {
 		successes, failures := b.Counts(now)
 		s.Circuits = append(s.Circuits, CircuitState{
 			CircuitID: circuitID(b.ID()), State: b.Standing(now).String(),
-			Successes: successes, Failures: failures, RetryAfter: max(b.RefusesFor(now), 0),
+			Successes: successes, Failures: failures, RetryAfter: max(b.RefusesFor(nil, now), 0),
 		})
 	})
 	slices.SortFunc(s.Buckets, func(a, b BucketState) int {

@@ -74,7 +74,7 @@ func readings(t *Transport) (r telemetry.Readings) {
 	e.eachCircuit(func(b *circuit.Breaker) {
 		id := circuitID(b.ID())
 		r.Circuits = append(r.Circuits, telemetry.Circuit{
-			CircuitChange: telemetry.CircuitChange{Scope: id.Scope.String(), Host: id.Host, Method: id.Method, Template: id.Template},
+			CircuitChange: telemetry.CircuitChange{Scope: id.Scope.String(), Host: id.Host, Name: id.Name, Method: id.Method, Template: id.Template},
 			Port:          e.port(id.Host), State: int64(b.Standing(now)),
 		})
 	})

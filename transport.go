@@ -32,6 +32,8 @@ type Transport struct {
 	prepareRetry func(*http.Request) error
 	buckets      func(*http.Request) string // nil: only the built-in ones
 	caller       func(*http.Request) string // nil: only those of the login endpoints
+	circuits     func(*http.Request) string // nil: those of the host
+	errorKind    func(error) ErrorKind      // nil: as the library thinks
 	telemetry    *telemetry.Telemetry
 	governor     *pace.Governor
 	sharing      *sharing // nil: without WithShared
@@ -68,8 +70,8 @@ func NewTransport(base http.RoundTripper, opts ...Option) (*Transport, error) {
 		return nil, fmt.Errorf("oktaretry: metrics: %w", err)
 	}
 	t := &Transport{
-		base: base, prepareRetry: cfg.prepareRetry, buckets: cfg.buckets, caller: cfg.caller, orgs: cfg.orgs, telemetry: tel,
-		governor: pace.New(pace.Config(cfg.policy.Pace)), keys: identity.NewKeys(),
+		base: base, prepareRetry: cfg.prepareRetry, buckets: cfg.buckets, caller: cfg.caller, circuits: cfg.circuits, orgs: cfg.orgs,
+		errorKind: cfg.errorKind, telemetry: tel, governor: pace.New(pace.Config(cfg.policy.Pace)), keys: identity.NewKeys(),
 	}
 	if cfg.sharing != nil {
 		if t.sharing, err = newSharing(cfg); err != nil {
@@ -214,24 +216,46 @@ func (c *call) aim(method string, target *url.URL) {
 	if target.RawPath != "" {
 		path = target.RawPath
 	}
-	r := route.Match(method, path)
-	name := c.t.bucketName(c.req, method, target)
-	if name != "" {
-		r.Bucket = name
+	to := destination{method: method, url: target, host: hostFor(c.req, target), route: route.Match(method, path)}
+	k := endpointKey{host: to.host, method: method, template: to.route.Template}
+	if t := c.t; t.buckets != nil || t.circuits != nil {
+		r := shownTo(c.req, method, target)
+		if name := nameBy(t.buckets, r); name != "" {
+			to.route.Bucket, to.named = name, true
+		}
+		k.circuits = nameBy(t.circuits, r)
 	}
-	c.to = destination{method: method, url: target, route: r, bucket: r.Bucket, named: name != ""}
-	c.to.endpoint = c.settings.endpoints.find(method, target, &c.to.route, c.now)
+	to.bucket = to.route.Bucket
+	to.endpoint = c.settings.endpoints.find(k, target, &to.route, c.now)
+	c.to = to // last: a user's function can panic
 }
 
-// bucketName returns the user's name of the bucket of req, sent with another
-// method and URL; "" where the user has none.
-func (t *Transport) bucketName(req *http.Request, method string, target *url.URL) string {
-	if t.buckets == nil {
+// hostFor returns the host that a request is for, sent to target: that of its Host
+// header where that names another than its URL, as behind a gateway.
+func hostFor(req *http.Request, target *url.URL) string {
+	if req.Host == "" || req.Host == req.URL.Host || !isHost(req.Host) ||
+		sameHost(&url.URL{Scheme: req.URL.Scheme, Host: req.Host}, req.URL) {
+		return target.Host
+	}
+	return req.Host
+}
+
+// isHost reports whether s consists of what hosts consist of: in a header that is
+// never sent, any text can stand.
+func isHost(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool {
+		return r <= ' ' || r == 0x7f || strings.ContainsRune(`/\?#@"<>`, r)
+	})
+}
+
+// nameBy returns the user's name of a request; "" where the user has none.
+func nameBy(names func(*http.Request) string, r *http.Request) string {
+	if names == nil {
 		return ""
 	}
-	name := t.buckets(shownTo(req, method, target))
-	if len(name) > maxBucketName {
-		name = name[:maxBucketName]
+	name := names(r)
+	if len(name) > maxName {
+		name = name[:maxName]
 	}
 	// A substring would keep the whole string alive.
 	return strings.Clone(strings.ToValidUTF8(name, ""))
@@ -258,8 +282,8 @@ func (t *Transport) callerOf(req *http.Request, to *destination) string {
 	return name
 }
 
-// maxBucketName bounds the memory that users' names of buckets take.
-const maxBucketName = 128
+// maxName bounds the memory that users' names of buckets and circuits take.
+const maxName = 128
 
 // admit waits for the call's turn: first the pause that its last answer asked
 // for, then its place in the bucket, then the circuits. The circuits come last,
@@ -310,7 +334,8 @@ func (c *call) judge(a *answer) {
 	}
 	a.tally = c.progress.tally(name)
 	a.tally.count++
-	if cut, ok := a.err.(*attemptTimeoutError); ok {
+	cut, hung := a.err.(*attemptTimeoutError)
+	if c.progress.hung = hung; hung {
 		a.tally.spent += cut.timeout
 		c.progress.timedOut = c.progress.timedOut || cut.timeout >= p.AttemptTimeout
 	}
@@ -319,6 +344,7 @@ func (c *call) judge(a *answer) {
 		named = serverWait(a.Class, a.resp.Header, a.limits, &c.ticket, a.arrived)
 	}
 	wait, varies := a.tally.wait(a.rule, a.Classification, a.limits, named)
+	wait += afterHang(a)
 	a.bucketWait = wait
 	if _, own := c.opts.rules.byKey[name]; !own { // what one call's own rule adds holds that call only
 		a.bucketWait = max(a.bucketWait, a.rule.MinWait)
@@ -348,7 +374,7 @@ func (c *call) learn(a *answer) {
 	end := c.ticket.Done(a.arrived, seen)
 	a.held = end.Held && a.wait <= a.bucketWait
 	c.askStore(end.Request)
-	c.reportCircuits(verdictOf(a))
+	c.reportCircuits(verdictsOf(a))
 	if end.Split != "" {
 		c.report.BucketSplit(c.to.where(), c.to.route.Bucket, end.Split)
 	}

@@ -233,3 +233,34 @@ func TestStatusThatPassesIsSentAgainWhereThatIsSafe(t *testing.T) {
 		})
 	})
 }
+
+// 100 attempts that a server let hang for a minute all ended within a second, and
+// were resent within half a second when it was back, beside what was new.
+func TestResendsOfAttemptsThatHungAreSpread(t *testing.T) {
+	for _, tt := range []struct {
+		jitter      float64
+		least, most time.Duration
+	}{
+		{0.5, 1500 * time.Millisecond, 2750 * time.Millisecond}, // up to 750 ms, and 2 s
+		{0, 500 * time.Millisecond, 500 * time.Millisecond},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			rt, base := rig.New(t, func(p *oktaretry.Policy) {
+				p.Network.Jitter, p.Breaker.Disabled, p.Budget.Disabled = tt.jitter, true, true
+			})
+			var longest time.Duration
+			for range 100 {
+				base.Play(script.Hang(), script.OK())
+				c := rig.Get(t, rt, rig.UserURL).Is(200)
+				wait := c.Took - time.Minute
+				if wait < 250*time.Millisecond || wait > tt.most {
+					t.Fatalf("waited %s after an attempt that hung, want %s at most", wait, tt.most)
+				}
+				longest = max(longest, wait)
+			}
+			if longest < tt.least {
+				t.Errorf("jitter %g: the longest of 100 waits was %s, want %s at least", tt.jitter, longest, tt.least)
+			}
+		})
+	}
+}

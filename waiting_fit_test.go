@@ -235,7 +235,7 @@ func TestDeadlineThatPassesDuringAnAttemptMatchesOnce(t *testing.T) {
 		rt, base := rig.New(t, nil, script.Hang())
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 		defer cancel()
-		c := rig.Do(t, ctx, rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopCanceled).TookBetween(2*time.Second, 2*time.Second)
+		c := rig.Do(t, ctx, rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopDeadline).TookBetween(2*time.Second, 2*time.Second)
 		if !errors.Is(c.Err, context.DeadlineExceeded) {
 			t.Errorf("error %v", c.Err)
 		}

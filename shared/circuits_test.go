@@ -40,7 +40,7 @@ func newOutage(t *testing.T, n int, edit func(*oktaretry.Policy), opts ...oktare
 	b.base.Choose(func(*http.Request) script.Step {
 		s := script.OK()
 		if b.down.Load() {
-			s = script.Bare(503)
+			s = script.Fail(script.Reset)
 		}
 		return s.Takes(time.Duration(b.takes.Load()))
 	})
@@ -103,8 +103,18 @@ func TestOpenCircuitReachesAllProcessesWithinASecond(t *testing.T) {
 		}
 		sent := len(b.base.Sent())
 		time.Sleep(time.Second)
-		if n := refusedCalls(b.each(t)); n != 8 {
+		calls := b.each(t)
+		if n := refusedCalls(calls); n != 8 {
 			t.Errorf("%d of 8 processes refuse calls after a second", n)
+		}
+		for i, c := range calls { // the store has no cause
+			want := ""
+			if i == 0 {
+				want = "connection reset by peer"
+			}
+			if e := rig.Failure[*oktaretry.CircuitOpenError](c); e.Class != oktaretry.ClassNetwork || e.Failure != want || e.Since.IsZero() {
+				t.Errorf("process %d: opened by %s %q at %s, want %q and a time", i, e.Class, e.Failure, e.Since, want)
+			}
 		}
 		b.base.WantSent(sent)
 		for i, p := range b.all {

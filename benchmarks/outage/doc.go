@@ -10,7 +10,7 @@
 // # The load
 //
 // 100 workers make a call each second, spread evenly over it, to five endpoints;
-// a fifth are POSTs. A worker begins no call while another of its own is under
+// a fifth are POSTs. Where it is said so, all are GETs of one endpoint. A worker begins no call while another of its own is under
 // way, and never makes up for those that it missed. So the normal load is 100
 // requests a second, and whoever lets a call take longer sends fewer. Where it is
 // said that calls begin on time, none waits for another.

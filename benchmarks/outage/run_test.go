@@ -3,6 +3,7 @@ package outage_test
 // This file runs one scenario once with one client, in virtual time.
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
 	"net/http"
@@ -85,7 +86,7 @@ func (s scenario) work(ctx context.Context, start time.Time, first time.Duration
 		if sleep(ctx, next-time.Since(start)) != nil {
 			return calls
 		}
-		endpoint := mix[(nth+len(calls))%len(mix)]
+		endpoint := cmp.Or(s.only, mix[(nth+len(calls))%len(mix)])
 		r := &record{post: endpoint == createUser || endpoint == createGroup, began: time.Since(start)}
 		calls = append(calls, r)
 		if s.nobodyWaits {

@@ -17,6 +17,7 @@ type scenario struct {
 	before, trouble, after time.Duration // the server is well, is not, and is well again
 	patience               time.Duration // after which a caller leaves; 0: never
 	nobodyWaits            bool          // calls begin on time, whatever became of those before
+	only                   string        // the one endpoint that is called; "": all of mix
 	fates                  func(scenario) fates
 
 	target target
@@ -67,6 +68,12 @@ func outages() (all []scenario) {
 			}
 			all = append(all, s)
 		}
+	}
+	for _, k := range kinds {
+		s := outage(k.name+"-only", fmt.Sprintf("120 s of %s, of a program that calls one endpoint", k.words), 120*time.Second, k.fate)
+		s.only, s.target = getUser, recovery
+		s.target.load = 0.01
+		all = append(all, s)
 	}
 	return all
 }

@@ -39,7 +39,7 @@ func policy() oktaretry.Policy {
 	p.Pending.InitialWait, p.Pending.MaxWait = 500*time.Millisecond, 500*time.Millisecond
 	p.ServerError.InitialWait = 200 * time.Millisecond
 	p.Network.InitialWait = 200 * time.Millisecond
-	p.Breaker.Window, p.Breaker.MinCalls, p.Breaker.FailureRatio = 2*time.Second, 5, 0.5
+	p.Breaker.Window, p.Breaker.MinCalls, p.Breaker.FailureRatio = time.Second, 5, 0.5
 	p.Breaker.OpenFor = 1500 * time.Millisecond
 	p.Pace.MaxInFlight = 4
 	p.Pace.BucketRates = map[string]float64{"/api/v1/groups": 10}
@@ -179,11 +179,14 @@ func (s sync) sendCode(ctx context.Context) (string, error) {
 	return fmt.Sprintf("error: %s, %s to wait and 5 s to spend", outcome.Code, outcome.Needed), nil
 }
 
-// outage has every call answered 503 until the host's circuit is open: what
-// comes then is refused without a request, and the first call after a while
-// shows that Okta is back.
+// outage has every call answered 503, whatever its endpoint, until the host's
+// circuit is open: what comes then is refused without a request, and the first call
+// after a while shows that Okta is back.
 func (s sync) outage(ctx context.Context) (string, error) {
-	s.org.Script("GET /api/v1/users/{id}", oktatest.Always(oktatest.EdgePage(http.StatusServiceUnavailable)))
+	time.Sleep(time.Second) // the circuits forget that all was well a moment ago
+	for _, endpoint := range []string{"GET /api/v1/users/{id}", "GET /api/v1/groups"} {
+		s.org.Script(endpoint, oktatest.Always(oktatest.EdgePage(http.StatusServiceUnavailable)))
+	}
 	defer s.org.ClearScripts()
 	client := s.client(ctx)
 	ids := s.org.UserIDs()[:4]
@@ -191,6 +194,10 @@ func (s sync) outage(ctx context.Context) (string, error) {
 	failed := 0
 	for ; open == nil && failed < 20; failed += len(ids) {
 		together(ids, func(id string) error {
+			if id == ids[0] || id == ids[1] {
+				_, _, err := client.GroupAPI.ListGroups(ctx).Execute()
+				return err
+			}
 			_, _, err := client.UserAPI.GetUser(ctx, id).Execute()
 			return err
 		})

@@ -4,8 +4,9 @@
 // calls nobody back and asks no store: its transitions, and its questions to the
 // store, are values that its caller delivers.
 //
-// This file holds the breaker; permit.go an attempt's way through it; window.go
-// the rolling count of successes; fleet.go what the fleet knows of a circuit.
+// This file holds the breaker; permit.go an attempt's way through it; blame.go
+// whose failures those of a host are; window.go the rolling count of successes;
+// fleet.go what the fleet knows of a circuit.
 package circuit
 
 import (
@@ -36,8 +37,9 @@ import (
 // window for the rest. So gobreaker's part is made at the first failure, which
 // most endpoints never have.
 type Breaker struct {
-	id  shared.CircuitID
-	cfg *Config
+	id      shared.CircuitID
+	cfg     *Config
+	several bool // see NewSeveral
 
 	successes window
 	machine   atomic.Pointer[gobreaker.TwoStepCircuitBreaker[struct{}]] // nil before the first failure
@@ -58,6 +60,28 @@ type Breaker struct {
 	mu          sync.Mutex
 	transitions []Transition // not delivered yet
 	probes      []*probe     // out while half-open, and not back yet
+	last        Cause        // of the latest failure
+	opening     Opening
+
+	// Of a host's circuit: see blame.go.
+	endpoints   atomic.Int32            // that were ever called
+	shares      map[*Breaker]*share     // while closed
+	only        atomic.Pointer[Breaker] // the one endpoint on whose word it is not closed; nil: on others', too
+	failed      *Breaker                // the endpoint whose probe failed last, while half-open; nil: none
+	failedUntil time.Time               // how long that refuses the endpoint
+}
+
+// Cause is what failed, in its caller's words. The zero Cause is not known.
+type Cause struct {
+	Class         uint8
+	Code, Failure string
+}
+
+// Opening is what opened a circuit, and when. Its Cause is the failure that opened it,
+// or failed its latest probe.
+type Opening struct {
+	Cause
+	Since time.Time
 }
 
 // Transition is one change of a circuit's state.
@@ -76,6 +100,20 @@ func New(id shared.CircuitID, cfg *Config, fleet *FleetHost) *Breaker {
 	b.successes.step, b.successes.born = cfg.bucketPeriod(), time.Now()
 	return b
 }
+
+// NewSeveral returns what stands for several endpoints that are not told apart, in
+// the eyes of their host's circuit: it counts, and never opens, for what one of them
+// answers says nothing of the others. It is nil if cfg is disabled.
+func NewSeveral(id shared.CircuitID, cfg *Config) *Breaker {
+	b := New(id, cfg, nil)
+	if b != nil {
+		b.several = true
+	}
+	return b
+}
+
+// Several reports whether b is of NewSeveral.
+func (b *Breaker) Several() bool { return b != nil && b.several }
 
 // ID returns what identifies the circuit.
 func (b *Breaker) ID() shared.CircuitID { return b.id }
@@ -127,19 +165,34 @@ func (b *Breaker) trips(failures int, now time.Time) bool {
 		b.streak.since = now
 	}
 	b.streak.length++
-	judged := b.successes.total(now) + failures
-	if judged < b.cfg.MinCalls {
+	successes := b.successes.total(now)
+	if b.several || successes+failures < b.cfg.MinCalls {
 		return false
 	}
-	dead := b.streak.length >= b.cfg.MinCalls && now.Sub(b.streak.since) >= StreakOpensAfter
-	return dead || float64(failures) >= b.cfg.FailureRatio*float64(judged)
+	own := failures
+	if by := b.blame(now); by.window > 0 {
+		if own = by.own; b.endpointsTrip(by, successes, now) {
+			return true
+		}
+	} else if b.streak.length >= b.cfg.MinCalls && now.Sub(b.streak.since) >= StreakOpensAfter {
+		return true
+	}
+	return own+successes >= b.cfg.MinCalls && b.reaches(own, successes)
+}
+
+// reaches reports whether failures reach FailureRatio.
+func (b *Breaker) reaches(failures, successes int) bool {
+	return float64(failures) >= b.cfg.FailureRatio*float64(failures+successes)
 }
 
 // transit records a transition. It runs under gobreaker's lock.
 func (b *Breaker) transit(from, to State) {
-	if to == Open {
+	switch to {
+	case Open:
 		b.openUntil.Store(time.Now().Add(b.cfg.OpenFor).UnixNano())
-		b.opened.Store(true)
+		b.opened.Store(b.only.Load() == nil) // one endpoint's word is none for other processes
+	case Closed:
+		b.only.Store(nil)
 	}
 	b.state.Store(int32(to))
 	b.era.Add(1)
@@ -148,6 +201,13 @@ func (b *Breaker) transit(from, to State) {
 	b.mu.Lock()
 	b.transitions = append(b.transitions, Transition{from, to})
 	b.probes = nil // those of the state before count for nothing now
+	b.shares, b.failed = nil, nil
+	if to == Open {
+		b.opening.Cause = b.last
+	}
+	if from == Closed {
+		b.opening.Since = time.Now()
+	}
 	b.mu.Unlock()
 	b.pending.Store(true)
 }
@@ -199,15 +259,27 @@ func (b *Breaker) Standing(now time.Time) State {
 	return HalfOpen
 }
 
-// RefusesFor returns how long from now the circuit certainly refuses calls; 0 or
-// less when it may let one through.
-func (b *Breaker) RefusesFor(now time.Time) time.Duration {
+// Opening returns what opened a circuit that is not closed.
+func (b *Breaker) Opening() Opening {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.opening
+}
+
+// RefusesFor returns how long from now the circuit certainly refuses calls of an
+// endpoint, nil: of any; 0 or less when it may let one through.
+func (b *Breaker) RefusesFor(endpoint *Breaker, now time.Time) time.Duration {
 	if b == nil {
 		return 0
 	}
-	wait, _ := b.FleetRefusesFor(now)
-	if State(b.state.Load()) == Open {
-		wait = max(wait, b.untilProbe(now))
+	wait, _ := b.FleetRefusesFor(endpoint, now)
+	switch State(b.state.Load()) {
+	case Open:
+		if !b.spares(endpoint) {
+			wait = max(wait, b.untilProbe(now))
+		}
+	case HalfOpen:
+		wait = max(wait, b.untilRetrial(endpoint, now))
 	}
 	return wait
 }

@@ -18,6 +18,7 @@ type Config struct {
 	OpenFor      time.Duration
 	Probes       int
 	ProbeTimeout time.Duration
+	SlowAfter    time.Duration // its caller's matter
 }
 
 // bucketPeriod is how far the rolling window moves in a step.

@@ -93,13 +93,22 @@ type fleetState struct {
 
 	confirmed atomic.Bool // the store knows of it
 	asking    atomic.Bool // a call asks for the probe
+	kept      atomic.Pointer[keptClaim]
 }
 
-// FleetRefusesFor returns how long from now the fleet's circuit refuses. known is
-// false where that is closed, as far as this process knows.
-func (b *Breaker) FleetRefusesFor(now time.Time) (wait time.Duration, known bool) {
+// keptClaim is a claim on the fleet's probe that another endpoint of this process
+// may use, for the one that had it did not decide.
+type keptClaim struct {
+	holder string
+	until  time.Time // the store grants another then
+}
+
+// FleetRefusesFor returns how long from now the fleet's circuit refuses an
+// endpoint, nil: any. known is false where the circuit is closed, as far as this
+// process knows.
+func (b *Breaker) FleetRefusesFor(endpoint *Breaker, now time.Time) (wait time.Duration, known bool) {
 	if f := b.fleetState.Load(); f != nil {
-		return f.until.Sub(now), true
+		return max(f.until.Sub(now), b.untilRetrial(endpoint, now)), true
 	}
 	return 0, false
 }
@@ -113,6 +122,9 @@ func (b *Breaker) follow(until time.Time, confirmed bool) {
 		f.opened = before.opened
 	case b.Closed():
 		f.opened = true
+		b.mu.Lock()
+		b.opening = Opening{Since: time.Now()} // the store has no cause
+		b.mu.Unlock()
 		b.record(Closed, Open)
 	}
 	b.fleetState.Store(f)
@@ -155,21 +167,27 @@ func (b *Breaker) record(from, to State) {
 
 // ProbeRequest asks the store for the one probe of the fleet's circuit.
 type ProbeRequest struct {
-	Holder string
-	TTL    time.Duration // how long the probe keeps others out
-	b      *Breaker
-	state  *fleetState
+	Holder   string
+	TTL      time.Duration // how long the probe keeps others out
+	Granted  bool          // it is this process's already: the store need not be asked
+	b        *Breaker
+	endpoint *Breaker
+	state    *fleetState
 }
 
 // RequestProbe returns the question for the fleet's probe, which one caller at a
-// time may ask; it must be released. Where another asks, retryAfter is when to
-// come back.
-func (b *Breaker) RequestProbe(holder string) (r *ProbeRequest, retryAfter time.Duration) {
+// time may ask, for an attempt of an endpoint; it must be released. Where another
+// asks, retryAfter is when to come back.
+func (b *Breaker) RequestProbe(endpoint *Breaker, holder string, now time.Time) (r *ProbeRequest, retryAfter time.Duration) {
 	f := b.fleetState.Load()
 	if f == nil || f.asking.Swap(true) {
 		return nil, probeRetry
 	}
-	return &ProbeRequest{Holder: holder, TTL: b.cfg.probeHolds(), b: b, state: f}, 0
+	r = &ProbeRequest{Holder: holder, TTL: b.cfg.probeHolds(), b: b, endpoint: endpoint, state: f}
+	if kept := f.kept.Swap(nil); kept != nil && now.Before(kept.until) {
+		r.Holder, r.Granted = kept.holder, true
+	}
+	return r, 0
 }
 
 // Release lets another call ask.
@@ -181,13 +199,13 @@ func (r *ProbeRequest) Release() { r.state.asking.Store(false) }
 func (r *ProbeRequest) Answered(now time.Time, c shared.Circuit) (p Permit, retryAfter time.Duration, ok bool) {
 	b := r.b
 	switch {
-	case c.State == shared.Closed:
+	case c.State == shared.Closed && !r.Granted:
 		b.unfollow()
-		return b.Allow(now)
-	case c.Yours:
-		p, retryAfter, ok = b.Allow(now)
+		return b.Allow(r.endpoint, now)
+	case c.Yours, r.Granted:
+		p, retryAfter, ok = b.Allow(r.endpoint, now)
 		if ok {
-			p.claim = r.Holder
+			p.claim, p.since = r.Holder, now
 		}
 		return p, retryAfter, ok
 	}
@@ -206,20 +224,28 @@ func (r *ProbeRequest) Inconclusive() *shared.Report {
 	return r.b.report(r.Holder, shared.ProbeInconclusive)
 }
 
-// fleetReport returns what the store must be informed of after an attempt with a
-// claim on the fleet's probe, or none, ended with v.
-func (b *Breaker) fleetReport(claim string, v Verdict, now time.Time) *shared.Report {
+// fleetReport returns what the store must be informed of after an attempt that
+// ended with v; nil: nothing.
+func (b *Breaker) fleetReport(p *Permit, v Verdict, now time.Time) *shared.Report {
 	opened := b.opened.Load() && b.opened.Swap(false)
 	switch {
-	case opened, claim != "" && v == Failed:
+	case opened, p.claim != "" && v.IsFailure():
+		b.mu.Lock()
+		b.opening.Cause = b.last
+		b.mu.Unlock()
 		b.follow(now.Add(b.cfg.OpenFor), false)
-		return b.report(claim, shared.Opened)
-	case claim == "":
+		return b.report(p.claim, shared.Opened)
+	case p.claim == "":
 		return nil
 	case v == Healthy, v == Alive:
-		return b.report(claim, shared.ProbeSucceeded)
+		return b.report(p.claim, shared.ProbeSucceeded)
+	case v == deferred:
+		if f := b.fleetState.Load(); f != nil {
+			f.kept.Store(&keptClaim{p.claim, p.since.Add(b.cfg.probeHolds())})
+			return nil
+		}
 	}
-	return b.report(claim, shared.ProbeInconclusive)
+	return b.report(p.claim, shared.ProbeInconclusive)
 }
 
 func (b *Breaker) report(holder string, e shared.Event) *shared.Report {

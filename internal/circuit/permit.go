@@ -20,25 +20,35 @@ const (
 	Alive                  // a 4xx: neutral, but a probe's shows that the server is back
 	Healthy
 	Failed
+	// EndpointFailed is for a host's circuit: a failure that speaks of one endpoint,
+	// and of the host only along with those of others.
+	EndpointFailed
+
+	deferred // an EndpointFailed that leaves it to another endpoint's probe to decide
 )
 
 func (v Verdict) err() error {
 	switch v {
 	case Healthy:
 		return nil
-	case Failed:
+	case Failed, EndpointFailed:
 		return errFailed
 	}
 	return errNeutral
 }
 
+// IsFailure reports whether the verdict is that of a failure.
+func (v Verdict) IsFailure() bool { return v == Failed || v == EndpointFailed }
+
 // Permit is the permission of one attempt to pass one circuit. The zero Permit is
 // of no circuit. It is for one goroutine.
 type Permit struct {
-	breaker *Breaker // nil once reported
-	probe   *probe   // nil when the circuit was closed
-	era     int64
-	claim   string // on the fleet's probe; "": none
+	breaker  *Breaker // nil once reported
+	endpoint *Breaker // whose attempt passes a host's circuit; nil for an endpoint's own
+	probe    *probe   // nil when the circuit was closed
+	era      int64
+	claim    string    // on the fleet's probe; "": none
+	since    time.Time // when it was claimed
 }
 
 // probe is a call that a half-open circuit let out. Its place is freed once: by
@@ -54,12 +64,13 @@ func (p *Permit) Active() bool { return p.breaker != nil }
 // Probing reports whether the attempt is a probe.
 func (p *Permit) Probing() bool { return p.probe != nil }
 
-// Enter gives a permit of a closed circuit; it is false of any other.
+// Enter gives a permit of a closed circuit; it is false of any other. endpoint is
+// whose attempt passes a host's circuit; nil for an endpoint's own.
 //
 // A closed circuit refuses nobody, so gobreaker hears of the attempt when its
 // answer is judged. That is also right for an attempt that takes longer than the
 // window: gobreaker counts an answer at the time of its request.
-func (b *Breaker) Enter(p *Permit) bool {
+func (b *Breaker) Enter(p *Permit, endpoint *Breaker) bool {
 	if b == nil {
 		return true
 	}
@@ -67,24 +78,30 @@ func (b *Breaker) Enter(p *Permit) bool {
 	if !b.Closed() {
 		return false
 	}
-	*p = Permit{breaker: b, era: era} // it may hold a probe of an earlier attempt
+	*p = Permit{breaker: b, endpoint: endpoint, era: era} // it may hold a probe of an earlier attempt
 	return true
 }
 
 // Allow asks for a permit of this process's own circuit. Where it is refused,
 // retryAfter is when to come back.
-func (b *Breaker) Allow(now time.Time) (p Permit, retryAfter time.Duration, ok bool) {
-	if b.Enter(&p) {
+func (b *Breaker) Allow(endpoint *Breaker, now time.Time) (p Permit, retryAfter time.Duration, ok bool) {
+	if b.Enter(&p, endpoint) {
 		return p, 0, true
+	}
+	if wait := b.untilRetrial(endpoint, now); wait > 0 {
+		return Permit{}, wait, false
 	}
 	done, err := b.gobreaker().Allow()
 	if errors.Is(err, gobreaker.ErrTooManyRequests) && b.reclaim(now) {
 		done, err = b.gobreaker().Allow()
 	}
+	p = Permit{breaker: b, endpoint: endpoint, era: b.era.Load()}
 	if err != nil {
+		if b.spares(endpoint) {
+			return p, 0, true
+		}
 		return Permit{}, b.retryAfter(now), false
 	}
-	p = Permit{breaker: b, era: b.era.Load()}
 	if b.Closed() { // by a probe that came back just now
 		done(errNeutral)
 		return p, 0, true
@@ -96,6 +113,15 @@ func (b *Breaker) Allow(now time.Time) (p Permit, retryAfter time.Duration, ok b
 	return p, 0, true
 }
 
+// Because records why the attempt failed, before that is reported.
+func (p *Permit) Because(why Cause) {
+	if b := p.breaker; b != nil {
+		b.mu.Lock()
+		b.last = why
+		b.mu.Unlock()
+	}
+}
+
 // Report records what came of the attempt, which ended now. It returns what the
 // store must be informed of; nil: nothing. A permit counts once, and not after a
 // change of state: later reports do nothing.
@@ -105,36 +131,45 @@ func (p *Permit) Report(v Verdict, now time.Time) *shared.Report {
 		return nil
 	}
 	p.breaker = nil
-	p.count(b, v, now)
+	v = p.count(b, v, now)
 	if b.fleet == nil {
 		return nil
 	}
-	return b.fleetReport(p.claim, v, now)
+	return b.fleetReport(p, v, now)
 }
 
-func (p *Permit) count(b *Breaker, v Verdict, now time.Time) {
-	if p.probe != nil {
-		if !b.forget(p.probe) && (v == Neutral || v == Failed) {
-			// Another probe has its place and decides. But a success, however late,
-			// shows that the server answers again: one that takes long for each
-			// call would else be refused for ever.
-			return
-		}
-		if v == Alive {
-			v = Healthy
-		}
-		p.probe.done(v.err())
-		return
+// count counts what came of the attempt and returns what it means to the fleet.
+func (p *Permit) count(b *Breaker, v Verdict, now time.Time) Verdict {
+	probe := p.probe
+	if probe != nil && !b.forget(probe) && (v == Neutral || v.IsFailure()) {
+		// Another probe has its place and decides. But a success, however late,
+		// shows that the server answers again: one that takes long for each call
+		// would else be refused for ever.
+		return v
 	}
-	if p.era != b.era.Load() {
-		return
+	if v == EndpointFailed && (probe != nil || p.claim != "") && b.deferTo(p.endpoint, now) {
+		v = deferred
 	}
-	switch v {
-	case Healthy:
+	switch {
+	case probe != nil && v == Alive:
+		probe.done(nil)
+	case probe != nil:
+		probe.done(v.err())
+	case p.era != b.era.Load():
+	case v == Healthy:
 		b.successes.add(now)
-	case Failed:
+	case v.IsFailure() && b.spares(p.endpoint):
+		b.only.Store(nil) // it is no longer the only one's word
+	case v == EndpointFailed:
+		b.blameOn(p.endpoint, now)
+		b.fail(p.era)
+	case v == Failed:
+		if b.id.OfHost() {
+			b.blameOn(nil, now)
+		}
 		b.fail(p.era)
 	}
+	return v
 }
 
 // fail counts a failure of an attempt that a closed circuit let through in era.

@@ -51,7 +51,7 @@ func TestCircuitThatOpensDuringACallEndsItWithItsLastAnswer(t *testing.T) {
 			base.Always(script.Limited(script.Set("Retry-After", "3")))
 			waiting := rig.Start(t, rt, rig.UserURL)
 			time.Sleep(time.Second)
-			openCircuit(t, rt, base, rig.AppURL, script.Bare(503))
+			openCircuit(t, rt, base, rig.AppURL, script.Fail(script.Reset))
 			c := (<-waiting).Stopped(oktaretry.StopCircuitOpen).TookBetween(3*time.Second, 3*time.Second+rig.Spread)
 			e := rig.Failure[*oktaretry.RateLimitError](c)
 			if e.Code != "E0000047" || e.RetryAfter > 3*time.Second || e.RetryAfter < 3*time.Second-rig.Spread {
@@ -85,7 +85,7 @@ func TestRefusalByOneCircuitReturnsTheOthersSlot(t *testing.T) {
 			go rig.GetOnce(t, rt, rig.UserURL)
 		}
 		synctest.Wait()
-		openCircuit(t, rt, base, rig.AppURL, script.Bare(503))
+		openCircuit(t, rt, base, rig.AppURL, script.Fail(script.Reset))
 		time.Sleep(5 * time.Second)
 		base.Always(script.OK())
 		if e := rig.Failure[*oktaretry.CircuitOpenError](rig.Get(t, rt, rig.UserURL)); e.Scope != oktaretry.TripsEndpoint {
@@ -105,7 +105,7 @@ func halfOpenHost(t *testing.T, edit func(*oktaretry.Policy)) (*oktaretry.Transp
 			edit(p)
 		}
 	})
-	openCircuit(t, rt, base, rig.UserURL, script.Bare(503))
+	openCircuit(t, rt, base, rig.UserURL, script.Fail(script.Reset))
 	time.Sleep(5 * time.Second)
 	return rt, base
 }
@@ -267,15 +267,15 @@ func TestOpenCircuitDoesNotDrawOnTheBudget(t *testing.T) {
 }
 
 // A hung base and a caller without a deadline: the attempt's own limit ends it,
-// and the host's circuit hears of it.
-func TestAttemptTimeoutCountsAgainstTheHostAndTheCallersDeadlineDoesNot(t *testing.T) {
+// and the host's circuit hears of it. A deadline that comes soon says nothing.
+func TestAttemptTimeoutCountsAgainstTheHostAndAnEarlyDeadlineDoesNot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := rig.New(t, rig.OpensAfter4) // 3 s for an attempt
 		base.Always(script.Hang())
 		failures := func() int { return rt.Snapshot().Circuits[0].Failures }
 		ctx, cancel := context.WithTimeout(oktaretry.WithNoRetry(t.Context()), 2*time.Second)
 		defer cancel()
-		rig.Do(t, ctx, rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopCanceled)
+		rig.Do(t, ctx, rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopDeadline)
 		if n := failures(); n != 0 {
 			t.Errorf("the caller's deadline counted as %d failures", n)
 		}
@@ -315,7 +315,7 @@ func TestCallersDeadlineAtTheAttemptTimeoutIsNoFailure(t *testing.T) {
 		slow, cancel := context.WithTimeout(t.Context(), 3*time.Second+time.Millisecond)
 		defer cancel()
 		ctx := earlyDeadline{slow, time.Now().Add(3 * time.Second)}
-		c := rig.Do(t, ctx, rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopCanceled)
+		c := rig.Do(t, ctx, rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopDeadline)
 		if !errors.Is(c.Err, context.DeadlineExceeded) {
 			t.Errorf("error %v, want context.DeadlineExceeded", c.Err)
 		}
@@ -360,15 +360,15 @@ func TestLaterFailuresOfAProbingCallCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := halfOpenHost(t, func(p *oktaretry.Policy) {
 			p.Budget.Disabled = true
-			p.ServerError.MaxAttempts, p.ServerError.MaxElapsed = 20, 0
-			p.ServerError.MaxWait = p.ServerError.InitialWait // or one waits until the circuit lets a probe out
+			p.Network.MaxAttempts, p.Network.MaxElapsed = 20, 0
+			p.Network.MaxWait = p.Network.InitialWait // or one waits until the circuit lets a probe out
 		})
 		n := 0
 		base.Choose(func(*http.Request) script.Step {
 			if n++; n == 1 {
 				return unlinked
 			}
-			return script.Bare(503)
+			return script.Fail(script.Reset)
 		})
 		rig.Get(t, rt, rig.UserURL).Stopped(oktaretry.StopCircuitOpen)
 		if n != 5 {

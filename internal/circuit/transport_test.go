@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,7 +21,8 @@ import (
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
-// openCircuit sends failures to an endpoint until its circuit, or its host's, opens.
+// openCircuit sends failures to an endpoint until its circuit opens, or by
+// script.Fail its host's.
 func openCircuit(t *testing.T, rt *oktaretry.Transport, base *script.Base, target string, failure script.Step) {
 	t.Helper()
 	base.Always(failure)
@@ -36,15 +38,16 @@ func TestCircuitCountsByTheRulesScope(t *testing.T) {
 	for _, tt := range []struct {
 		name   string
 		answer script.Step
-		opens  string
+		opens  string // "both": this one endpoint is all that is called
 	}{
-		{"502", script.Bare(502), rig.HostCircuit},
-		{"503", script.Bare(503), rig.HostCircuit},
-		{"504", script.Bare(504), rig.HostCircuit},
 		{"refused", script.Fail(script.Refused), rig.HostCircuit},
-		{"reset", script.Fail(&net.OpError{Op: "read", Err: errors.New("connection reset by peer")}), rig.HostCircuit},
-		{"no headers within AttemptTimeout", script.Hang(), rig.HostCircuit},
+		{"reset", script.Fail(script.Reset), rig.HostCircuit},
+		{"another error of the network", script.Fail(&net.OpError{Op: "read", Err: errors.New("lost")}), rig.HostCircuit},
 
+		{"502", script.Bare(502), "both"},
+		{"503", script.Bare(503), "both"},
+		{"504", script.Bare(504), "both"},
+		{"no headers within AttemptTimeout", script.Hang(), "both"},
 		{"500", script.Bare(500), rig.UserCircuit},
 		{"E0000009", script.Code(500, "E0000009"), rig.UserCircuit},
 		{"E0000010", script.Code(503, "E0000010"), rig.UserCircuit},
@@ -77,7 +80,13 @@ func TestCircuitCountsByTheRulesScope(t *testing.T) {
 				rig.GetOnce(t, rt, rig.UserURL)
 			}
 			var want []string
-			if tt.opens != "" {
+			switch tt.opens {
+			case "":
+				base.WantSent(10)
+			case "both":
+				want = []string{rig.HostCircuit, rig.UserCircuit}
+				base.WantSent(4)
+			default:
 				want = []string{tt.opens}
 				base.WantSent(4)
 			}
@@ -89,22 +98,33 @@ func TestCircuitCountsByTheRulesScope(t *testing.T) {
 }
 
 func TestCircuitIgnoresTheCallersOwnEnd(t *testing.T) {
-	for name, ctx := range map[string]func(context.Context) (context.Context, context.CancelFunc){
-		"deadline": func(ctx context.Context) (context.Context, context.CancelFunc) {
-			return context.WithTimeout(ctx, time.Second)
-		},
-		"cancellation": func(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline := func(d time.Duration) func(context.Context) (context.Context, context.CancelFunc) {
+		return func(ctx context.Context) (context.Context, context.CancelFunc) { return context.WithTimeout(ctx, d) }
+	}
+	cancellation := func(d time.Duration) func(context.Context) (context.Context, context.CancelFunc) {
+		return func(ctx context.Context) (context.Context, context.CancelFunc) {
 			ctx, cancel := context.WithCancel(ctx)
-			time.AfterFunc(time.Second, cancel)
+			time.AfterFunc(d, cancel)
 			return ctx, cancel
-		},
+		}
+	}
+	for name, tt := range map[string]struct {
+		ctx  func(context.Context) (context.Context, context.CancelFunc)
+		stop oktaretry.StopReason
+	}{
+		"deadline before SlowAfter":    {deadline(5*time.Second - 1), oktaretry.StopDeadline},
+		"cancellation":                 {cancellation(time.Second), oktaretry.StopCanceled},
+		"cancellation after SlowAfter": {cancellation(50 * time.Second), oktaretry.StopCanceled},
 	} {
 		rig.Virtual(t, name, func(t *testing.T) {
-			rt, base := rig.New(t, rig.OpensAfter4)
+			rt, base := rig.New(t, func(p *oktaretry.Policy) {
+				rig.OpensAfter4(p)
+				p.AttemptTimeout = time.Minute
+			})
 			base.Always(script.Hang())
 			for range 10 {
-				ctx, cancel := ctx(t.Context())
-				rig.Do(t, ctx, rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopCanceled)
+				ctx, cancel := tt.ctx(t.Context())
+				rig.Do(t, ctx, rt, http.MethodGet, rig.UserURL, "").Stopped(tt.stop)
 				cancel()
 			}
 			base.WantSent(10)
@@ -115,6 +135,42 @@ func TestCircuitIgnoresTheCallersOwnEnd(t *testing.T) {
 			}
 		})
 	}
+}
+
+// 300 calls of a hung host, each given up after 10 s by its caller's own deadline,
+// once opened no circuit and were reported as canceled.
+func TestDeadlinesThatPassAtAHungHostOpenItsCircuit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, base := rig.New(t, nil)
+		base.Always(script.Hang())
+		var all sync.WaitGroup
+		var refused, expired atomic.Int64
+		for i := range 300 {
+			all.Go(func() {
+				time.Sleep(time.Duration(i) * 200 * time.Millisecond)
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				defer cancel()
+				path := []string{"/api/v1/users/00u1", "/api/v1/groups/00g1"}[i%2]
+				switch c := rig.Do(t, ctx, rt, http.MethodGet, path, ""); c.Outcome.Stop {
+				case oktaretry.StopCircuitOpen:
+					refused.Add(1)
+				case oktaretry.StopDeadline:
+					expired.Add(1)
+				default:
+					t.Errorf("stopped because of %s", c.Outcome.Stop)
+				}
+			})
+		}
+		all.Wait()
+		t.Logf("%d sent, %+v", len(base.Sent()), rt.Snapshot())
+		if refused.Load() < 200 || expired.Load() < 20 {
+			t.Errorf("%d calls were refused and %d met their deadline, want nearly all refused", refused.Load(), expired.Load())
+		}
+		c := rig.Get(t, rt, rig.UserURL)
+		if e := rig.Failure[*oktaretry.CircuitOpenError](c); e.Failure != "timeout" {
+			t.Errorf("opened by %q, want the timeout", e.Failure)
+		}
+	})
 }
 
 func TestCircuitFollowsTheUsersRule(t *testing.T) {
@@ -154,7 +210,7 @@ func TestOpenEndpointCircuitLeavesTheOthersClosed(t *testing.T) {
 func TestOpenHostCircuitLeavesOtherHostsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := rig.New(t, rig.OpensAfter4)
-		openCircuit(t, rt, base, rig.UserURL, script.Bare(503))
+		openCircuit(t, rt, base, rig.UserURL, script.Fail(script.Reset))
 		base.Always(script.OK())
 		for _, target := range []string{rig.UserURL, rig.AppURL, "https://EXAMPLE.okta.com/api/v1/groups"} {
 			rig.Failure[*oktaretry.CircuitOpenError](rig.Get(t, rt, target).TookBetween(0, 0))
@@ -168,12 +224,15 @@ func TestOpenCircuitRefusesAtOnceWithRetryAfter(t *testing.T) {
 		failure script.Step
 		want    oktaretry.CircuitOpenError
 	}{
-		{script.Bare(503), oktaretry.CircuitOpenError{Scope: oktaretry.TripsHost}},
-		{script.Code(500, "E0000009"), oktaretry.CircuitOpenError{Scope: oktaretry.TripsEndpoint}},
+		{script.Fail(script.Reset), oktaretry.CircuitOpenError{
+			Scope: oktaretry.TripsHost, Class: oktaretry.ClassNetwork, Failure: "connection reset by peer"}},
+		{script.Code(500, "E0000009"), oktaretry.CircuitOpenError{
+			Scope: oktaretry.TripsEndpoint, Class: oktaretry.ClassServerError, Code: "E0000009", Failure: "500"}},
 	} {
 		rig.Virtual(t, tt.want.Scope.String(), func(t *testing.T) {
 			rt, base := rig.New(t, rig.OpensAfter4)
 			openCircuit(t, rt, base, rig.UserURL, tt.failure)
+			tt.want.Since = time.Now()
 			time.Sleep(2 * time.Second)
 			base.Always(script.OK())
 			c := rig.Get(t, rt, rig.UserURL).Stopped(oktaretry.StopCircuitOpen).TookBetween(0, 0)
@@ -230,31 +289,6 @@ func TestSetPolicyWithAnotherBreakerStartsClosed(t *testing.T) {
 			t.Fatal(err)
 		}
 		rig.Get(t, rt, rig.UserURL).Is(200)
-	})
-}
-
-// One endpoint that carries a part of the calls can fail for all of them, in
-// words that speak for the host.
-func TestHostCircuitStaysClosedWhileOneEndpointFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		rt, base := rig.New(t, nil)
-		base.Choose(func(req *http.Request) script.Step {
-			if req.URL.Path == "/api/v1/apps/0oa1" {
-				return script.Bare(503)
-			}
-			return script.OK()
-		})
-		for range 60 {
-			for i := range 10 {
-				if i%2 == 0 && i < 8 {
-					go rig.Get(t, rt, rig.AppURL)
-				} else {
-					rig.Get(t, rt, rig.UserURL).Is(200)
-				}
-				time.Sleep(100 * time.Millisecond)
-			}
-		}
-		time.Sleep(time.Minute)
 	})
 }
 

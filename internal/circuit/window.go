@@ -42,6 +42,12 @@ func (r *window) total(now time.Time) int {
 	return int(r.all.Load() - r.start[(r.newest+1)%steps])
 }
 
+// due returns how many successes would have come in a time, at the pace of those
+// that the window holds.
+func (r *window) due(d time.Duration, inWindow int) float64 {
+	return float64(inWindow) * float64(d) / float64(r.step*steps)
+}
+
 // ever returns how many there have been in all, more or less 2^32.
 func (r *window) ever() uint32 { return r.all.Load() }
 

@@ -27,15 +27,19 @@ func OpensAfter4(p *oktaretry.Policy) {
 }
 
 // Circuits returns the circuits in a state, as HostCircuit and UserCircuit are
-// written.
+// written, with the name that WithCircuits gave after the host's.
 func Circuits(tr *oktaretry.Transport, state string) (found []string) {
 	for _, c := range tr.Snapshot().Circuits {
+		host := c.Host
+		if c.Name != "" {
+			host += " " + c.Name
+		}
 		switch {
 		case c.State != state:
 		case c.Scope == oktaretry.TripsHost:
-			found = append(found, "host "+c.Host)
+			found = append(found, "host "+host)
 		default:
-			found = append(found, fmt.Sprintf("endpoint %s %s%s", c.Method, c.Host, c.Template))
+			found = append(found, fmt.Sprintf("endpoint %s %s%s", c.Method, host, c.Template))
 		}
 	}
 	return found

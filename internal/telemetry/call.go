@@ -90,7 +90,7 @@ type AttemptEnd struct {
 }
 
 // CircuitChange is one change of a circuit's state.
-type CircuitChange struct{ Scope, Host, Method, Template, From, To string }
+type CircuitChange struct{ Scope, Host, Name, Method, Template, From, To string }
 
 // noSpan is the span of a call or an attempt that is not traced.
 var noSpan = trace.SpanFromContext(context.Background())
@@ -269,8 +269,11 @@ func (c *Call) Waited(w Where, reason string, d time.Duration, began time.Time) 
 // Changed reports a change of a circuit.
 func (c *Call) Changed(w Where, ch CircuitChange) {
 	if c.span.IsRecording() {
-		c.span.AddEvent("oktaretry.circuit", trace.WithAttributes(
-			keyScope.String(ch.Scope), keyFrom.String(ch.From), keyTo.String(ch.To)))
+		list := []attribute.KeyValue{keyScope.String(ch.Scope), keyFrom.String(ch.From), keyTo.String(ch.To)}
+		if ch.Name != "" {
+			list = append(list, keyCircuit.String(ch.Name))
+		}
+		c.span.AddEvent("oktaretry.circuit", trace.WithAttributes(list...))
 	}
 	c.countChange(w, ch)
 	c.logChange(w, ch)

@@ -109,6 +109,7 @@ func TestDocumentMatchesSpansMetricsAndLogs(t *testing.T) {
 	doc := readDocument(t)
 	synctest.Test(t, func(t *testing.T) {
 		r := rig.Observe(t, func(p *oktaretry.Policy) { p.Pace.MaxRate, p.Pace.Burst, p.Breaker.MinCalls = 20, 1, 4 }, script.OK())
+		r.With(t, oktaretry.WithCircuits(func(*http.Request) string { return "acme" }))
 		reportEverything(t, r)
 		wantDocumentedMetrics(t, doc, r.Metrics(t))
 		wantDocumentedSpans(t, doc, r.Spans.Ended())

@@ -158,6 +158,9 @@ func (g *gauges) budgets(o metric.Observer, list []Budget) {
 // attributes returns the attributes of a circuit; port is that of its host.
 func (c *CircuitChange) attributes(port int) []attribute.KeyValue {
 	list := append(serverAttributes(c.Host, port), keyScope.String(c.Scope))
+	if c.Name != "" {
+		list = append(list, keyCircuit.String(c.Name))
+	}
 	if c.Template != "" {
 		list = append(list, methodAttribute(c.Method), semconv.URLTemplate(c.Template))
 	}

@@ -191,7 +191,7 @@ func TestCircuitGaugeFollowsItsState(t *testing.T) {
 // The two hosts' circuits differ in their scope only from the endpoints'.
 func TestHostCircuitHasItsOwnGauge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 2 }, script.Bare(502))
+		r := rig.Observe(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 2 }, script.Fail(script.Refused))
 		for range 2 {
 			r.Do(oktaretry.WithNoRetry(t.Context()), "GET", rig.UserURL)
 		}

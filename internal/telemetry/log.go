@@ -44,10 +44,14 @@ func (c *Call) logGivenUp(w Where, end *CallEnd) {
 
 // logChange logs a change of a circuit.
 func (c *Call) logChange(w Where, ch CircuitChange) {
-	if c.logEnabled(slog.LevelWarn) {
-		c.logLine(w, slog.LevelWarn, "oktaretry: circuit "+ch.To,
-			slog.String("scope", ch.Scope), slog.String("from", ch.From))
+	if !c.logEnabled(slog.LevelWarn) {
+		return
 	}
+	list := []slog.Attr{slog.String("scope", ch.Scope), slog.String("from", ch.From)}
+	if ch.Name != "" {
+		list = append(list, slog.String("circuit", ch.Name))
+	}
+	c.logLine(w, slog.LevelWarn, "oktaretry: circuit "+ch.To, list...)
 }
 
 func (c *Call) logEnabled(level slog.Level) bool {
@@ -56,7 +60,7 @@ func (c *Call) logEnabled(level slog.Level) bool {
 
 // logLine writes one line about the call, with its trace's id.
 func (c *Call) logLine(w Where, level slog.Level, text string, list ...slog.Attr) {
-	list = append(list, slog.String("method", ShownMethod(w.Method)), slog.String("host", w.URL.Host),
+	list = append(list, slog.String("method", ShownMethod(w.Method)), slog.String("host", w.Host),
 		slog.String("template", w.Template))
 	if sc := trace.SpanContextFromContext(c.ctx); sc.IsValid() {
 		list = append(list, slog.String("trace_id", sc.TraceID().String()), slog.String("span_id", sc.SpanID().String()))

@@ -5,7 +5,6 @@ package telemetry_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -59,12 +58,12 @@ func TestLogHasOneLineForEachLongWaitAndEachCallGivenUp(t *testing.T) {
 		{"a long wait", "GET", nil, []script.Step{limitedFor7s, script.OK()}, 0, []string{"INFO waiting rate-limit"}},
 		{"a long poll", "GET", nil, []script.Step{pending, script.OK()}, 0, []string{"INFO waiting poll"}},
 		{"rate limit given up", "GET", nil, []script.Step{script.Code(429, "E0000146")}, 0, []string{"WARN call given up max-elapsed"}},
-		{"network given up", "POST", nil, []script.Step{script.Fail(errors.New("reset"))}, 0, []string{"WARN call given up not-idempotent"}},
+		{"network given up", "POST", nil, []script.Step{script.Fail(script.Reset)}, 0, []string{"WARN call given up not-idempotent"}},
 		{"server error given up", "GET", nil, []script.Step{script.Code(503, "E0000010")}, 0,
 			[]string{"INFO waiting backoff", "INFO waiting backoff", "WARN call given up max-attempts"}},
 		{"the caller's own mistake", "GET", nil, []script.Step{script.Code(404, "E0000007")}, 0, nil},
 		{"canceled", "GET", nil, []script.Step{script.Hang()}, -time.Second, nil},
-		{"deadline", "GET", nil, []script.Step{script.Hang()}, time.Second, []string{"WARN call given up canceled"}},
+		{"deadline", "GET", nil, []script.Step{script.Hang()}, time.Second, []string{"WARN call given up deadline"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

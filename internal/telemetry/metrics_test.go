@@ -80,7 +80,7 @@ func TestEveryPollIsCounted(t *testing.T) {
 func TestCircuitChangesAreCountedByScopeAndDirection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := rig.Observe(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls, p.Breaker.FailureRatio = 1, 0.5 },
-			script.Down(), script.Down(), script.OK(), script.Bare(502), script.OK())
+			script.Down(), script.Down(), script.OK(), script.Fail(script.Refused), script.OK())
 		ctx := oktaretry.WithNoRetry(t.Context())
 		for range 5 {
 			r.Do(ctx, "GET", rig.UserURL)
@@ -121,7 +121,7 @@ func TestAttemptDurationsHaveStatusErrorAndProtocol(t *testing.T) {
 		{"HTTP/9", proto(9, 0), "503 GET 503"}, // no such thing
 		{"pending", pending, "GET 202 1.1"},    // no error of the attempt's
 		{"refused", script.Fail(script.Refused), "connect GET"},
-		{"lost", script.Fail(errors.New("reset")), "_OTHER GET"},
+		{"lost", script.Fail(script.Reset), "_OTHER GET"},
 		{"timed out", script.Hang(), "timeout GET"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -187,7 +187,7 @@ func TestCanceledAttemptHasNeitherStatusNorError(t *testing.T) {
 // one that failed in the same way.
 func TestCanceledAndFailedAttemptsAreSeparateSeries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, nil, script.Hang(), script.Fail(errors.New("reset")))
+		r := rig.Observe(t, nil, script.Hang(), script.Fail(script.Reset))
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
 		r.Do(ctx, "GET", rig.UserURL)

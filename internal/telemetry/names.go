@@ -34,6 +34,7 @@ const (
 	keyDuration   = attribute.Key("oktaretry.duration")
 	keyKind       = attribute.Key("oktaretry.rate_limit.kind")
 	keyScope      = attribute.Key("oktaretry.circuit.scope")
+	keyCircuit    = attribute.Key("oktaretry.circuit.name")
 	keyFrom       = attribute.Key("oktaretry.circuit.from")
 	keyTo         = attribute.Key("oktaretry.circuit.to")
 )

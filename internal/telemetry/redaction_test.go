@@ -207,9 +207,9 @@ func redactionCases() []redactionCase {
 			script: one(202, "E0000070", "Location", "https://evil.example/")},
 		{name: "404", stop: oktaretry.StopFailFast, class: oktaretry.ClassClientError, script: one(404, "E0000007")},
 		{name: "401 without code", stop: oktaretry.StopFailFast, class: oktaretry.ClassClientError, script: one(401, "")},
-		{name: "circuit open", stop: oktaretry.StopCircuitOpen, class: oktaretry.ClassNetwork, calls: 3, policy: breaker, script: one(503, "E0000009")},
+		{name: "circuit open", stop: oktaretry.StopCircuitOpen, class: oktaretry.ClassServerError, calls: 3, policy: breaker, script: one(503, "E0000009")},
 		{name: "deadline before a wait", stop: oktaretry.StopDeadline, class: oktaretry.ClassRateLimited, limit: time.Second, script: one(429, "", "Retry-After", soon)},
-		{name: "deadline in the attempt", stop: oktaretry.StopCanceled, class: oktaretry.ClassNetwork, limit: time.Second, script: hang},
+		{name: "deadline in the attempt", stop: oktaretry.StopDeadline, class: oktaretry.ClassNetwork, limit: time.Second, script: hang},
 		{name: "canceled in a wait", stop: oktaretry.StopCanceled, class: oktaretry.ClassServerError, limit: -time.Second / 4, script: one(503, "")},
 		{name: "canceled in the attempt", stop: oktaretry.StopCanceled, class: oktaretry.ClassNetwork, limit: -time.Second, script: hang},
 		{name: "attempt timeout", stop: oktaretry.StopMaxElapsed, class: oktaretry.ClassNetwork, script: hang},
@@ -225,8 +225,12 @@ func redactionCases() []redactionCase {
 			}},
 	}
 	for i := range (secrets{}).errors() {
+		stop := oktaretry.StopMaxAttempts
+		if i == 7 { // not of the network
+			stop = oktaretry.StopFailFast
+		}
 		cases = append(cases, redactionCase{
-			name: fmt.Sprint("network error ", i), stop: oktaretry.StopMaxAttempts, class: oktaretry.ClassNetwork,
+			name: fmt.Sprint("network error ", i), stop: stop, class: oktaretry.ClassNetwork,
 			script: func(s secrets) []script.Step { return []script.Step{script.Fail(s.errors()[i])} },
 		})
 	}

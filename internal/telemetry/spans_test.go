@@ -5,7 +5,6 @@ package telemetry_test
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -136,11 +135,11 @@ func TestSpanStatusFollowsTheClientRules(t *testing.T) {
 		{"connect", "GET", nil, []script.Step{script.Fail(script.Refused)}, 0, ending{"connect", "connect", "network", "max-attempts"}},
 		{"terminal", "GET", nil, []script.Step{script.Fail(x509.HostnameError{Certificate: new(x509.Certificate), Host: "a.b"})}, 0,
 			ending{"terminal", "terminal", "network", "fail-fast"}},
-		{"reset", "GET", nil, []script.Step{script.Fail(errors.New("connection reset"))}, 0, ending{"_OTHER", "_OTHER", "network", "max-attempts"}},
+		{"reset", "GET", nil, []script.Step{script.Fail(script.Reset)}, 0, ending{"_OTHER", "_OTHER", "network", "max-attempts"}},
 		{"attempt timeout", "GET", timeout, []script.Step{script.Hang()}, 0, ending{"timeout", "timeout", "network", "max-attempts"}},
 		{"circuit", "GET", noProbe, []script.Step{script.Down()}, 0, ending{"503", "503", "server-error", "circuit-open"}},
 		{"deadline before the wait", "GET", nil, []script.Step{limitedFor7s}, time.Second, ending{"429", "429", "rate-limited", "deadline"}},
-		{"deadline in the attempt", "GET", nil, []script.Step{script.Hang()}, time.Second, ending{"timeout", "timeout", "network", "canceled"}},
+		{"deadline in the attempt", "GET", nil, []script.Step{script.Hang()}, time.Second, ending{"timeout", "timeout", "network", "deadline"}},
 		{"canceled in the attempt", "GET", nil, []script.Step{script.Hang()}, -time.Second, ending{"", "", "network", "canceled"}},
 		{"canceled in the wait", "GET", nil, []script.Step{limitedFor7s}, -time.Second, ending{"429", "", "rate-limited", "canceled"}},
 	} {
@@ -258,7 +257,7 @@ func TestCircuitChangesAreEventsAndLogLinesOfTheCallThatCausedThem(t *testing.T)
 		refused := rig.Attributes(calls[2].Attributes())
 		rig.Equal(t, "refusal's error.type", refused["error.type"], "circuit_open")
 		rig.Equal(t, "refusal's attempts", refused["oktaretry.attempts"], int64(0))
-		rig.Equal(t, "refusal's class", refused["oktaretry.class"], "network") // nobody answered: no success
+		rig.Equal(t, "refusal's class", refused["oktaretry.class"], "server-error") // of what opened the circuit
 		var changes []string
 		for _, l := range r.Lines(t) {
 			if l["from"] != nil {
