@@ -164,34 +164,36 @@ func TestInvalidAnswersOfTheBaseAreErrors(t *testing.T) {
 }
 
 func TestNeverAResponseAndAnErrorTogether(t *testing.T) {
-	canceled, cancel := context.WithCancel(t.Context())
-	cancel()
-	brief, cancelBrief := context.WithTimeout(t.Context(), time.Nanosecond)
-	defer cancelBrief()
-	for _, step := range []script.Step{
-		script.OK(), script.Bare(304), script.Code(404, "E0000007"), script.Limited(), script.Code(429, "E0000146"), script.Down(),
-		script.Code(202, "E0000070"), script.Pending("/api/v1/poll"), script.Fail(script.Reset), script.Fail(io.EOF), script.Nothing(),
-		script.Reply(502, "<html>"),
-	} {
-		for _, method := range []string{"GET", "POST"} {
-			for _, ctx := range []context.Context{t.Context(), canceled, brief, oktaretry.WithNoRetry(t.Context())} {
-				tr := rig.Over(t, script.Repeat(t, step), func(p *oktaretry.Policy) {
-					rig.QuickWaits(p)
-					p.RateLimited.MaxAttempts, p.Pending.MaxAttempts = 3, 3
-				})
-				resp, err := tr.RoundTrip(rig.Request(t, ctx, method, "/api/v1/users", strings.NewReader("x")))
-				if (resp == nil) == (err == nil) {
-					t.Errorf("%s: response %v with error %v", method, resp, err)
-				}
-				if resp != nil {
-					if resp.Body == nil || resp.Request == nil {
-						t.Errorf("a response without body or request")
+	synctest.Test(t, func(t *testing.T) {
+		canceled, cancel := context.WithCancel(t.Context())
+		cancel()
+		brief, cancelBrief := context.WithTimeout(t.Context(), time.Nanosecond)
+		defer cancelBrief()
+		for _, step := range []script.Step{
+			script.OK(), script.Bare(304), script.Code(404, "E0000007"), script.Limited(), script.Code(429, "E0000146"), script.Down(),
+			script.Code(202, "E0000070"), script.Pending("/api/v1/poll"), script.Fail(script.Reset), script.Fail(io.EOF), script.Nothing(),
+			script.Reply(502, "<html>"),
+		} {
+			for _, method := range []string{"GET", "POST"} {
+				for _, ctx := range []context.Context{t.Context(), canceled, brief, oktaretry.WithNoRetry(t.Context())} {
+					tr := rig.Over(t, script.Repeat(t, step), func(p *oktaretry.Policy) {
+						rig.QuickWaits(p)
+						p.RateLimited.MaxAttempts, p.Pending.MaxAttempts = 3, 3
+					})
+					resp, err := tr.RoundTrip(rig.Request(t, ctx, method, "/api/v1/users", strings.NewReader("x")))
+					if (resp == nil) == (err == nil) {
+						t.Errorf("%s: response %v with error %v", method, resp, err)
 					}
-					resp.Body.Close()
+					if resp != nil {
+						if resp.Body == nil || resp.Request == nil {
+							t.Errorf("a response without body or request")
+						}
+						resp.Body.Close()
+					}
 				}
 			}
 		}
-	}
+	})
 }
 
 // A stream may be a pipe that is written while it is read, or larger than
