@@ -268,7 +268,8 @@ func DefaultPolicy() Policy {
 // its class's rule with what the code's own text asks for added (a least wait, a
 // narrower circuit, no retry where none can help). In either, a MinWait of 0
 // becomes the wait that the code's text asks for. A code of the catalogue
-// determines the class. A rule of [WithRule] takes precedence over all of these.
+// determines the class, but for those of a flow of the caller's own. A rule of
+// [WithRule] takes precedence over all of these.
 func (p Policy) RuleFor(c Classification) Rule {
 	r, _ := p.ruleFor(c, nil)
 	return r
@@ -278,6 +279,7 @@ func (p Policy) RuleFor(c Classification) Rule {
 // rule's name, a code or else a class, by which a call counts its answers.
 func (p *Policy) ruleFor(c Classification, own map[string]Rule) (Rule, string) {
 	e, known := lookup(c.Code)
+	known = known && !e.overlay.byStatus
 	class := c.Class
 	var asks overlay
 	switch {
