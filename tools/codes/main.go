@@ -28,7 +28,7 @@ program.
 
 - **Handed back**: at once, and as Okta sent it.
 - **Waits**: as long as Okta says, then goes again whatever the method, for Okta refused it unprocessed; up to 10 minutes in all.
-- **Up to 4 attempts**: where the method is idempotent, within 30 s. The circuit named is the one that the answer counts against.
+- **Attempts**: where the method is idempotent, unless "any method" stands there. The circuit named is the one that the answer counts against.
 
 This page is generated: ` + "`go -C tools run ./codes > docs/codes.md`" + `.
 
@@ -56,14 +56,32 @@ func does(info oktaretry.CodeInfo) string {
 		return "handed back"
 	case r.Action == oktaretry.Poll:
 		return fmt.Sprintf("polled every %s, up to %s", brief(r.InitialWait), brief(r.MaxElapsed))
-	case info.Class == oktaretry.ClassServerError:
-		return fmt.Sprintf("up to %d attempts; %s", r.MaxAttempts, circuit(r.Trips))
+	case info.Class != oktaretry.ClassRateLimited:
+		return resends(r)
 	case r.MinWait > r.MaxElapsed:
 		return "a `*RateLimitError` at once: no call has " + brief(r.MinWait)
 	case info.Local:
 		return fmt.Sprintf("waits, at least %s, while the bucket's other calls go on", brief(r.MinWait))
 	}
 	return "waits, and the bucket's other calls with it"
+}
+
+// resends describes the rule for an error that a resend may heal.
+func resends(r oktaretry.Rule) string {
+	text := "sent again"
+	if r.MaxAttempts > 0 {
+		text = fmt.Sprintf("up to %d attempts", r.MaxAttempts)
+	}
+	if r.MaxElapsed > 0 {
+		text += " within " + brief(r.MaxElapsed)
+	}
+	if r.MinWait > 0 {
+		text += fmt.Sprintf(", %s apart at least", brief(r.MinWait))
+	}
+	if r.AnyMethod {
+		text += ", any method"
+	}
+	return text + "; " + circuit(r.Trips)
 }
 
 func circuit(s oktaretry.Scope) string {
