@@ -190,9 +190,26 @@ func TestDPoPRequestIsNotReplayed(t *testing.T) {
 	}
 }
 
-// TestFailedTokenCallNamesNoAssertion: SDKs v2 and v5 put the assertion into the
-// URL, and net/http puts the URL into the error that the SDK returns. Ours,
-// inside of it, must not repeat it.
+// TestSDKSignsAnewInItsOwnRetries is the recipe of docs/okta-sdks.md for DPoP.
+func TestSDKSignsAnewInItsOwnRetries(t *testing.T) {
+	t.Parallel()
+	org := oktatest.NewServer(t, oktatest.WithUsers(3), oktatest.WithDPoP(), oktatest.RequireAuth("only tokens of its own"))
+	org.Script("GET /api/v1/users", oktatest.RateLimited(0))
+	policy := brisk()
+	policy.ReturnRateLimited = true
+	client := connect(t, org, policy, withPrivateKey()...)
+	client.GetConfig().Okta.Client.RateLimit.MaxRetries = 3
+	if n, err := syncUsers(t.Context(), client); n != 3 || err != nil {
+		t.Errorf("%d users and error %v, want 3 and none", n, err)
+	}
+	sent := org.RequestsTo("GET /api/v1/users")
+	if len(sent) != 2 || sent[0].Header.Get("Dpop") == sent[1].Header.Get("Dpop") {
+		t.Errorf("sent %d times, want twice, each with its own proof", len(sent))
+	}
+}
+
+// TestFailedTokenCallNamesNoAssertion: SDK v6 sends it in the body, and the SDKs
+// before put it into the URL, which net/http puts into the error.
 func TestFailedTokenCallNamesNoAssertion(t *testing.T) {
 	t.Parallel()
 	org := oktatest.NewServer(t)
