@@ -79,3 +79,7 @@
 //   - tide: the peak of calls in flight just now, measured while many end at once.
 //   - window: the time in which a rate limit counts, from one reset to the next.
 package oktaretry
+
+// Version is the version of this module, and of those released with it. It is the
+// version of the instrumentation scope of spans and metrics.
+const Version = "0.1.0"

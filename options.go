@@ -47,7 +47,8 @@ type config struct {
 // telemetry returns the part of the options that internal/telemetry needs.
 func (c *config) telemetry() telemetry.Config {
 	return telemetry.Config{
-		Tracers: c.tracers, Meters: c.meters, Propagators: c.propagators, Logger: c.logger, LogWaitFrom: c.logWaitFrom,
+		Tracers: c.tracers, Meters: c.meters, Propagators: c.propagators, Version: Version,
+		Logger: c.logger, LogWaitFrom: c.logWaitFrom,
 		NoAttemptSpans: c.noAttemptSpans, NoAttemptMetrics: c.noAttemptMetrics,
 	}
 }

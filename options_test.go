@@ -57,6 +57,25 @@ func TestNewTransportNeedsNoOptions(t *testing.T) {
 	}
 }
 
+func TestZeroTransportReportsHowToMakeOne(t *testing.T) {
+	var zero oktaretry.Transport
+	body := script.Text("{}")
+	req := rig.Request(t, t.Context(), "POST", rig.UserURL, nil)
+	req.Body = body
+	resp, err := zero.RoundTrip(req)
+	if resp != nil || err == nil || !strings.Contains(err.Error(), "NewTransport") {
+		t.Errorf("RoundTrip returned %v, %v", resp, err)
+	}
+	body.WantClosed(t)
+	if err := zero.SetPolicy(oktaretry.DefaultPolicy()); err == nil || !strings.Contains(err.Error(), "NewTransport") {
+		t.Errorf("SetPolicy returned %v", err)
+	}
+	if s, p := zero.Snapshot(), zero.Policy(); len(s.Buckets)+len(s.Circuits)+len(p.Codes) > 0 {
+		t.Errorf("it has a state or a policy: %v, %v", s, p)
+	}
+	zero.CloseIdleConnections()
+}
+
 func TestBadCallOptionFailsTheCallUnsent(t *testing.T) {
 	good := oktaretry.DefaultPolicy().ServerError
 	negative := good

@@ -46,6 +46,9 @@ type CircuitState struct {
 // Snapshot returns the present state of t. It is safe for concurrent use.
 func (t *Transport) Snapshot() Snapshot {
 	var s Snapshot
+	if t.isZero() {
+		return s
+	}
 	now := time.Now()
 	for _, b := range t.governor.States(now) {
 		s.Buckets = append(s.Buckets, BucketState{

@@ -4,6 +4,7 @@
 package oktaretry
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -24,7 +25,8 @@ import (
 // keeps the RoundTripper contract, is safe for concurrent use by any number of
 // goroutines and hosts, starts no goroutine of its own that outlives a call,
 // and needs no closing. Use one for all clients of an org: calls that share a
-// rate limit should share what is known of it.
+// rate limit should share what is known of it. [NewTransport] makes it: the zero
+// value sends nothing, and its calls and SetPolicy return an error that says so.
 type Transport struct {
 	base         http.RoundTripper
 	prepareRetry func(*http.Request) error
@@ -85,6 +87,9 @@ func (t *Transport) Client() *http.Client { return &http.Client{Transport: t} }
 // that [Policy.Validate] refuses changes nothing. Changed settings of Breaker
 // or Budget start with closed circuits and a fresh budget.
 func (t *Transport) SetPolicy(p Policy) error {
+	if t.isZero() {
+		return errZeroTransport
+	}
 	if err := p.Validate(); err != nil {
 		return err
 	}
@@ -102,7 +107,16 @@ func (t *Transport) SetPolicy(p Policy) error {
 
 // Policy returns the policy that calls meet which begin now. Changing it changes
 // nothing: give a changed one to [Transport.SetPolicy].
-func (t *Transport) Policy() Policy { return t.settings.Load().policy.clone() }
+func (t *Transport) Policy() Policy {
+	if t.isZero() {
+		return Policy{}
+	}
+	return t.settings.Load().policy.clone()
+}
+
+var errZeroTransport = errors.New("oktaretry: a zero Transport sends nothing: make one with NewTransport")
+
+func (t *Transport) isZero() bool { return t.base == nil }
 
 // CloseIdleConnections closes the idle connections of the base.
 func (t *Transport) CloseIdleConnections() {
@@ -115,6 +129,12 @@ func (t *Transport) CloseIdleConnections() {
 // answer that is the caller's. The package's documentation lists what comes back
 // in which case.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if t.isZero() {
+		if req.Body != nil {
+			req.Body.Close()
+		}
+		return nil, errZeroTransport
+	}
 	c := t.newCall(req)
 	defer c.cleanUp() // also after a panic of the base
 	if err := c.check(); err != nil {

@@ -10,7 +10,7 @@ require (
 	github.com/okta/okta-sdk-golang/v2 v2.20.0
 	github.com/okta/okta-sdk-golang/v5 v5.0.2
 	github.com/okta/okta-sdk-golang/v6 v6.1.6
-	github.com/oktaretry/oktaretry v0.0.0
+	github.com/oktaretry/oktaretry v0.1.0
 	go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp v0.72.0
 	go.opentelemetry.io/otel v1.47.0
 	go.opentelemetry.io/otel/sdk v1.47.0

@@ -6,10 +6,10 @@ require (
 	github.com/okta/okta-sdk-golang/v2 v2.20.0
 	github.com/okta/okta-sdk-golang/v5 v5.0.2
 	github.com/okta/okta-sdk-golang/v6 v6.1.6
-	github.com/oktaretry/oktaretry v0.0.0
-	github.com/oktaretry/oktaretry/oktav2 v0.0.0
-	github.com/oktaretry/oktaretry/oktav5 v0.0.0
-	github.com/oktaretry/oktaretry/oktav6 v0.0.0
+	github.com/oktaretry/oktaretry v0.1.0
+	github.com/oktaretry/oktaretry/oktav2 v0.1.0
+	github.com/oktaretry/oktaretry/oktav5 v0.1.0
+	github.com/oktaretry/oktaretry/oktav6 v0.1.0
 	github.com/prometheus/client_golang v1.25.0
 	github.com/prometheus/common v0.72.0
 	github.com/prometheus/prometheus v0.315.0
@@ -69,7 +69,7 @@ require (
 	github.com/modern-go/concurrent v0.0.0-20180306012644-bacd9c7ef1dd // indirect
 	github.com/modern-go/reflect2 v1.0.3-0.20250322232337-35a7c28c31ee // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
-	github.com/oktaretry/oktaretry/fleet v0.0.0
+	github.com/oktaretry/oktaretry/fleet v0.1.0
 	github.com/patrickmn/go-cache v0.0.0-20180815053127-5633e0862627 // indirect
 	github.com/pkg/errors v0.9.1 // indirect
 	github.com/prometheus/client_model v0.6.3 // indirect

@@ -3,7 +3,7 @@ module github.com/oktaretry/oktaretry/fleet
 go 1.26.0
 
 require (
-	github.com/oktaretry/oktaretry v0.0.0
+	github.com/oktaretry/oktaretry v0.1.0
 	github.com/redis/go-redis/v9 v9.23.0
 )
 

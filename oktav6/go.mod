@@ -4,7 +4,7 @@ go 1.26.0
 
 require (
 	github.com/okta/okta-sdk-golang/v6 v6.1.6
-	github.com/oktaretry/oktaretry v0.0.0
+	github.com/oktaretry/oktaretry v0.1.0
 )
 
 require (

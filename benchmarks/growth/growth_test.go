@@ -15,7 +15,10 @@ import (
 	"github.com/oktaretry/oktaretry/benchmarks/internal/race"
 )
 
-var update = flag.Bool("update", false, "measure every step, and write it into docs/performance.md and growth.svg")
+var (
+	timed  = flag.Bool("timed", false, "hold the ends of each line to their bounds: on a machine that does little else")
+	update = flag.Bool("update", false, "measure every step, and write it into docs/performance.md and growth.svg")
+)
 
 const command = "go test ./benchmarks/growth -run TestGrowth -update -v"
 
@@ -30,8 +33,11 @@ const (
 
 // TestGrowth fails where a call has become dearer with the work than it may.
 func TestGrowth(t *testing.T) {
-	if race.Enabled {
+	switch {
+	case race.Enabled:
 		t.Skip("the race detector costs more than anybody else")
+	case !*timed && !*update:
+		t.Skip("compares times: run it with -timed, on a machine that does little else")
 	}
 	var all []measuredAxis
 	for _, a := range axes {

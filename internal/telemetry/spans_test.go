@@ -42,6 +42,8 @@ func TestCallHasOneInternalSpanWithOneClientSpanForEachAttempt(t *testing.T) {
 			t.Fatalf("%d call spans and %d attempt spans", len(calls), len(attempts))
 		}
 		call := calls[0]
+		rig.Equal(t, "the version of its scope", call.InstrumentationScope().Version, oktaretry.Version)
+		rig.Equal(t, "the version of the metrics' scope", r.Collect(t).ScopeMetrics[0].Scope.Version, oktaretry.Version)
 		rig.Equal(t, "call's name", call.Name(), "oktaretry GET /api/v1/users/{id}")
 		rig.Equal(t, "call's kind", call.SpanKind(), trace.SpanKindInternal)
 		rig.Equal(t, "call's parent", call.Parent().SpanID(), caller.SpanContext().SpanID())

@@ -32,6 +32,7 @@ type Config struct {
 	Tracers     trace.TracerProvider
 	Meters      metric.MeterProvider
 	Propagators propagation.TextMapPropagator
+	Version     string        // of the instrumentation scope
 	Logger      *slog.Logger  // nil: nothing is logged
 	LogWaitFrom time.Duration // the shortest wait that is logged
 
@@ -71,7 +72,7 @@ func New(c Config) (*Telemetry, error) {
 	if p := otel.GetTextMapPropagator(); t.propagators == nil && p != nil && reflect.TypeOf(p).Kind() == reflect.Pointer && len(p.Fields()) == 0 {
 		t.noPropagator = p
 	}
-	t.tracer = c.Tracers.Tracer(ScopeName, trace.WithSchemaURL(semconv.SchemaURL))
+	t.tracer = c.Tracers.Tracer(ScopeName, trace.WithInstrumentationVersion(c.Version), trace.WithSchemaURL(semconv.SchemaURL))
 	var err error
 	t.metrics, err = newMetrics(c.meter(), !c.NoAttemptMetrics)
 	return t, err
@@ -82,7 +83,7 @@ func (c *Config) meter() metric.Meter {
 	if m == nil {
 		m = otel.GetMeterProvider()
 	}
-	return m.Meter(ScopeName, metric.WithSchemaURL(semconv.SchemaURL))
+	return m.Meter(ScopeName, metric.WithInstrumentationVersion(c.Version), metric.WithSchemaURL(semconv.SchemaURL))
 }
 
 // tracing reports whether to start spans. The global provider, as long as none is
