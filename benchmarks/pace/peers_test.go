@@ -54,8 +54,6 @@ var compared = []peer{
 	{"okta-sdk-golang", peers.SDK2Module, true, "The same with `WithRateLimitMaxRetries(10000)` and `WithRateLimitMaxBackOff(300)`.", sdk2(endless)},
 	{"okta-sdk-golang", peers.SDK5Module, false, "`NewAPIClient` with its own defaults: no retries.", sdk5(nil)},
 	{"okta-sdk-golang", peers.SDK5Module, true, "The same with `WithRateLimitMaxRetries(10000)` and `WithRateLimitMaxBackOff(300)`.", sdk5(endless)},
-	{"okta-sdk-golang", peers.SDK6Module, false, "`NewAPIClient` with its own defaults: no retries.", sdk6(nil)},
-	{"okta-sdk-golang", peers.SDK6Module, true, "The same with `WithRateLimitMaxRetries(10000)` and `WithRateLimitMaxBackOff(300)`.", sdk6(endless)},
 	{"AWS adaptive mode", awsModule, false, "`retry.NewAdaptiveMode()` of the AWS SDK around each call, 429 as its throttling error: 3 attempts, up to 20 s apart, " +
 		"a quota of retries, and a rate that follows the refusals.", over(awsAdaptive)},
 	{"AWS adaptive mode", awsModule, true, "The same with no end of attempts, no quota of retries, and a `Backoff` that waits likewise.", over(bestAWSAdaptive)},

@@ -16,7 +16,6 @@ import (
 	okta2 "github.com/okta/okta-sdk-golang/v2/okta"
 	"github.com/okta/okta-sdk-golang/v2/okta/query"
 	okta5 "github.com/okta/okta-sdk-golang/v5/okta"
-	okta6 "github.com/okta/okta-sdk-golang/v6/okta"
 
 	"github.com/oktaretry/oktaretry/benchmarks/internal/peers"
 )
@@ -53,20 +52,6 @@ func sdk5(limit *rateLimit) func(http.RoundTripper, string, scenario) call {
 			set = append(set, okta5.WithRateLimitMaxRetries(limit.maxRetries), okta5.WithRateLimitMaxBackOff(limit.maxBackoff))
 		}
 		client := peers.SDK5(base, org, token, set...)
-		return func(ctx context.Context) error {
-			_, _, err := client.UserAPI.ListUsers(ctx).Limit(1).Execute()
-			return err
-		}
-	}
-}
-
-func sdk6(limit *rateLimit) func(http.RoundTripper, string, scenario) call {
-	return func(base http.RoundTripper, token string, _ scenario) call {
-		var set []okta6.ConfigSetter
-		if limit != nil {
-			set = append(set, okta6.WithRateLimitMaxRetries(limit.maxRetries), okta6.WithRateLimitMaxBackOff(limit.maxBackoff))
-		}
-		client := peers.SDK6(base, org, token, set...)
 		return func(ctx context.Context) error {
 			_, _, err := client.UserAPI.ListUsers(ctx).Limit(1).Execute()
 			return err

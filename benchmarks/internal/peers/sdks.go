@@ -8,14 +8,12 @@ import (
 
 	okta2 "github.com/okta/okta-sdk-golang/v2/okta"
 	okta5 "github.com/okta/okta-sdk-golang/v5/okta"
-	okta6 "github.com/okta/okta-sdk-golang/v6/okta"
 )
 
 // The modules of the SDKs.
 const (
 	SDK2Module = "github.com/okta/okta-sdk-golang/v2"
 	SDK5Module = "github.com/okta/okta-sdk-golang/v5"
-	SDK6Module = "github.com/okta/okta-sdk-golang/v6"
 )
 
 // SDK2 is a client of okta-sdk-golang v2 without its cache. It panics where the
@@ -41,22 +39,6 @@ func SDK5(base http.RoundTripper, org, token string, set ...okta5.ConfigSetter) 
 		cfg, err := okta5.NewConfiguration(set...)
 		if err == nil {
 			client = okta5.NewAPIClient(cfg)
-		}
-		return err
-	})
-	return client
-}
-
-// SDK6 is a client of okta-sdk-golang v6 without its cache. It panics where the
-// SDK refuses the settings.
-func SDK6(base http.RoundTripper, org, token string, set ...okta6.ConfigSetter) (client *okta6.APIClient) {
-	set = append([]okta6.ConfigSetter{
-		okta6.WithOrgUrl(org), okta6.WithToken(token), okta6.WithCache(false), okta6.WithHttpClientPtr(&http.Client{Transport: base}),
-	}, set...)
-	outside(func() error {
-		cfg, err := okta6.NewConfiguration(set...)
-		if err == nil {
-			client = okta6.NewAPIClient(cfg)
 		}
 		return err
 	})
