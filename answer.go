@@ -26,6 +26,7 @@ type answer struct {
 	rule     Rule
 	tally    *tally
 	wait     time.Duration // before the next attempt, by the rule
+	spread   time.Duration // added to it where no bucket's line spreads the calls
 	held     bool          // the bucket holds all its calls that long
 
 	bucketWait time.Duration // of a rate limit: before any call of its bucket

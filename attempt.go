@@ -8,13 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"strconv"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
-	"github.com/oktaretry/oktaretry/internal/circuit"
 	"github.com/oktaretry/oktaretry/internal/exchange"
 	"github.com/oktaretry/oktaretry/internal/telemetry"
 )
@@ -41,8 +41,9 @@ func (c *call) send() (*answer, StopReason) {
 	d := new(dispatch)
 	sent := c.now
 	*a = attempt{dispatch: d, waits: c.waits}
-	limit := attemptLimit(&c.settings.policy, &c.permits)
+	limit, more := attemptLimit(c)
 	d.Open(c.ctx, sent, limit)
+	d.Overtime = more
 	var ctx context.Context = d
 	if !idempotent(c.to.method, c.req.Header, &c.to.route, c.opts) {
 		a.written = new(exchange.Written)
@@ -77,13 +78,13 @@ func (c *call) send() (*answer, StopReason) {
 
 	c.now = time.Now()
 	c.answer.arrived = c.now
-	late := d.Settle(c.now)
+	passed := d.Settle(c.now)
 	resp, err = checkAnswer(resp, err)
 	switch {
-	case late && contextErr(c.ctx, c.now) == nil:
+	case passed > 0 && contextErr(c.ctx, c.now) == nil:
 		d.Release() // first, for a Close may wait for it
 		closeResponse(resp)
-		resp, err = nil, &attemptTimeoutError{limit, c.to.url.Host + c.to.route.Template}
+		resp, err = nil, &attemptTimeoutError{passed, c.to.url.Host + c.to.route.Template}
 	case err != nil:
 		a.canceled = contextErr(c.ctx, c.now) != nil
 	}
@@ -99,14 +100,102 @@ func (c *call) send() (*answer, StopReason) {
 	return &c.answer, StopNone
 }
 
-// attemptLimit is how long the attempt may be without headers; 0: no limit. A
-// probe has less time: whoever asks a server that was down a minute ago should
-// not wait another for nothing.
-func attemptLimit(p *Policy, permits *[2]circuit.Permit) time.Duration {
-	if permits[0].Probing() || permits[1].Probing() {
-		return min(p.AttemptTimeout, p.Breaker.ProbeTimeout)
+// attemptLimit is how long the attempt may be without headers, 0: no limit, and what
+// more it may get when that is over. See Policy.AttemptTimeout. A probe has less time:
+// whoever asks a server that was down a minute ago should not wait another for nothing.
+func attemptLimit(c *call) (time.Duration, exchange.Overtime) {
+	limit := c.opts.attemptTimeout.or(c.settings.policy.AttemptTimeout)
+	switch {
+	case c.permits[0].Probing() || c.permits[1].Probing():
+		return min(limit, c.settings.policy.Breaker.ProbeTimeout), nil
+	case limit == 0 || c.opts.attemptTimeout.set:
+		return limit, nil
 	}
-	return p.AttemptTimeout
+	if deadline, ok := c.ctx.Deadline(); ok {
+		limit = min(limit, halfUntil(deadline, c.now))
+	}
+	return limit, overtime{c}
+}
+
+// leastHalf is the least half of the time left that bounds an attempt: a shorter one
+// would end attempts that are merely slow.
+const leastHalf = 5 * time.Second
+
+// halfUntil returns half of the time until a deadline, if that bounds an attempt.
+func halfUntil(deadline, sent time.Time) time.Duration {
+	if half := deadline.Sub(sent) / 2; half >= leastHalf {
+		return half
+	}
+	return math.MaxInt64
+}
+
+// overtime decides whether the attempt on its way has more time. That needs what a
+// call need not know as long as its attempts are answered in time.
+type overtime struct{ c *call }
+
+// Grant returns how long the attempt may take now that limit is over. Beyond
+// AttemptTimeout it may as long as nothing is known against its host and endpoint:
+// where they fail, waiting is in vain.
+func (o overtime) Grant(limit, elapsed time.Duration) time.Duration {
+	c, usual := o.c, o.c.settings.policy.AttemptTimeout
+	most := mostTime(c, elapsed)
+	switch e := c.to.endpoint; {
+	case elapsed < usual:
+		return min(usual, most)
+	case !e.host.circuit.Closed() || !e.circuit.Closed():
+		return 0
+	}
+	step := max(min(time.Second, usual/4), time.Millisecond)
+	return min(limit+((elapsed-limit)/step+1)*step, most)
+}
+
+// mostTime is how long the attempt on its way may be without headers if nothing is
+// known against its host.
+func mostTime(c *call, elapsed time.Duration) time.Duration {
+	usual, sent := c.settings.policy.AttemptTimeout, c.attempt.Began
+	deadline, _ := c.ctx.Deadline()
+	left, repeated := leftAfterTimeout(c, facts{
+		now: sent.Add(elapsed), deadline: deadline, noRetry: c.opts.noRetry, pollAt: c.pollAt,
+		idempotent: idempotent(c.to.method, c.req.Header, &c.to.route, c.opts),
+		once:       c.to.route.Token && hasBody(c.req) || c.t.signedOnce(c.req), replayable: c.body.CanReplay() == nil,
+	})
+	if !repeated {
+		return times(usual, 3)
+	}
+	most := usual
+	if c.progress.timedOut {
+		most = max(usual, min(times(usual, 2), left))
+	}
+	if !deadline.IsZero() {
+		most = min(most, halfUntil(deadline, sent))
+	}
+	return most
+}
+
+// leftAfterTimeout returns how much longer the rule for network errors lets the call
+// take; false if no other attempt would follow one that timed out now.
+func leftAfterTimeout(c *call, f facts) (left time.Duration, repeated bool) {
+	timeout := answer{Classification: Classification{Class: ClassNetwork}}
+	var name string
+	timeout.rule, name = c.settings.policy.ruleFor(timeout.Classification, &c.opts.rules)
+	var counted tally
+	for _, t := range c.progress.tallies {
+		if t.rule == name {
+			counted = *t
+		}
+	}
+	counted.count++
+	timeout.tally = &counted
+	left = math.MaxInt64
+	if most := timeout.rule.MaxElapsed; most > 0 {
+		left = most - counted.spent
+	}
+	return left, decide(&timeout, f).stop == StopNone
+}
+
+// times multiplies a duration, which stays short of an overflow.
+func times(d time.Duration, n int64) time.Duration {
+	return min(d, math.MaxInt64/time.Duration(n)) * time.Duration(n)
 }
 
 // nextRequest makes the request of the next attempt: the caller's, the caller's

@@ -4,6 +4,7 @@
 package oktaretry
 
 import (
+	"math/rand/v2"
 	"net/http"
 	"time"
 
@@ -76,17 +77,25 @@ func serverWait(class Class, h http.Header, l wire.Limits, ticket *pace.Ticket, 
 	return wait
 }
 
-// wait returns the rule's wait after an answer that asks for named, which may be 0.
-// It leaves out the rule's MinWait.
-func (t *tally) wait(r Rule, c Classification, l wire.Limits, named time.Duration) time.Duration {
-	var wait time.Duration
+// wait returns the rule's wait after an answer that asks for named, which may be 0,
+// and whether it varies at random by itself. It leaves out the rule's MinWait.
+func (t *tally) wait(r Rule, c Classification, l wire.Limits, named time.Duration) (wait time.Duration, varies bool) {
 	switch {
 	case c.Class == ClassRateLimited && named > 0:
-		wait = named
+		return named, false
 	case c.Class == ClassRateLimited && l.Concurrency():
-		wait = t.forSlot(r)
-	default:
-		wait = max(t.computed(r), named)
+		return t.forSlot(r), true
 	}
-	return wait
+	wait = t.computed(r)
+	return max(wait, named), wait >= named
+}
+
+// spread returns what is added at random to a wait that an answer names or its code
+// asks for: it names the same to all callers, and they must not come back at once.
+func spread(r *Rule, wait time.Duration) time.Duration {
+	most := time.Duration(r.Jitter * float64(min(r.InitialWait, wait, longestMean)))
+	if most <= 0 {
+		return 0
+	}
+	return rand.N(most)
 }

@@ -47,7 +47,7 @@ func TestSlotWaitKeepsToTheRulesCap(t *testing.T) {
 	r := Rule{InitialWait: 20 * time.Millisecond, MaxWait: 50 * time.Millisecond, Multiplier: 2, Jitter: 0.5}
 	var waits tally
 	for range 100 {
-		wait := waits.wait(r, Classification{Class: ClassRateLimited}, wire.Limits{}, 0) // 0 of 0
+		wait, _ := waits.wait(r, Classification{Class: ClassRateLimited}, wire.Limits{}, 0) // 0 of 0
 		if wait < 10*time.Millisecond || wait > 50*time.Millisecond {
 			t.Fatalf("a wait of %s, want 10ms to 50ms", wait)
 		}
@@ -62,9 +62,34 @@ func TestServerErrorWaitsTheLongerOfBackoffAndRetryAfter(t *testing.T) {
 		{time.Hour, time.Hour, time.Hour},
 	} {
 		var waits tally
-		wait := waits.wait(r, Classification{Class: ClassServerError}, wire.Limits{Limit: -1, Remaining: -1}, tt.named)
-		if wait < tt.from || wait > tt.to {
-			t.Errorf("named %s: %s, want %s to %s", tt.named, wait, tt.from, tt.to)
+		wait, varies := waits.wait(r, Classification{Class: ClassServerError}, wire.Limits{Limit: -1, Remaining: -1}, tt.named)
+		if wait < tt.from || wait > tt.to || varies == (wait == tt.named) {
+			t.Errorf("named %s: %s, %t; want %s to %s", tt.named, wait, varies, tt.from, tt.to)
+		}
+	}
+}
+
+func TestSpreadIsAShareOfTheShorterOfBackoffAndWait(t *testing.T) {
+	for _, tt := range []struct {
+		rule       Rule
+		wait, most time.Duration
+	}{
+		{Rule{InitialWait: time.Second, Jitter: 0.5}, time.Minute, 500 * time.Millisecond},
+		{Rule{InitialWait: time.Hour, Jitter: 1}, time.Minute, time.Minute},
+		{Rule{InitialWait: time.Second}, time.Minute, 0},
+		{Rule{Jitter: 1}, time.Minute, 0},
+		{Rule{InitialWait: math.MaxInt64, Jitter: 1}, math.MaxInt64, longestMean},
+	} {
+		var longest time.Duration
+		for range 1000 {
+			d := spread(&tt.rule, tt.wait)
+			if d < 0 || d > tt.most {
+				t.Fatalf("%+v: %s, want %s at most", tt.rule, d, tt.most)
+			}
+			longest = max(longest, d)
+		}
+		if longest < tt.most/2 {
+			t.Errorf("%+v: %s was the longest of a thousand, want up to %s", tt.rule, longest, tt.most)
 		}
 	}
 }

@@ -90,6 +90,7 @@ type progress struct {
 	tallies   []*tally // by rule
 	resends   int      // of the present request
 	polls     int
+	timedOut  bool // an attempt had all of AttemptTimeout
 	withdrawn bool // from the budget, for a resend that was not sent yet
 }
 

@@ -5,6 +5,8 @@ package oktaretry
 
 import (
 	"iter"
+	"slices"
+	"strconv"
 	"time"
 )
 
@@ -35,7 +37,7 @@ func Lookup(code string) (CodeInfo, bool) {
 	if !ok {
 		return CodeInfo{}, false
 	}
-	p := DefaultPolicy()
+	p := defaults()
 	return e.describe(&p), true
 }
 
@@ -43,7 +45,7 @@ func Lookup(code string) (CodeInfo, bool) {
 // errors by name. It is safe for concurrent use.
 func Codes() iter.Seq[CodeInfo] {
 	return func(yield func(CodeInfo) bool) {
-		p := DefaultPolicy()
+		p := defaults()
 		for _, table := range [][]entry{oktaCodes[:], oauthCodes[:]} {
 			for i := range table {
 				if !yield(table[i].describe(&p)) {
@@ -87,6 +89,42 @@ func lookup(code string) (*entry, bool) {
 	return e, ok
 }
 
+// classNamed returns the class of a name.
+func classNamed(name string) (Class, bool) {
+	for class := ClassRateLimited; class <= ClassNetwork; class++ {
+		if class.String() == name {
+			return class, true
+		}
+	}
+	return 0, false
+}
+
+// isErrorStatus reports whether a status can have a rule of its own.
+func isErrorStatus(status int) bool { return status >= 400 && status <= 599 }
+
+// isStatus reports whether a key of Codes is a status.
+func isStatus(key string) bool {
+	n, err := strconv.Atoi(key)
+	return err == nil && len(key) == 3 && isErrorStatus(n)
+}
+
+// answersOf returns the classification of the answers that a key of Codes stands for;
+// false if it stands for none.
+func answersOf(key string) (Classification, bool) {
+	if e, ok := lookup(key); ok {
+		return Classification{Class: e.class, Code: key, Status: e.status}, true
+	}
+	if isStatus(key) {
+		status, _ := strconv.Atoi(key)
+		return Classification{Class: classOf("", status), Status: status}, true
+	}
+	// Some names of classes have the form of OAuth errors.
+	if (isOktaCode(key) || isOAuthCode(key)) && !slices.Contains(classNames[:], key) {
+		return Classification{Class: ClassClientError, Code: key}, true
+	}
+	return Classification{}, false
+}
+
 // codeNumber returns the 47 of E0000047. The code must have the form of Okta's.
 func codeNumber(code string) int {
 	n := 0
@@ -126,6 +164,21 @@ type overlay struct {
 	byStatus  bool          // an answer with the code has the class of its status; the entry's is that of the usual one
 	narrow    bool          // it trips at most trips: less than its class, for less of the host has failed
 	trips     Scope
+
+	retry        bool // it passes by itself: sent again, though its class is not
+	untilElapsed bool // it passes, and takes longer than the class's default of attempts
+}
+
+// extend returns a policy's rule for a class with more attempts where they help. A
+// rule without waits, or with a number of attempts of the user's own, keeps it.
+func (o overlay) extend(r Rule) Rule {
+	if o.retry && r.Action == FailFast && r.InitialWait > 0 {
+		r.Action = Backoff
+	}
+	if o.untilElapsed && r.MaxAttempts == defaultAttempts && r.MaxElapsed > 0 {
+		r.MaxAttempts = 0
+	}
+	return r
 }
 
 // apply returns a class's rule with the overlay on top. The result waits longer,
@@ -154,11 +207,14 @@ func (o overlay) floor(r Rule) Rule {
 	return r
 }
 
-// statusOverlay returns the overlay of a server error without a code. 502, 503 and
+// statusOverlay returns the overlay of an answer without a code. 408 and 425 come
+// from the edge, which gave up on the request or will take it in a moment. 502, 503 and
 // 504 keep the class's scope: Okta's edge sends them when it cannot reach the org.
 // Any other 5xx comes from one endpoint, and 501 is final: it is not implemented.
 func statusOverlay(status int) overlay {
 	switch {
+	case status == 408, status == 425:
+		return passes
 	case status == 501:
 		return neverRetry
 	case status == 502, status == 503, status == 504:

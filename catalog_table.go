@@ -10,6 +10,7 @@ var (
 	classRule     = overlay{}                                                  // the class's rule fits
 	endpointOnly  = overlay{narrow: true, trips: TripsEndpoint}                // somebody else's server, or one service, failed: the host is up
 	neverRetry    = overlay{failFast: true, narrow: true, trips: TripsNothing} // a resend gets the same answer
+	passes        = overlay{retry: true}                                       // not for long, and it is nobody's fault
 	goesByStatus  = overlay{byStatus: true}                                    // the code alone does not determine the class
 	unnamedPeriod = overlay{minWait: time.Minute}                              // Okta asks for "later" and names no period; a minute is this library's choice
 )
@@ -28,8 +29,8 @@ var oktaCodes = [...]entry{
 	{"E0000006", 403, "Access denied exception", ClassClientError, classRule, false, "Check the admin role behind the token, and the app's scopes and resource sets, for this operation"},
 	{"E0000007", 404, "Resource not found exception", ClassClientError, classRule, false, "Check the id: deleted, of another kind, or of another org"},
 	{"E0000008", 404, "Not found exception", ClassClientError, classRule, false, "Check path, API version and org URL"},
-	// Often caused by one resource, on each attempt: its host is up.
-	{"E0000009", 500, "Internal server error", ClassServerError, endpointOnly, false, "Often one resource's fault: see whether its siblings work, then give Okta Support the request id"},
+	// Often caused by one resource: its host is up. On deletes it lasts for some 20 seconds.
+	{"E0000009", 500, "Internal server error", ClassServerError, overlay{narrow: true, trips: TripsEndpoint, untilElapsed: true}, false, "Often one resource's fault: see whether its siblings work, then give Okta Support the request id"},
 	// Reads still work, so it counts against the writing endpoint, not the host.
 	{"E0000010", 503, "Read only database exception", ClassServerError, endpointOnly, false, "Reads still work: hold back writes and watch Okta's status page"},
 	{"E0000011", 401, "Invalid token exception", ClassClientError, classRule, false, "Check that the token belongs to this org and is neither expired nor revoked; issue a new one if needed"},
@@ -254,8 +255,8 @@ var oktaCodes = [...]entry{
 	{"E0000235", 400, "Resource selectors exception", ClassClientError, classRule, false, "Correct the resource selector as the summary says"},
 	{"E0000236", 400, "Email customization invalid bcp47 locale format exception", ClassClientError, classRule, false, "Send a BCP 47 tag, such as en or pt-BR"},
 	{"E0000237", 400, "Email customization test locale not permitted exception", ClassClientError, classRule, false, "Choose a language that Okta supports for e-mail"},
-	// Here and below, a lock or a set-up that passes: Okta asks for "later", the seconds are this library's choice.
-	{"E0000239", 423, "Policy lock exception", ClassClientError, overlay{minWait: 5 * time.Second, anyMethod: true}, false, "Okta is re-ordering policies: send again in some seconds, and change policies one at a time"},
+	// One change of policies at a time: the lock lasts about a second, and as many of those as changes wait for it.
+	{"E0000239", 423, "Policy lock exception", ClassClientError, overlay{anyMethod: true, retry: true, untilElapsed: true}, false, "Okta is re-ordering policies: send again in some seconds, and change policies one at a time"},
 	{"E0000240", 502, "Agent time out", ClassServerError, endpointOnly, false, "Check load, network and log of your agents"},
 	{"E0000241", 504, "No connected agents", ClassServerError, endpointOnly, false, "Start an agent, or check its outbound network: none is connected to the org"},
 	{"E0000242", 400, "Invalid etag exception", ClassClientError, classRule, false, "Send the ETag exactly as Okta gave it, quotes included"},
@@ -265,6 +266,7 @@ var oktaCodes = [...]entry{
 	{"E0000246", 403, "Deactivate authenticator method in use by authentication policy method chain exception", ClassClientError, classRule, false, "Take the method out of the chains of the policies that the summary names"},
 	{"E0000247", 403, "Okta telephony disabled exception", ClassClientError, classRule, false, "Offer a factor other than SMS and voice"},
 	{"E0000248", 403, "Deactivate idp in use by okta account management policy exception", ClassClientError, classRule, false, "Take the IdP out of the rules of the Okta account management policy first"},
+	// Here and below, a lock or a set-up that passes: Okta asks for "later", the seconds are this library's choice.
 	{"E0000249", 409, "Missing group rule policy exception", ClassClientError, overlay{minWait: 10 * time.Second, anyMethod: true}, false, "Okta is preparing group rules: send again in some seconds"},
 	{"E0000250", 403, "Idp in use by asop gsp policy exception", ClassClientError, classRule, false, "Change the policies that the summary names, or enable trust claims on another IdP first"},
 	{"E0000251", 403, "Idp in use by gsp policy exception", ClassClientError, classRule, false, "Change the policies that the summary names, or enable trust claims on another IdP first"},
@@ -290,13 +292,16 @@ var oktaCodes = [...]entry{
 	{"E0000269", 403, "Script config missing", ClassClientError, classRule, false, "Check the instance id and that its script is set up"},
 }
 
+// oauthByStatus are OAuth errors that mean different things by status. The catalogue
+// leaves them out, for an unknown code is classified by its status: they are the codes
+// of some 429s.
+var oauthByStatus = [...]string{"invalid_grant", "too_many_user_codes"}
+
 // oauthCodes are the OAuth errors by name. Each has several statuses:
 // server_error and temporarily_unavailable also 400 and 403, so that only the code
 // determines the class. authorization_pending and slow_down (RFC 8628) are the device
 // flow's own polling, invalid_dpop_proof and use_dpop_nonce (RFC 9449) steps of a DPoP
 // handshake: only the caller can answer them, and they go by their status.
-// invalid_grant and too_many_user_codes are left out on purpose: they are the codes of
-// some 429s, and an unknown code is classified by its status.
 var oauthCodes = [...]entry{
 	{"access_denied", 0, "Access denied", ClassClientError, classRule, false, "The user or a policy refused: the System Log names the rule"},
 	{"authorization_pending", 0, "Authorization pending", ClassClientError, goesByStatus, false, "Poll the token endpoint again after the device flow's interval: the user has not finished yet"},

@@ -253,7 +253,6 @@ func TestCatalogWaitsAsLongAsOktasText(t *testing.T) {
 		"E0000204": time.Minute,
 		"E0000205": time.Minute,
 		"E0000112": 2 * time.Minute,
-		"E0000239": 5 * time.Second,
 		"E0000249": 10 * time.Second,
 		"E0000253": 10 * time.Second,
 		"E0000254": 2 * time.Second,
@@ -315,10 +314,40 @@ func TestCatalogServerErrorsSpareTheHost(t *testing.T) {
 	}
 }
 
-func TestCatalogClientErrorsFailFast(t *testing.T) {
+func TestCatalogClientErrorsFailFastButForThePolicyLock(t *testing.T) {
 	for info := range oktaretry.Codes() {
-		if info.Class == oktaretry.ClassClientError && info.Rule.Action != oktaretry.FailFast {
-			t.Errorf("%s: %v", info.Code, info.Rule.Action)
+		if info.Class != oktaretry.ClassClientError {
+			continue
+		}
+		if r := info.Rule; (r.Action == oktaretry.Backoff) != (info.Code == "E0000239") {
+			t.Errorf("%s: %v", info.Code, r.Action)
+		}
+	}
+	want := oktaretry.DefaultPolicy().ClientError
+	want.Action, want.AnyMethod, want.MaxAttempts = oktaretry.Backoff, true, 0
+	if r := mustLookup(t, "E0000239").Rule; r != want {
+		t.Errorf("E0000239 has the rule %+v, want %+v", r, want)
+	}
+}
+
+// Deletes that answer E0000009 succeed by themselves after up to 21 s.
+func TestCatalogRetriesE0000009ForAllOfItsMaxElapsed(t *testing.T) {
+	want := oktaretry.DefaultPolicy().ServerError
+	want.MaxAttempts, want.Trips = 0, oktaretry.TripsEndpoint
+	if r := mustLookup(t, "E0000009").Rule; r != want {
+		t.Errorf("the rule is %+v, want %+v", r, want)
+	}
+	c := oktaretry.Classification{Class: oktaretry.ClassServerError, Code: "E0000009", Status: 500}
+	for name, change := range map[string]func(*oktaretry.Rule){
+		"a number of attempts of the user's": func(r *oktaretry.Rule) { r.MaxAttempts = 3 },
+		"no other bound":                     func(r *oktaretry.Rule) { r.MaxElapsed = 0 },
+		"no attempts":                        func(r *oktaretry.Rule) { r.Action = oktaretry.FailFast },
+	} {
+		p := oktaretry.DefaultPolicy()
+		change(&p.ServerError)
+		want := p.ServerError
+		if got := p.RuleFor(c); got.Action != want.Action || got.MaxElapsed != want.MaxElapsed || want.MaxAttempts == 3 && got.MaxAttempts != 3 || want.MaxElapsed == 0 && got.MaxAttempts != 4 {
+			t.Errorf("%s: %+v, want the class's %+v", name, got, want)
 		}
 	}
 }

@@ -5,6 +5,7 @@
 package oktaretry
 
 import (
+	"math"
 	"net/http"
 	"net/url"
 	"strings"
@@ -72,18 +73,19 @@ func decide(a *answer, f facts) step {
 	if f.refused > a.wait {
 		return step{stop: StopCircuitOpen, needed: f.refused, by: f.by}
 	}
+	wait := a.wait + min(a.spread, room(a.wait, r, a.tally.spent, f.deadline, f.now))
 	if r.Action == Poll {
-		return step{poll: true, pollAt: f.pollAt, pause: Wait{WaitPoll, a.wait}}
+		return step{poll: true, pollAt: f.pollAt, pause: Wait{WaitPoll, wait}}
 	}
 	next := step{pollAt: f.pollAt, resend: a.Class == ClassServerError || a.Class == ClassNetwork}
 	switch {
 	case a.held: // the bucket's line makes the call wait
 	case a.Class != ClassRateLimited:
-		next.pause = Wait{WaitBackoff, a.wait}
+		next.pause = Wait{WaitBackoff, wait}
 	case a.limits.Concurrency():
-		next.pause = Wait{WaitConcurrency, a.wait}
+		next.pause = Wait{WaitConcurrency, wait}
 	default:
-		next.pause = Wait{WaitRateLimit, a.wait}
+		next.pause = Wait{WaitRateLimit, wait}
 	}
 	return next
 }
@@ -98,6 +100,19 @@ func fits(wait time.Duration, r *Rule, spent time.Duration, deadline, now time.T
 		return StopMaxElapsed
 	}
 	return StopNone
+}
+
+// room returns how much longer than a wait that fits the call may wait. Of the time
+// until the deadline it is half, for the next attempt needs some, too.
+func room(wait time.Duration, r *Rule, spent time.Duration, deadline, now time.Time) time.Duration {
+	most := math.MaxInt64 - wait
+	if r.MaxElapsed > 0 {
+		most = min(most, r.MaxElapsed-spent-wait)
+	}
+	if !deadline.IsZero() {
+		most = min(most, (deadline.Sub(now)-wait)/2)
+	}
+	return most
 }
 
 // fitsLine returns why a call must not go on waiting in line; StopNone if it may.

@@ -23,7 +23,9 @@
 //     last answer is returned as Okta sent it.
 //   - pending (E0000070): polled until the factor answers, else a
 //     [*PendingError].
-//   - client-error (every other 4xx): returned at once, byte for byte.
+//   - client-error (every other 4xx): returned at once, byte for byte; but E0000239,
+//     a policy lock, is sent again whatever the method, and a 408 or 425 without a
+//     code where that is safe.
 //   - network (no answer at all): like a server error, except that a request of
 //     which nothing was written may be sent again whatever its method. The last
 //     error of the base is returned, without its URL and without a match for

@@ -94,7 +94,14 @@ func TestBadCallOptionFailsTheCallUnsent(t *testing.T) {
 		{"an empty key", rule("", good), []string{"WithRule[]"}},
 		{"a class in capitals", rule("Server-Error", good), []string{"WithRule[Server-Error]"}},
 		{"a class that has no rule", rule("success", good), []string{"WithRule[success]"}},
-		{"a status", rule("503", good), []string{"WithRule[503]"}},
+		{"a success's status", rule("302", good), []string{"WithRule[302]"}},
+		{"a status that is none", rule("600", good), []string{"WithRule[600]"}},
+		{"a padded status", rule("0503", good), []string{"WithRule[0503]"}},
+		{"a status's bad rule", rule("503", negative), []string{"WithRule[503].MaxElapsed"}},
+		{"a rule that can never wait", rule("E0000146", good), []string{"WithRule[E0000146].MaxElapsed", "30s", "24h0m0s"}},
+		{"a negative number of attempts", func(ctx context.Context) context.Context { return oktaretry.WithMaxAttempts(ctx, -1) }, []string{"WithMaxAttempts", "-1"}},
+		{"a negative time to wait", func(ctx context.Context) context.Context { return oktaretry.WithMaxElapsed(ctx, -time.Second) }, []string{"WithMaxElapsed", "-1s"}},
+		{"a negative attempt timeout", func(ctx context.Context) context.Context { return oktaretry.WithAttemptTimeout(ctx, -1) }, []string{"WithAttemptTimeout", "-1ns"}},
 		{"a malformed code", rule("E000009", good), []string{"WithRule[E000009]"}},
 		{"a class's bad rule", rule("network", negative), []string{"WithRule[network].MaxElapsed"}},
 		{"a code's bad rule", rule("E0000009", negative), []string{"WithRule[E0000009].MaxElapsed"}},
@@ -188,8 +195,10 @@ func TestCallOptionsDontReachTheParentsCalls(t *testing.T) {
 		child := oktaretry.WithRule(parent, "E0000009", tries(3))
 		sibling := oktaretry.WithNoRetry(oktaretry.WithRule(parent, "E0000009", oktaretry.Rule{Trips: 9}))
 		rig.Do(t, sibling, transport, "GET", rig.UserURL, "").Stopped(oktaretry.StopInvalid)
-		if got := []int{sent(t.Context()), sent(parent), sent(child), sent(parent)}; !slices.Equal(got, []int{4, 2, 3, 2}) {
-			t.Errorf("%v requests by nobody's, parent's, child's and parent's rule; want [4 2 3 2]", got)
+		other := oktaretry.WithMaxAttempts(parent, 5)
+		got := []int{sent(oktaretry.WithMaxAttempts(t.Context(), 4)), sent(parent), sent(child), sent(other), sent(parent)}
+		if !slices.Equal(got, []int{4, 2, 3, 5, 2}) {
+			t.Errorf("%v requests by another's, parent's, child's, other's and parent's rule; want [4 2 3 5 2]", got)
 		}
 	})
 }
@@ -237,4 +246,64 @@ func TestNoRetryReturnsA429ThatThePolicyReturns(t *testing.T) {
 	tr, base := rig.Repeat(t, func(p *oktaretry.Policy) { p.ReturnRateLimited = true }, script.Limited())
 	rig.GetOnce(t, tr, rig.UserURL).Is(429)
 	base.WantSent(1)
+}
+
+func TestOneNumberOfACallOverridesTheRulesInForce(t *testing.T) {
+	type edit = func(context.Context) context.Context
+	attempts := func(n int) edit {
+		return func(ctx context.Context) context.Context { return oktaretry.WithMaxAttempts(ctx, n) }
+	}
+	elapsed := func(d time.Duration) edit {
+		return func(ctx context.Context) context.Context { return oktaretry.WithMaxElapsed(ctx, d) }
+	}
+	for _, tt := range []struct {
+		name   string
+		edits  []edit
+		answer script.Step // the third one is a 200 where more are sent
+		sent   int
+		stop   oktaretry.StopReason
+	}{
+		{"two attempts at a 503", []edit{attempts(2)}, script.Bare(503), 2, oktaretry.StopMaxAttempts},
+		{"at a code without a cap", []edit{attempts(2)}, script.Code(500, "E0000009"), 2, oktaretry.StopMaxAttempts},
+		{"at a rate limit", []edit{attempts(1)}, script.LimitedFor(time.Second), 1, oktaretry.StopMaxAttempts},
+		{"at a network error", []edit{attempts(2)}, script.Fail(script.Refused), 2, oktaretry.StopMaxAttempts},
+		{"at a rule of the call's own", []edit{attempts(2), func(ctx context.Context) context.Context {
+			return oktaretry.WithRule(ctx, "503", tries(9))
+		}}, script.Bare(503), 2, oktaretry.StopMaxAttempts},
+		{"at what fails fast", []edit{attempts(9)}, script.Code(404, "E0000007"), 1, oktaretry.StopFailFast},
+		{"no time to wait for 10 s", []edit{elapsed(9 * time.Second)}, script.LimitedFor(10 * time.Second), 1, oktaretry.StopMaxElapsed},
+		{"the last of two counts", []edit{elapsed(9 * time.Second), elapsed(time.Minute)}, script.LimitedFor(10 * time.Second), 3, oktaretry.StopSuccess},
+		{"time to wait for 40 minutes", []edit{elapsed(time.Hour)}, script.Limited(script.Date(0), script.ResetIn(0, 20*time.Minute)), 3, oktaretry.StopSuccess},
+		{"any time", []edit{elapsed(0)}, script.Code(429, "E0000146"), 3, oktaretry.StopSuccess},
+	} {
+		rig.Virtual(t, tt.name, func(t *testing.T) {
+			rt, base := rig.Repeat(t, nil, tt.answer, tt.answer, script.OK())
+			ctx := t.Context()
+			for _, edit := range tt.edits {
+				ctx = edit(ctx)
+			}
+			rig.Do(t, ctx, rt, http.MethodGet, rig.UserURL, "").Stopped(tt.stop)
+			base.WantSent(tt.sent)
+		})
+	}
+}
+
+func ExampleWithMaxAttempts() {
+	transport, err := oktaretry.NewTransport(nil)
+	if err != nil {
+		panic(err)
+	}
+	// A page that a person waits for: one resend, within a few seconds.
+	ctx := oktaretry.WithMaxAttempts(context.Background(), 2)
+	ctx = oktaretry.WithMaxElapsed(ctx, 3*time.Second)
+	ctx = oktaretry.WithAttemptTimeout(ctx, 5*time.Second)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://example.okta.com/api/v1/users/me", nil)
+	if err != nil {
+		panic(err)
+	}
+	resp, err := transport.Client().Do(req)
+	if err != nil {
+		return
+	}
+	resp.Body.Close()
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -53,16 +54,20 @@ func (s Scope) String() string {
 // ClientError's waits apply once its Action, or a code's, is changed to Backoff.
 type Rule struct {
 	// Action is what follows the answer. Default: Backoff for RateLimited,
-	// ServerError and Network, Poll for Pending, FailFast for ClientError.
+	// ServerError and Network, Poll for Pending, FailFast for ClientError. Of the
+	// client errors E0000239, and the statuses 408 and 425 without a code, are
+	// sent again all the same; a ClientError rule with an InitialWait of 0 ends
+	// that.
 	Action Action
 
 	// MaxAttempts is how many answers of one call the rule may judge; the last
 	// of them is returned. 0: no cap of this kind. Default: 4 for ServerError,
-	// Network and ClientError, else 0.
+	// Network and ClientError, else 0. Where a class has that 4, it is no cap for
+	// E0000009 and E0000239: MaxElapsed alone bounds those.
 	MaxAttempts int
 	// MaxElapsed is how long one call may wait for the rule: the sum of the waits
-	// after its own answers, without its time in line. A wait that would exceed
-	// it is not begun. The context's deadline always counts as well. 0: no cap
+	// after its own answers and of the attempts that AttemptTimeout ended, without
+	// its time in line. A wait that would exceed it is not begun. The context's deadline always counts as well. 0: no cap
 	// of this kind. Default: 10 min for RateLimited and ClientError, 5 min for
 	// Pending, 3 min for Network, 30 s for ServerError.
 	MaxElapsed time.Duration
@@ -79,7 +84,11 @@ type Rule struct {
 	// Default: 2; 1 for Pending.
 	Multiplier float64
 	// Jitter is the share by which computed waits vary at random, up and down;
-	// 0 to 1. Default: 0.5; 0 for Pending.
+	// 0 to 1. A wait that an answer names, or its code's text, never gets
+	// shorter: up to this share of InitialWait is added, as far as it fits, so
+	// that the callers of one answer come back apart. A bucket that holds its
+	// calls spreads them by itself, whatever the Jitter. Default: 0.5; 0 for
+	// Pending.
 	Jitter float64
 
 	// MinWait is the least wait before the next attempt, also where Okta's
@@ -196,8 +205,10 @@ type Policy struct {
 	// asks for is added, see [Policy.RuleFor].
 	RateLimited, ServerError, ClientError, Pending, Network Rule
 
-	// Codes holds rules for single codes ("E0000112", "server_error"). Such a
-	// rule replaces the class's rule as a whole. Default: none.
+	// Codes holds rules for single codes ("E0000112", "server_error"), and for
+	// statuses from 400 to 599 ("408"): these judge answers without a code, or
+	// with one that the catalogue lacks. Such a rule replaces the class's rule as
+	// a whole; [Policy.Edit] begins from the rule in force. Default: none.
 	Codes map[string]Rule
 
 	Pace    Pace
@@ -205,7 +216,17 @@ type Policy struct {
 	Budget  Budget
 
 	// AttemptTimeout bounds each attempt until its response headers arrive; the
-	// body may take longer. 0: no bound. Default: 1 min.
+	// body may take longer. An attempt that it ends is a network error, whose
+	// time counts towards Network.MaxElapsed. 0: no bound. Default: 1 min.
+	//
+	// An attempt that would not be repeated has three times as long: ended
+	// earlier, a create that Okta has done would be lost. Attempts after one that
+	// AttemptTimeout ended have twice as long, within Network.MaxElapsed, so that
+	// an endpoint that needs 90 s is answered. Neither holds while the circuit of
+	// the host or endpoint is open. Where half of the time until the caller's
+	// deadline is shorter, a repeatable attempt has that half, if it is 5 s or
+	// more, so that a hang is repeated before the deadline. Probes have
+	// Breaker.ProbeTimeout at most.
 	AttemptTimeout time.Duration
 
 	// PollFactors also polls factor answers of 200 and 201 whose factorResult is
@@ -224,8 +245,16 @@ type Policy struct {
 }
 
 // DefaultPolicy returns the policy of a Transport without [WithPolicy]: every
-// wait is bounded, and only what is safe to repeat is repeated.
+// wait is bounded, and only what is safe to repeat is repeated. Its Codes is an
+// empty map that nothing else refers to.
 func DefaultPolicy() Policy {
+	p := defaults()
+	p.Codes = make(map[string]Rule)
+	return p
+}
+
+// defaults is DefaultPolicy without a map, which costs an allocation.
+func defaults() Policy {
 	return Policy{
 		RateLimited: Rule{
 			Action: Backoff, MaxElapsed: 10 * time.Minute,
@@ -233,13 +262,14 @@ func DefaultPolicy() Policy {
 			AnyMethod: true,
 		},
 		ServerError: Rule{
-			Action: Backoff, MaxAttempts: 4, MaxElapsed: 30 * time.Second,
+			Action: Backoff, MaxAttempts: defaultAttempts, MaxElapsed: 30 * time.Second,
 			InitialWait: 500 * time.Millisecond, MaxWait: 8 * time.Second, Multiplier: 2, Jitter: 0.5,
 			Trips: TripsHost,
 		},
-		// The waits apply once retrying is switched on, for the class or a code.
+		// The waits apply to the codes that are sent again all the same, and once
+		// retrying is switched on, for the class or a code.
 		ClientError: Rule{
-			Action: FailFast, MaxAttempts: 4, MaxElapsed: 10 * time.Minute,
+			Action: FailFast, MaxAttempts: defaultAttempts, MaxElapsed: 10 * time.Minute,
 			InitialWait: time.Second, MaxWait: 30 * time.Second, Multiplier: 2, Jitter: 0.5,
 		},
 		Pending: Rule{
@@ -247,7 +277,7 @@ func DefaultPolicy() Policy {
 			InitialWait: 4 * time.Second, MaxWait: 4 * time.Second, Multiplier: 1,
 		},
 		Network: Rule{
-			Action: Backoff, MaxAttempts: 4, MaxElapsed: 3 * time.Minute,
+			Action: Backoff, MaxAttempts: defaultAttempts, MaxElapsed: 3 * time.Minute,
 			InitialWait: 500 * time.Millisecond, MaxWait: 8 * time.Second, Multiplier: 2, Jitter: 0.5,
 			Trips: TripsHost,
 		},
@@ -264,20 +294,52 @@ func DefaultPolicy() Policy {
 	}
 }
 
-// RuleFor returns the rule that p applies to an answer: the one in p.Codes, else
-// its class's rule with what the code's own text asks for added (a least wait, a
-// narrower circuit, no retry where none can help). In either, a MinWait of 0
-// becomes the wait that the code's text asks for. A code of the catalogue
-// determines the class, but for those of a flow of the caller's own. A rule of
-// [WithRule] takes precedence over all of these.
+// defaultAttempts is the default of MaxAttempts where there is a cap.
+const defaultAttempts = 4
+
+// RuleFor returns the rule that p applies to an answer: the one in p.Codes for its
+// code, or for its status where the catalogue lacks the code, else its class's rule
+// with what the catalogue adds for the code or status: a least wait, a narrower
+// circuit, no retry where none can help, one where Okta refused what soon succeeds. In
+// either, a MinWait of 0 becomes the wait that the code's text asks for. A code of the
+// catalogue determines the class, but for those of a flow of the caller's own. A rule
+// of [WithRule] takes precedence over all of these.
 func (p Policy) RuleFor(c Classification) Rule {
-	r, _ := p.ruleFor(c, nil)
+	r, _ := p.namedRule(c, nil)
 	return r
 }
 
+// callRules are what one call's context sets of its rules.
+type callRules struct {
+	byKey       map[string]Rule // by code, status or class
+	maxAttempts override[int]
+	maxElapsed  override[time.Duration]
+}
+
+// override is a number that takes the place of a policy's, if it is set.
+type override[T any] struct {
+	value T
+	set   bool
+}
+
+func (o override[T]) or(number T) T {
+	if o.set {
+		return o.value
+	}
+	return number
+}
+
 // ruleFor is RuleFor with the rules of one call's context. It also returns the
-// rule's name, a code or else a class, by which a call counts its answers.
-func (p *Policy) ruleFor(c Classification, own map[string]Rule) (Rule, string) {
+// rule's name, a code or a status or else a class, by which a call counts its answers.
+func (p *Policy) ruleFor(c Classification, own *callRules) (Rule, string) {
+	r, name := p.namedRule(c, own.byKey)
+	r.MaxAttempts = own.maxAttempts.or(r.MaxAttempts)
+	r.MaxElapsed = own.maxElapsed.or(r.MaxElapsed)
+	return r, name
+}
+
+// namedRule is ruleFor without the numbers of one call's context.
+func (p *Policy) namedRule(c Classification, own map[string]Rule) (Rule, string) {
 	e, known := lookup(c.Code)
 	known = known && !e.overlay.byStatus
 	class := c.Class
@@ -287,49 +349,73 @@ func (p *Policy) ruleFor(c Classification, own map[string]Rule) (Rule, string) {
 		class, asks = e.class, e.overlay
 	case c.Terminal:
 		asks = overlay{failFast: true, narrow: true}
-	case class == ClassServerError:
+	default:
 		asks = statusOverlay(c.Status)
 	}
 	name := class.String()
 
-	if c.Code != "" {
-		if r, ok := own[c.Code]; ok {
-			return asks.floor(r), c.Code
-		}
+	if r, key, ok := singleRule(own, &c, known); ok {
+		return asks.floor(r), key
 	}
 	if r, ok := own[name]; ok {
 		return asks.apply(r), name
 	}
-	if c.Code != "" {
-		if r, ok := p.Codes[c.Code]; ok {
-			return asks.floor(r), c.Code
-		}
+	if r, key, ok := singleRule(p.Codes, &c, known); ok {
+		return asks.floor(r), key
 	}
-	return asks.apply(p.classRule(class)), name
+	return asks.apply(asks.extend(*p.classRule(class))), name
 }
 
-// classRule returns the class's own rule. Success has the zero Rule.
-func (p *Policy) classRule(class Class) Rule {
+// singleRule returns the rule that rules hold for an answer's code or, where the
+// catalogue does not know that, for its status; and the rule's key.
+func singleRule(rules map[string]Rule, c *Classification, known bool) (r Rule, key string, ok bool) {
+	if len(rules) == 0 {
+		return Rule{}, "", false
+	}
+	if c.Code != "" {
+		if r, ok = rules[c.Code]; ok {
+			return r, c.Code, true
+		}
+	}
+	if known || !isErrorStatus(c.Status) {
+		return Rule{}, "", false
+	}
+	key = strconv.Itoa(c.Status)
+	r, ok = rules[key]
+	return r, key, ok
+}
+
+// classRule returns the class's own rule, to be changed in place. Success has the
+// zero Rule, which is nobody's.
+func (p *Policy) classRule(class Class) *Rule {
 	switch class {
 	case ClassRateLimited:
-		return p.RateLimited
+		return &p.RateLimited
 	case ClassServerError:
-		return p.ServerError
+		return &p.ServerError
 	case ClassClientError:
-		return p.ClientError
+		return &p.ClientError
 	case ClassPending:
-		return p.Pending
+		return &p.Pending
 	case ClassNetwork:
-		return p.Network
+		return &p.Network
 	}
-	return Rule{}
+	return new(Rule)
 }
 
 // clone returns a policy that shares no map with p, so that a user's later change
-// of one does not reach a running Transport.
+// of one does not reach a running Transport. Its Codes can be written to.
 func (p Policy) clone() Policy {
-	p.Codes = maps.Clone(p.Codes)
+	p.Codes = cloneRules(p.Codes)
 	p.Pace.BucketRates = maps.Clone(p.Pace.BucketRates)
 	p.Pace.RefusalsOnlyBuckets = slices.Clone(p.Pace.RefusalsOnlyBuckets)
 	return p
+}
+
+// cloneRules returns a copy that can be written to.
+func cloneRules(rules map[string]Rule) map[string]Rule {
+	if rules == nil {
+		return make(map[string]Rule)
+	}
+	return maps.Clone(rules)
 }

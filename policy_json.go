@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -15,13 +16,14 @@ import (
 )
 
 // ParsePolicy reads a policy from JSON. Members that the text leaves out keep the
-// values of [DefaultPolicy]; a rule in "codes" starts from the default rule of
-// that code. Durations are strings such as "30s". Unknown members are refused,
-// and so is a policy that [Policy.Validate] refuses.
+// values of [DefaultPolicy]; a rule in "codes" starts from the one that the rest of
+// the text gives its code or status, as with [Policy.Edit]. Durations are strings
+// such as "30s". Unknown members are refused, and so is a policy that
+// [Policy.Validate] refuses.
 //
-//	{"serverError": {"maxAttempts": 6}, "codes": {"E0000112": {"action": "backoff"}}}
+//	{"serverError": {"maxAttempts": 6}, "codes": {"E0000112": {"action": "backoff"}, "408": {"action": "fail-fast"}}}
 func ParsePolicy(text []byte) (Policy, error) {
-	doc := documentOf(DefaultPolicy())
+	doc := documentOf[json.RawMessage](defaults())
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	switch err := d.Decode(doc); {
@@ -34,14 +36,40 @@ func ParsePolicy(text []byte) (Policy, error) {
 		return Policy{}, errors.New("oktaretry: policy: more text after the JSON object")
 	}
 	p := doc.policy()
+	codes := make(map[string]Rule, len(doc.Codes))
+	for _, key := range slices.Sorted(maps.Keys(doc.Codes)) {
+		r, err := p.parseRule(key, doc.Codes[key])
+		if err != nil {
+			return Policy{}, fmt.Errorf("oktaretry: policy: codes: %q: %w", key, err)
+		}
+		codes[key] = r
+	}
+	p.Codes = codes
 	if err := p.Validate(); err != nil {
 		return Policy{}, err
 	}
 	return p, nil
 }
 
+// parseRule reads the rule of a code or status on top of the one that p has for it.
+func (p *Policy) parseRule(key string, text []byte) (Rule, error) {
+	c, _ := answersOf(key)
+	doc := ruleDocumentOf(p.RuleFor(c))
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	err := d.Decode(&doc)
+	return doc.rule(), err
+}
+
 // MarshalJSON writes the whole policy as [ParsePolicy] reads it.
-func (p Policy) MarshalJSON() ([]byte, error) { return json.Marshal(documentOf(p)) }
+func (p Policy) MarshalJSON() ([]byte, error) {
+	doc := documentOf[ruleDocument](p)
+	doc.Codes = make(map[string]ruleDocument, len(p.Codes))
+	for key, r := range p.Codes {
+		doc.Codes[key] = ruleDocumentOf(r)
+	}
+	return json.Marshal(doc)
+}
 
 // UnmarshalJSON replaces p by what [ParsePolicy] reads; after an error p is
 // unchanged.
@@ -98,15 +126,16 @@ func (d *duration) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// The documents mirror the types of policy.go, with durations as text.
+// The documents mirror the types of policy.go, with durations as text. The rules of
+// codes are written as documents and read as text, for each is read on top of another.
 type (
-	policyDocument struct {
+	policyDocument[C ruleDocument | json.RawMessage] struct {
 		RateLimited       ruleDocument    `json:"rateLimited"`
 		ServerError       ruleDocument    `json:"serverError"`
 		ClientError       ruleDocument    `json:"clientError"`
 		Pending           ruleDocument    `json:"pending"`
 		Network           ruleDocument    `json:"network"`
-		Codes             codeDocuments   `json:"codes,omitempty"`
+		Codes             map[string]C    `json:"codes,omitempty"`
 		Pace              paceDocument    `json:"pace"`
 		Breaker           breakerDocument `json:"breaker"`
 		Budget            budgetDocument  `json:"budget"`
@@ -157,30 +186,9 @@ type (
 	}
 )
 
-// codeDocuments are rules by code. Each is read on top of that code's default.
-type codeDocuments map[string]ruleDocument
-
-func (c *codeDocuments) UnmarshalJSON(text []byte) error {
-	var raw map[string]json.RawMessage
-	if err := json.Unmarshal(text, &raw); err != nil {
-		return err
-	}
-	defaults := DefaultPolicy()
-	*c = make(codeDocuments, len(raw))
-	for code, text := range raw {
-		doc := ruleDocumentOf(defaults.RuleFor(Classification{Class: ClassClientError, Code: code}))
-		d := json.NewDecoder(bytes.NewReader(text))
-		d.DisallowUnknownFields()
-		if err := d.Decode(&doc); err != nil {
-			return fmt.Errorf("codes: %q: %w", code, err)
-		}
-		(*c)[code] = doc
-	}
-	return nil
-}
-
-func documentOf(p Policy) *policyDocument {
-	doc := &policyDocument{
+// documentOf returns a policy's document without the rules of codes.
+func documentOf[C ruleDocument | json.RawMessage](p Policy) *policyDocument[C] {
+	return &policyDocument[C]{
 		RateLimited: ruleDocumentOf(p.RateLimited),
 		ServerError: ruleDocumentOf(p.ServerError),
 		ClientError: ruleDocumentOf(p.ClientError),
@@ -200,18 +208,12 @@ func documentOf(p Policy) *policyDocument {
 		ReturnRateLimited: p.ReturnRateLimited,
 		MaxCapture:        p.MaxCapture,
 	}
-	if len(p.Codes) > 0 {
-		doc.Codes = make(codeDocuments, len(p.Codes))
-		for code, r := range p.Codes {
-			doc.Codes[code] = ruleDocumentOf(r)
-		}
-	}
-	return doc
 }
 
-func (doc *policyDocument) policy() Policy {
+// policy returns a document's policy without the rules of codes.
+func (doc *policyDocument[C]) policy() Policy {
 	b, c := doc.Breaker, doc.Pace
-	p := Policy{
+	return Policy{
 		RateLimited: doc.RateLimited.rule(),
 		ServerError: doc.ServerError.rule(),
 		ClientError: doc.ClientError.rule(),
@@ -231,13 +233,6 @@ func (doc *policyDocument) policy() Policy {
 		ReturnRateLimited: doc.ReturnRateLimited,
 		MaxCapture:        doc.MaxCapture,
 	}
-	if len(doc.Codes) > 0 {
-		p.Codes = make(map[string]Rule, len(doc.Codes))
-		for code, r := range doc.Codes {
-			p.Codes[code] = r.rule()
-		}
-	}
-	return p
 }
 
 func ruleDocumentOf(r Rule) ruleDocument {

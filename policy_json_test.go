@@ -72,14 +72,12 @@ func randomPolicy(r *rand.Rand) oktaretry.Policy {
 		},
 		AttemptTimeout: wait(), PollFactors: r.IntN(2) == 0, ReturnRateLimited: r.IntN(2) == 0, MaxCapture: r.Int64(),
 	}
+	p.Codes = make(map[string]oktaretry.Rule)
 	if r.IntN(2) == 0 {
 		p.Pace.BucketRates = map[string]float64{"GET /api/v1/users/{id}": 1000 - 1000*r.Float64(), "my own": 1}
 	}
-	for _, code := range []string{"E0000009", "E0000109", "E0000999", "server_error", "invalid_grant"} {
+	for _, code := range []string{"E0000009", "E0000109", "E0000999", "server_error", "invalid_grant", "408", "503"} {
 		if r.IntN(2) == 0 {
-			if p.Codes == nil {
-				p.Codes = make(map[string]oktaretry.Rule)
-			}
 			p.Codes[code] = rule(oktaretry.Backoff)
 		}
 	}
@@ -102,7 +100,10 @@ func TestAnyValidPolicySurvivesJSON(t *testing.T) {
 func TestParsePolicyStartsFromTheDefaults(t *testing.T) {
 	p, err := oktaretry.ParsePolicy([]byte(`{
 		"serverError": {"maxAttempts": 6, "trips": "endpoint"},
-		"codes": {"E0000112": {"action": "backoff"}, "E0000109": {"maxElapsed": "90s"}, "invalid_grant": {}},
+		"codes": {
+			"E0000112": {"action": "backoff"}, "E0000109": {"maxElapsed": "90s"}, "invalid_grant": {},
+			"E0000010": {"jitter": 0}, "408": {"maxAttempts": 2}
+		},
 		"pace": {"maxRate": 1.5},
 		"attemptTimeout": "0s",
 		"pollFactors": true
@@ -116,7 +117,13 @@ func TestParsePolicyStartsFromTheDefaults(t *testing.T) {
 	activating.Action, activating.MinWait, activating.AnyMethod = oktaretry.Backoff, 2*time.Minute, true
 	sms := want.RateLimited
 	sms.MinWait, sms.MaxElapsed = 30*time.Second, 90*time.Second
-	want.Codes = map[string]oktaretry.Rule{"E0000112": activating, "E0000109": sms, "invalid_grant": want.ClientError}
+	readOnly := want.ServerError // with the text's own changes
+	readOnly.Jitter = 0
+	timedOut := want.ClientError
+	timedOut.Action, timedOut.MaxAttempts = oktaretry.Backoff, 2
+	want.Codes = map[string]oktaretry.Rule{
+		"E0000112": activating, "E0000109": sms, "invalid_grant": want.ClientError, "E0000010": readOnly, "408": timedOut,
+	}
 	want.Pace.MaxRate, want.AttemptTimeout, want.PollFactors = 1.5, 0, true
 	if !reflect.DeepEqual(p, want) {
 		t.Errorf("got\n%+v, want\n%+v", p, want)
@@ -149,6 +156,8 @@ func TestParsePolicyNamesWhatIsWrong(t *testing.T) {
 		{"an unknown action", `{"network": {"action": "retry"}}`, `"retry"`},
 		{"an unknown scope", `{"network": {"trips": "world"}}`, `"world"`},
 		{"a malformed code", `{"codes": {"E47": {}}}`, "Codes[E47]"},
+		{"a success's status", `{"codes": {"200": {}}}`, "Codes[200]"},
+		{"a code's least wait that never fits", `{"codes": {"E0000146": {"maxElapsed": "1h"}}}`, "24h0m0s never fits"},
 		{"codes in an array", `{"codes": []}`, "array"},
 		{"a contradiction", `{"rateLimited": {"action": "poll"}}`, "RateLimited.Action"},
 		{"attempts in broken numbers", `{"network": {"maxAttempts": 1.5}}`, "network.maxAttempts"},

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,17 +17,18 @@ import (
 )
 
 // String returns the policy as a table: a row for each class, then one for
-// each code whose rule differs from its class's, the user's own marked by *.
+// each code whose rule differs from its class's, the user's own marked by *, and
+// one for each status that, without a code, has another action than its class.
 func (p Policy) String() string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "answer\tstatus\taction\tattempts\tfor at most\twait\tat least\tmethods\ttrips\tname")
 	for class := ClassRateLimited; class <= ClassNetwork; class++ {
-		writeRule(w, class.String(), "", p.classRule(class), "")
+		writeRule(w, class.String(), "", *p.classRule(class), "")
 	}
 	for info := range Codes() {
 		_, own := p.Codes[info.Code]
-		r, base := p.RuleFor(Classification{Class: info.Class, Code: info.Code, Status: info.Status}), p.classRule(info.Class)
+		r, base := p.RuleFor(Classification{Class: info.Class, Code: info.Code, Status: info.Status}), *p.classRule(info.Class)
 		switch {
 		case own:
 			writeRule(w, info.Code+" *", status(info.Status), r, info.Name)
@@ -37,16 +39,21 @@ func (p Policy) String() string {
 		}
 	}
 	for _, code := range slices.Sorted(maps.Keys(p.Codes)) {
-		if _, known := lookup(code); !known {
+		if _, known := lookup(code); !known && !isStatus(code) {
 			writeRule(w, code+" *", "", p.Codes[code], "")
 		}
 	}
+	p.printStatuses(w)
 	w.Flush()
 	table := trailingSpace.ReplaceAllString(b.String(), "\n")
 	b.Reset()
 	b.WriteString(table)
+	timeout := orNone(p.AttemptTimeout)
+	if p.AttemptTimeout > 0 {
+		timeout += fmt.Sprintf(" (%s after one, %s of what is not sent again)", short(times(p.AttemptTimeout, 2)), short(times(p.AttemptTimeout, 3)))
+	}
 	fmt.Fprintf(&b, "attempt timeout %s, poll factors %t, a final 429 comes back as %s, captures up to %d bytes of a body\n",
-		orNone(p.AttemptTimeout), p.PollFactors, map[bool]string{true: "a response", false: "an error"}[p.ReturnRateLimited], p.MaxCapture)
+		timeout, p.PollFactors, map[bool]string{true: "a response", false: "an error"}[p.ReturnRateLimited], p.MaxCapture)
 	p.Pace.print(&b)
 	if p.Breaker.Disabled {
 		b.WriteString("circuits: off\n")
@@ -60,6 +67,20 @@ func (p Policy) String() string {
 		fmt.Fprintf(&b, "budget: %g resends a call and %g a second, kept for %s\n", p.Budget.Ratio, p.Budget.Reserve, p.Budget.TTL)
 	}
 	return b.String()
+}
+
+// printStatuses writes the rows of answers without a code.
+func (p *Policy) printStatuses(w *tabwriter.Writer) {
+	for n := 400; isErrorStatus(n); n++ {
+		answer, class := status(n), classOf("", n)
+		r := p.RuleFor(Classification{Class: class, Status: n})
+		switch _, own := p.Codes[answer]; {
+		case own:
+			writeRule(w, answer+" *", answer, r, http.StatusText(n))
+		case r.Action != p.classRule(class).Action:
+			writeRule(w, answer, answer, r, http.StatusText(n))
+		}
+	}
 }
 
 // print writes the line about pacing.

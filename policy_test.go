@@ -3,8 +3,11 @@
 package oktaretry_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -226,10 +229,13 @@ func ExamplePolicy_String() {
 
 func TestPolicyPrintsTheRuleThatApplies(t *testing.T) {
 	p := oktaretry.DefaultPolicy()
-	p.Codes = map[string]oktaretry.Rule{"E0000109": tries(9), "E0000007": tries(2), "E0000999": {}}
+	p.Codes = map[string]oktaretry.Rule{"E0000109": tries(9), "E0000007": tries(2), "E0000999": {}, "425": {}, "503": tries(9)}
 	p.Pace = oktaretry.Pace{
 		MaxUtilization: 0.7, MaxInFlight: 35, Smooth: true, MaxRate: 2.5, Burst: 3,
 		BucketRates: map[string]float64{"POST /api/v1/users": 0.5},
+	}
+	if line := "attempt timeout 1m (2m after one, 3m of what is not sent again), "; !strings.Contains(p.String(), line) {
+		t.Errorf("%q is missing in\n%s", line, p.String())
 	}
 	p.Breaker.Disabled, p.Budget.Disabled, p.AttemptTimeout = true, true, 0
 	rows := make(map[string][]string)
@@ -243,7 +249,13 @@ func TestPolicyPrintsTheRuleThatApplies(t *testing.T) {
 		"rate-limited": "backoff any 10m 1s…1m any nothing",
 		"client-error": "fail-fast 1 nothing",
 		"pending":      "poll any 5m 4s idempotent nothing",
-		"E0000009":     "500 backoff 4 30s 500ms…8s idempotent endpoint Internal server error",
+		"E0000009":     "500 backoff any 30s 500ms…8s idempotent endpoint Internal server error",
+		"E0000010":     "503 backoff 4 30s 500ms…8s idempotent endpoint Read only database exception",
+		"E0000239":     "423 backoff any 10m 1s…30s any nothing Policy lock exception",
+		"408":          "408 backoff 4 10m 1s…30s idempotent nothing Request Timeout",
+		"425":          "* 425 fail-fast 1 nothing Too Early",
+		"501":          "501 fail-fast 1 nothing Not Implemented",
+		"503":          "* 503 backoff 9 any 500ms…8s idempotent host Service Unavailable",
 		"E0000109":     "* 429 backoff 9 any 500ms…8s 30s idempotent host SMS too many requests exception",
 		"E0000007":     "* 404 backoff 2 any 500ms…8s idempotent host Resource not found exception",
 		"E0000999":     "* fail-fast 1 nothing",
@@ -253,7 +265,7 @@ func TestPolicyPrintsTheRuleThatApplies(t *testing.T) {
 		}
 	}
 	// What only does as its class does needs no row.
-	for _, code := range []string{"E0000047", "E0000001", "E0000112", "E0000070"} {
+	for _, code := range []string{"E0000047", "E0000001", "E0000112", "E0000070", "404", "429", "500"} {
 		if _, ok := rows[code]; ok {
 			t.Errorf("%s has a row of its own", code)
 		}
@@ -263,4 +275,104 @@ func TestPolicyPrintsTheRuleThatApplies(t *testing.T) {
 			t.Errorf("%q is missing in\n%s", want, text)
 		}
 	}
+}
+
+func TestEditBeginsFromTheRuleInForce(t *testing.T) {
+	for _, tt := range []struct {
+		key    string
+		answer oktaretry.Classification
+	}{
+		{"E0000112", oktaretry.Classification{Code: "E0000112"}},
+		{"E0000009", oktaretry.Classification{Code: "E0000009"}},
+		{"E0000239", oktaretry.Classification{Code: "E0000239"}},
+		{"server_error", oktaretry.Classification{Code: "server_error"}},
+		{"E0000999", oktaretry.Classification{Class: oktaretry.ClassClientError, Code: "E0000999"}},
+		{"408", oktaretry.Classification{Class: oktaretry.ClassClientError, Status: 408}},
+		{"503", oktaretry.Classification{Class: oktaretry.ClassServerError, Status: 503}},
+		{"rate-limited", oktaretry.Classification{Class: oktaretry.ClassRateLimited}},
+		{"network", oktaretry.Classification{Class: oktaretry.ClassNetwork}},
+	} {
+		p := oktaretry.DefaultPolicy()
+		p.ServerError.Jitter, p.ClientError.Jitter = 0.25, 0.75
+		want := p.RuleFor(tt.answer)
+		want.MaxAttempts = 7
+		for range 2 { // the second begins from the first
+			if err := p.Edit(tt.key, func(r *oktaretry.Rule) { r.MaxAttempts = 7 }); err != nil {
+				t.Fatalf("%s: %v", tt.key, err)
+			}
+			if got := p.RuleFor(tt.answer); got != want {
+				t.Errorf("%s: %+v, want %+v", tt.key, got, want)
+			}
+		}
+	}
+}
+
+func TestEditThatIsRefusedChangesNothing(t *testing.T) {
+	for _, tt := range []struct {
+		key   string
+		edit  func(*oktaretry.Rule)
+		field string
+	}{
+		{"E0000009", func(r *oktaretry.Rule) { r.Jitter = 2 }, "Codes[E0000009].Jitter"},
+		{"E0000146", func(r *oktaretry.Rule) { r.Trips = oktaretry.TripsHost }, "Codes[E0000146].MaxElapsed"},
+		{"server-error", func(r *oktaretry.Rule) { r.MaxWait = 1 }, "ServerError.MaxWait"},
+		{"client-error", func(r *oktaretry.Rule) { r.Multiplier = 0 }, "ClientError.Multiplier"},
+		{"success", func(r *oktaretry.Rule) { *r = oktaretry.Rule{} }, "Edit[success]"},
+		{"e47", func(r *oktaretry.Rule) { *r = oktaretry.Rule{} }, "Edit[e47]"},
+		{"200", func(r *oktaretry.Rule) { *r = oktaretry.Rule{} }, "Edit[200]"},
+		{"E0000009", nil, "Edit[E0000009]"},
+	} {
+		p := oktaretry.DefaultPolicy()
+		err := p.Edit(tt.key, tt.edit)
+		if bad, ok := errors.AsType[*oktaretry.PolicyError](err); !ok || bad.Field != tt.field {
+			t.Errorf("%s: %v, want an error that names %s", tt.key, err, tt.field)
+		}
+		if !reflect.DeepEqual(p, oktaretry.DefaultPolicy()) {
+			t.Errorf("%s: the policy is changed", tt.key)
+		}
+	}
+}
+
+func TestEditSparesCopies(t *testing.T) {
+	transport := rig.Over(t, script.Repeat(t), nil)
+	p := transport.Policy()
+	p.Codes["E0000010"] = tries(2) // neither of the maps is nil
+	before := p
+	if err := p.Edit("E0000010", func(r *oktaretry.Rule) { r.MaxAttempts = 3 }); err != nil {
+		t.Fatal(err)
+	}
+	got := []int{p.Codes["E0000010"].MaxAttempts, before.Codes["E0000010"].MaxAttempts, len(transport.Policy().Codes), len(oktaretry.DefaultPolicy().Codes)}
+	if !slices.Equal(got, []int{3, 2, 0, 0}) {
+		t.Errorf("edited, its copy, the transport and the defaults have %v; want [3 2 0 0]", got)
+	}
+}
+
+func TestStatusRuleJudgesAnswersWithoutAKnownCode(t *testing.T) {
+	p := oktaretry.DefaultPolicy()
+	p.Codes = map[string]oktaretry.Rule{"503": tries(7), "E0000999": tries(8), "429": tries(9)}
+	for _, tt := range []struct {
+		name string
+		c    oktaretry.Classification
+		want int // MaxAttempts
+	}{
+		{"no code", oktaretry.Classification{Class: oktaretry.ClassServerError, Status: 503}, 7},
+		{"a code of the catalogue", oktaretry.Classification{Class: oktaretry.ClassServerError, Code: "E0000010", Status: 503}, 4},
+		{"a code that the catalogue lacks", oktaretry.Classification{Class: oktaretry.ClassServerError, Code: "E0000998", Status: 503}, 7},
+		{"such a code with a rule", oktaretry.Classification{Class: oktaretry.ClassServerError, Code: "E0000999", Status: 503}, 8},
+		{"another status", oktaretry.Classification{Class: oktaretry.ClassServerError, Status: 502}, 4},
+		{"a bare 429", oktaretry.Classification{Class: oktaretry.ClassRateLimited, Status: 429}, 9},
+	} {
+		if got := p.RuleFor(tt.c).MaxAttempts; got != tt.want {
+			t.Errorf("%s: %d attempts, want %d", tt.name, got, tt.want)
+		}
+	}
+}
+
+func ExamplePolicy_Edit() {
+	policy := oktaretry.DefaultPolicy()
+	// A user is still being activated: send the change again, as the code's text asks for.
+	err := policy.Edit("E0000112", func(r *oktaretry.Rule) { r.Action = oktaretry.Backoff })
+	r := policy.Codes["E0000112"]
+	fmt.Println(err, r.Action, r.MinWait, r.AnyMethod, r.MaxElapsed)
+	// Output: <nil> backoff 2m0s true 10m0s
 }

@@ -1,4 +1,5 @@
-// This file validates a policy. All problems are reported together.
+// This file validates a policy, and a change of one of its rules. All problems are
+// reported together.
 
 package oktaretry
 
@@ -36,7 +37,7 @@ func (p Policy) Validate() error {
 		return errors.Join(bad...)
 	}
 	for class := ClassRateLimited; class <= ClassNetwork; class++ {
-		bad.rule(classFields[class], p.classRule(class), class, 0)
+		bad.classRule(class, *p.classRule(class))
 	}
 	for _, code := range slices.Sorted(maps.Keys(p.Codes)) {
 		bad.codeRule("Codes["+code+"]", code, p.Codes[code])
@@ -48,6 +49,54 @@ func (p Policy) Validate() error {
 	bad.pace(p.Pace)
 	bad.breaker(p.Breaker)
 	bad.budget(p.Budget)
+	return errors.Join(bad...)
+}
+
+// Warnings returns what [Policy.Validate] accepts and is likely a mistake, as
+// [*PolicyError]s: the codes of p.Codes that the catalogue lacks, by name. Okta may add
+// codes, and no answer ever meets the rule of one that is misspelt.
+func (p Policy) Warnings() []error {
+	var odd problems
+	for _, key := range slices.Sorted(maps.Keys(p.Codes)) {
+		c, ok := answersOf(key)
+		if _, known := lookup(key); ok && c.Code != "" && !known && !slices.Contains(oauthByStatus[:], key) {
+			odd.add("Codes["+key+"]", "is a code that the catalogue lacks")
+		}
+	}
+	return odd
+}
+
+// Edit changes the rule of a code, a status or a class, as [WithRule] names them,
+// and keeps what edit does not change: it begins from the rule in force, of which the
+// class's part is copied. A code that the catalogue lacks begins from ClientError's
+// rule. A key that names nothing, and a rule that [Policy.Validate] refuses, are
+// returned as [*PolicyError]s; p is then unchanged. Copies of p keep their Codes.
+//
+//	policy := oktaretry.DefaultPolicy()
+//	err := policy.Edit("E0000112", func(r *oktaretry.Rule) { r.Action = oktaretry.Backoff })
+func (p *Policy) Edit(key string, edit func(*Rule)) error {
+	var bad problems
+	class, isClass := classNamed(key)
+	c, isCode := answersOf(key)
+	switch {
+	case edit == nil:
+		bad.add("Edit["+key+"]", "has no function")
+	case isClass:
+		r := *p.classRule(class)
+		edit(&r)
+		if bad.classRule(class, r); len(bad) == 0 {
+			*p.classRule(class) = r
+		}
+	case isCode:
+		r := p.RuleFor(c)
+		edit(&r)
+		if bad.codeRule("Codes["+key+"]", key, r); len(bad) == 0 {
+			p.Codes = cloneRules(p.Codes)
+			p.Codes[key] = r
+		}
+	default:
+		bad.add("Edit["+key+"]", "is no code, status or class: want one like E0000047, server_error, 408 or server-error")
+	}
 	return errors.Join(bad...)
 }
 
@@ -64,23 +113,29 @@ var classFields = [...]string{
 	ClassClientError: "ClientError", ClassNetwork: "Network",
 }
 
-// codeRule checks a rule for a single code.
-func (bad *problems) codeRule(field, code string, r Rule) {
-	// Some names of classes have the form of OAuth errors.
-	if !isOktaCode(code) && !isOAuthCode(code) || slices.Contains(classNames[:], code) {
-		bad.add(field, "is no error code: want one like E0000047 or server_error")
-		return
+// classRule checks a policy's rule for a class.
+func (bad *problems) classRule(class Class, r Rule) {
+	if class == ClassClientError && r.Action == FailFast && r.InitialWait > 0 {
+		r.Action = Backoff // some of its codes are sent again all the same
 	}
-	class, asked := ClassClientError, time.Duration(0)
-	if e, ok := lookup(code); ok {
-		class, asked = e.class, e.overlay.minWait
-	}
-	bad.rule(field, r, class, asked)
+	bad.rule(classFields[class], r, class)
 }
 
-// rule checks one rule. asked is the least wait that the code's own text asks
-// for. It may be longer than MaxElapsed: then no wait fits, and none is begun.
-func (bad *problems) rule(field string, r Rule, class Class, asked time.Duration) {
+// codeRule checks a rule for a single code or status.
+func (bad *problems) codeRule(field, key string, r Rule) {
+	c, ok := answersOf(key)
+	if !ok {
+		bad.add(field, "is no error code or status: want one like E0000047, server_error or 408")
+		return
+	}
+	bad.rule(field, r, c.Class)
+	if e, ok := lookup(key); ok && r.Action != FailFast && r.MinWait == 0 && r.MaxElapsed > 0 && e.overlay.minWait >= r.MaxElapsed {
+		bad.add(field+".MaxElapsed", "is %s, so the least wait of %s, %s, never fits", r.MaxElapsed, key, e.overlay.minWait)
+	}
+}
+
+// rule checks one rule.
+func (bad *problems) rule(field string, r Rule, class Class) {
 	bad.notNegative(field+".MaxElapsed", r.MaxElapsed)
 	bad.notNegative(field+".InitialWait", r.InitialWait)
 	bad.notNegative(field+".MaxWait", r.MaxWait)
@@ -118,7 +173,7 @@ func (bad *problems) rule(field string, r Rule, class Class, asked time.Duration
 	if shortest := time.Duration(float64(r.InitialWait) * (1 - r.Jitter)); class != ClassRateLimited && r.MaxElapsed > 0 && shortest >= r.MaxElapsed {
 		bad.add(field+".MaxElapsed", "is %s, so a wait of InitialWait %s never fits", r.MaxElapsed, r.InitialWait)
 	}
-	if r.MaxElapsed > 0 && r.MinWait >= r.MaxElapsed && r.MinWait != asked {
+	if r.MaxElapsed > 0 && r.MinWait >= r.MaxElapsed {
 		bad.add(field+".MaxElapsed", "is %s, so a wait of MinWait %s never fits", r.MaxElapsed, r.MinWait)
 	}
 }

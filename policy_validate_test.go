@@ -59,7 +59,13 @@ var faults = []struct {
 	{"negative MinWait", func(p *oktaretry.Policy) { p.RateLimited.MinWait = -1 }, []string{"RateLimited.MinWait"}},
 	{"negative InitialWait", func(p *oktaretry.Policy) { p.ServerError.InitialWait = -1 }, []string{"ServerError.InitialWait"}},
 	{"negative MaxWait", func(p *oktaretry.Policy) { p.Network.MaxWait = -1 }, []string{"Network.MaxWait", "Network.MaxWait"}},
-	{"negative wait of a rule that never waits", func(p *oktaretry.Policy) { p.ClientError.MaxWait = -1 }, []string{"ClientError.MaxWait"}},
+	{"negative wait of a rule that never waits", func(p *oktaretry.Policy) { p.ClientError = oktaretry.Rule{MaxWait: -1} }, []string{"ClientError.MaxWait"}},
+	{"no growth for the client errors that are sent again", func(p *oktaretry.Policy) { p.ClientError.Multiplier = 0 }, []string{"ClientError.Multiplier"}},
+	{"a code's least wait that never fits", func(p *oktaretry.Policy) {
+		withCode(p, "E0000109", func(r *oktaretry.Rule) { r.MinWait, r.MaxElapsed = 0, 20*time.Second })
+	}, []string{"Codes[E0000109].MaxElapsed"}},
+	{"a roadblock's 24 hours, within 10 minutes", func(p *oktaretry.Policy) { withCode(p, "E0000146", func(*oktaretry.Rule) {}) },
+		[]string{"Codes[E0000146].MaxElapsed"}},
 	{"negative MaxAttempts", func(p *oktaretry.Policy) { p.Pending.MaxAttempts = -1 }, []string{"Pending.MaxAttempts"}},
 	{"jitter of NaN", func(p *oktaretry.Policy) { p.RateLimited.Jitter = math.NaN() }, []string{"RateLimited.Jitter"}},
 	{"negative jitter", func(p *oktaretry.Policy) { p.ServerError.Jitter = -0.1 }, []string{"ServerError.Jitter"}},
@@ -81,7 +87,7 @@ var faults = []struct {
 	{"a code of 6 digits", func(p *oktaretry.Policy) { withCode(p, "E000047", func(*oktaretry.Rule) {}) }, []string{"Codes[E000047]"}},
 	{"a code in lower case", func(p *oktaretry.Policy) { withCode(p, "e0000047", func(*oktaretry.Rule) {}) }, []string{"Codes[e0000047]"}},
 	{"an empty code", func(p *oktaretry.Policy) { withCode(p, "", func(*oktaretry.Rule) {}) }, []string{"Codes[]"}},
-	{"a status as code", func(p *oktaretry.Policy) { withCode(p, "503", func(*oktaretry.Rule) {}) }, []string{"Codes[503]"}},
+	{"a success's status as code", func(p *oktaretry.Policy) { withCode(p, "200", func(*oktaretry.Rule) {}) }, []string{"Codes[200]"}},
 	{"a class as code", func(p *oktaretry.Policy) { withCode(p, "server-error", func(*oktaretry.Rule) {}) }, []string{"Codes[server-error]"}},
 	{"a class that looks like an OAuth error", func(p *oktaretry.Policy) { withCode(p, "network", func(*oktaretry.Rule) {}) }, []string{"Codes[network]"}},
 	{"a code's negative wait", func(p *oktaretry.Policy) { withCode(p, "E0000109", func(r *oktaretry.Rule) { r.MinWait = -1 }) }, []string{"Codes[E0000109].MinWait"}},
@@ -179,9 +185,18 @@ func TestValidateAcceptsSensiblePolicies(t *testing.T) {
 		"client errors retried":     func(p *oktaretry.Policy) { p.ClientError.Action = oktaretry.Backoff },
 		"a code that Okta may add":  func(p *oktaretry.Policy) { withCode(p, "E0009999", func(*oktaretry.Rule) {}) },
 		"an OAuth error not listed": func(p *oktaretry.Policy) { withCode(p, "invalid_grant", func(*oktaretry.Rule) {}) },
-		// The catalogue's 24 hours never fit, which means that no call waits.
-		"a roadblock with its own rule": func(p *oktaretry.Policy) { withCode(p, "E0000146", func(*oktaretry.Rule) {}) },
-		"a pending code's poll":         func(p *oktaretry.Policy) { withCode(p, "E0000070", func(r *oktaretry.Rule) { r.MaxAttempts = 3 }) },
+		"a roadblock that is waited for": func(p *oktaretry.Policy) {
+			withCode(p, "E0000146", func(r *oktaretry.Rule) { r.MaxElapsed = 25 * time.Hour })
+		},
+		"a roadblock that is not": func(p *oktaretry.Policy) {
+			withCode(p, "E0000146", func(r *oktaretry.Rule) { r.Action = oktaretry.FailFast })
+		},
+		"rate limits of less than their codes' waits": func(p *oktaretry.Policy) { p.RateLimited.MaxElapsed = 20 * time.Second },
+		"statuses": func(p *oktaretry.Policy) {
+			withCode(p, "400", func(*oktaretry.Rule) {})
+			withCode(p, "599", func(*oktaretry.Rule) {})
+		},
+		"a pending code's poll": func(p *oktaretry.Policy) { withCode(p, "E0000070", func(r *oktaretry.Rule) { r.MaxAttempts = 3 }) },
 	} {
 		p := oktaretry.DefaultPolicy()
 		change(&p)
@@ -216,5 +231,19 @@ func TestUnknownNamesOfActionAndScopeAreRefused(t *testing.T) {
 	}
 	if got := oktaretry.Action(7).String() + " " + oktaretry.Scope(8).String(); got != "Action(7) Scope(8)" {
 		t.Errorf("printed as %s", got)
+	}
+}
+
+func TestWarningsNameCodesThatTheCatalogueLacks(t *testing.T) {
+	p := oktaretry.DefaultPolicy()
+	if odd := p.Warnings(); odd != nil {
+		t.Errorf("the default policy has %v", odd)
+	}
+	for _, key := range []string{"E0000009", "E0009999", "server_error", "server_eror", "invalid_grant", "408", "no code at all"} {
+		p.Codes[key] = oktaretry.Rule{}
+	}
+	odd := p.Warnings()
+	if got := fieldsOf(t, errors.Join(odd...)); !slices.Equal(got, []string{"Codes[E0009999]", "Codes[server_eror]"}) {
+		t.Errorf("warned of %q", got)
 	}
 }

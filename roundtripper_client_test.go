@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
@@ -192,7 +193,7 @@ func TestClientTimeoutCoversWaits(t *testing.T) {
 				ctx, rec := oktaretry.WithRecorder(t.Context())
 				start := time.Now()
 				resp, err := client.Do(rig.Request(t, ctx, "GET", "/api/v1/users", nil))
-				if d := time.Since(start); d != test.within {
+				if d := time.Since(start); d < test.within || d > test.within+rig.OwnSpread {
 					t.Errorf("the call took %s, want %s", d, test.within)
 				}
 				rig.WantStop(t, rec, test.stop)
@@ -221,4 +222,72 @@ func TestClientCookieJarWorks(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestAttemptTimeoutGoesByWhatWouldFollow(t *testing.T) {
+	const s = time.Second
+	hang, slow := script.Hang(), func(d time.Duration) script.Step { return script.OK().Takes(d) }
+	once := func(ctx context.Context) context.Context { return oktaretry.WithNoRetry(ctx) }
+	short := func(p *oktaretry.Policy) { p.AttemptTimeout = 6 * s }
+	for _, tt := range []struct {
+		name   string
+		method string
+		ctx    func(context.Context) context.Context
+		policy func(*oktaretry.Policy)
+		limit  time.Duration // of the client; 0: none
+		steps  []script.Step // the last one repeats
+		status int           // 0: an error
+		took   time.Duration // besides the waits, which are of 2 s at most
+		sent   int
+	}{
+		{"a hang", "GET", nil, nil, 0, []script.Step{hang, slow(s)}, 200, 61 * s, 2},
+		{"an endpoint that needs 90 s", "GET", nil, nil, 0, []script.Step{slow(90 * s)}, 200, 150 * s, 2},
+		{"nothing but hangs", "GET", nil, nil, 0, []script.Step{hang}, 0, 179 * s, 2},
+		{"a create that takes 75 s", "POST", nil, nil, 0, []script.Step{slow(75 * s)}, 200, 75 * s, 1},
+		{"a create that hangs", "POST", nil, nil, 0, []script.Step{hang}, 0, 180 * s, 1},
+		{"a call that is sent once", "GET", once, nil, 0, []script.Step{slow(75 * s)}, 200, 75 * s, 1},
+		{"network errors that fail fast", "GET", nil, func(p *oktaretry.Policy) { p.Network.Action = oktaretry.FailFast }, 0, []script.Step{slow(75 * s)}, 200, 75 * s, 1},
+		{"the last attempt that is left", "GET", nil, func(p *oktaretry.Policy) { p.Network.MaxAttempts = 1 }, 0, []script.Step{slow(75 * s)}, 200, 75 * s, 1},
+		{"no cap on the time", "GET", nil, func(p *oktaretry.Policy) { p.Network.MaxElapsed = 0 }, 0, []script.Step{hang}, 0, (60 + 120 + 120 + 180) * s, 4},
+		{"after another answer", "GET", nil, nil, 0, []script.Step{script.Bare(502), hang, slow(s)}, 200, 61 * s, 3},
+		{"a short timeout", "GET", nil, short, 0, []script.Step{hang}, 0, (6 + 12 + 12 + 18) * s, 4},
+		{"no bound", "GET", nil, func(p *oktaretry.Policy) { p.AttemptTimeout = 0 }, 0, []script.Step{slow(time.Hour)}, 200, time.Hour, 1},
+		{"the longest", "POST", nil, func(p *oktaretry.Policy) { p.AttemptTimeout = math.MaxInt64 }, 0, []script.Step{slow(time.Hour)}, 200, time.Hour, 1},
+
+		{"a hang under a client's 30 s", "GET", nil, nil, 30 * s, []script.Step{hang, slow(s)}, 200, 16 * s, 2},
+		{"two of them", "GET", nil, nil, 30 * s, []script.Step{hang, hang, slow(s)}, 200, 23 * s, 3},
+		{"a create under 30 s", "POST", nil, nil, 30 * s, []script.Step{slow(29 * s)}, 200, 29 * s, 1},
+		{"a slow answer under 8 s", "GET", nil, nil, 8 * s, []script.Step{slow(7 * s)}, 200, 7 * s, 1},
+		{"a distant deadline", "GET", nil, nil, 200 * s, []script.Step{hang, slow(s)}, 200, 61 * s, 2},
+		{"a short timeout under 30 s", "GET", nil, short, 30 * s, []script.Step{hang, slow(s)}, 200, 7 * s, 2},
+
+		{"a timeout of the call's own", "GET", timeoutOf(10 * s), nil, 0, []script.Step{hang}, 0, 40 * s, 4},
+		{"of a create", "POST", timeoutOf(10 * s), nil, 0, []script.Step{hang}, 0, 10 * s, 1},
+		{"under 12 s", "GET", timeoutOf(10 * s), nil, 12 * s, []script.Step{slow(9 * s)}, 200, 9 * s, 1},
+		{"none for the call", "GET", timeoutOf(0), nil, 0, []script.Step{slow(time.Hour)}, 200, time.Hour, 1},
+	} {
+		rig.Virtual(t, tt.name, func(t *testing.T) {
+			rt, base := rig.Repeat(t, tt.policy, tt.steps...)
+			ctx := t.Context()
+			if tt.ctx != nil {
+				ctx = tt.ctx(ctx)
+			}
+			if tt.limit > 0 {
+				var cancel func()
+				ctx, cancel = context.WithTimeout(ctx, tt.limit)
+				defer cancel()
+			}
+			c := rig.Do(t, ctx, rt, tt.method, rig.UserURL, "{}").TookBetween(tt.took, tt.took+6*s)
+			if tt.status != 0 {
+				c.Is(tt.status)
+			} else if c.Err == nil || c.Took-c.Outcome.Waited() > tt.took+s {
+				t.Errorf("got %v, %v in attempts; want a timeout after %v", c.Err, c.Took-c.Outcome.Waited(), tt.took)
+			}
+			base.WantSent(tt.sent)
+		})
+	}
+}
+
+func timeoutOf(d time.Duration) func(context.Context) context.Context {
+	return func(ctx context.Context) context.Context { return oktaretry.WithAttemptTimeout(ctx, d) }
 }

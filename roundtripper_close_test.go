@@ -224,7 +224,7 @@ func TestBodyStillBeingSentIsClosedByTheBaseAlone(t *testing.T) {
 func TestLateAnswerIsClosedAfterItsContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		base := script.Repeat(t, script.Do(func(req *http.Request) (*http.Response, error) {
-			time.Sleep(2 * time.Second)
+			time.Sleep(4 * time.Second) // a POST has three times AttemptTimeout
 			return script.Stream(200, closeWaits{req.Context()}).Respond(req)
 		}))
 		tr := rig.Over(t, base, func(p *oktaretry.Policy) { p.AttemptTimeout = time.Second })

@@ -270,22 +270,28 @@ func (c *call) judge(a *answer) {
 		return
 	}
 	var name string
-	a.rule, name = p.ruleFor(a.Classification, c.opts.rules)
+	a.rule, name = p.ruleFor(a.Classification, &c.opts.rules)
 	if a.rule.Action == FailFast && a.Class != ClassRateLimited {
 		return // nothing follows, so nothing need be counted
 	}
 	a.tally = c.progress.tally(name)
 	a.tally.count++
+	if cut, ok := a.err.(*attemptTimeoutError); ok {
+		a.tally.spent += cut.timeout
+		c.progress.timedOut = c.progress.timedOut || cut.timeout >= p.AttemptTimeout
+	}
 	var named time.Duration
 	if a.resp != nil {
 		named = serverWait(a.Class, a.resp.Header, a.limits, &c.ticket, a.arrived)
 	}
-	a.wait = a.tally.wait(a.rule, a.Classification, a.limits, named)
-	a.bucketWait = a.wait
-	if _, own := c.opts.rules[name]; !own { // what one call's own rule adds holds that call only
+	wait, varies := a.tally.wait(a.rule, a.Classification, a.limits, named)
+	a.bucketWait = wait
+	if _, own := c.opts.rules.byKey[name]; !own { // what one call's own rule adds holds that call only
 		a.bucketWait = max(a.bucketWait, a.rule.MinWait)
 	}
-	a.wait = max(a.wait, a.rule.MinWait)
+	if a.wait = max(wait, a.rule.MinWait); a.wait > wait || !varies {
+		a.spread = spread(&a.rule, a.wait)
+	}
 }
 
 // learn records what was seen: with the host's clock, the bucket and the

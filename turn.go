@@ -67,7 +67,7 @@ func ready(c *call, now time.Time) (time.Duration, pace.Reason) {
 func (c *call) waitInLine(wait time.Duration, why pace.Reason) StopReason {
 	began := c.now
 	deadline, _ := c.ctx.Deadline()
-	rule, _ := c.settings.policy.ruleFor(Classification{Class: ClassRateLimited}, c.opts.rules)
+	rule, _ := c.settings.policy.ruleFor(Classification{Class: ClassRateLimited}, &c.opts.rules)
 	most := c.settings.policy.Pace.MaxWait
 	if most > 0 && c.answer.held {
 		most += min(c.answer.wait, longestMean) // what its own refusal ordered is not the line's

@@ -6,6 +6,8 @@ package oktaretry_test
 import (
 	"context"
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -145,5 +147,89 @@ func TestDeadlineEndsTheBackoffWithTheLastAnswer(t *testing.T) {
 		if c.Took >= time.Second || ctx.Err() != nil {
 			t.Errorf("ended after %s: the deadline was waited for", c.Took)
 		}
+	})
+}
+
+// Six spells that were recorded on deletes of user types and an app.
+func TestDeleteSucceedsAfterEveryRecordedSpellOfE0000009(t *testing.T) {
+	for _, spell := range []time.Duration{1, 5, 14, 14, 16, 21} {
+		for range 20 { // the waits vary at random
+			synctest.Test(t, func(t *testing.T) {
+				rt, base := rig.New(t, nil)
+				heals := time.Now().Add(spell * time.Second)
+				base.Choose(func(*http.Request) script.Step {
+					if time.Now().Before(heals) {
+						return script.Code(500, "E0000009")
+					}
+					return script.Bare(204)
+				})
+				rig.Do(t, t.Context(), rt, http.MethodDelete, "/api/v1/meta/types/user/otyfnjfba4ye7pgjB0g4", "").
+					Is(204).TookBetween(spell*time.Second, 30*time.Second)
+			})
+		}
+	}
+	t.Run("and one that lasts is handed back within 30 s", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			rt, _ := rig.Repeat(t, nil, script.Code(500, "E0000009"))
+			rig.Get(t, rt, rig.UserURL).Is(500).Stopped(oktaretry.StopMaxElapsed).TookBetween(22*time.Second, 30*time.Second)
+		})
+	})
+}
+
+// Okta takes one change of rules at a time and refuses the others unprocessed.
+func TestParallelRuleChangesAllSucceedOnceEach(t *testing.T) {
+	const changes = 100
+	for _, takes := range []time.Duration{300 * time.Millisecond, time.Second} {
+		rig.Virtual(t, takes.String(), func(t *testing.T) {
+			var locked atomic.Bool
+			var made atomic.Int64
+			base := script.Repeat(t, script.Do(func(req *http.Request) (*http.Response, error) {
+				if !locked.CompareAndSwap(false, true) {
+					return script.Code(423, "E0000239").Takes(20 * time.Millisecond).Respond(req)
+				}
+				defer locked.Store(false)
+				made.Add(1)
+				return script.OK().Takes(takes).Respond(req)
+			}))
+			rt := rig.Over(t, base, nil)
+			var calls sync.WaitGroup
+			for range changes {
+				calls.Go(func() { rig.Do(t, t.Context(), rt, http.MethodPost, "/api/v1/groups/rules", `{}`).Is(200) })
+			}
+			calls.Wait()
+			if n := made.Load(); n != changes {
+				t.Errorf("%d changes made, want %d", n, changes)
+			}
+			t.Logf("%d requests in %s", len(base.Sent()), time.Since(base.Sent()[0].At))
+		})
+	}
+}
+
+func TestStatusThatPassesIsSentAgainWhereThatIsSafe(t *testing.T) {
+	for _, tt := range []struct {
+		name, method string
+		answer       script.Step
+		sent         int
+	}{
+		{"408", http.MethodGet, script.Bare(408), 4},
+		{"425", http.MethodPut, script.Bare(425), 4},
+		{"408 with a code that the catalogue lacks", http.MethodGet, script.Code(408, "E0000999"), 4},
+		{"408 of a create", http.MethodPost, script.Bare(408), 1},
+		{"408 with a code of the catalogue", http.MethodGet, script.Code(408, "E0000007"), 1},
+		{"423 without a code", http.MethodGet, script.Bare(423), 1},
+		{"404", http.MethodGet, script.Bare(404), 1},
+	} {
+		rig.Virtual(t, tt.name, func(t *testing.T) {
+			rt, base := rig.Repeat(t, nil, tt.answer)
+			rig.Do(t, t.Context(), rt, tt.method, rig.UserURL, "").Is(tt.answer.Status)
+			base.WantSent(tt.sent)
+		})
+	}
+	t.Run("and not where client errors have no waits", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			rt, base := rig.Repeat(t, func(p *oktaretry.Policy) { p.ClientError = oktaretry.Rule{} }, script.Bare(408))
+			rig.Get(t, rt, rig.UserURL).Is(408)
+			base.WantSent(1)
+		})
 	})
 }

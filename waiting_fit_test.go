@@ -74,7 +74,7 @@ func TestWaitThatDoesNotFitMaxElapsedIsNotBegun(t *testing.T) {
 			base.Always(script.Limited(script.Date(0), script.ResetIn(0, tt.reset)))
 			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 			defer cancel()
-			c := rig.Do(t, ctx, rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopMaxElapsed).TookBetween(tt.took, tt.took+2*rig.Spread)
+			c := rig.Do(t, ctx, rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopMaxElapsed).TookBetween(tt.took, tt.took+2*rig.OwnSpread)
 			rig.Failure[*oktaretry.RateLimitError](c)
 			if errors.Is(c.Err, context.DeadlineExceeded) {
 				t.Error("the error matches context.DeadlineExceeded, which was not the reason")
@@ -127,7 +127,7 @@ func TestWaitInLineFollowsTheRuleOfTheAnswersCode(t *testing.T) {
 	} {
 		rig.Virtual(t, tt.name, func(t *testing.T) {
 			rt, base := rig.New(t, tt.edit,
-				script.Limited(script.Date(0), script.ResetIn(0, 15*time.Minute)), script.OK().After(15*time.Minute+time.Second, rig.Spread))
+				script.Limited(script.Date(0), script.ResetIn(0, 15*time.Minute)), script.OK().After(15*time.Minute+time.Second, rig.OwnSpread))
 			ctx := t.Context()
 			if tt.ctx != nil {
 				ctx = tt.ctx(ctx)

@@ -4,7 +4,11 @@
 package oktaretry_test
 
 import (
+	"context"
 	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -85,8 +89,11 @@ func TestWaitFollowsTheHeadersOfA429(t *testing.T) {
 	} {
 		rig.Virtual(t, tt.name, func(t *testing.T) {
 			next := script.OK().After(tt.wait, rig.Spread)
-			if tt.wait == 0 {
+			switch {
+			case tt.wait == 0:
 				next = script.OK().After(backoffFrom, backoffSlack)
+			case tt.wait > time.Minute: // no answer closes a bucket for longer
+				next = script.OK().After(tt.wait, rig.OwnSpread)
 			}
 			rt, base := rig.New(t, func(p *oktaretry.Policy) { p.RateLimited.MaxElapsed = 3 * time.Hour }, tt.answer, next)
 			rig.Get(t, rt, rig.UserURL).Is(200)
@@ -145,7 +152,7 @@ func TestWaitFollowsTheCodesOwnText(t *testing.T) {
 		{"E0000118 with a later reset", script.Code(429, "E0000118", script.Date(0), script.ResetIn(0, 20*time.Second)), 21 * time.Second},
 	} {
 		rig.Virtual(t, tt.name, func(t *testing.T) {
-			rt, base := rig.New(t, nil, tt.answer, script.OK().After(tt.wait, rig.Spread))
+			rt, base := rig.New(t, nil, tt.answer, script.OK().After(tt.wait, rig.OwnSpread))
 			rig.Do(t, t.Context(), rt, http.MethodPost, rig.UserURL+"/factors", `{"factorType":"sms"}`).Is(200)
 			base.WantSent(2)
 		})
@@ -174,7 +181,7 @@ func TestWaitForAConcurrencySlotHonoursRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := rig.New(t, nil,
 			script.Concurrency(script.Date(0), script.ResetIn(0, 2*time.Minute), script.Set("Retry-After", "4")),
-			script.OK().After(4*time.Second, rig.Spread))
+			script.OK().After(4*time.Second, rig.OwnSpread))
 		rig.Get(t, rt, rig.UserURL).Is(200)
 		base.WantSent(2)
 	})
@@ -199,11 +206,73 @@ func TestWaitOfAServerErrorHonoursRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := rig.New(t, nil,
 			script.Bare(503, script.Set("Retry-After", "12")),
-			script.Bare(503, script.Set("Retry-After", "0")).After(12*time.Second, 0),
+			script.Bare(503, script.Set("Retry-After", "0")).After(12*time.Second, rig.OwnSpread/2),
 			script.OK().After(backoffFrom, 1500*time.Millisecond))
 		rig.Get(t, rt, rig.UserURL).Is(200)
 		base.WantSent(3)
 	})
+}
+
+// What one answer names to all that met it is the same moment for all of them.
+func TestCallersOfOneNamedMomentComeBackSpread(t *testing.T) {
+	const callers = 60
+	for _, tt := range []struct {
+		name   string
+		answer script.Step
+		wait   time.Duration
+	}{
+		{"503 with Retry-After", script.Bare(503, script.Set("Retry-After", "3")), 3 * time.Second},
+		{"429 of one user", script.Code(429, "E0000109"), 30 * time.Second},
+		{"lock with Retry-After", script.Code(423, "E0000239", script.Set("Retry-After", "7")), 7 * time.Second},
+	} {
+		rig.Virtual(t, tt.name, func(t *testing.T) {
+			base := script.Repeat(t, script.OK())
+			rt := rig.Over(t, base, func(p *oktaretry.Policy) { p.Budget.Disabled, p.Breaker.Disabled = true, true })
+			rig.Get(t, rt, rig.UserURL).Is(200)
+			var refused atomic.Int64
+			base.Choose(func(*http.Request) script.Step {
+				if refused.Add(1) <= callers {
+					return tt.answer
+				}
+				return script.OK()
+			})
+			began := time.Now()
+			var calls sync.WaitGroup
+			for range callers {
+				calls.Go(func() { rig.Get(t, rt, rig.UserURL).Is(200) })
+			}
+			calls.Wait()
+			var waits []time.Duration
+			for _, sent := range base.WantSent(1 + 2*callers)[1+callers:] {
+				waits = append(waits, sent.At.Sub(began))
+			}
+			slices.Sort(waits)
+			if waits[0] < tt.wait {
+				t.Errorf("the first came back after %s, want %s at least", waits[0], tt.wait)
+			}
+			if took := waits[callers-1] - waits[0]; took < 100*time.Millisecond || took > time.Second {
+				t.Errorf("all came back within %s", took)
+			}
+		})
+	}
+}
+
+// The wait alone fits, so it is begun, and what is added fits, too.
+func TestSpreadOfANamedWaitFits(t *testing.T) {
+	const wait = 3 * time.Second
+	answer := script.Bare(503, script.Set("Retry-After", "3"))
+	for range 50 {
+		synctest.Test(t, func(t *testing.T) {
+			rt, _ := rig.New(t, func(p *oktaretry.Policy) { p.ServerError.MaxElapsed = wait }, answer, script.OK())
+			rig.Get(t, rt, rig.UserURL).Is(200).TookBetween(wait, wait)
+		})
+		synctest.Test(t, func(t *testing.T) {
+			rt, _ := rig.New(t, nil, answer, script.OK().Takes(50*time.Millisecond))
+			ctx, cancel := context.WithTimeout(t.Context(), wait+100*time.Millisecond+1)
+			defer cancel()
+			rig.Do(t, ctx, rt, http.MethodGet, rig.UserURL, "").Is(200)
+		})
+	}
 }
 
 // The first 429 is where the rule's time begins; later ones come with time

@@ -71,7 +71,7 @@ func TestScriptsDoWhatTheStoreInMemoryDoes(t *testing.T) {
 			if random.IntN(4) > 0 {
 				seen := id - int64(random.IntN(2)) - 60*int64(random.IntN(8)/7)
 				r.Seen = shared.Window{ID: seen, Limit: limit, Remaining: min(remaining+random.IntN(4), limit),
-					Ends: []time.Duration{-time.Second, 50 * time.Second, 50 * time.Second}[random.IntN(3)]}
+					Ends: []time.Duration{-time.Second, 50 * time.Second, time.Hour}[random.IntN(3)]}
 			}
 			want, err1 := m.Lease(t.Context(), b, r)
 			got, err2 := s.Lease(t.Context(), b, r)
@@ -264,6 +264,26 @@ func TestAWindowThatIsOverGivesWayToOneThatRuns(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 		if l := ask(1000, time.Minute); l.Window.ID != 1000 {
 			t.Errorf("%s knows of window %d, want 1000", name, l.Window.ID)
+		}
+	}
+}
+
+// One absurd answer once kept the whole fleet out for an hour.
+func TestNeitherARefusalNorAWindowIsBelievedForMoreThanAMinute(t *testing.T) {
+	redis, _ := newStore(t)
+	for name, s := range map[string]shared.Store{"Redis": redis, "memory": sharedtest.NewMemory()} {
+		for what, r := range map[string]shared.LeaseRequest{
+			"refusal": {Refused: 365 * 24 * time.Hour},
+			"window":  {Seen: shared.Window{ID: 1000, Limit: 10, Remaining: 0, Ends: 59 * time.Minute}},
+		} {
+			r.Holder, r.Interactive, r.MaxUtilization = "a", 5, 1
+			l, err := s.Lease(t.Context(), shared.Bucket{Host: "h", Bucket: what}, r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if most := 61 * time.Second; l.Places > 0 || l.Retry < 50*time.Second || l.Retry > most || l.Window.Ends > most {
+				t.Errorf("%s, %s: %+v, want no place for a minute", name, what, l)
+			}
 		}
 	}
 }

@@ -26,7 +26,9 @@ import (
 // process knows, and the store is asked again, by one call at a time, after
 // 50 ms and then at growing intervals of up to 2 s. An answer that takes longer
 // than oktaretry.SharedTimeout, is inconsistent, or panics counts as an error.
-// An implementation should return when its context ends. A store that cannot
+// An implementation should return when its context ends. It should believe neither
+// a refusal nor a window for more than about a minute before it grants a place to
+// find out, or else one absurd answer of Okta's stops the whole fleet. A store that cannot
 // serve one operation should fail the others, too: it counts as back when any
 // succeeds.
 type Store interface {

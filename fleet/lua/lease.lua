@@ -13,7 +13,7 @@ local back, returned, taken, unused, inflight = arg(11), arg(12), arg(13), arg(1
 local interactive, background, ahead, utilization, age = arg(16), arg(17), arg(18), arg(19), arg(20)
 
 local LASTS, GRACE, PATIENCE = 2000000, 1000000, 1000000
-local UNBOUND, MOST, IDLE = 60000000, 3600000000, 900000
+local UNBOUND, LONGEST, IDLE = 60000000, 61000000, 900000
 local BACK = 1000000
 local FIRST_FEW, ASTRAY = 3, 3
 local min, max = math.min, math.max
@@ -89,11 +89,11 @@ if w.scouts == 0 then w.overdue = now end
 
 -- What the holder's headers said.
 if late then w.late = 1 end
-if refused > 0 then w.held = max(w.held, now + min(refused, MOST)) end
+if refused > 0 then w.held = max(w.held, now + min(refused, LONGEST)) end
 if unbound then w.unbound = now + UNBOUND end
-if seen.id > 0 and seen.limit > 0 and seen.remaining >= 0 and seen.ends <= MOST then
+if seen.id > 0 and seen.limit > 0 and seen.remaining >= 0 then
   w.unbound = now
-  local ends = now + seen.ends
+  local ends = now + min(seen.ends, LONGEST) -- a scout finds out whether it lasts longer
   local newer = w.id == 0 or seen.id > w.id + 1
   if seen.id < w.id - 1 and told == w.id and now < w.ends then
     -- It was told of the present window and finds that another runs.
@@ -188,7 +188,7 @@ if places > 0 then
   till, me.dry = now + lasts + GRACE, 0
   spent = till
 else
-  till = now + min(retry, MOST) + LASTS + GRACE
+  till = now + min(retry, LONGEST) + LASTS + GRACE
   spent = now + LASTS + GRACE -- it may have some yet
 end
 local wanted = w.left - reserve() < math.floor(w.limit / 4) and 1 or 0

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -32,7 +33,7 @@ func TestCircuitThatOpensDuringACallEndsItWithItsLastAnswer(t *testing.T) {
 	})
 	t.Run("opened by others during its backoff", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			rt, base := rig.New(t, rig.OpensAfter4)
+			rt, base := rig.New(t, func(p *oktaretry.Policy) { rig.OpensAfter4(p); p.ServerError.Jitter = 0 })
 			base.Always(script.Reply(503, text, script.Set("Retry-After", "3")))
 			waiting := rig.Start(t, rt, rig.UserURL)
 			time.Sleep(time.Second)
@@ -63,8 +64,9 @@ func TestCircuitThatOpensDuringACallEndsItWithItsLastAnswer(t *testing.T) {
 func TestCallWaitsOutACircuitThatOpensForNoLongerThanItsBackoff(t *testing.T) {
 	for seconds := 5; seconds <= 6; seconds++ {
 		synctest.Test(t, func(t *testing.T) {
-			rt, base := rig.New(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls, p.Breaker.OpenFor = 2, 5*time.Second },
-				script.Bare(503), script.Bare(503, script.Set("Retry-After", strconv.Itoa(seconds))), script.OK().After(time.Duration(seconds)*time.Second, 0))
+			rt, base := rig.New(t, func(p *oktaretry.Policy) {
+				p.Breaker.MinCalls, p.Breaker.OpenFor, p.ServerError.Jitter = 2, 5*time.Second, 0
+			}, script.Bare(503), script.Bare(503, script.Set("Retry-After", strconv.Itoa(seconds))), script.OK().After(time.Duration(seconds)*time.Second, 0))
 			rig.Get(t, rt, rig.UserURL).Is(200)
 			base.WantSent(3)
 		})
@@ -190,13 +192,42 @@ func TestProbesAttemptIsBoundedByProbeTimeout(t *testing.T) {
 		{3 * time.Second, 8 * time.Second, 3 * time.Second},
 		{0, 8 * time.Second, time.Minute}, // no bound at all: the caller leaves
 	} {
-		synctest.Test(t, func(t *testing.T) {
-			rt, base := halfOpenHost(t, func(p *oktaretry.Policy) { p.AttemptTimeout, p.Breaker.ProbeTimeout = tt.attempt, tt.probe })
-			base.Always(script.Hang())
-			ctx := oktaretry.WithNoRetry(rig.CancelAfter(t, time.Minute, nil))
-			rig.Do(t, ctx, rt, http.MethodGet, rig.UserURL, "").TookBetween(tt.want, tt.want)
-		})
+		for _, method := range []string{http.MethodGet, http.MethodPost} { // a create that is no probe has longer
+			for _, own := range []bool{false, true} {
+				synctest.Test(t, func(t *testing.T) {
+					rt, base := halfOpenHost(t, func(p *oktaretry.Policy) {
+						p.Breaker.ProbeTimeout = tt.probe
+						if !own {
+							p.AttemptTimeout = tt.attempt
+						}
+					})
+					base.Always(script.Hang())
+					ctx := oktaretry.WithNoRetry(rig.CancelAfter(t, time.Minute, nil))
+					if own {
+						ctx = oktaretry.WithAttemptTimeout(ctx, tt.attempt)
+					}
+					rig.Do(t, ctx, rt, method, rig.UserURL, "").TookBetween(tt.want, tt.want)
+				})
+			}
+		}
 	}
+}
+
+// A create may take three times AttemptTimeout, but not of a host that hangs: its
+// caller would wait for nothing, and the next calls with it.
+func TestAttemptBeyondItsTimeoutEndsWhenACircuitOpens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		rt, base := rig.New(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls, p.AttemptTimeout = 4, time.Minute })
+		base.Always(script.Hang())
+		ended := make(chan rig.Call, 1)
+		go func() { ended <- rig.Do(t, t.Context(), rt, http.MethodPost, rig.AppURL, "{}") }()
+		time.Sleep(100*time.Second + 1)
+		openCircuit(t, rt, base, rig.UserURL, script.Fail(script.Refused))
+		c := (<-ended).Stopped(oktaretry.StopNotIdempotent).TookBetween(100*time.Second, 101*time.Second)
+		if text := "within 1m41s"; !strings.Contains(c.Err.Error(), text) {
+			t.Errorf("%q does not contain %q", c.Err, text)
+		}
+	})
 }
 
 func TestOpenCircuitDoesNotDrawOnTheBudget(t *testing.T) {
@@ -248,7 +279,8 @@ func TestAttemptTimeoutCountsAgainstTheHostAndTheCallersDeadlineDoesNot(t *testi
 		if n := failures(); n != 0 {
 			t.Errorf("the caller's deadline counted as %d failures", n)
 		}
-		rig.GetOnce(t, rt, rig.UserURL).TookBetween(3*time.Second, 3*time.Second)
+		ctx = oktaretry.WithAttemptTimeout(oktaretry.WithNoRetry(t.Context()), 3*time.Second)
+		rig.Do(t, ctx, rt, http.MethodGet, rig.UserURL, "").TookBetween(3*time.Second, 3*time.Second)
 		if n := failures(); n != 1 {
 			t.Errorf("the attempt's timeout counted as %d failures, want 1", n)
 		}

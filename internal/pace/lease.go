@@ -73,10 +73,10 @@ func (l *lease) room(w *window, now time.Time, utilization float64) (why Reason,
 		if w.isBursting() && reserve(w.limit, utilization) == 0 {
 			return NoReason, 0, 0
 		}
-		if w.isUsedUp(utilization) {
+		if w.isUsedUp(utilization) && now.Before(w.closedUntil()) {
 			switch { // headers count for more than the store
 			case l.seen.reportedFull == w.id:
-				return Exhausted, max(w.closedUntil().Sub(now), moment), 0
+				return Exhausted, w.closedUntil().Sub(now), 0
 			case !l.pending:
 				return Ask, moment, 0 // others may hold places that are gone
 			}

@@ -83,6 +83,9 @@ func (r *refusals) refused(e entry, now time.Time, s *Seen, w *window) (wide boo
 		return false
 	}
 	if r.inRow < wideAfter {
+		if !r.inDoubt {
+			w.suspectShare()
+		}
 		r.inDoubt = true
 		return false
 	}
@@ -94,12 +97,13 @@ func (r *refusals) refused(e entry, now time.Time, s *Seen, w *window) (wide boo
 
 // accepted records a call that passed. If it was sent after an unexplained refusal
 // and before the time that this named, such refusals are narrow.
-func (r *refusals) accepted(e entry, now time.Time) {
+func (r *refusals) accepted(e entry, now time.Time, w *window) {
 	if r == nil || r.inRow == 0 || !e.sentAt.After(r.since) {
 		return
 	}
 	if e.sentAt.Before(r.until) {
 		r.narrowUntil = now.Add(narrowFor)
+		w.suspect = 0
 	}
 	r.reset()
 }

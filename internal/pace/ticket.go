@@ -82,9 +82,10 @@ func (t *Ticket) Observe(sent, arrived time.Time, date int64) {
 
 // Until returns how long after now the window ends whose reset a refusal names;
 // false when that reset is not plausible. The server may cut the fraction off its
-// reset, so a second is added: where it is known to, where it just did, and for a
-// bucket that is known by refusals only. Elsewhere a single scout finds out, and
-// if it meets the old window, window.late adds the second from then on.
+// reset, so a second is added, or less if the window is known to end sooner: where
+// the server is known to, where it just did, and for a bucket that is known by
+// refusals only. Elsewhere a single scout finds out, and if it meets the old window,
+// window.late adds the second from then on.
 func (t *Ticket) Until(reset int64, now time.Time) (time.Duration, bool) {
 	b := t.bucket
 	wait, sharp, ok := b.host.clock.Until(reset, now)
@@ -93,9 +94,14 @@ func (t *Ticket) Until(reset int64, now time.Time) (time.Duration, bool) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if wait <= 0 || b.window.late || !b.window.accepted && !sharp {
-		wait += time.Second
+	w := &b.window
+	if wait > 0 && !w.late && (w.accepted || sharp) {
+		return wait, true
 	}
+	if end := w.lateEnd(now.Add(wait)).Sub(now); end > 0 && isSameWindow(reset, w.id) {
+		return end, true
+	}
+	wait += time.Second
 	return wait, wait > 0
 }
 

@@ -299,7 +299,7 @@ func TestMaxRateSpacesCallsThatWaitForNoRateLimit(t *testing.T) {
 // a minute, and then a call finds out.
 func TestResetOfAnHourClosesTheBucketForAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := rig.New(t, func(p *oktaretry.Policy) { p.RateLimited.MaxElapsed = 2 * time.Hour },
+		rt, base := rig.New(t, func(p *oktaretry.Policy) { p.RateLimited.MaxElapsed, p.RateLimited.Jitter = 2*time.Hour, 0 },
 			script.Limited(script.Date(0), script.ResetIn(0, time.Hour)), script.OK().After(time.Minute+time.Second, rig.Spread), script.OK())
 		first, second := rig.Start(t, rt, rig.UserURL), rig.Start(t, rt, rig.UserURL)
 		(<-second).Is(200).TookBetween(time.Minute+time.Second, time.Minute+time.Second+2*rig.Spread)

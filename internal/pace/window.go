@@ -32,12 +32,13 @@ type window struct {
 	// The server may end a window up to a second after the reset that it names, in
 	// whole seconds.
 	late   bool      // it was seen to; by learn
-	opened time.Time // when this window's first call, of this process, was answered; zero: unknown
+	opened time.Time // when the first call of this process was answered in this window; zero: none was
 
 	// A token may be allowed a share of the bucket only, whose headers then are not
 	// its own.
 	mine     int  // calls of this process accepted in this window; by learn
 	ownShare int  // how many were accepted when the rest was refused; 0: never; by refusals
+	suspect  int  // how many were accepted when a refusal came that may mean a share; 0: none did; by learn and refusals
 	pastHalf bool // more than half of a window was accepted; by learn
 
 	// A window is at least as long as the longest time to a reset that was seen,
@@ -123,6 +124,12 @@ func (w *window) atOwnShare(e entry) bool {
 	return share > 0 && w.mine >= share-share/20
 }
 
+// usedShare reports whether what is likely to be this credential's share is used up.
+func (w *window) usedShare() bool {
+	share := w.likelyShare()
+	return share > 0 && w.mine >= share-share/20
+}
+
 // entry is how a call was sent into a window.
 type entry struct {
 	windowID int64 // of the window that was known then
@@ -151,24 +158,42 @@ func (w *window) needsScout(now time.Time, inFlight int) bool {
 }
 
 // nearOwnShare reports whether so many calls in flight, and the next, use what may
-// be this credential's share, so that one at a time finds out: what was refused
-// beyond before or, once for each bucket, half of the limit, which Okta allows a
-// token by default.
+// be this credential's share, so that one at a time finds out: what was, or may have
+// been, refused beyond before or, once for each bucket, half of the limit, which Okta
+// allows a token by default.
 func (w *window) nearOwnShare(inFlight int) bool {
-	switch {
-	case w.ownShare > 0:
-		return w.mine+inFlight >= w.ownShare
+	switch share := w.likelyShare(); {
+	case share > 0:
+		return w.mine+inFlight >= share
 	case w.pastHalf || w.mayBurst || w.limit < minHalved:
 		return false
 	}
 	return w.mine+inFlight >= w.limit/2
 }
 
+// likelyShare returns how many calls a window accepts, as far as refusals show; 0:
+// they show nothing.
+func (w *window) likelyShare() int {
+	if w.ownShare > 0 {
+		return w.ownShare
+	}
+	return w.suspect
+}
+
 // foundShare records that calls are refused although the bucket has places: what
 // was accepted is this credential's share, unless it is too little for one.
 func (w *window) foundShare() {
 	if w.mine >= w.limit/10 {
-		w.ownShare = max(w.mine, 1)
+		w.ownShare, w.suspect = max(w.mine, 1), 0
+	}
+}
+
+// suspectShare records a refusal that may be foundShare's. All that was in flight
+// can have been refused with it, so that no scout finds out in this window; those of
+// the next one do when as many were accepted.
+func (w *window) suspectShare() {
+	if w.mine >= w.limit/10 {
+		w.suspect = w.mine
 	}
 }
 
@@ -212,9 +237,10 @@ func (w *window) learn(s Seen, reset time.Time, e entry, now time.Time) {
 		}
 		w.atLeast, w.atMost = 0, 0
 		w.begin(s.Reset, s.Limit, reset)
-	case s.Refused && e.over && e.windowID == w.id && !w.late:
+	case s.Refused && e.over && e.windowID == w.id && !w.late && reset.Before(now.Add(time.Second)):
 		// A scout that was sent at the reset met the old window: the server ends it
-		// within the second that it names, not at its start.
+		// within the second that it names, not at its start. A reset far ahead was
+		// met where the window was not believed for so long.
 		w.late = true
 	}
 	w.stray, w.seenAt = 0, now
@@ -227,10 +253,13 @@ func (w *window) learn(s Seen, reset time.Time, e entry, now time.Time) {
 		if e.scout && w.ownShare > 0 && w.mine > w.ownShare+w.ownShare/20 {
 			w.ownShare = w.mine + w.mine/8 // the share has grown
 		}
+		if e.scout && w.mine > w.suspect+w.suspect/20 {
+			w.suspect = 0
+		}
 		if s.Remaining == 0 {
 			w.bursts++
 		}
-		if s.Remaining == s.Limit-1 && w.mine == 1 {
+		if w.mine == 1 {
 			w.opened = now
 		}
 	}
@@ -244,13 +273,18 @@ func (w *window) learn(s Seen, reset time.Time, e entry, now time.Time) {
 // that has none. A proxy's answer must not open it.
 const quietSuccesses = 10
 
-// end returns when the window ends whose reset is named. Okta's windows open with
-// their first call and last a minute (all 493 recorded ones): where that call was
-// this process's, a late end is known to the millisecond.
+// end returns when the window ends whose reset is named.
 func (w *window) end(reset time.Time) time.Time {
 	if !w.late {
 		return reset
 	}
+	return w.lateEnd(reset)
+}
+
+// lateEnd returns when the window ends if it does so within the second that its
+// reset names. Okta's windows open with their first call and last a minute (all 493
+// recorded ones), so the window is over a minute after this process saw it open.
+func (w *window) lateEnd(reset time.Time) time.Time {
 	last := reset.Add(time.Second)
 	if exact := w.opened.Add(time.Minute); !w.opened.IsZero() && !exact.Before(reset) && exact.Before(last) {
 		return exact
@@ -388,12 +422,13 @@ func (w *window) room(now time.Time, inFlight int, utilization float64) (why Rea
 }
 
 // mostScouts returns how many scouts are sent at once into the next window: one
-// where the last window was used up, for others wait for the next as well.
+// where the last window was used up, or this credential's share of it, for others
+// wait for the next as well, and the server may end the last one a little later.
 func (w *window) mostScouts(utilization float64) int {
 	switch {
 	case w.id == 0:
 		return firstFew
-	case w.left-reserve(w.limit, utilization) <= w.limit/4:
+	case w.left-reserve(w.limit, utilization) <= w.limit/4, w.usedShare():
 		return 1
 	}
 	return max(firstFew, w.limit/10)

@@ -33,6 +33,10 @@ const (
 // that waits alone.
 const Spread = 10 * time.Millisecond
 
+// OwnSpread is the most that the default rules add to a wait that an answer names,
+// where the call has it for itself: half of the first backoff of a rate limit.
+const OwnSpread = 500 * time.Millisecond
+
 // New returns a Transport over a script that fails the test when it is over.
 // edit changes DefaultPolicy; nil changes nothing.
 func New(t testing.TB, edit func(*oktaretry.Policy), steps ...script.Step) (*oktaretry.Transport, *script.Base) {

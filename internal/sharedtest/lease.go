@@ -42,14 +42,14 @@ type holder struct {
 
 // The store's settings, the same as those of module fleet.
 const (
-	Lasts    = 2 * time.Second // how long a lease lasts
-	Grace    = time.Second     // how long after a lease its calls may arrive
-	Patience = time.Second     // how long scouts are waited for
-	unbound  = time.Minute     // how long a bucket counts as without limits
-	firstFew = 3               // how many scouts are sent while a limit is unknown
-	astray   = 3               // how many reports of another window correct a wrong one
-	most     = time.Hour       // the longest time that is believed
-	back     = time.Second     // how far the clock may be set back unnoticed
+	Lasts    = 2 * time.Second  // how long a lease lasts
+	Grace    = time.Second      // how long after a lease its calls may arrive
+	Patience = time.Second      // how long scouts are waited for
+	unbound  = time.Minute      // how long a bucket counts as without limits
+	firstFew = 3                // how many scouts are sent while a limit is unknown
+	astray   = 3                // how many reports of another window correct a wrong one
+	longest  = 61 * time.Second // how long a refusal or a window is believed before a scout is sent, as in internal/pace
+	back     = time.Second      // how far the clock may be set back unnoticed
 )
 
 // Lease implements [shared.Store].
@@ -96,7 +96,7 @@ func (m *Memory) Lease(_ context.Context, key shared.Bucket, r shared.LeaseReque
 		h.until, h.dry = now.Add(a.Lasts+Grace), 0
 		h.spent = h.until
 	} else {
-		h.until = now.Add(min(a.Retry, most) + Lasts + Grace)
+		h.until = now.Add(min(a.Retry, longest) + Lasts + Grace)
 		h.spent = now.Add(Lasts + Grace) // of those that it may still have
 	}
 	return a, nil
@@ -142,7 +142,7 @@ func (b *bucket) out() (n int) {
 func (b *bucket) learn(now time.Time, r *shared.LeaseRequest) {
 	b.late = b.late || r.Late
 	if r.Refused > 0 {
-		if until := now.Add(min(r.Refused, most)); until.After(b.held) {
+		if until := now.Add(min(r.Refused, longest)); until.After(b.held) {
 			b.held = until
 		}
 	}
@@ -150,11 +150,11 @@ func (b *bucket) learn(now time.Time, r *shared.LeaseRequest) {
 		b.unbound = now.Add(unbound)
 	}
 	s := r.Seen
-	if s.ID <= 0 || s.Limit <= 0 || s.Remaining < 0 || s.Ends > most {
+	if s.ID <= 0 || s.Limit <= 0 || s.Remaining < 0 {
 		return
 	}
 	b.unbound = now
-	ends := now.Add(s.Ends)
+	ends := now.Add(min(s.Ends, longest))
 	newer := b.id == 0 || s.ID > b.id+1
 	if s.ID < b.id-1 && r.LastWindowID == b.id && now.Before(b.ends) {
 		// The holder knows the present window, and its headers name another.

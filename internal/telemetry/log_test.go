@@ -23,7 +23,7 @@ import (
 
 func TestHistogramsReachFiveMinutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, nil, script.Down())
+		r := rig.Observe(t, nil, script.Code(503, "E0000010"))
 		r.Do(t.Context(), "GET", rig.UserURL)
 		for name, seconds := range map[string]float64{"oktaretry.call.duration": 3.5, "oktaretry.wait.duration": 3.5} {
 			h := r.Metrics(t)[name].Data.(metricdata.Histogram[float64]).DataPoints[0]
@@ -60,7 +60,7 @@ func TestLogHasOneLineForEachLongWaitAndEachCallGivenUp(t *testing.T) {
 		{"a long poll", "GET", nil, []script.Step{pending, script.OK()}, 0, []string{"INFO waiting poll"}},
 		{"rate limit given up", "GET", nil, []script.Step{script.Code(429, "E0000146")}, 0, []string{"WARN call given up max-elapsed"}},
 		{"network given up", "POST", nil, []script.Step{script.Fail(errors.New("reset"))}, 0, []string{"WARN call given up not-idempotent"}},
-		{"server error given up", "GET", nil, []script.Step{script.Down()}, 0,
+		{"server error given up", "GET", nil, []script.Step{script.Code(503, "E0000010")}, 0,
 			[]string{"INFO waiting backoff", "INFO waiting backoff", "WARN call given up max-attempts"}},
 		{"the caller's own mistake", "GET", nil, []script.Step{script.Code(404, "E0000007")}, 0, nil},
 		{"canceled", "GET", nil, []script.Step{script.Hang()}, -time.Second, nil},

@@ -131,7 +131,7 @@ func TestAttemptDurationsHaveStatusErrorAndProtocol(t *testing.T) {
 				rig.Equal(t, "points", r.Counts(t, "http.client.request.duration", "server.", "url.template"), map[string]uint64{tt.want: 1})
 				h := r.Metrics(t)["http.client.request.duration"].Data.(metricdata.Histogram[float64]).DataPoints[0]
 				if tt.name == "timed out" {
-					rig.Equal(t, "seconds", h.Sum, 60.0)
+					rig.Equal(t, "seconds", h.Sum, 180.0) // thrice AttemptTimeout, for it is not sent again
 				} else {
 					rig.Equal(t, "seconds", h.Sum, 0.25)
 				}

@@ -129,7 +129,7 @@ func TestSpanStatusFollowsTheClientRules(t *testing.T) {
 		{"redirect", "GET", nil, []script.Step{script.Bare(302)}, 0, ending{"", "", "success", "success"}},
 		{"success in the end", "GET", nil, []script.Step{script.Down(), script.Fail(script.Refused), script.OK()}, 0, ending{"", "", "success", "success"}},
 		{"client error", "GET", nil, []script.Step{script.Code(404, "E0000007")}, 0, ending{"404", "404", "client-error", "fail-fast"}},
-		{"server error", "GET", nil, []script.Step{script.Down()}, 0, ending{"503", "503", "server-error", "max-attempts"}},
+		{"server error", "GET", nil, []script.Step{script.Code(503, "E0000010")}, 0, ending{"503", "503", "server-error", "max-attempts"}},
 		{"not resent", "POST", nil, []script.Step{script.Down()}, 0, ending{"503", "503", "server-error", "not-idempotent"}},
 		{"rate limit", "GET", nil, []script.Step{script.Code(429, "E0000146")}, 0, ending{"429", "429", "rate-limited", "max-elapsed"}},
 		{"pending", "GET", nil, []script.Step{pending}, 0, ending{"", "pending", "pending", "max-elapsed"}},

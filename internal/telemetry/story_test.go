@@ -138,7 +138,7 @@ func TestTraceAddsUpHoweverTheCallEnds(t *testing.T) {
 	}{
 		{"cut short", []script.Step{limitedFor7s.Takes(time.Second)}, -4 * time.Second, []string{"attempt 1", "wait rate-limit 3"}},
 		{"not begun", []script.Step{limitedFor7s.Takes(time.Second)}, 4 * time.Second, []string{"attempt 1"}},
-		{"given up", []script.Step{script.Down().Takes(time.Second)}, 0, []string{
+		{"given up", []script.Step{script.Code(503, "E0000010").Takes(time.Second)}, 0, []string{
 			"attempt 1", "wait backoff 0.5", "attempt 1", "wait backoff 1", "attempt 1", "wait backoff 2", "attempt 1"}},
 		{"canceled", []script.Step{script.Hang()}, -3 * time.Second, []string{"attempt 3"}},
 	} {

@@ -54,8 +54,8 @@ var (
 	inLine        = took{words: backoffs.words, reason: backoffs.reason, waits: backoffs.waits, inLine: true, most: backoffs.most}
 	oneWindow     = took{words: "one window", reason: oktaretry.WaitRateLimit, waits: span{1, anyNumber}, least: 900 * time.Millisecond, most: 8 * time.Second}
 	twoPolls      = took{words: "2 polls", reason: oktaretry.WaitPoll, waits: exactly(2), most: 5 * time.Second}
-	oneTimeout    = took{words: "1 attempt timeout", least: attemptTimeout, most: 5 * time.Second}
-	fourTimeouts  = took{words: "4 attempt timeouts, 3 backoffs", reason: oktaretry.WaitBackoff, waits: exactly(3), least: 4 * attemptTimeout, most: 8 * time.Second}
+	tripleTimeout = took{words: "3 attempt timeouts", least: 3 * attemptTimeout, most: 5 * time.Second}
+	eightTimeouts = took{words: "8 attempt timeouts, 3 backoffs", reason: oktaretry.WaitBackoff, waits: exactly(3), least: 8 * attemptTimeout, most: 8 * time.Second}
 	outageLong    = took{words: "some backoffs, and until a circuit lets a probe out", most: 8 * time.Second}
 	toDeadline    = took{words: "until the context's deadline", least: shortDeadline, most: 5 * time.Second}
 )
@@ -349,11 +349,11 @@ var situations = []situation{
 	}, {
 		name: "a server that accepts and never answers", org: withUsers(1), change: impatient,
 		script: script(anyRequest, oktatest.Always(oktatest.Hang)), do: get,
-		fails: flattened("net.Error with Timeout", `Get "…": oktaretry: no response headers within 300ms from …/api/v1/users/{id}`), requests: exactly(4), took: fourTimeouts,
+		fails: flattened("net.Error with Timeout", `Get "…": oktaretry: no response headers within 900ms from …/api/v1/users/{id}`), requests: exactly(4), took: eightTimeouts,
 	}, {
 		name: "a server that accepts a create and never answers", change: impatient,
 		script: script(newUser, oktatest.Always(oktatest.Hang)), do: create,
-		fails: flattened("net.Error with Timeout", `Post "…": oktaretry: no response headers within 300ms from …/api/v1/users`), requests: exactly(1), took: oneTimeout,
+		fails: flattened("net.Error with Timeout", `Post "…": oktaretry: no response headers within 900ms from …/api/v1/users`), requests: exactly(1), took: tripleTimeout,
 	}, {
 		name: "TLS with an unknown authority", org: withUsers(1), tls: true, do: get,
 		fails: flattened("x509.UnknownAuthorityError", `Get "…": tls: failed to verify certificate: x509: certificate signed by unknown authority`), took: atOnce,
