@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry/internal/circuit"
+	"github.com/oktaretry/oktaretry/internal/exchange"
 	"github.com/oktaretry/oktaretry/internal/pace"
 	"github.com/oktaretry/oktaretry/internal/wire"
 )
@@ -20,6 +21,9 @@ type answer struct {
 	dispatch *dispatch // that brought it
 	err      error
 	canceled bool // the caller's context ended the attempt
+	moved    bool // a poll's redirect, which is pending
+	broken   bool // off in its body: err says how
+	stale    bool // the call's first, of a kept connection that was closed: no sign of an outage
 	sent     time.Time
 	arrived  time.Time
 	limits   wire.Limits
@@ -33,6 +37,18 @@ type answer struct {
 }
 
 func (a *answer) any() bool { return a.resp != nil || a.err != nil }
+
+// readAhead reads the body of an answer of up to most bytes. If that breaks off, the
+// answer is an error of the network.
+func (a *answer) readAhead(most int64) {
+	err := exchange.ReadAhead(a.resp, most)
+	if err == nil {
+		return
+	}
+	a.resp.Body.Close()
+	a.resp, a.err, a.broken = nil, err, true
+	a.Classification = Classification{Class: ClassNetwork, RequestID: a.RequestID}
+}
 
 // shown describes an answer in an error's text: "503 E0000009 (request id …)".
 func (a *answer) shown() string {
@@ -55,7 +71,7 @@ func verdictOf(a *answer) (Scope, circuit.Verdict) {
 	switch {
 	case a.Class == ClassSuccess, a.Class == ClassPending:
 		return TripsNothing, circuit.Healthy
-	case a.canceled:
+	case a.canceled, a.stale:
 		return TripsNothing, circuit.Neutral
 	case a.Class == ClassClientError && a.rule.Trips == TripsNothing:
 		return TripsNothing, circuit.Alive
@@ -66,7 +82,7 @@ func verdictOf(a *answer) (Scope, circuit.Verdict) {
 // seenOf returns what an answer shows of its bucket.
 func seenOf(a *answer) pace.Seen {
 	seen := pace.Seen{
-		Limit: a.limits.Limit, Remaining: a.limits.Remaining, Reset: a.limits.Reset, Answered: a.resp != nil,
+		Limit: a.limits.Limit, Remaining: a.limits.Remaining, Reset: a.limits.Reset, Answered: a.resp != nil || a.broken,
 		Marked: a.RequestID != "" || a.Code != "",
 	}
 	switch a.Class {

@@ -2,7 +2,11 @@
 
 package oktaretry
 
-import "github.com/oktaretry/oktaretry/internal/wire"
+import (
+	"fmt"
+
+	"github.com/oktaretry/oktaretry/internal/wire"
+)
 
 // APIError is the content of an error body. Summary, Description and Causes
 // quote what users typed (logins, names): treat them as personal data. This
@@ -23,6 +27,14 @@ func (e *APIError) Error() string {
 		text += " (error id " + id + ")"
 	}
 	return text
+}
+
+func (e *APIError) discreet() {}
+
+// Format prints the text of Error by every verb: %#v, and %d of a mistaken format,
+// would print the fields.
+func (e APIError) Format(s fmt.State, verb rune) {
+	fmt.Fprintf(s, fmt.FormatString(s, verb), e.Error())
 }
 
 // newAPIError returns the content of p, or nil when neither member holds something

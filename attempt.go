@@ -16,19 +16,19 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/oktaretry/oktaretry/internal/exchange"
+	"github.com/oktaretry/oktaretry/internal/replay"
 	"github.com/oktaretry/oktaretry/internal/telemetry"
 )
 
 // attempt is what is known of the request on its way.
 type attempt struct {
-	*dispatch                   // nil when none is on its way
-	waits     []Wait            // before it
-	reqBody   io.Closer         // the base closes it, unless something panics
-	ctx       context.Context   // with the attempt's span
-	span      trace.Span        // nil until the request is sent
-	canceled  bool              // the caller's context ended it
-	written   *exchange.Written // nil where sending again does no harm
-	record    *Attempt          // in the call's outcome; nil until it is recorded
+	*dispatch                 // nil when none is on its way
+	waits     []Wait          // before it
+	reqBody   io.Closer       // the base closes it, unless something panics
+	ctx       context.Context // with the attempt's span
+	span      trace.Span      // nil until the request is sent
+	canceled  bool            // the caller's context ended it
+	record    *Attempt        // in the call's outcome; nil until it is recorded
 }
 
 // errPanicked is the error, in its outcome, of a call that a panic ended.
@@ -44,12 +44,7 @@ func (c *call) send() (*answer, StopReason) {
 	limit, more := attemptLimit(c)
 	d.Open(c.ctx, sent, limit)
 	d.Overtime = more
-	var ctx context.Context = d
-	if !idempotent(c.to.method, c.req.Header, &c.to.route, c.opts) {
-		a.written = new(exchange.Written)
-		ctx = a.written.Watch(ctx)
-	}
-	if stop := c.nextRequest(&d.Request, ctx); stop != StopNone {
+	if stop := c.nextRequest(d); stop != StopNone {
 		a.dispatch = nil
 		return nil, stop
 	}
@@ -59,6 +54,7 @@ func (c *call) send() (*answer, StopReason) {
 	if d.Request.Body != nil {
 		a.reqBody = d.Request.Body // ours to close, should a sampler or a propagator panic
 	}
+	d.SendOnce(int(c.to.endpoint.host.spoken.Load()), c.opts.noRetry || c.t.signedOnce(c.req))
 	c.waits = nil
 	c.progress.withdrawn = false
 	if len(c.outcome.Attempts) == 0 {
@@ -73,31 +69,39 @@ func (c *call) send() (*answer, StopReason) {
 
 	a.ctx, a.span = c.report.StartAttempt(c.to.where(), c.progress.resends, c.progress.polls > 0)
 	d.Context.Context = a.ctx
-	c.report.Propagate(a.ctx, &d.Request, c.progress.first())
+	c.report.Propagate(a.ctx, &d.Request, false)
 	resp, err := c.t.base.RoundTrip(&d.Request)
 
 	c.now = time.Now()
-	c.answer.arrived = c.now
+	c.receive(resp, err)
+	return &c.answer, StopNone
+}
+
+// receive records what the base returned.
+func (c *call) receive(resp *http.Response, err error) {
+	d, a := c.attempt.dispatch, &c.answer
+	a.arrived = c.now
 	passed := d.Settle(c.now)
-	resp, err = checkAnswer(resp, err)
+	if resp, err = checkAnswer(resp, err); resp != nil && d.Connected() { // not with a base in memory
+		c.to.endpoint.host.speaks(resp.ProtoMajor)
+	}
 	switch {
 	case passed > 0 && contextErr(c.ctx, c.now) == nil:
 		d.Release() // first, for a Close may wait for it
 		closeResponse(resp)
 		resp, err = nil, &attemptTimeoutError{passed, c.to.url.Host + c.to.route.Template}
 	case err != nil:
-		a.canceled = contextErr(c.ctx, c.now) != nil
+		c.attempt.canceled = contextErr(c.ctx, c.now) != nil
+		err = d.Explain(err)
+	default:
+		resp.Body = d.Wrap(resp.Body, c.settings.policy.BodyTimeout)
 	}
-	if resp != nil {
-		resp.Body = d.Wrap(resp.Body)
-	} else {
+	if a.resp, a.err, a.canceled = resp, err, c.attempt.canceled; err != nil {
+		a.Classification = Classification{
+			Class: ClassNetwork, Terminal: terminal(err), NotSent: d.Unprocessed(err, c.body.Unread()),
+		}
 		d.Release()
 	}
-	c.answer.resp, c.answer.err, c.answer.canceled = resp, err, a.canceled
-	if err != nil {
-		c.answer.Classification = classifyNetwork(err, a.written)
-	}
-	return &c.answer, StopNone
 }
 
 // attemptLimit is how long the attempt may be without headers, 0: no limit, and what
@@ -154,11 +158,9 @@ func (o overtime) Grant(limit, elapsed time.Duration) time.Duration {
 func mostTime(c *call, elapsed time.Duration) time.Duration {
 	usual, sent := c.settings.policy.AttemptTimeout, c.attempt.Began
 	deadline, _ := c.ctx.Deadline()
-	left, repeated := leftAfterTimeout(c, facts{
-		now: sent.Add(elapsed), deadline: deadline, noRetry: c.opts.noRetry, pollAt: c.pollAt,
-		idempotent: idempotent(c.to.method, c.req.Header, &c.to.route, c.opts),
-		once:       c.to.route.Token && hasBody(c.req) || c.t.signedOnce(c.req), replayable: c.body.CanReplay() == nil,
-	})
+	f := factsOfRequest(c)
+	f.now, f.deadline, f.pollAt = sent.Add(elapsed), deadline, c.pollAt
+	left, repeated := leftAfterTimeout(c, f)
 	if !repeated {
 		return times(usual, 3)
 	}
@@ -199,30 +201,29 @@ func times(d time.Duration, n int64) time.Duration {
 }
 
 // nextRequest makes the request of the next attempt: the caller's, the caller's
-// again, or a poll. The caller's own is never changed.
-func (c *call) nextRequest(out *http.Request, ctx context.Context) StopReason {
-	*out = *c.req.WithContext(ctx)
-	if c.progress.first() {
-		out.Body, _ = c.body.Next(c.ctx) // the first one cannot fail
-		if c.to.route.Token && hasBody(c.req) {
-			// Or else net/http might send an assertion twice by itself. SDK v6
-			// replaces Body on its DPoP path and leaves the GetBody of the old one.
-			out.GetBody = nil
-		}
-		return StopNone
-	}
+// again, or a poll. The caller's own is never changed, and no two attempts share
+// anything that a base could change.
+func (c *call) nextRequest(d *dispatch) StopReason {
+	out := &d.Request
 	if c.pollAt != nil {
-		out.Method, out.URL, out.Header = http.MethodGet, c.to.url, pollHeader(c.req.Header)
+		d.Copy(d, c.req, c.to.url, pollHeader(c.req.Header))
+		out.Method = http.MethodGet
 		out.Body, out.GetBody, out.ContentLength, out.TransferEncoding, out.Trailer = nil, nil, 0, nil, nil
 	} else {
 		body, err := c.body.Next(c.ctx)
 		if err != nil {
-			if c.answer.resp == nil { // else the answer in hand is the caller's
+			// The answer in hand is the caller's, unless it came in the middle of an upload
+			// that still goes on.
+			if c.answer.resp == nil || errors.Is(err, replay.ErrBusy) {
 				c.end.err = clean(err)
 			}
 			return StopNotReplayable
 		}
-		out.Body, out.Header = body, c.req.Header.Clone()
+		d.Copy(d, c.req, c.to.url, c.req.Header)
+		out.Body = body
+	}
+	if c.progress.first() {
+		return StopNone
 	}
 	if c.progress.resends > 0 {
 		// Okta's SDKs mark their retries so, for Okta Support to see.
@@ -238,14 +239,17 @@ func (c *call) nextRequest(out *http.Request, ctx context.Context) StopReason {
 	return StopNone
 }
 
-// hasBody reports whether the caller's request has a body.
-func hasBody(req *http.Request) bool { return req.Body != nil && req.Body != http.NoBody }
-
 // prepare has the user's hook sign a request anew.
 func (c *call) prepare(out *http.Request) StopReason {
-	// The hook may change the URL, too, which is the caller's. It does not get the
-	// attempt's context: that begins when the request is sent.
-	own := out.Clone(c.ctx)
+	// A clone, for the hook may also change the trailer, which is the caller's. It
+	// does not get the attempt's context: that begins when the request is sent.
+	before := Previous{Classification: c.answer.Classification}
+	if c.answer.resp != nil {
+		before.Header = c.answer.resp.Header.Clone()
+	} else {
+		before.Err = cleanBase(c.ctx, c.answer.err)
+	}
+	own := out.Clone(context.WithValue(c.ctx, previousKey{}, before))
 	if own.Body != nil {
 		c.attempt.reqBody = own.Body
 	}
@@ -286,7 +290,7 @@ func (c *call) endAttempt() {
 	a.record.Start, a.record.Duration = c.answer.sent, c.answer.arrived.Sub(c.answer.sent)
 	a.record.Waits, a.record.Poll = a.waits, c.progress.polls > 0
 	if c.answer.err != nil {
-		a.record.Err = clean(c.answer.err)
+		a.record.Err = cleanBase(c.ctx, c.answer.err)
 	}
 	canceled := a.canceled && left(c.ctx)
 	c.report.EndAttempt(a.ctx, a.span, c.to.where(), func() telemetry.AttemptEnd { return attemptEnd(a.record, &c.answer, canceled) })
@@ -315,18 +319,28 @@ func (c *call) facts(a *answer) facts {
 	if a.Class == ClassSuccess || a.rule.Action == FailFast {
 		return facts{}
 	}
-	f := facts{now: time.Now(), noRetry: c.opts.noRetry, polling: c.progress.polls > 0, pollAt: c.pollAt}
+	f := factsOfRequest(c)
+	f.now, f.polling, f.pollAt = time.Now(), c.progress.polls > 0, c.pollAt
 	f.deadline, _ = c.ctx.Deadline()
-	f.once = c.t.signedOnce(c.req) || a.rule.Action != Poll && c.to.route.Token && hasBody(c.req)
-	f.idempotent = idempotent(c.to.method, c.req.Header, &c.to.route, c.opts)
-	f.repeatable = repeatable(c.to.method, &c.to.route)
-	f.replayable = c.body.CanReplay() == nil
 	if a.rule.Action == Poll {
-		if target := pollTarget(a.resp, c.to.url); target != nil {
-			f.pollAt = target
+		if target := pollTarget(a.resp, c.to.url); target != nil || a.moved {
+			f.pollAt, f.repeatable = target, f.repeatable && !a.moved
 		}
 	}
 	f.refused, f.by = c.to.endpoint.refusesFor(f.now)
+	return f
+}
+
+// factsOfRequest are what the request itself says of sending it again.
+func factsOfRequest(c *call) facts {
+	f := facts{noRetry: c.opts.noRetry, once: c.t.signedOnce(c.req), token: c.to.route.Token}
+	if f.token {
+		f.idempotent = c.opts.idempotent || c.t.prepareRetry != nil // which signs it anew
+	} else {
+		f.idempotent = idempotent(c.to.method, c.req.Header, &c.to.route, c.opts)
+	}
+	f.repeatable = repeatable(c.to.method, &c.to.route)
+	f.replayable = c.body.CanReplay() == nil
 	return f
 }
 
@@ -352,7 +366,7 @@ func (c *call) claim(next step) StopReason {
 	} else {
 		c.progress.resends++
 	}
-	exchange.Free(c.answer.resp)
+	exchange.Free(c.ctx, c.answer.resp)
 	return StopNone
 }
 

@@ -91,6 +91,7 @@ type progress struct {
 	resends   int      // of the present request
 	polls     int
 	timedOut  bool // an attempt had all of AttemptTimeout
+	moved     bool // the last answer was a poll's redirect
 	withdrawn bool // from the budget, for a resend that was not sent yet
 }
 
@@ -114,6 +115,7 @@ type ending struct {
 	needed time.Duration // what a wait that was not begun would have taken, or its rest
 	by     Scope         // the circuit that refused
 	err    error         // of what had to be done before a resend
+	forget func()        // about Request.Cancel; nil where there is none
 }
 
 // calls are those that have ended, to be used again: that saves 2 allocations and
@@ -137,10 +139,44 @@ func (t *Transport) newCall(req *http.Request) *call {
 // begin opens the span of the whole call.
 func (c *call) begin() {
 	c.phase = begun
+	//lint:ignore SA1019 http.Client sets it
+	if canceled := c.req.Cancel; canceled != nil {
+		c.ctx, c.end.forget = obey(c.ctx, canceled)
+	}
 	c.ctx = c.report.Start(c.ctx, c.t.telemetry, c.to.where())
 	if c.report.Recording() {
 		c.now = time.Now() // no wait begins before the span
 	}
+}
+
+// errRequestCanceled is the cause of a call's end by its Request.Cancel, with
+// net/http's text.
+var errRequestCanceled = errors.New("net/http: request canceled")
+
+// obey returns a context that also ends when canceled is closed, as a Request.Cancel
+// is: by http.Client when its Timeout has passed, over any transport that is not
+// net/http's own. forget frees what that takes.
+func obey(parent context.Context, canceled <-chan struct{}) (ctx context.Context, forget func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	select {
+	case <-canceled:
+		cancel(errRequestCanceled)
+		return ctx, func() {}
+	default:
+	}
+	go func() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-canceled:
+		}
+		// The Timeout is a deadline of the context, too, and that says more.
+		if deadline, ok := parent.Deadline(); ok && !time.Now().Before(deadline) {
+			<-parent.Done()
+		}
+		cancel(errRequestCanceled)
+	}()
+	return ctx, func() { cancel(nil) }
 }
 
 // refuse ends a call that was never begun.
@@ -166,8 +202,15 @@ func (c *call) finish(stop StopReason) (*http.Response, error) {
 		closeResponse(c.answer.resp)
 	}
 	c.conclude(stop, err)
-	if resp != nil {
+	forget := c.end.forget
+	switch {
+	case resp != nil:
 		resp.Request = c.answer.dispatch.conclude(&c.outcome, c.origin, c.req)
+		if forget != nil {
+			context.AfterFunc(c.answer.dispatch, forget) // when its body is closed
+		}
+	case forget != nil:
+		forget()
 	}
 	return resp, err
 }
@@ -181,19 +224,19 @@ func (c *call) verdict(stop StopReason) (*http.Response, error) {
 		return nil, c.end.err
 	case !a.any():
 		return nil, c.refusal(stop)
-	case a.Class == ClassRateLimited && a.resp != nil && !c.settings.policy.ReturnRateLimited && !c.t.signedOnce(c.req):
+	case a.Class == ClassRateLimited && a.resp != nil && !c.settings.policy.ReturnRateLimited:
 		return nil, c.rateLimitError(stop)
-	case a.Class == ClassPending && !handsPendingBack(stop):
+	case a.Class == ClassPending && (a.moved || !handsPendingBack(stop)):
 		return nil, c.pendingError(stop)
 	case a.canceled:
-		return nil, matching(clean(a.err), contextErr(c.ctx, c.now))
+		return nil, matching(cleanBase(c.ctx, a.err), contextErr(c.ctx, c.now))
 	case stop == StopCanceled:
 		return nil, &interruptedError{
 			text:  "oktaretry: gave up waiting to resend " + c.to.shown() + " after " + a.shown(),
 			cause: causeOf(c.ctx),
 		}
 	case a.err != nil:
-		return nil, clean(a.err)
+		return nil, cleanBase(c.ctx, a.err)
 	}
 	return a.resp, nil
 }
@@ -226,7 +269,7 @@ func (c *call) rateLimitError(stop StopReason) error {
 		Code: shownCode(a.Code), RequestID: a.RequestID,
 		Method: telemetry.ShownMethod(c.to.method), Host: c.to.url.Host, Template: c.to.route.Template, Bucket: c.to.bucket,
 		Limit: a.limits.Limit, ClientSide: a.resp == nil,
-		Attempts: len(c.outcome.Attempts), Stop: stop, cause: endOfContext(c.ctx, stop),
+		Attempts: len(c.outcome.Attempts), Stop: stop, cause: endOfContext(c.ctx, stop), left: untilDeadline(c.ctx),
 	}
 	from, left := a.arrived, a.wait
 	if e.ClientSide {
@@ -253,7 +296,7 @@ func (c *call) pendingError(stop StopReason) error {
 	return &PendingError{
 		Code: shownCode(a.Code), RequestID: a.RequestID,
 		Method: telemetry.ShownMethod(c.to.method), Host: c.to.url.Host, Template: c.to.route.Template,
-		RetryAfter: max(a.wait, c.end.needed), Polls: polls, Stop: stop, cause: endOfContext(c.ctx, stop),
+		RetryAfter: max(a.wait, c.end.needed), Polls: polls, Stop: stop, cause: endOfContext(c.ctx, stop), left: untilDeadline(c.ctx),
 	}
 }
 
@@ -265,6 +308,15 @@ func contextErr(ctx context.Context, now time.Time) error {
 		return context.DeadlineExceeded
 	}
 	return err
+}
+
+// untilDeadline returns what is left of a context; 0 if it has no deadline.
+func untilDeadline(ctx context.Context) time.Duration {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return 0
+	}
+	return max(time.Until(deadline), 0)
 }
 
 // left reports whether the caller canceled the call, which is no error. That its
@@ -309,6 +361,9 @@ func originWhere(c *call) telemetry.Where {
 // cleanUp runs when RoundTrip returns. After a panic of the base, or of a hook,
 // it keeps circuits, counters and spans right.
 func (c *call) cleanUp() {
+	if c.phase != ended && c.end.forget != nil {
+		defer c.end.forget()
+	}
 	switch c.phase {
 	case ended:
 		c.recycle()
@@ -320,19 +375,16 @@ func (c *call) cleanUp() {
 		}
 	default:
 		c.now = time.Now()
-		defer c.abandon() // also where reporting the attempt panics, too
+		defer func() { // also where reporting the attempt panics, too
+			c.release()
+			closeResponse(c.answer.resp)
+			if c.report.Started() {
+				c.conclude(StopNone, errPanicked)
+			}
+		}()
 		if c.attempt.dispatch != nil {
 			c.abandonAttempt()
 		}
-	}
-}
-
-// abandon returns what a call holds that a panic has ended, and concludes it.
-func (c *call) abandon() {
-	c.release()
-	closeResponse(c.answer.resp)
-	if c.report.Started() {
-		c.conclude(StopNone, errPanicked)
 	}
 }
 

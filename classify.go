@@ -6,6 +6,7 @@ package oktaretry
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -59,8 +60,9 @@ type Classification struct {
 	// Terminal marks a network error that sending again cannot heal: a bad
 	// certificate, an unknown host, an unsupported scheme, an invalid request.
 	Terminal bool
-	// NotSent marks a network error of a request of which nothing was
-	// written, so that sending it again is safe whatever its method.
+	// NotSent marks a network error of a request of which nothing was written, or
+	// that HTTP/2 refused unprocessed, so that sending it again is safe whatever
+	// its method.
 	NotSent bool
 }
 
@@ -74,17 +76,22 @@ type Classification struct {
 // The code beats the status: E0000047 under a 503 is a rate limit. A code that
 // the catalogue doesn't know goes by its status.
 func Classify(resp *http.Response) Classification {
+	ctx := context.Background()
+	if resp.Request != nil {
+		ctx = resp.Request.Context()
+	}
 	var c Classification
-	c.read(resp)
+	c.read(ctx, resp)
 	return c
 }
 
-// read fills c, which is empty, and reports whether it waited for the body.
-func (c *Classification) read(resp *http.Response) (waited bool) {
+// read fills c, which is empty, and reports whether it waited for the body. It does
+// not wait longer than ctx lasts.
+func (c *Classification) read(ctx context.Context, resp *http.Response) (waited bool) {
 	c.Status, c.RequestID = resp.StatusCode, requestID(resp.Header)
 	if peekable(resp) {
-		c.Code, c.Error = readError(resp)
-		_, waited = exchange.Peek(resp)
+		_, waited = exchange.Peek(ctx, resp)
+		c.Code, c.Error = readError(ctx, resp)
 	}
 	c.Class = classOf(c.Code, c.Status)
 	return waited
@@ -149,8 +156,8 @@ func peekable(resp *http.Response) bool {
 
 // readError finds the error code in the body or, failing that, in
 // WWW-Authenticate, and puts what it read of the body back.
-func readError(resp *http.Response) (string, *APIError) {
-	if parsed, ok := wire.ParseError(peekText(resp)); ok {
+func readError(ctx context.Context, resp *http.Response) (string, *APIError) {
+	if parsed, ok := wire.ParseError(peekText(ctx, resp)); ok {
 		if e := newAPIError(parsed); e != nil {
 			return e.Code, e
 		}
@@ -208,8 +215,8 @@ func isJSON(h http.Header) bool {
 
 // peekText returns the start of the body as text: peeked at, and unzipped when
 // the transport below left that to its caller.
-func peekText(resp *http.Response) []byte {
-	raw, _ := exchange.Peek(resp)
+func peekText(ctx context.Context, resp *http.Response) []byte {
+	raw, _ := exchange.Peek(ctx, resp)
 	if len(raw) == 0 || !strings.EqualFold(first(resp.Header["Content-Encoding"]), "gzip") {
 		return raw
 	}
@@ -220,15 +227,6 @@ func peekText(resp *http.Response) []byte {
 	// A truncated or damaged stream still yields its start.
 	text, _ := io.ReadAll(io.LimitReader(z, exchange.PeekLimit))
 	return text
-}
-
-// classifyNetwork returns what an error of the base transport means.
-func classifyNetwork(err error, w *exchange.Written) Classification {
-	return Classification{
-		Class:    ClassNetwork,
-		Terminal: terminal(err),
-		NotSent:  neverSent(err, w),
-	}
 }
 
 // terminal reports whether the same request would meet the same error again.
@@ -274,27 +272,11 @@ func terminal(err error) bool {
 	return false
 }
 
-// neverSent reports whether there is proof that nothing of the request was
-// written. A base that reports nothing may have written it; so may one that could
-// not dial, if it had sent the request before and repeats it by itself.
-func neverSent(err error, w *exchange.Written) bool {
-	if w.Any() {
-		return false
-	}
-	var op *net.OpError
-	if errors.As(err, &op) && op.Op == "dial" {
-		return true
-	}
-	var dns *net.DNSError
-	if errors.As(err, &dns) {
-		return true
-	}
-	return w.NoConnection()
-}
-
 // brokenBaseError is the error of a base that breaks the RoundTripper contract.
 type brokenBaseError struct{ returned string }
 
 func (e *brokenBaseError) Error() string {
 	return "oktaretry: the base transport returned " + e.returned
 }
+
+func (e *brokenBaseError) discreet() {}

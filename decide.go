@@ -33,6 +33,7 @@ type facts struct {
 	noRetry    bool
 	polling    bool
 	once       bool     // the request holds a proof that is valid once
+	token      bool     // it asks for a token: its grant may be valid once
 	idempotent bool     // doing the work twice does no harm
 	repeatable bool     // the request only reads, or is itself a poll
 	replayable bool     // the body can be sent again
@@ -58,11 +59,11 @@ func decide(a *answer, f facts) step {
 		return step{stop: StopFailFast}
 	case r.MaxAttempts > 0 && a.tally.count >= r.MaxAttempts:
 		return step{stop: StopMaxAttempts}
-	case f.once:
+	case f.once && !a.NotSent:
 		return step{stop: StopNotReplayable}
 	case r.Action == Poll && f.pollAt == nil && !f.repeatable:
 		return step{stop: StopNoPollTarget}
-	case r.Action != Poll && !r.AnyMethod && !a.NotSent && !f.idempotent:
+	case r.Action != Poll && !f.idempotent && !a.NotSent && (!r.AnyMethod || f.token && failed(a.Class)):
 		return step{stop: StopNotIdempotent}
 	case f.pollAt == nil && !f.replayable:
 		return step{stop: StopNotReplayable}
@@ -77,7 +78,7 @@ func decide(a *answer, f facts) step {
 	if r.Action == Poll {
 		return step{poll: true, pollAt: f.pollAt, pause: Wait{WaitPoll, wait}}
 	}
-	next := step{pollAt: f.pollAt, resend: a.Class == ClassServerError || a.Class == ClassNetwork}
+	next := step{pollAt: f.pollAt, resend: failed(a.Class)}
 	switch {
 	case a.held: // the bucket's line makes the call wait
 	case a.Class != ClassRateLimited:
@@ -89,6 +90,10 @@ func decide(a *answer, f facts) step {
 	}
 	return next
 }
+
+// failed reports whether the work may have been done though the answer is an error.
+// Resends after such an error are paid for.
+func failed(c Class) bool { return c == ClassServerError || c == ClassNetwork }
 
 // fits returns why a wait that a rule orders must not be begun; StopNone if it
 // may. spent is how long the call has waited for that rule.

@@ -38,6 +38,7 @@ type decision struct {
 	noRetry  bool
 	polling  bool
 	once     bool
+	token    bool
 	pollAt   *url.URL
 	refused  time.Duration
 	by       Scope
@@ -58,7 +59,7 @@ func (d *decision) decide() step {
 		a.limits.Limit = 0
 	}
 	f := facts{
-		now: decided, noRetry: d.noRetry, polling: d.polling, once: d.once, pollAt: d.pollAt, refused: d.refused, by: d.by,
+		now: decided, noRetry: d.noRetry, polling: d.polling, once: d.once, token: d.token, pollAt: d.pollAt, refused: d.refused, by: d.by,
 		idempotent: d.request.idempotent, repeatable: d.request.repeatable, replayable: d.request.replayable,
 	}
 	if d.deadline {
@@ -126,8 +127,19 @@ func TestDecide(t *testing.T) {
 		{name: "a thousand attempts without a cap", class: rate, rule: any, wait: s, count: 1000, request: get, want: step{pause: paused(WaitRateLimit, s)}},
 		{name: "3 of 3 polls", class: ClassPending, rule: Rule{Action: Poll, MaxAttempts: 3}, wait: 4 * s, count: 3, pollAt: link, request: post, want: stopped(StopMaxAttempts)},
 
+		// A grant that may be valid once, whatever the rule allows.
+		{name: "a 429 of a token request", class: rate, rule: any, wait: s, token: true, held: true, request: post, want: step{}},
+		{name: "a 503 of a token request", class: server, rule: any, wait: s, token: true, request: post, want: stopped(StopNotIdempotent)},
+		{name: "a token request that was lost", class: ClassNetwork, rule: any, wait: s, token: true, request: post, want: stopped(StopNotIdempotent)},
+		{name: "a token request that was never sent", class: ClassNetwork, rule: backoff, wait: s, token: true, notSent: true, request: post,
+			want: step{resend: true, pause: paused(WaitBackoff, s)}},
+		{name: "a 503 of a token request that may be repeated", class: server, rule: backoff, wait: s, token: true, request: put,
+			want: step{resend: true, pause: paused(WaitBackoff, s)}},
+
 		// A proof that is valid once.
 		{name: "a 429 of a request that is valid once", class: rate, rule: any, wait: s, once: true, request: get, want: stopped(StopNotReplayable)},
+		{name: "a request that is valid once and was never sent", class: ClassNetwork, rule: backoff, wait: s, once: true, notSent: true, request: get,
+			want: step{resend: true, pause: paused(WaitBackoff, s)}},
 		{name: "a poll of a request that is valid once", class: ClassPending, rule: poll, wait: 4 * s, once: true, pollAt: link, request: get, want: stopped(StopNotReplayable)},
 
 		// Which requests may be sent again after an error.

@@ -38,6 +38,9 @@
 // matches the context's error and its cause. A call never returns a response and an
 // error together.
 //
+// Answers that another attempt followed are dropped, along with their header fields:
+// a cookie jar misses a Set-Cookie that only they had.
+//
 // # The order of the layers
 //
 // Each attempt, the first one included, passes these, from the outside in:

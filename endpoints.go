@@ -41,6 +41,14 @@ type host struct {
 	circuit *circuit.Breaker   // nil: circuits are off
 	budget  *budget.Budget     // nil: the budget is off
 	fleet   *circuit.FleetHost // nil: no store is shared
+	spoken  atomic.Int32       // the major version of HTTP of its last answer over a connection; 0: unknown
+}
+
+// speaks records the major version of HTTP of an answer.
+func (h *host) speaks(major int) {
+	if v := int32(major); h.spoken.Load() != v {
+		h.spoken.Store(v)
+	}
 }
 
 // circuits returns the two that a call passes, the host's first.

@@ -31,6 +31,7 @@ type RateLimitError struct {
 	Attempts   int           // requests sent
 	Stop       StopReason
 	cause      error
+	left       time.Duration // until the deadline, with StopDeadline
 }
 
 func (e *RateLimitError) Error() string {
@@ -41,17 +42,26 @@ func (e *RateLimitError) Error() string {
 		b.WriteString("oktaretry: rate limited")
 	}
 	describe(&b, e.Code, e.RequestID, e.Method, e.Host, e.Template)
-	fmt.Fprintf(&b, ": retry after %s", round(e.RetryAfter))
+	if e.Stop == StopDeadline {
+		appendUnfit(&b, e.RetryAfter, e.left)
+	} else {
+		fmt.Fprintf(&b, ": retry after %s", round(e.RetryAfter))
+	}
 	if e.Attempts > 1 {
 		fmt.Fprintf(&b, ", gave up after %d attempts", e.Attempts)
 	}
 	fmt.Fprintf(&b, " (%s)", e.Stop)
-	appendCause(&b, e.cause)
+	if e.Stop != StopDeadline {
+		appendCause(&b, e.cause)
+	}
 	return b.String()
 }
 
 // Unwrap returns the context's error, if that is why the call was given up.
 func (e *RateLimitError) Unwrap() error { return e.cause }
+
+// Timeout reports whether the context's deadline was the reason.
+func (e *RateLimitError) Timeout() bool { return errors.Is(e.cause, context.DeadlineExceeded) }
 
 // ErrorType is the error.type of OpenTelemetry's semantic conventions.
 func (e *RateLimitError) ErrorType() string { return "rate_limited" }
@@ -89,19 +99,31 @@ type PendingError struct {
 	Polls      int           // polls sent
 	Stop       StopReason
 	cause      error
+	left       time.Duration // until the deadline, with StopDeadline
 }
 
 func (e *PendingError) Error() string {
 	var b strings.Builder
 	b.WriteString("oktaretry: still pending")
 	describe(&b, e.Code, e.RequestID, e.Method, e.Host, e.Template)
-	fmt.Fprintf(&b, ": gave up after %d polls (%s)", e.Polls, e.Stop)
-	appendCause(&b, e.cause)
+	if e.Stop == StopDeadline {
+		appendUnfit(&b, e.RetryAfter, e.left)
+		b.WriteString(",")
+	} else {
+		b.WriteString(":")
+	}
+	fmt.Fprintf(&b, " gave up after %d polls (%s)", e.Polls, e.Stop)
+	if e.Stop != StopDeadline {
+		appendCause(&b, e.cause)
+	}
 	return b.String()
 }
 
 // Unwrap returns the context's error, if that is why the call was given up.
 func (e *PendingError) Unwrap() error { return e.cause }
+
+// Timeout reports whether the context's deadline was the reason.
+func (e *PendingError) Timeout() bool { return errors.Is(e.cause, context.DeadlineExceeded) }
 
 // ErrorType is the error.type of OpenTelemetry's semantic conventions.
 func (e *PendingError) ErrorType() string { return "pending" }
@@ -114,6 +136,12 @@ func describe(b *strings.Builder, code, requestID, method, host, template string
 	if requestID != "" {
 		b.WriteString(" (request id " + requestID + ")")
 	}
+}
+
+// appendUnfit describes a wait that was not begun, or not continued, because it would
+// not have ended before the deadline.
+func appendUnfit(b *strings.Builder, needs, left time.Duration) {
+	fmt.Fprintf(b, ": gave up without waiting: needs %s, context has %s left", round(needs), round(left))
 }
 
 func appendCause(b *strings.Builder, cause error) {
@@ -188,3 +216,10 @@ type canceledError struct{ cause, err error }
 
 func (e *canceledError) Error() string   { return e.cause.Error() }
 func (e *canceledError) Unwrap() []error { return []error{e.cause, e.err} }
+
+func (e *RateLimitError) discreet()      {}
+func (e *CircuitOpenError) discreet()    {}
+func (e *PendingError) discreet()        {}
+func (e *requestError) discreet()        {}
+func (e *attemptTimeoutError) discreet() {}
+func (e *interruptedError) discreet()    {}

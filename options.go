@@ -3,6 +3,7 @@
 package oktaretry
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -151,16 +152,36 @@ func WithLogger(l *slog.Logger) Option {
 }
 
 // WithPrepareRetry sets a hook that runs before each resend and poll, on the
-// request about to be sent, which it may change: sign it anew there. The hook must
+// request about to be sent, which it may change: sign it anew there. The request's
+// context has the answer before: see [PreviousAnswer]. The hook must
 // be safe for concurrent use, and must close a Body that it replaces. Its error ends
-// the call and is returned, wrapped. With a hook, requests with a DPoP header are
-// resent like others. Default: no hook, and no such request is sent twice.
+// the call and is returned, wrapped. With a hook, requests with a DPoP header, and
+// token requests, are resent like others. Default: no hook; a request with a DPoP
+// header is then resent only if it never reached Okta, and a token request also
+// after a rate limit.
 func WithPrepareRetry(hook func(*http.Request) error) Option {
 	return optionFunc(func(c *config) error {
 		c.prepareRetry = hook
 		return notNil("WithPrepareRetry", hook == nil)
 	})
 }
+
+// Previous is the answer that a resend or poll follows.
+type Previous struct {
+	Classification
+	Header http.Header // the hook's own copy; nil if there was no answer
+	Err    error       // the network error; nil if there was an answer
+}
+
+// PreviousAnswer returns the answer that the request of a [WithPrepareRetry] hook
+// follows: its status, code and header fields, such as a DPoP-Nonce. ctx is the
+// context of that request; with any other it returns false.
+func PreviousAnswer(ctx context.Context) (Previous, bool) {
+	p, ok := ctx.Value(previousKey{}).(Previous)
+	return p, ok
+}
+
+type previousKey struct{}
 
 // WithBuckets sets a function that names the rate-limit bucket of a request: for
 // orgs whose buckets are not the documented ones, for custom domains, and for

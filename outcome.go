@@ -5,6 +5,7 @@ package oktaretry
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"sync"
@@ -171,6 +172,19 @@ func (r *Recorder) Outcomes() []Outcome {
 	return outcomes
 }
 
+// String returns how many outcomes there are; what they hold of error bodies is for
+// those who ask for it.
+func (r *Recorder) String() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return fmt.Sprintf("oktaretry.Recorder of %d outcomes", min(len(r.outcomes), recorderCap))
+}
+
+// Format prints the text of String by every verb: any other would print the fields.
+func (r *Recorder) Format(s fmt.State, verb rune) {
+	fmt.Fprintf(s, fmt.FormatString(s, verb), r.String())
+}
+
 func (r *Recorder) add(o Outcome) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -233,7 +247,7 @@ type summary struct {
 	error   *APIError
 	origin  *endpoint
 	bucket  string
-	start   time.Time
+	lead    time.Duration // from the start of the call to that of its last attempt
 	elapsed time.Duration
 	took    time.Duration // the first attempt
 	more    *history      // nil for a call of one attempt without a wait
@@ -251,7 +265,7 @@ type history struct {
 func (d *dispatch) conclude(o *Outcome, origin *endpoint, req *http.Request) *http.Request {
 	d.summary = summary{
 		class: o.Class, stop: o.Stop, status: int32(o.Status), code: o.Code, id: o.RequestID, error: o.Error,
-		origin: origin, bucket: o.Bucket, start: o.Start, elapsed: o.Elapsed, took: o.Attempts[0].Duration,
+		origin: origin, bucket: o.Bucket, lead: d.Began.Sub(o.Start), elapsed: o.Elapsed, took: o.Attempts[0].Duration,
 	}
 	if len(o.Attempts) > 1 || len(o.Attempts[0].Waits) > 0 || len(o.Waits) > 0 || o.Needed > 0 || !o.Attempts[0].Start.Equal(d.Began) {
 		// A later call reuses the slice of attempts.
@@ -259,6 +273,9 @@ func (d *dispatch) conclude(o *Outcome, origin *endpoint, req *http.Request) *ht
 	}
 	d.context = answerContext{req.Context(), d}
 	d.shown = *d.Request.WithContext(&d.context)
+	if d.shown.Body == exchange.Sole {
+		d.shown.Body = nil
+	}
 	return &d.shown
 }
 
@@ -268,7 +285,7 @@ func (d *dispatch) outcome() Outcome {
 	o := Outcome{
 		Classification: Classification{Class: s.class, Code: s.code, Status: int(s.status), RequestID: s.id, Error: s.error},
 		Method:         s.origin.key.method, Host: s.origin.key.host, Template: s.origin.key.template, Bucket: s.bucket,
-		Stop: s.stop, Start: s.start, Elapsed: s.elapsed,
+		Stop: s.stop, Start: d.Began.Add(-s.lead), Elapsed: s.elapsed,
 	}
 	if s.more != nil {
 		o.Attempts, o.Waits, o.Needed = s.more.attempts, s.more.waits, s.more.needed

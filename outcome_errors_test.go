@@ -6,6 +6,8 @@ package oktaretry_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -60,7 +62,14 @@ func TestRateLimitErrorHasOktasValues(t *testing.T) {
 		if !errors.Is(e, context.DeadlineExceeded) {
 			t.Error("it does not match the deadline, which was the reason")
 		}
-		wantText(t, e, "rate limited", "E0000047", "req-E0000047", "GET example.okta.com/api/v1/users/{id}", "1m1s", "2 attempts", "deadline")
+		wantText(t, e, "rate limited", "E0000047", "req-E0000047", "GET example.okta.com/api/v1/users/{id}", "2 attempts", "deadline",
+			"gave up without waiting: needs 1m1s, context has 29s left")
+		if u := (&url.Error{Op: "Get", URL: "https://example.okta.com", Err: e}); !e.Timeout() || !u.Timeout() {
+			t.Error("it is no timeout")
+		}
+		if strings.Contains(e.Error(), "exceeded") {
+			t.Errorf("the deadline has not passed: %v", e)
+		}
 	})
 }
 
@@ -97,7 +106,7 @@ func TestRateLimitErrorMatchesTheEndOfItsWait(t *testing.T) {
 
 		// And nothing where no context had a part.
 		e = errorOf[*oktaretry.RateLimitError](t, t.Context(), rig.Over(t, script.Repeat(t, script.Code(429, "E0000146")), nil), "/api/v1/users/jane?q=1")
-		if errors.Unwrap(e) != nil || e.Stop != oktaretry.StopMaxElapsed || e.RetryAfter != 24*time.Hour {
+		if errors.Unwrap(e) != nil || e.Timeout() || e.Stop != oktaretry.StopMaxElapsed || e.RetryAfter != 24*time.Hour {
 			t.Errorf("%v, stopped by %v, wraps %v", e, e.Stop, errors.Unwrap(e))
 		}
 	})
@@ -152,9 +161,14 @@ func TestPendingErrorHasWhatIsPending(t *testing.T) {
 
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		if e := errorOf[*oktaretry.PendingError](t, ctx, tr, "/api/v1/users/jane?q=1"); !errors.Is(e, context.DeadlineExceeded) || e.Polls != 2 {
+		if e.Timeout() {
+			t.Error("it is a timeout without a deadline")
+		}
+		e = errorOf[*oktaretry.PendingError](t, ctx, tr, "/api/v1/users/jane?q=1")
+		if !errors.Is(e, context.DeadlineExceeded) || !e.Timeout() || e.Polls != 2 {
 			t.Errorf("after %d polls: %v", e.Polls, e)
 		}
+		wantText(t, e, "gave up without waiting: needs 4s, context has 2s left", "2 polls", "deadline")
 		once := rig.Over(t, script.Repeat(t, step), func(p *oktaretry.Policy) { p.Pending.MaxAttempts = 1 })
 		e = errorOf[*oktaretry.PendingError](t, t.Context(), once, "/api/v1/users/jane?q=1")
 		if e.Polls != 0 || e.RetryAfter != 4*time.Second || e.Stop != oktaretry.StopMaxAttempts {
@@ -201,6 +215,36 @@ func TestCanceledWaitNamesWhatItWaitedFor(t *testing.T) {
 			rig.WantNoSecrets(t, err)
 			wantText(t, err, what, "GET example.okta.com/api/v1/users/{id}", "enough of it")
 			base.WantClosed()
+		}
+	})
+}
+
+// A program that logs what it has by a verb of package fmt must not log what users
+// typed.
+func TestFormattedValuesHideSummaries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, rec := oktaretry.WithRecorder(t.Context())
+		tr := rig.Over(t, script.Repeat(t, script.Reply(400, `{"errorCode":"E0000001","errorSummary":"Api validation failed: jane","errorLink":"jane",
+			"errorId":"oae1","errorCauses":[{"errorSummary":"login: jane"}]}`, script.Set("Content-Type", "application/json"))), nil)
+		resp, err := tr.RoundTrip(rig.Request(t, ctx, "GET", rig.UserURL, nil))
+		rig.Text(t, resp, err)
+		o, _ := rec.Outcome()
+		if o.Error == nil || !strings.Contains(o.Error.Summary, "jane") {
+			t.Fatalf("the outcome lacks the error: %v", o.Error)
+		}
+		for name, value := range map[string]any{
+			"*Recorder": rec, "*APIError": o.Error, "APIError": *o.Error, "Classification": o.Classification, "Outcome": o, "*Outcome": &o,
+			"Attempt": o.Attempts[0], "Outcomes": rec.Outcomes(), "context": ctx, "struct": struct{ R *oktaretry.Recorder }{rec},
+		} {
+			for _, verb := range []string{"%s", "%v", "%+v", "%#v", "%q", "%x", "%d", "%t"} {
+				text := fmt.Sprintf(verb, value)
+				if strings.Contains(text, "jane") || strings.Contains(text, "validation") || strings.Contains(text, "6a616e65") {
+					t.Errorf("%s of a %s is %s", verb, name, text)
+				}
+			}
+		}
+		if text := fmt.Sprint(o.Error); text != o.Error.Error() {
+			t.Errorf("%%v of an *APIError is %q", text)
 		}
 	})
 }

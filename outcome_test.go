@@ -191,7 +191,7 @@ func TestResponseHasTheRequestThatBroughtIt(t *testing.T) {
 		req := rig.Request(t, t.Context(), "POST", "/api/v1/users?q=1", strings.NewReader("x"))
 		resp, err := rig.Over(t, script.Repeat(t, script.LimitedFor(time.Second), script.OK()), nil).RoundTrip(req)
 		rig.Text(t, resp, err)
-		if r := resp.Request; r.Method != "POST" || r.URL != req.URL || r.Header.Get("X-Okta-Retry-Count") != "1" {
+		if r := resp.Request; r.Method != "POST" || r.URL.String() != req.URL.String() || r.Header.Get("X-Okta-Retry-Count") != "1" {
 			t.Errorf("resp.Request is %s %s %v", r.Method, r.URL, r.Header)
 		}
 		req = rig.Request(t, t.Context(), "POST", "/api/v1/users?q=1", strings.NewReader("x"))

@@ -229,6 +229,19 @@ type Policy struct {
 	// Breaker.ProbeTimeout at most.
 	AttemptTimeout time.Duration
 
+	// BodyTimeout bounds each Read of a response's body: one that delivers nothing
+	// for that long ends with an error whose Timeout method reports true. The time
+	// between Reads is the reader's own. 0: no bound. Default: 2 min.
+	BodyTimeout time.Duration
+
+	// RetryBodies is up to how many bytes the bodies of successes are read before
+	// they are returned, if the call may be repeated: one that breaks off half-way is
+	// then asked for again, by the Network rule. A longer body, and one that says
+	// nothing of its length and turns out to be longer, is returned as it comes. It
+	// takes as much memory for each call, and delays the first byte. 0: none is read.
+	// Default: 0.
+	RetryBodies int64
+
 	// PollFactors also polls factor answers of 200 and 201 whose factorResult is
 	// WAITING and that link to their result. Programs on an Okta SDK usually poll
 	// themselves. Default: false.
@@ -290,6 +303,7 @@ func defaults() Policy {
 		},
 		Budget:         Budget{Ratio: 0.5, Reserve: 2, TTL: 10 * time.Second},
 		AttemptTimeout: time.Minute,
+		BodyTimeout:    2 * time.Minute,
 		MaxCapture:     1 << 20,
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -30,7 +31,7 @@ func ParsePolicy(text []byte) (Policy, error) {
 	case err == io.EOF:
 		return Policy{}, errors.New("oktaretry: policy: the text is empty")
 	case err != nil:
-		return Policy{}, fmt.Errorf("oktaretry: policy: %w", err)
+		return Policy{}, fmt.Errorf("oktaretry: policy: %w", named(err, text, reflect.TypeFor[policyDocument[json.RawMessage]]()))
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return Policy{}, errors.New("oktaretry: policy: more text after the JSON object")
@@ -58,7 +59,7 @@ func (p *Policy) parseRule(key string, text []byte) (Rule, error) {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	err := d.Decode(&doc)
-	return doc.rule(), err
+	return doc.rule(), named(err, text, reflect.TypeFor[ruleDocument]())
 }
 
 // MarshalJSON writes the whole policy as [ParsePolicy] reads it.
@@ -119,11 +120,46 @@ func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 func (d *duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
 	if err != nil {
-		// encoding/json adds the field's name to an error of this type.
+		// Up to Go 1.26 encoding/json adds the field's name to an error of this type; see named.
 		return &json.UnmarshalTypeError{Value: strconv.Quote(string(text)), Type: reflect.TypeFor[time.Duration]()}
 	}
 	*d = duration(parsed)
 	return nil
+}
+
+// named returns err, of decoding text into a document of type t, with the name of the
+// duration that it is about.
+func named(err error, text []byte, t reflect.Type) error {
+	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && e.Field == "" && e.Type == reflect.TypeFor[time.Duration]() {
+		if e.Field = badDuration(text, t); e.Field != "" {
+			e.Struct = t.Name()
+		}
+	}
+	return err
+}
+
+// badDuration returns the name of the first duration in text that cannot be read; ""
+// if there is none.
+func badDuration(text []byte, t reflect.Type) string {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(text, &members) != nil {
+		return ""
+	}
+	for f := range t.Fields() {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		switch text, ok := members[name]; {
+		case !ok:
+		case f.Type == reflect.TypeFor[duration]():
+			if json.Unmarshal(text, new(duration)) != nil {
+				return name
+			}
+		case f.Type.Kind() == reflect.Struct:
+			if inner := badDuration(text, f.Type); inner != "" {
+				return name + "." + inner
+			}
+		}
+	}
+	return ""
 }
 
 // The documents mirror the types of policy.go, with durations as text. The rules of
@@ -140,6 +176,8 @@ type (
 		Breaker           breakerDocument `json:"breaker"`
 		Budget            budgetDocument  `json:"budget"`
 		AttemptTimeout    duration        `json:"attemptTimeout"`
+		BodyTimeout       duration        `json:"bodyTimeout"`
+		RetryBodies       int64           `json:"retryBodies"`
 		PollFactors       bool            `json:"pollFactors"`
 		ReturnRateLimited bool            `json:"returnRateLimited"`
 		MaxCapture        int64           `json:"maxCapture"`
@@ -204,6 +242,8 @@ func documentOf[C ruleDocument | json.RawMessage](p Policy) *policyDocument[C] {
 		},
 		Budget:            budgetDocument{p.Budget.Disabled, p.Budget.Ratio, p.Budget.Reserve, duration(p.Budget.TTL)},
 		AttemptTimeout:    duration(p.AttemptTimeout),
+		BodyTimeout:       duration(p.BodyTimeout),
+		RetryBodies:       p.RetryBodies,
 		PollFactors:       p.PollFactors,
 		ReturnRateLimited: p.ReturnRateLimited,
 		MaxCapture:        p.MaxCapture,
@@ -229,6 +269,8 @@ func (doc *policyDocument[C]) policy() Policy {
 		},
 		Budget:            Budget{doc.Budget.Disabled, doc.Budget.Ratio, doc.Budget.Reserve, time.Duration(doc.Budget.TTL)},
 		AttemptTimeout:    time.Duration(doc.AttemptTimeout),
+		BodyTimeout:       time.Duration(doc.BodyTimeout),
+		RetryBodies:       doc.RetryBodies,
 		PollFactors:       doc.PollFactors,
 		ReturnRateLimited: doc.ReturnRateLimited,
 		MaxCapture:        doc.MaxCapture,

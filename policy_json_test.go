@@ -70,7 +70,7 @@ func randomPolicy(r *rand.Rand) oktaretry.Policy {
 		Budget: oktaretry.Budget{
 			Disabled: r.IntN(2) == 0, Ratio: r.Float64(), Reserve: 10 * r.Float64(), TTL: time.Duration(1+r.IntN(60)) * time.Second,
 		},
-		AttemptTimeout: wait(), PollFactors: r.IntN(2) == 0, ReturnRateLimited: r.IntN(2) == 0, MaxCapture: r.Int64(),
+		AttemptTimeout: wait(), BodyTimeout: wait(), RetryBodies: r.Int64(), PollFactors: r.IntN(2) == 0, ReturnRateLimited: r.IntN(2) == 0, MaxCapture: r.Int64(),
 	}
 	p.Codes = make(map[string]oktaretry.Rule)
 	if r.IntN(2) == 0 {

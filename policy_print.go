@@ -52,8 +52,10 @@ func (p Policy) String() string {
 	if p.AttemptTimeout > 0 {
 		timeout += fmt.Sprintf(" (%s after one, %s of what is not sent again)", short(times(p.AttemptTimeout, 2)), short(times(p.AttemptTimeout, 3)))
 	}
-	fmt.Fprintf(&b, "attempt timeout %s, poll factors %t, a final 429 comes back as %s, captures up to %d bytes of a body\n",
-		timeout, p.PollFactors, map[bool]string{true: "a response", false: "an error"}[p.ReturnRateLimited], p.MaxCapture)
+	fmt.Fprintf(&b, "attempt timeout %s, body timeout %s, asks again for bodies of up to %d bytes\n",
+		timeout, orNone(p.BodyTimeout), p.RetryBodies)
+	fmt.Fprintf(&b, "poll factors %t, a final 429 comes back as %s, captures up to %d bytes of a body\n",
+		p.PollFactors, map[bool]string{true: "a response", false: "an error"}[p.ReturnRateLimited], p.MaxCapture)
 	p.Pace.print(&b)
 	if p.Breaker.Disabled {
 		b.WriteString("circuits: off\n")

@@ -58,7 +58,7 @@ func TestDefaultPolicyIsThePromise(t *testing.T) {
 	if len(p.Codes) != 0 || p.PollFactors || p.ReturnRateLimited || p.Pace.MaxRate != 0 {
 		t.Errorf("something is on that should be off: %+v", p)
 	}
-	if p.Breaker.Disabled || p.Budget.Disabled || p.AttemptTimeout != time.Minute {
+	if p.Breaker.Disabled || p.Budget.Disabled || p.AttemptTimeout != time.Minute || p.BodyTimeout != 2*time.Minute || p.RetryBodies != 0 {
 		t.Errorf("something is off that should be on: %+v", p)
 	}
 	if r := p.RuleFor(oktaretry.Classification{Class: oktaretry.ClassSuccess, Status: 200}); r != (oktaretry.Rule{}) {
@@ -237,7 +237,7 @@ func TestPolicyPrintsTheRuleThatApplies(t *testing.T) {
 	if line := "attempt timeout 1m (2m after one, 3m of what is not sent again), "; !strings.Contains(p.String(), line) {
 		t.Errorf("%q is missing in\n%s", line, p.String())
 	}
-	p.Breaker.Disabled, p.Budget.Disabled, p.AttemptTimeout = true, true, 0
+	p.Breaker.Disabled, p.Budget.Disabled, p.AttemptTimeout, p.RetryBodies = true, true, 0, 1<<16
 	rows := make(map[string][]string)
 	text := p.String()
 	for row := range strings.Lines(text) {
@@ -270,7 +270,7 @@ func TestPolicyPrintsTheRuleThatApplies(t *testing.T) {
 			t.Errorf("%s has a row of its own", code)
 		}
 	}
-	for _, want := range []string{"attempt timeout none", "pace: up to 70% of each window, spread evenly, 35 in flight a host, 2.5 calls/s a host, 3 at once, 0.5 calls/s of \"POST /api/v1/users\", 3 at once\n", "circuits: off", "budget: off"} {
+	for _, want := range []string{"attempt timeout none, body timeout 2m, asks again for bodies of up to 65536 bytes\n", "pace: up to 70% of each window, spread evenly, 35 in flight a host, 2.5 calls/s a host, 3 at once, 0.5 calls/s of \"POST /api/v1/users\", 3 at once\n", "circuits: off", "budget: off"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing in\n%s", want, text)
 		}

@@ -43,6 +43,10 @@ func (p Policy) Validate() error {
 		bad.codeRule("Codes["+code+"]", code, p.Codes[code])
 	}
 	bad.notNegative("AttemptTimeout", p.AttemptTimeout)
+	bad.notNegative("BodyTimeout", p.BodyTimeout)
+	if p.RetryBodies < 0 {
+		bad.add("RetryBodies", "is %d, want 0 or more", p.RetryBodies)
+	}
 	if p.MaxCapture < 0 {
 		bad.add("MaxCapture", "is %d, want 0 or more", p.MaxCapture)
 	}
@@ -104,7 +108,7 @@ func (p *Policy) isZero() bool {
 	return p.RateLimited == Rule{} && p.ServerError == Rule{} && p.ClientError == Rule{} &&
 		p.Pending == Rule{} && p.Network == Rule{} && len(p.Codes) == 0 &&
 		p.Pace.isZero() && p.Breaker == Breaker{} && p.Budget == Budget{} &&
-		p.AttemptTimeout == 0 && !p.PollFactors && !p.ReturnRateLimited && p.MaxCapture == 0
+		p.AttemptTimeout == 0 && p.BodyTimeout == 0 && p.RetryBodies == 0 && !p.PollFactors && !p.ReturnRateLimited && p.MaxCapture == 0
 }
 
 // classFields names the field of Policy that holds a class's rule.

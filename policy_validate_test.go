@@ -105,6 +105,8 @@ var faults = []struct {
 	}, []string{"Codes[E0000109].MaxElapsed"}},
 
 	{"negative AttemptTimeout", func(p *oktaretry.Policy) { p.AttemptTimeout = -1 }, []string{"AttemptTimeout"}},
+	{"negative BodyTimeout", func(p *oktaretry.Policy) { p.BodyTimeout = -1 }, []string{"BodyTimeout"}},
+	{"negative RetryBodies", func(p *oktaretry.Policy) { p.RetryBodies = -1 }, []string{"RetryBodies"}},
 	{"negative MaxCapture", func(p *oktaretry.Policy) { p.MaxCapture = -1 }, []string{"MaxCapture"}},
 	{"negative rate", func(p *oktaretry.Policy) { p.Pace.MaxRate = -1 }, []string{"Pace.MaxRate"}},
 	{"rate of NaN", func(p *oktaretry.Policy) { p.Pace.MaxRate = math.NaN() }, []string{"Pace.MaxRate"}},
@@ -125,7 +127,7 @@ var faults = []struct {
 	}},
 	{"failure ratio above 1", func(p *oktaretry.Policy) { p.Breaker.FailureRatio = 1.1 }, []string{"Breaker.FailureRatio"}},
 	{"failure ratio of NaN", func(p *oktaretry.Policy) { p.Breaker.FailureRatio = math.NaN() }, []string{"Breaker.FailureRatio"}},
-	{"more probes than fit", func(p *oktaretry.Policy) { p.Breaker.Probes = math.MaxInt32 + 1 }, []string{"Breaker.Probes"}},
+	{"more probes than fit", func(p *oktaretry.Policy) { p.Breaker.Probes = int(beyondInt32) }, []string{"Breaker.Probes"}},
 	{"negative budget", func(p *oktaretry.Policy) { p.Budget.Ratio, p.Budget.Reserve = -1, -1 }, []string{"Budget.Ratio", "Budget.Reserve"}},
 	{"budget of NaN", func(p *oktaretry.Policy) { p.Budget.Ratio, p.Budget.Reserve = math.NaN(), math.NaN() }, []string{"Budget.Ratio", "Budget.Reserve"}},
 	{"infinite budget", func(p *oktaretry.Policy) { p.Budget.Ratio, p.Budget.Reserve = math.Inf(1), math.Inf(1) }, []string{"Budget.Ratio", "Budget.Reserve"}},
@@ -181,6 +183,7 @@ func TestValidateAcceptsSensiblePolicies(t *testing.T) {
 		"a budget switched off":     func(p *oktaretry.Policy) { p.Budget = oktaretry.Budget{Disabled: true} },
 		"no ceiling, no burst":      func(p *oktaretry.Policy) { p.Pace = oktaretry.Pace{} },
 		"a ceiling":                 func(p *oktaretry.Policy) { p.Pace = oktaretry.Pace{MaxRate: 0.1, Burst: 1} },
+		"no bound for bodies":       func(p *oktaretry.Policy) { p.BodyTimeout = 0 },
 		"no bound for attempts":     func(p *oktaretry.Policy) { p.AttemptTimeout = 0 },
 		"client errors retried":     func(p *oktaretry.Policy) { p.ClientError.Action = oktaretry.Backoff },
 		"a code that Okta may add":  func(p *oktaretry.Policy) { withCode(p, "E0009999", func(*oktaretry.Rule) {}) },
@@ -247,3 +250,6 @@ func TestWarningsNameCodesThatTheCatalogueLacks(t *testing.T) {
 		t.Errorf("warned of %q", got)
 	}
 }
+
+// beyondInt32 is negative as an int of 32 bits.
+var beyondInt32 int64 = math.MaxInt32 + 1

@@ -4,6 +4,7 @@
 package oktaretry
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -18,28 +19,42 @@ const codeFactorTimeout = "E0000067"
 
 // factorWaiting reports whether a factor's answer is WAITING for its user and has a
 // link to poll, for Policy.PollFactors.
-func factorWaiting(resp *http.Response) bool {
+func factorWaiting(ctx context.Context, resp *http.Response) bool {
 	if resp.StatusCode != http.StatusOK && resp.StatusCode != http.StatusCreated || !isJSON(resp.Header) {
 		return false
 	}
-	result, poll := wire.ParseFactor(peekText(resp))
+	result, poll := wire.ParseFactor(peekText(ctx, resp))
 	return result == "WAITING" && poll != ""
+}
+
+// redirects reports whether a poll's answer is a redirect. http.Client would follow
+// one of 307 or 308 by posting the challenge again, to another host also.
+func redirects(resp *http.Response) bool {
+	switch resp.StatusCode {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return true
+	}
+	return false
 }
 
 // pollTarget returns where to poll for the result of a pending answer to a request
 // for from: its Location, else its _links.poll. A link to another host or scheme is
 // ignored, so that it gets neither a request nor a credential; nil if none is left.
 func pollTarget(resp *http.Response, from *url.URL) *url.URL {
-	_, link := wire.ParseFactor(peekText(resp))
+	_, link := wire.ParseFactor(peekText(context.Background(), resp)) // it was read
 	for _, href := range []string{resp.Header.Get("Location"), link} {
 		if href == "" {
 			continue
 		}
-		u, err := from.Parse(href)
-		if err != nil || u.Scheme != from.Scheme || !sameHost(u, from) || u.User != nil {
+		link, err := url.Parse(href)
+		if err != nil || link.User != nil {
 			continue
 		}
-		u.Fragment, u.RawFragment = "", ""
+		u := from.ResolveReference(link)
+		if u.Scheme != from.Scheme || !sameHost(u, from) {
+			continue
+		}
+		u.User, u.Fragment, u.RawFragment = from.User, "", ""
 		return u
 	}
 	return nil

@@ -99,6 +99,79 @@ func TestPollFollowsTheAnswersLink(t *testing.T) {
 	}
 }
 
+// http.Client follows a 307 or 308 by posting the challenge again: a second push to
+// the user's phone, or their factor's code to another host.
+func TestRedirectOfAPollIsFollowedAsAPoll(t *testing.T) {
+	for status := range map[int]bool{301: true, 302: true, 303: true, 307: true, 308: true} {
+		moved := func(to string) script.Step { return script.Bare(status, script.Set("Location", to)) }
+		for name, tt := range map[string]struct {
+			answers []script.Step
+			sends   int
+			ok      bool
+		}{
+			"to the same host":   {[]script.Step{moved("/moved").After(interval, 0), script.OK().After(0, 0)}, 3, true},
+			"twice":              {[]script.Step{moved("/moved").After(interval, 0), moved(resultPath).After(0, 0), script.OK().After(interval, 0)}, 4, true},
+			"and still pending":  {[]script.Step{moved("/moved").After(interval, 0), pending("").After(0, 0), script.OK().After(interval, 0)}, 4, true},
+			"to another host":    {[]script.Step{moved("https://evil.example.com/moved")}, 2, false},
+			"to another scheme":  {[]script.Step{moved("http://example.okta.com/moved")}, 2, false},
+			"to no place at all": {[]script.Step{script.Bare(status)}, 2, false},
+		} {
+			rig.Virtual(t, fmt.Sprint(status, " ", name), func(t *testing.T) {
+				base := script.New(t, append([]script.Step{pending("", script.Set("Location", resultPath))}, tt.answers...)...)
+				client := rig.Over(t, base, nil).Client()
+				ctx, rec := oktaretry.WithRecorder(t.Context())
+				resp, err := client.Do(rig.Request(t, ctx, "POST", verifyPath, strings.NewReader(`{"passCode":"1"}`)))
+				if tt.ok {
+					rig.Text(t, resp, err)
+				} else {
+					var e *oktaretry.PendingError
+					if !errors.As(err, &e) || e.Stop != oktaretry.StopNoPollTarget || e.Polls != 1 {
+						t.Errorf("got %v, %v; want a *PendingError", resp, err)
+					}
+					rig.WantStop(t, rec, oktaretry.StopNoPollTarget)
+				}
+				base.WantSent(tt.sends)
+				base.WantClosed()
+				for i, s := range base.Sent() {
+					if (s.Method == "POST") != (i == 0) || s.URL.Host != "example.okta.com" {
+						t.Errorf("request %d is %s %s", i+1, s.Method, s.URL)
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestRedirectsOfAPollEndWithItsRule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		base := script.Repeat(t, pending("", script.Set("Location", resultPath)), script.Bare(307, script.Set("Location", resultPath)))
+		c := verify(t, rig.Over(t, base, nil))
+		c.Stopped(oktaretry.StopMaxElapsed).TookBetween(4*time.Minute, 6*time.Minute)
+		rig.Failure[*oktaretry.PendingError](c)
+	})
+}
+
+// A redirect of the challenge itself is its caller's: Okta has not accepted it.
+func TestRedirectOfAChallengeIsItsCallers(t *testing.T) {
+	rt, base := rig.New(t, nil, script.Bare(307, script.Set("Location", "/moved")))
+	verify(t, rt).Is(307).Stopped(oktaretry.StopSuccess)
+	base.WantSent(1)
+}
+
+// Relative links have the request's own user.
+func TestUserOfTheCallersURLDoesNotStopPolls(t *testing.T) {
+	for _, href := range []string{resultPath, rig.Org + resultPath} {
+		rig.Virtual(t, href, func(t *testing.T) {
+			rt, base := rig.New(t, nil, pending("", script.Set("Location", href)), script.OK())
+			req := rig.Request(t, t.Context(), "POST", strings.Replace(rig.Org, "://", "://user:secret@", 1)+verifyPath, nil)
+			rig.Send(t, rt, req).Is(200)
+			if u := base.WantSent(2)[1].URL; u.Path != resultPath || u.User.String() != "user:secret" {
+				t.Errorf("polled %s", u)
+			}
+		})
+	}
+}
+
 // A link to elsewhere gets neither a request nor a credential.
 func TestPollNeverLeavesTheHost(t *testing.T) {
 	for name, target := range map[string]string{

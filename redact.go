@@ -5,12 +5,21 @@
 package oktaretry
 
 import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"net/url"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
+
+	"github.com/oktaretry/oktaretry/internal/exchange"
 )
 
 // shownCode returns code if it may be shown. An answer's "error" can hold any
@@ -75,30 +84,55 @@ func (e *hiddenEOF) Error() string { return e.text }
 // Unwrap keeps what is true: the connection ended before the answer did.
 func (e *hiddenEOF) Unwrap() error { return io.ErrUnexpectedEOF }
 
-// noEOF returns err, or its text in an error that doesn't match io.EOF.
-func noEOF(err error) error {
+// noEOF returns err, or a text in an error that doesn't match io.EOF.
+func noEOF(err error, text string) error {
 	if !errors.Is(err, io.EOF) {
 		return err
 	}
-	return &hiddenEOF{text: "oktaretry: " + err.Error()}
+	return &hiddenEOF{text: "oktaretry: " + text}
 }
 
-// clean returns an error of the base as it may be returned: without a URL in its
-// text, which may hold a token, and without a match for io.EOF.
+// clean returns an error that a caller brought along, such as the cause of a
+// context's end, as it may be returned: without a URL in its text, which may hold a
+// token, and without a match for io.EOF.
 func clean(err error) error {
-	var u *url.Error
-	for errors.As(err, &u) && u.Err != nil {
-		err = u.Err // anything that wraps a *url.Error repeats its text, so it goes too
-	}
-	err = noEOF(err)
+	err = withoutURL(err)
+	err = noEOF(err, err.Error())
 	if text := err.Error(); shownText(text) != text {
 		return &discreetError{shownText(text), err}
 	}
 	return err
 }
 
-// shownText returns text without what may quote a request or an answer: all of a
-// URL but its host, and bytes that net/http could not parse.
+// cleanBase returns an error of the base as it may be returned: with a text of known
+// words only, and without a match for io.EOF. Errors of net/http quote paths, queries
+// and header values that they refuse, and bytes of the server. A cause that the caller
+// gave ctx is the caller's.
+func cleanBase(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil && cause != ctx.Err() && errors.Is(err, cause) {
+		return clean(cause)
+	}
+	err = withoutURL(err)
+	text := shownError(err)
+	err = noEOF(err, text)
+	if _, hidden := err.(*hiddenEOF); hidden || err.Error() == text {
+		return err
+	}
+	return &discreetError{text, err}
+}
+
+// withoutURL returns what the innermost *url.Error wraps; anything that wraps one
+// repeats its text.
+func withoutURL(err error) error {
+	var u *url.Error
+	for errors.As(err, &u) && u.Err != nil {
+		err = u.Err
+	}
+	return err
+}
+
+// shownText returns text without what stands in URLs besides their hosts, and without
+// what net/http and net/textproto quote.
 func shownText(text string) string {
 	for _, phrase := range quoting {
 		if i := strings.Index(text, phrase); i >= 0 {
@@ -111,15 +145,19 @@ func shownText(text string) string {
 	return urlInText.ReplaceAllString(text, "$1$2")
 }
 
-// quoting are the phrases of net/http and net/textproto after which they quote
-// bytes that they could not parse: of a body, where an answer was longer than its
-// Content-Length; of a token, where it stood for a header's name.
+// quoting are the phrases after which they quote bytes that they could not parse.
 var quoting = []string{
 	"malformed HTTP response", "malformed HTTP version", "malformed HTTP status code", "malformed MIME header", "invalid method",
 	"invalid header field name", "invalid trailer field name", "unsupported protocol scheme",
 }
 
 var urlInText = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://)(?:[^\s/?#"'<>@]*@)?([^\s/?#"'<>]*)[^\s"'<>]*`)
+
+// discreet are the errors of this package whose texts hold nothing private.
+type discreet interface{ discreet() }
+
+func (e *hiddenEOF) discreet()     {}
+func (e *discreetError) discreet() {}
 
 // discreetError matches what err matches, with a text of its own.
 type discreetError struct {
@@ -135,3 +173,101 @@ func (e *discreetError) Timeout() bool {
 	var t interface{ Timeout() bool }
 	return errors.As(e.err, &t) && t.Timeout()
 }
+
+// shownError returns the text of an error of the base as far as it is known to hold
+// nothing of a request or an answer but a host; of any other, its type.
+func shownError(err error) string {
+	text := err.Error()
+	switch e := err.(type) {
+	case discreet, *exchange.LostError, *exchange.StallError:
+		return text // of a Transport below this one, or of this one
+	case *net.OpError:
+		return shownOp(e) + ": " + shownError(e.Err)
+	case *net.DNSError:
+		return "lookup " + plain(e.Name) + ": " + shownError(errors.New(e.Err))
+	case *os.SyscallError:
+		return plain(e.Syscall) + ": " + shownError(e.Err)
+	case syscall.Errno, *tls.CertificateVerificationError, x509.UnknownAuthorityError, x509.HostnameError, x509.CertificateInvalidError:
+		return text // of certificates, which the server shows to everybody
+	case interface{ Unwrap() []error }:
+		var parts []string
+		for _, err := range e.Unwrap() {
+			parts = append(parts, shownError(err))
+		}
+		return strings.Join(parts, "; ")
+	}
+	known := knownText.FindString(text)
+	inner := errors.Unwrap(err)
+	switch {
+	case known == "" && inner == nil:
+		return fmt.Sprintf("error of type %T", err)
+	case known == "":
+		return fmt.Sprintf("%T: %s", err, shownError(inner))
+	case inner != nil && strings.HasSuffix(known, ": "):
+		return known + shownError(inner)
+	}
+	if inner, ok := strings.CutPrefix(text, cannotRetry); ok {
+		inner, _, _ = strings.Cut(inner, "] after Request.Body")
+		return cannotRetry + shownError(errors.New(inner)) + "]"
+	}
+	return strings.TrimSuffix(known, ": ")
+}
+
+// shownOp returns what of a network error precedes its cause.
+func shownOp(e *net.OpError) string {
+	parts := []string{plain(e.Op)}
+	if e.Net != "" {
+		parts = append(parts, plain(e.Net))
+	}
+	for _, addr := range []net.Addr{e.Source, e.Addr} {
+		switch a := addr.(type) {
+		case *net.TCPAddr, *net.UDPAddr, *net.UnixAddr:
+			parts = append(parts, a.String())
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+// plain returns text if it is a name or a few words.
+func plain(text string) string {
+	if len(text) > 253 || strings.Trim(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_ ") != "" {
+		return "?"
+	}
+	return text
+}
+
+const cannotRetry = "http2: Transport: cannot retry err ["
+
+// knownText is the beginning of a text that holds nothing of a request or an answer:
+// all of it, or up to where net/http and the packages below it begin to quote.
+var knownText = regexp.MustCompile(`^(?:` + strings.Join([]string{
+	// Of net, io, context and crypto/tls.
+	`EOF$`, `unexpected EOF$`, `i/o timeout$`, `use of closed network connection$`, `io: read/write on closed pipe$`,
+	`context canceled$`, `context deadline exceeded$`, `deadline exceeded$`, `no such host$`, `server misbehaving$`,
+	`connection refused$`, `connection reset by peer$`, `broken pipe$`, `missing address$`, `tls: [A-Za-z' -]+`, `remote error: tls: [A-Za-z' -]+`,
+	// Of net/http, about requests.
+	`net/http: invalid header field (?:name|value)`, `net/http: invalid trailer field (?:name|value)`, `net/http: invalid method`,
+	`unsupported protocol scheme`, `http: no Host in request URL$`, `http: nil Request\.(?:URL|Header)$`, `http: invalid Host header`,
+	`net/http: can't write control character in Request\.URL$`, `http: Request\.ContentLength=-?\d+ with nil Body$`,
+	`http: ContentLength=\d+ with Body length \d+$`, `http: server gave HTTP response to HTTPS client$`, `invalid URL escape`,
+	`invalid character`, `invalid port`, `(?:http2: )?invalid Host header`, `(?:http2: )?invalid request :path`,
+	`(?:http2: )?invalid HTTP (?:header|trailer) (?:name|value)`, `(?:http2: )?invalid (?:Upgrade|Transfer-Encoding|Connection) request header`,
+	`(?:http2: )?invalid Trailer key`, `(?:http2: )?request header list larger than peer's advertised limit$`, `http2: unsupported scheme$`,
+	`http2: request body larger than specified content length$`,
+	// About connections.
+	`http: server closed idle connection$`, `readLoopPeekFailLocked: `, `write error: `, `net/http: HTTP/1\.x transport connection broken: `,
+	`net/http: (?:request canceled|timeout awaiting response headers|TLS handshake timeout|cannot rewind body after connection loss)`,
+	`net/http: server response headers exceeded \d+ bytes; aborted$`, `http2: timeout awaiting response headers$`,
+	`http2: client conn(?:ection)? (?:is closed|not usable|could not be established|lost|force closed via ClientConn\.Close)$`,
+	`http2: Transport received Server's graceful shutdown GOAWAY$`, `http2: Transport received GOAWAY from server ErrCode:[A-Z0-9_]+`,
+	`http2: server sent GOAWAY and closed the connection; LastStreamID=\d+, ErrCode=[A-Z0-9_]+`, `http2: no cached connection was available$`,
+	`http2: unexpected ALPN protocol`, `stream error: stream ID \d+; [A-Z0-9_]+(?:; received from peer)?`, `connection error: [A-Z0-9_]+`,
+	regexp.QuoteMeta(cannotRetry), `http2: frame too large`, `http2: failed reading the frame payload: `,
+	// About answers.
+	`malformed (?:HTTP response|HTTP version|HTTP status code|MIME header|chunked encoding)`, `invalid byte in chunk length`,
+	`bad Content-Length`, `http: message cannot contain multiple Content-Length headers`, `unsupported transfer encoding`,
+	`too many transfer encodings`, `http: (?:unexpected EOF reading trailer|suspiciously long trailer after chunked body)`,
+	`http2: response header list larger than advertised limit$`, `malformed response from server`,
+	`net/http: server replied with more than declared Content-Length; truncated$`, `gzip: invalid (?:header|checksum)$`,
+	`http: (?:read on closed response body|invalid Read on closed Body)`, `http2: response body closed$`,
+}, `|`) + `)`)

@@ -24,36 +24,65 @@ import (
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
-func TestDPoPRequestIsNeverResentWithoutAHook(t *testing.T) {
+func TestDPoPRequestIsNotResentWithoutAHook(t *testing.T) {
 	for _, name := range []string{"DPoP", "Dpop"} {
 		for status, step := range map[int]script.Step{429: script.LimitedFor(time.Second), 503: script.Bare(503), 0: script.Fail(script.Reset)} {
 			t.Run(fmt.Sprint(name, " ", status), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					base := script.Repeat(t, step)
-					ctx, rec := oktaretry.WithRecorder(t.Context())
-					req := rig.Request(t, ctx, "GET", "/api/v1/users", nil)
+					req := rig.Request(t, t.Context(), "GET", "/api/v1/users", nil)
 					req.Header[name] = []string{"proof"}
-					resp, err := rig.Over(t, base, nil).RoundTrip(req)
+					c := rig.Send(t, rig.Over(t, base, nil), req).Stopped(oktaretry.StopNotReplayable)
 					base.WantSent(1)
-					rig.WantStop(t, rec, oktaretry.StopNotReplayable)
-					switch {
-					case status == 0:
-						if err == nil {
+					switch status {
+					case 0:
+						if c.Err == nil {
 							t.Error("no error")
 						}
-					case err != nil || resp.StatusCode != status:
-						t.Errorf("got %v, %v; want the %d as Okta sent it", resp, err, status)
-					case status == 429:
-						if body := rig.Text(t, resp, nil); !strings.Contains(body, "jane@example.com") {
-							t.Errorf("the body is %q", body)
+					case 429: // an SDK would destroy the response
+						if e := rig.Failure[*oktaretry.RateLimitError](c); e.Code != "E0000047" || e.RetryAfter < time.Second || e.Stop != oktaretry.StopNotReplayable {
+							t.Errorf("the error is %v", e)
 						}
-						if resp.Header.Get("X-Rate-Limit-Reset") == "" {
-							t.Error("a header is gone")
-						}
+					default:
+						c.Is(status)
 					}
 				})
 			})
 		}
+	}
+}
+
+func TestHookSeesTheAnswerBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lost := script.Fail(script.Reset)
+		answers := []script.Step{script.LimitedFor(time.Second).With(script.Set("Dpop-Nonce", "n1")), script.Down(), lost}
+		var seen []oktaretry.Previous
+		hook := func(r *http.Request) error {
+			before, ok := oktaretry.PreviousAnswer(r.Context())
+			if !ok {
+				t.Error("there is no answer before a resend")
+			}
+			before.Header.Del("X-Okta-Request-Id") // its own copy
+			seen = append(seen, before)
+			return nil
+		}
+		tr := rig.Over(t, script.New(t, append(answers, script.OK())...), nil, oktaretry.WithPrepareRetry(hook))
+		rig.Do(t, t.Context(), tr, "PUT", "/api/v1/users/1", "content", "DPoP", "proof").Is(200)
+		if len(seen) != 3 {
+			t.Fatalf("the hook ran %d times, want 3", len(seen))
+		}
+		if b := seen[0]; b.Status != 429 || b.Code != "E0000047" || b.Class != oktaretry.ClassRateLimited || b.Header.Get("DPoP-Nonce") != "n1" || b.Err != nil {
+			t.Errorf("after the 429: %+v", b)
+		}
+		if b := seen[1]; b.Status != 503 || b.Code != "E0000009" || b.Header == nil {
+			t.Errorf("after the 503: %+v", b)
+		}
+		if b := seen[2]; b.Class != oktaretry.ClassNetwork || b.Header != nil || b.Err == nil {
+			t.Errorf("after the lost answer: %+v", b)
+		}
+	})
+	if _, ok := oktaretry.PreviousAnswer(t.Context()); ok {
+		t.Error("there is an answer before no call")
 	}
 }
 

@@ -20,27 +20,62 @@ import (
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
-func TestTokenRequestWithABodyIsNeverResent(t *testing.T) {
-	for _, path := range []string{"/oauth2/v1/token", "/oauth2/default/v1/token"} {
-		for name, body := range map[string]func() io.Reader{
-			"GetBody": func() io.Reader { return strings.NewReader("client_assertion=x") },
-			"stream":  func() io.Reader { return script.Text("client_assertion=x") },
-		} {
-			for _, step := range []script.Step{script.LimitedFor(time.Second), script.Bare(503), script.Fail(&net.OpError{Op: "dial", Err: errors.New("refused")})} {
-				t.Run(path+" "+name, func(t *testing.T) {
+// A grant may be valid once: what Okta may have used up is sent again only where the
+// caller allows it, or a hook makes it anew.
+func TestTokenRequestIsResentIfOktaDidNotProcessIt(t *testing.T) {
+	refused := script.Fail(&net.OpError{Op: "dial", Err: errors.New("refused")})
+	anyMethod := func(p *oktaretry.Policy) { p.ServerError.AnyMethod, p.Network.AnyMethod = true, true }
+	for name, tt := range map[string]struct {
+		step    script.Step
+		allowed bool
+		sends   int
+	}{
+		"rate limit": {script.LimitedFor(time.Second), false, 2}, "0 of 0": {script.Concurrency(), false, 2},
+		"never sent": {refused, false, 2}, "503": {script.Bare(503), false, 1}, "lost": {script.Fail(script.Reset), false, 1},
+		"503, allowed": {script.Bare(503), true, 2}, "lost, allowed": {script.Fail(script.Reset), true, 2},
+	} {
+		for _, path := range []string{"/oauth2/v1/token", "/oauth2/default/v1/token"} {
+			for _, hook := range []bool{false, true} {
+				t.Run(fmt.Sprint(name, path, " hook=", hook), func(t *testing.T) {
 					synctest.Test(t, func(t *testing.T) {
-						base := script.Repeat(t, step)
-						ctx, rec := oktaretry.WithRecorder(oktaretry.WithIdempotent(t.Context()))
-						if resp, err := rig.Over(t, base, nil).RoundTrip(rig.Request(t, ctx, "POST", path, body())); err == nil {
-							resp.Body.Close()
+						ctx, opts := t.Context(), []oktaretry.Option(nil)
+						if tt.allowed && hook {
+							opts = append(opts, oktaretry.WithPrepareRetry(func(*http.Request) error { return nil }))
+						} else if tt.allowed {
+							ctx = oktaretry.WithIdempotent(ctx)
 						}
-						base.WantSent(1)
-						rig.WantStop(t, rec, oktaretry.StopNotReplayable)
+						base := script.New(t, append([]script.Step{tt.step}, []script.Step{script.OK()}[:tt.sends-1]...)...)
+						req := rig.Request(t, ctx, "POST", path, strings.NewReader("grant_type=client_credentials"))
+						// SDK v6 replaces Body on its DPoP path and leaves the GetBody of the old one.
+						req.GetBody = func() (io.ReadCloser, error) {
+							t.Error("a GetBody was called that may be stale")
+							return http.NoBody, nil
+						}
+						c := rig.Send(t, rig.Over(t, base, anyMethod, opts...), req)
+						if tt.sends == 1 {
+							c.Stopped(oktaretry.StopNotIdempotent)
+						} else {
+							c.Is(200)
+						}
+						for _, sent := range base.WantSent(tt.sends) {
+							if sent.Body != "grant_type=client_credentials" {
+								t.Errorf("sent %q", sent.Body)
+							}
+						}
 					})
 				})
 			}
 		}
 	}
+}
+
+// A proof that never reached Okta is as good as new.
+func TestDPoPRequestThatWasNeverSentIsResent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr, base := rig.New(t, nil, script.Fail(&net.OpError{Op: "dial", Err: errors.New("refused")}), script.OK())
+		rig.Do(t, t.Context(), tr, "POST", "/api/v1/users", "user", "DPoP", "proof").Is(200)
+		base.WantSent(2)
+	})
 }
 
 func TestTokenRequestWithoutABodyIsResentAfterA429(t *testing.T) {
@@ -180,7 +215,7 @@ func TestBodyMayOutlastTheAttemptTimeout(t *testing.T) {
 			for _, reads := range []bool{true, false} {
 				r, w := io.Pipe()
 				base := script.Repeat(t, script.Stream(status, r))
-				resp, err := rig.Over(t, base, nil).RoundTrip(rig.Request(t, t.Context(), "GET", "/api/v1/logs", nil))
+				resp, err := rig.Over(t, base, func(p *oktaretry.Policy) { p.BodyTimeout = 0 }).RoundTrip(rig.Request(t, t.Context(), "GET", "/api/v1/logs", nil))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -213,7 +248,9 @@ func TestCallersContextEndsTheBody(t *testing.T) {
 	for _, timeout := range []time.Duration{0, time.Minute} {
 		synctest.Test(t, func(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(t.Context())
-			tr := rig.Over(t, script.Repeat(t, script.Stalled(200, "")), func(p *oktaretry.Policy) { p.AttemptTimeout = timeout })
+			tr := rig.Over(t, script.Repeat(t, script.Stalled(200, "")), func(p *oktaretry.Policy) {
+				p.AttemptTimeout, p.BodyTimeout = timeout, 0
+			})
 			resp, err := tr.RoundTrip(rig.Request(t, ctx, "GET", "/api/v1/logs", nil))
 			if err != nil {
 				t.Fatal(err)

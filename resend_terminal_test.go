@@ -129,11 +129,12 @@ func TestBaseErrorHidesEOFAndURL(t *testing.T) {
 		"in a url.Error":       {eof(io.EOF), "EOF"},
 		"in a net.OpError":     {op, "read tcp"},
 		"in both":              {eof(op), "read tcp"},
-		"in a text":            {fmt.Errorf("transport connection broken: %w", io.EOF), "connection broken"},
-		"in a text with a URL": {fmt.Errorf("proxy: %w", eof(fmt.Errorf("broken: %w", io.EOF))), "broken"},
-		"joined":               {errors.Join(errors.New("first"), io.EOF), "first"},
+		"in a text":            {fmt.Errorf("net/http: HTTP/1.x transport connection broken: %w", io.EOF), "connection broken: EOF"},
+		"in unknown words":     {fmt.Errorf("jane's connection broke: %w", io.EOF), "*fmt.wrapError: EOF"},
+		"in a text with a URL": {fmt.Errorf("proxy: %w", eof(fmt.Errorf("broken: %w", io.EOF))), "EOF"},
+		"joined":               {errors.Join(errors.New("jane"), io.EOF), "error of type *errors.errorString; EOF"},
 		"twice in a url.Error": {eof(eof(io.EOF)), "EOF"},
-		"its own Is":           {isEOF{}, "as if"},
+		"its own Is":           {isEOF{}, "isEOF"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -351,7 +351,7 @@ func TestStalledErrorBodyIsClassifiedByStatusAndReadableLater(t *testing.T) {
 			w.Close()
 		}()
 		start := time.Now()
-		tr := rig.Over(t, script.Repeat(t, script.Stream(404, r)), nil)
+		tr := rig.Over(t, script.Repeat(t, script.Stream(404, r)), func(p *oktaretry.Policy) { p.BodyTimeout = 0 })
 		resp, err := tr.RoundTrip(rig.Request(t, t.Context(), "GET", "/api/v1/users/1", nil))
 		if d := time.Since(start); d > 2*time.Second {
 			t.Errorf("the answer was held back for %s", d)

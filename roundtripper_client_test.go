@@ -4,6 +4,7 @@
 package oktaretry_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -115,6 +116,61 @@ func TestDiscardedAnswerIsDrainedWithinABound(t *testing.T) {
 	})
 }
 
+// Okta closes a kept connection after 5 s. With http.DefaultTransport's 90 s, a create
+// that arrives just then is lost.
+func TestCreatesSurviveConnectionsThatOktaCloses(t *testing.T) {
+	defer func(old http.RoundTripper) { http.DefaultTransport = old }(http.DefaultTransport)
+	synctest.Test(t, func(t *testing.T) {
+		base := rig.Pipe(t, func(r *bufio.Reader, w io.Writer) {
+			var answered time.Time
+			for {
+				req, err := http.ReadRequest(r)
+				if err != nil || !answered.IsZero() && time.Since(answered) >= 5*time.Second {
+					return
+				}
+				io.Copy(io.Discard, req.Body)
+				io.WriteString(w, "HTTP/1.1 201 Created\r\nKeep-Alive: timeout=5\r\nContent-Length: 0\r\n\r\n")
+				answered = time.Now()
+			}
+		})
+		base.IdleConnTimeout = 90 * time.Second
+		http.DefaultTransport = base
+		create := func(tr http.RoundTripper) (lost int) {
+			for i := range 20 {
+				c := rig.Do(t, t.Context(), tr, "POST", "http://org.example/api/v1/users", "user")
+				if c.Err != nil {
+					lost++
+				} else {
+					c.Reads("")
+				}
+				time.Sleep(time.Duration(4+i%2) * time.Second)
+			}
+			return lost
+		}
+		tr, err := oktaretry.NewTransport(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if lost := create(tr); lost != 0 {
+			t.Errorf("%d of 20 creates were lost", lost)
+		}
+		tr.CloseIdleConnections()
+		if lost := create(rig.Over(t, base, nil)); lost == 0 || base.IdleConnTimeout != 90*time.Second {
+			t.Errorf("through http.DefaultTransport %d creates were lost; its IdleConnTimeout is %s", lost, base.IdleConnTimeout)
+		}
+		base.CloseIdleConnections()
+	})
+	// What cannot be copied is used as it is.
+	own := script.Repeat(t, script.OK())
+	http.DefaultTransport = own
+	tr, err := oktaretry.NewTransport(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rig.Get(t, tr, rig.UserURL).Is(200)
+	own.WantSent(1)
+}
+
 func TestTransportServes100Goroutines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n atomic.Int64
@@ -201,6 +257,94 @@ func TestClientTimeoutCoversWaits(t *testing.T) {
 					rig.Text(t, resp, nil)
 				} else if !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("%v is no deadline", err)
+				}
+			})
+		})
+	}
+}
+
+// http.Client closes Request.Cancel when its Timeout has passed, and older programs do
+// so by themselves. net/http obeys it until the body is closed.
+func TestRequestCancelEndsTheCall(t *testing.T) {
+	hangs := func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/v1/logs" {
+			w.WriteHeader(200)
+			w.(http.Flusher).Flush()
+		}
+		<-r.Context().Done()
+	}
+	inMemory := script.Func(func(r *http.Request) (*http.Response, error) {
+		if r.URL.Path != "/api/v1/logs" {
+			<-r.Context().Done()
+			return nil, context.Cause(r.Context())
+		}
+		return script.Stalled(200, "").Respond(r)
+	})
+	h2 := httptest.NewUnstartedServer(http.HandlerFunc(hangs))
+	h2.EnableHTTP2 = true
+	h2.StartTLS()
+	t.Cleanup(h2.Close)
+	for name, wire := range map[string]struct {
+		url  string
+		base http.RoundTripper
+	}{
+		"HTTP/1.1": {rig.Serve(t, hangs).URL, rig.HTTP(t)},
+		"HTTP/2":   {h2.URL, h2.Client().Transport},
+		"memory":   {rig.Org, inMemory},
+	} {
+		for _, path := range []string{"/api/v1/users", "/api/v1/logs"} {
+			t.Run(name+path, func(t *testing.T) {
+				req := rig.Request(t, t.Context(), "GET", wire.url+path, nil)
+				cancel := make(chan struct{})
+				//lint:ignore SA1019 it is obeyed all the same
+				req.Cancel = cancel
+				if path == "/api/v1/users" {
+					time.AfterFunc(10*time.Millisecond, func() { close(cancel) })
+				}
+				c := rig.Send(t, rig.Over(t, wire.base, nil), req)
+				if c.Err == nil {
+					close(cancel)
+					if _, err := io.ReadAll(c.Resp.Body); err == nil {
+						t.Error("the body ended without an error")
+					}
+					c.Resp.Body.Close()
+					return
+				}
+				if c.Stopped(oktaretry.StopCanceled); !errors.Is(c.Err, context.Canceled) || len(c.Outcome.Attempts) != 1 {
+					t.Errorf("the call ended with %v after %d attempts", c.Err, len(c.Outcome.Attempts))
+				}
+			})
+		}
+	}
+}
+
+func TestRequestCancelEndsWaits(t *testing.T) {
+	for name, tt := range map[string]struct {
+		step  script.Step
+		after time.Duration // negative: before the call
+		sends int
+	}{
+		"in a backoff": {script.Code(503, "", script.Set("Retry-After", "20")), 5 * time.Second, 1},
+		"in line":      {script.LimitedFor(time.Minute), 5 * time.Second, 1},
+		"in a poll":    {script.Pending("/poll"), 2 * time.Second, 1},
+		"before":       {script.OK(), -1, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				base := script.Repeat(t, tt.step)
+				req := rig.Request(t, t.Context(), "GET", "/api/v1/users", nil)
+				cancel := make(chan struct{})
+				//lint:ignore SA1019 it is obeyed all the same
+				req.Cancel = cancel
+				if tt.after < 0 {
+					close(cancel)
+				} else {
+					time.AfterFunc(tt.after, func() { close(cancel) })
+				}
+				c := rig.Send(t, rig.Over(t, base, nil), req).Stopped(oktaretry.StopCanceled)
+				base.WantSent(tt.sends)
+				if !errors.Is(c.Err, context.Canceled) || c.Took != max(tt.after, 0) {
+					t.Errorf("the call ended after %s with %v", c.Took, c.Err)
 				}
 			})
 		})

@@ -81,7 +81,7 @@ func closePaths() map[string]closePath {
 		"pending, for too long":          {steps: []script.Step{script.Pending("/api/v1/poll")}, stop: oktaretry.StopMaxElapsed},
 		"pending, nowhere to ask":        {steps: []script.Step{script.Code(202, "E0000070")}, stop: oktaretry.StopNoPollTarget},
 		"a body too large for a resend":  {steps: []script.Step{script.LimitedFor(time.Second)}, policy: func(p *oktaretry.Policy) { p.MaxCapture = 1 }},
-		"a token request":                {steps: []script.Step{script.LimitedFor(time.Second)}, method: "POST", path: "/oauth2/v1/token", stop: oktaretry.StopNotReplayable},
+		"a token request":                {steps: []script.Step{script.Bare(503)}, method: "POST", path: "/oauth2/v1/token", stop: oktaretry.StopNotIdempotent},
 		"a proof that can't be repeated": {steps: []script.Step{script.LimitedFor(time.Second)}, spoil: func(r *http.Request) { r.Header.Set("Dpop", "proof") }, stop: oktaretry.StopNotReplayable},
 		"the hook refuses": {
 			steps: []script.Step{script.Code(503, "")}, hook: func(*http.Request) error { return errors.New("no key") }, stop: oktaretry.StopPrepareFailed,

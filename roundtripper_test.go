@@ -130,7 +130,7 @@ func TestInvalidAnswersOfTheBaseAreErrors(t *testing.T) {
 		"a response and an error": {script.Do(func(r *http.Request) (*http.Response, error) {
 			resp, _ := script.OK().Respond(r)
 			return resp, oops
-		}), "oops"},
+		}), "error of type *errors.errorString"},
 		"neither": {script.Nothing(), "neither a response nor an error"},
 		"a response without a body": {script.Do(func(r *http.Request) (*http.Response, error) {
 			resp, _ := script.OK().Respond(r)

@@ -47,12 +47,17 @@ type settings struct {
 	endpoints *endpoints
 }
 
-// NewTransport returns a Transport that sends through base, or through
-// [http.DefaultTransport] if base is nil. It reports everything that is wrong
-// with the options at once.
+// NewTransport returns a Transport that sends through base. It reports everything
+// that is wrong with the options at once.
+//
+// If base is nil, it sends through a copy of [http.DefaultTransport] that keeps idle
+// connections for 4 s. Okta closes them after 5 s, as it announces (Keep-Alive:
+// timeout=5), and a request that arrives just then is lost; if it creates something,
+// it must not be sent again. A base of your own should have an IdleConnTimeout below
+// 5 s, too; that of http.DefaultTransport is 90 s.
 func NewTransport(base http.RoundTripper, opts ...Option) (*Transport, error) {
 	if base == nil {
-		base = http.DefaultTransport
+		base = defaultBase()
 	}
 	cfg, err := newConfig(opts)
 	if err != nil {
@@ -77,6 +82,23 @@ func NewTransport(base http.RoundTripper, opts ...Option) (*Transport, error) {
 		return nil, fmt.Errorf("oktaretry: metrics: %w", err)
 	}
 	return t, nil
+}
+
+// idleTimeout is below the 5 s after which Okta closes a kept connection.
+const idleTimeout = 4 * time.Second
+
+// defaultBase returns what NewTransport documents; http.DefaultTransport itself where
+// a program has replaced it by what cannot be copied.
+func defaultBase() http.RoundTripper {
+	shared, ok := http.DefaultTransport.(*http.Transport)
+	if !ok {
+		return http.DefaultTransport
+	}
+	own := shared.Clone()
+	if own.IdleConnTimeout <= 0 || own.IdleConnTimeout > idleTimeout {
+		own.IdleConnTimeout = idleTimeout
+	}
+	return own
 }
 
 // Client returns an [http.Client] that sends through t. A Timeout set on it
@@ -177,11 +199,12 @@ func (c *call) check() error {
 	c.origin = c.to.endpoint
 	o, k := &c.outcome, &c.origin.key
 	o.Method, o.Host, o.Template, o.Bucket = k.method, k.host, k.template, c.to.route.Bucket
-	keep := c.settings.policy.MaxCapture
 	if c.to.route.Token {
-		keep = replay.Never // its assertion may be valid once only
+		// SDK v6 replaces Body on its DPoP path and leaves the GetBody of the old one.
+		c.body = replay.Capture(c.req, c.settings.policy.MaxCapture)
+	} else {
+		c.body = replay.New(c.req, c.settings.policy.MaxCapture)
 	}
-	c.body = replay.New(c.req, keep)
 	return nil
 }
 
@@ -256,12 +279,23 @@ func (c *call) admit(next step) StopReason {
 func (c *call) judge(a *answer) {
 	p := &c.settings.policy
 	if a.resp != nil {
-		if a.read(a.resp) {
+		if a.read(c.ctx, a.resp) {
 			c.now = time.Now()
 		}
 		a.limits = wire.ParseLimits(a.resp.Header)
 		c.ticket.Observe(a.sent, a.arrived, a.limits.Date)
-		if p.PollFactors && a.Class == ClassSuccess && (c.to.route.Factor || c.progress.polls > 0) && factorWaiting(a.resp) {
+		if p.RetryBodies > 0 && a.Class == ClassSuccess && !c.opts.noRetry && !c.t.signedOnce(c.req) &&
+			idempotent(c.to.method, c.req.Header, &c.to.route, c.opts) && c.body.CanReplay() == nil {
+			a.readAhead(p.RetryBodies)
+			if c.now = time.Now(); a.broken {
+				a.arrived, a.canceled = c.now, contextErr(c.ctx, c.now) != nil
+				c.attempt.canceled = a.canceled
+			}
+		}
+		if p.PollFactors && a.Class == ClassSuccess && (c.to.route.Factor || c.progress.polls > 0) && factorWaiting(c.ctx, a.resp) {
+			a.Class = ClassPending
+		}
+		if a.moved = c.progress.polls > 0 && redirects(a.resp); a.moved {
 			a.Class = ClassPending
 		}
 	}
@@ -288,6 +322,16 @@ func (c *call) judge(a *answer) {
 	a.bucketWait = wait
 	if _, own := c.opts.rules.byKey[name]; !own { // what one call's own rule adds holds that call only
 		a.bucketWait = max(a.bucketWait, a.rule.MinWait)
+	}
+	if a.moved && !c.progress.moved { // a chain of them is followed at the rule's interval
+		wait = 0
+	}
+	c.progress.moved = a.moved
+	// What a kept connection was to blame for is tried again at once, the first time.
+	if a.err != nil && a.tally.count == 1 && !a.canceled && !a.broken {
+		if a.stale = a.dispatch.Stale(a.err); a.stale {
+			wait = 0
+		}
 	}
 	if a.wait = max(wait, a.rule.MinWait); a.wait > wait || !varies {
 		a.spread = spread(&a.rule, a.wait)

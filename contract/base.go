@@ -35,6 +35,7 @@ type scripted struct {
 	l      *lab
 	steps  []step
 	unread bool                // the body is left to the steps
+	open   bool                // it is theirs to close, too
 	onSend func(*http.Request) // called first
 
 	mu    sync.Mutex
@@ -53,7 +54,7 @@ func (b *scripted) CloseIdleConnections() {
 }
 
 func (b *scripted) RoundTrip(req *http.Request) (*http.Response, error) {
-	if req.Body != nil {
+	if req.Body != nil && !b.open {
 		defer req.Body.Close()
 	}
 	if err := req.Context().Err(); err != nil {

@@ -55,6 +55,7 @@ type answerBody struct {
 	read   atomic.Int64
 	closed chan struct{}
 	once   sync.Once
+	late   bool // ctx had ended when the body was closed
 }
 
 func (l *lab) answerBody(req *http.Request, src io.Reader) *answerBody {
@@ -99,7 +100,10 @@ func (b *answerBody) wait(until <-chan time.Time) error {
 }
 
 func (b *answerBody) Close() error {
-	b.once.Do(func() { close(b.closed) })
+	b.once.Do(func() {
+		b.late = b.ctx.Err() != nil
+		close(b.closed)
+	})
 	return nil
 }
 
@@ -137,6 +141,22 @@ func (l *lab) open() (n, held, of int) {
 		}
 	}
 	return n, held, len(l.bodies)
+}
+
+// lateCloses returns how many bodies were closed after their request's context had
+// ended, and how many were closed.
+func (l *lab) lateCloses() (n, of int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, b := range l.bodies {
+		if b.isClosed() {
+			of++
+			if b.late {
+				n++
+			}
+		}
+	}
+	return n, of
 }
 
 // errStalled makes an answerBody block until it ends.

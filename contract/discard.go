@@ -32,6 +32,16 @@ var discardCases = []Case{{
 	Why:        "a proxy that sends headers and then nothing is what outages look like; nobody waits for the rest of an error page",
 	NeedsRetry: true,
 	check:      stalledDiscarded,
+}, {
+	Name:       "a call that waits holds no connection",
+	Why:        "an outage or a full window ties up as many connections as there are calls, and those that could go on find none",
+	NeedsRetry: true,
+	check:      freeWhileWaiting,
+}, {
+	Name:       "an attempt's context ends after its body is closed, not before",
+	Why:        "a base that does something at Close finds its context dead, and net/http drops a connection that it could have kept",
+	NeedsRetry: true,
+	check:      contextAfterBody,
 }}
 
 func oneConnection(l *lab) error {
@@ -107,4 +117,44 @@ func discarding(l *lab, body func() io.Reader, complaint string) error {
 	case <-time.After(10 * time.Minute):
 		return fmt.Errorf("%s: no resend within 10 minutes", complaint)
 	}
+}
+
+// freeWhileWaiting asks a moment after the answer, so that it does not matter how long
+// a stack waits.
+func freeWhileWaiting(l *lab) error {
+	var found findings
+	for _, code := range []int{429, 503} {
+		for _, size := range []int{100, 100 << 10} {
+			var b *scripted
+			b = l.base(func(req *http.Request) (*http.Response, error) {
+				time.AfterFunc(time.Millisecond, func() {
+					if _, held, _ := l.open(); held > 0 && b.count() == 1 {
+						found.add("%d with a body of %d bytes: its connection is held during the wait", code, size)
+					}
+				})
+				return text(code, strings.Repeat("x", size), "Retry-After", "20")(req)
+			}, status(200))
+			l.call(l.stack(b), l.request("GET", nil))
+			l.settle()
+		}
+	}
+	return found.err()
+}
+
+func contextAfterBody(l *lab) error {
+	long := text(503, strings.Repeat("x", 100<<10))
+	for _, steps := range [][]step{{status(200)}, {status(503), status(200)}, {long, status(200)}, {status(404)}, {long}} {
+		for _, read := range []bool{true, false} {
+			rt := l.stack(l.base(steps...))
+			if read {
+				l.call(rt, l.request("GET", nil))
+			} else if resp, err := l.send(rt, l.request("GET", nil)); err == nil {
+				resp.Body.Close()
+			}
+		}
+	}
+	if n, of := l.lateCloses(); n > 0 {
+		return fmt.Errorf("the context of %d of %d attempts had ended when their bodies were closed", n, of)
+	}
+	return nil
 }

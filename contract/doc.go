@@ -34,6 +34,7 @@
 //
 // No case requires a number of attempts or a length of backoff. A case that needs a
 // retry ([Case.NeedsRetry]) is skipped for a stack that does not send a GET again
-// after a 503, and a case about a broken base for a stack that is its base. Cases
-// that a good transport may leave out ([Case.Feature]) never fail [Run].
+// after a 503, a case about a broken base for a stack that is its base, and one about
+// polls for a stack that leaves them to its caller. Cases that a good transport may
+// leave out ([Case.Feature]) never fail [Run].
 package contract

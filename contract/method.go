@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/oktaretry/oktaretry/internal/h2raw"
 )
 
 var methodCases = []Case{{
@@ -26,6 +28,11 @@ var methodCases = []Case{{
 	Why:     "a refused connection has done nothing: there is no risk to weigh",
 	Feature: true,
 	check:   resendUnwritten,
+}, {
+	Name:    "a POST that HTTP/2 left unprocessed is sent again",
+	Why:     "each deployment of a server ends its connections, and says which requests it did not get to; net/http repeats only those with a GetBody",
+	Feature: true,
+	check:   resendUnprocessed,
 }, {
 	Name:    "an Idempotency-Key makes a POST repeatable",
 	Why:     "the key lets the server distinguish a resend from a second order, and net/http honours it too",
@@ -77,6 +84,41 @@ func resendUnwritten(l *lab) error {
 		return errors.New("a POST whose connection was refused is not sent again")
 	}
 	return nil
+}
+
+func resendUnprocessed(l *lab) error {
+	refusals := map[string]func(c *h2raw.Conn, stream uint32){
+		"a graceful GOAWAY": func(c *h2raw.Conn, stream uint32) { c.GoAway(stream-2, h2raw.NoError) },
+		"REFUSED_STREAM":    func(c *h2raw.Conn, stream uint32) { c.Reset(stream, h2raw.RefusedStream) },
+	}
+	var found findings
+	for _, refusal := range sorted(refusals) {
+		var got []string
+		w, err := l.serveHTTP2(func(c *h2raw.Conn, stream uint32, body []byte) {
+			if got = append(got, string(body)); len(got) == 2 {
+				refusals[refusal](c, stream)
+				return
+			}
+			c.Respond(stream, 200, "ok")
+		})
+		if err != nil {
+			return err
+		}
+		rt := l.stack(w)
+		for _, body := range []string{"first", "body"} {
+			req := l.request("POST", nil)
+			req.URL.Scheme, req.Body = "https", watched(strings.NewReader(body))
+			_, err = l.call(rt, req)
+			l.settle()
+		}
+		switch {
+		case len(got) != 3:
+			found.add("a streamed POST that met %s is not sent again", refusal)
+		case err != nil || got[2] != "body":
+			found.add("a streamed POST that met %s: the second attempt sent %q (%v)", refusal, got[2], err)
+		}
+	}
+	return found.err()
 }
 
 func idempotencyKey(l *lab) error {

@@ -9,7 +9,11 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/oktaretry/oktaretry/internal/h2raw"
 )
 
 var resendCases = []Case{{
@@ -28,6 +32,19 @@ var resendCases = []Case{{
 	Name:  "header fields of a resend do not pile up",
 	Why:   "a field that grows with each attempt ends as a 431, or as a signature that is wrong",
 	check: noPilingUp,
+}, {
+	Name:  "each attempt goes over the wire once",
+	Why:   "net/http repeats what it takes for safe, uncounted and without a wait: one create was 2,002 requests in 3 s",
+	check: onceOverTheWire,
+}, {
+	Name:  "no attempt reads from the body of the next",
+	Why:   "GetBody of a file rewinds it under the upload that a server has answered early: each attempt sends half, and the file is a mix",
+	check: bodiesApart,
+}, {
+	Name:    "what a base does to a request is not in the next one",
+	Why:     "no base should edit its request, yet many do: a gateway's prefix, a cookie or a signature then stands there twice",
+	Feature: true,
+	check:   requestsApart,
 }}
 
 func sameBytes(l *lab) error {
@@ -153,6 +170,132 @@ func noPilingUp(l *lab) error {
 	}
 	if len(req.Header) != len(own) {
 		found.add("the caller's header has %d fields, had %d", len(req.Header), len(own))
+	}
+	return found.err()
+}
+
+func onceOverTheWire(l *lab) error {
+	var found findings
+	var got atomic.Int64
+	reset, err := l.serveHTTP2(func(c *h2raw.Conn, stream uint32, _ []byte) {
+		if got.Add(1) <= 20 {
+			c.Reset(stream, h2raw.ProtocolError)
+			return
+		}
+		c.Respond(stream, 200, "ok")
+	})
+	if err != nil {
+		return err
+	}
+	for _, method := range []string{"POST", "PUT"} {
+		got.Store(0)
+		reset.sends.Store(0)
+		req := l.request(method, strings.NewReader("body"))
+		req.URL.Scheme = "https"
+		l.call(l.stack(reset), req)
+		l.settle()
+		if n, sends := got.Load(), reset.sends.Load(); n != sends {
+			found.add("%s over HTTP/2, its stream reset: attempts %d, requests %d", method, sends, n)
+		}
+	}
+	got.Store(0)
+	dying := l.serve(func(w http.ResponseWriter, r *http.Request) {
+		if got.Add(1) != 2 {
+			return
+		}
+		if conn, _, err := w.(http.Hijacker).Hijack(); err == nil {
+			conn.Close()
+		}
+	})
+	rt := l.stack(dying)
+	for range 2 {
+		l.call(rt, l.request("GET", nil))
+	}
+	l.settle()
+	if n, sends := got.Load(), dying.sends.Load(); n != sends {
+		found.add("GET over a kept connection that ends: attempts %d, requests %d", sends, n)
+	}
+	return found.err()
+}
+
+// A file is read from where it stands, by whoever has it.
+type file struct {
+	mu   sync.Mutex
+	data string
+	at   int
+}
+
+func (f *file) Read(p []byte) (n int, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if n = copy(p, f.data[f.at:]); n == 0 {
+		return 0, io.EOF
+	}
+	f.at += n
+	return n, nil
+}
+
+func (f *file) rewind() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.at = 0
+}
+
+// upload reads a kilobyte a second and closes the body.
+func upload(body io.ReadCloser) (sent string) {
+	defer body.Close()
+	for p := make([]byte, 1024); ; time.Sleep(time.Second) {
+		n, err := body.Read(p)
+		if sent += string(p[:n]); err != nil {
+			return sent
+		}
+	}
+}
+
+func bodiesApart(l *lab) error {
+	f := &file{data: strings.Repeat("0123456789abcdef", 640)}
+	var second string
+	b := l.base(func(req *http.Request) (*http.Response, error) {
+		go upload(req.Body) // as HTTP/2 does, which answers meanwhile
+		time.Sleep(time.Millisecond)
+		return status(503)(req)
+	}, func(req *http.Request) (*http.Response, error) {
+		second = upload(req.Body)
+		return status(200)(req)
+	})
+	b.unread, b.open = true, true
+	req := l.request("PUT", nil)
+	req.Body, req.ContentLength = io.NopCloser(f), int64(len(f.data))
+	req.GetBody = func() (io.ReadCloser, error) {
+		f.rewind()
+		return io.NopCloser(f), nil
+	}
+	l.call(l.stack(b), req)
+	time.Sleep(time.Minute)
+	if b.count() > 1 && second != f.data {
+		return fmt.Errorf("after an early 503 the second attempt sent %d bytes of %d", len(second), len(f.data))
+	}
+	return nil
+}
+
+func requestsApart(l *lab) error {
+	var found findings
+	b := l.base(status(503), status(503), status(200))
+	n := 0
+	b.onSend = func(req *http.Request) {
+		n++
+		req.URL.Path = "/gateway" + req.URL.Path
+		req.Header.Add("X-Gateway", "1")
+		req.AddCookie(&http.Cookie{Name: "gateway", Value: "1"})
+		if got := req.Header.Values("X-Gateway"); req.URL.Path != "/gateway/api/v1/users" || len(got) > 1 || len(req.Cookies()) > 1 {
+			found.add("attempt %d is for %s, with X-Gateway %q and %d cookies", n, req.URL.Path, got, len(req.Cookies()))
+		}
+	}
+	req := l.request("GET", nil)
+	before := snap(req)
+	l.call(l.stack(b), req)
+	if fields := before.changed(); fields != "" {
+		found.add("the caller's request has changed: %s", fields)
 	}
 	return found.err()
 }

@@ -132,7 +132,11 @@ var saboteurs = map[string]struct {
 	}), "reading the last"},
 
 	"15 retried calls use one connection": {looped(func(n *naive) {
-		n.discard = func(resp *http.Response) { resp.Body.Close() }
+		n.prepare = func(req *http.Request, _ int) *http.Request {
+			req = req.Clone(req.Context())
+			req.Close = true
+			return req
+		}
 	}), "connections were made"},
 	"every discarded answer is closed": {looped(func(n *naive) {
 		n.discard = func(*http.Response) {}
@@ -141,6 +145,11 @@ var saboteurs = map[string]struct {
 	"a discarded answer that stalls does not stall the call": {looped(func(n *naive) {
 		n.discard = func(resp *http.Response) { io.CopyN(io.Discard, resp.Body, 4096); resp.Body.Close() }
 	}), "no resend"},
+
+	"a call that waits holds no connection": {looped(func(n *naive) {
+		n.discard = func(resp *http.Response) { time.AfterFunc(time.Second, func() { resp.Body.Close() }) }
+	}), "429 with a body of 100 bytes: its connection is held"},
+	"an attempt's context ends after its body is closed, not before": {timingOut, "had ended when"},
 
 	"never a response and an error together": {above(func(next http.RoundTripper, req *http.Request) (*http.Response, error) {
 		resp, err := next.RoundTrip(req)
@@ -179,6 +188,13 @@ var saboteurs = map[string]struct {
 			return req
 		}
 	}), `attempt 3 has X-Retry ["1" "1"]`},
+
+	"each attempt goes over the wire once":                           {looped(nil), "GET over a kept connection that ends: attempts 2, requests 3"},
+	"no attempt reads from the body of the next":                     {rewinding, "the second attempt sent"},
+	"what a base does to a request is not in the next one":           {looped(nil), "is for /gateway/gateway/api/v1/users, with X-Gateway"},
+	"a POST that HTTP/2 left unprocessed is sent again":              {postOnce, "a graceful GOAWAY is not sent again"},
+	"a redirect of a poll does not post the challenge again":         {polling, "the challenge was posted"},
+	"a closed Request.Cancel ends the call, in flight and in a wait": {looped(nil), "in flight: the call ended"},
 
 	"a POST or PATCH is not sent again on a 5xx":                {looped(nil), "POST, 500: sent twice, want once"},
 	"a POST or PATCH is not sent again after a lost connection": {looped(nil), "PATCH, connection reset after the body: sent twice"},
@@ -226,6 +242,56 @@ func resuming(base http.RoundTripper) http.RoundTripper {
 		}
 	})
 	return n(base)
+}
+
+// rewinding makes each further body by GetBody, whatever the last attempt still reads.
+func rewinding(base http.RoundTripper) http.RoundTripper {
+	n := looped(func(n *naive) {
+		n.prepare = func(req *http.Request, i int) *http.Request {
+			if i > 1 && req.GetBody != nil {
+				req = req.Clone(req.Context())
+				req.Body, _ = req.GetBody()
+			}
+			return req
+		}
+	})
+	return n(base)
+}
+
+type closer func() error
+
+func (f closer) Close() error { return f() }
+
+// timingOut ends the context of each attempt when its body is being closed.
+func timingOut(base http.RoundTripper) http.RoundTripper {
+	return looped(nil)(roundTrip(func(req *http.Request) (*http.Response, error) {
+		ctx, cancel := context.WithTimeout(req.Context(), time.Hour)
+		resp, err := base.RoundTrip(req.WithContext(ctx))
+		if err != nil {
+			cancel()
+			return nil, err
+		}
+		src := resp.Body
+		resp.Body = body{src, closer(func() error { cancel(); return src.Close() })}
+		return resp, nil
+	}))
+}
+
+// polling follows the Location of a 202 and returns what it gets there.
+func polling(base http.RoundTripper) http.RoundTripper {
+	next := looped(nil)(base)
+	return roundTrip(func(req *http.Request) (*http.Response, error) {
+		resp, err := next.RoundTrip(req)
+		if err != nil || resp.StatusCode != http.StatusAccepted {
+			return resp, err
+		}
+		resp.Body.Close()
+		poll, err := http.NewRequestWithContext(req.Context(), "GET", "http://okta.example"+resp.Header.Get("Location"), nil)
+		if err != nil {
+			return nil, err
+		}
+		return next.RoundTrip(poll)
+	})
 }
 
 func takingTurns(base http.RoundTripper) http.RoundTripper {

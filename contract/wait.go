@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"strings"
 	"time"
 )
 
@@ -27,6 +29,15 @@ var waitCases = []Case{{
 	Why:     "it can only end in a timeout: the caller could have had the answer, and the time",
 	Feature: true,
 	check:   noWaitInVain,
+}, {
+	Name:    "a closed Request.Cancel ends the call, in flight and in a wait",
+	Why:     "older programs know no other way to leave, and net/http obeys it",
+	Feature: true,
+	check:   obeysCancel,
+}, {
+	Name:  "a redirect of a poll does not post the challenge again",
+	Why:   "http.Client follows a 307 by sending the request again: a second push on somebody's phone, or a secret for another host",
+	check: pollStaysAPoll,
 }}
 
 func keepsRetryAfter(l *lab) error {
@@ -108,4 +119,87 @@ func noWaitInVain(l *lab) error {
 		return errNotWaiting
 	}
 	return nil
+}
+
+func obeysCancel(l *lab) error {
+	var found findings
+	inFlight := func(req *http.Request) (*http.Response, error) {
+		select {
+		//lint:ignore SA1019 net/http looks there, too
+		case <-req.Cancel:
+			return nil, errors.New("net/http: request canceled")
+		case <-req.Context().Done():
+			return nil, context.Cause(req.Context())
+		case <-time.After(time.Hour):
+			return nil, errReset
+		}
+	}
+	for _, where := range []string{"in flight", "in a wait"} {
+		step := map[string]step{"in flight": inFlight, "in a wait": limited(time.Minute)}[where]
+		cancel := make(chan struct{})
+		var left time.Time
+		b := l.base(func(req *http.Request) (*http.Response, error) {
+			if left.IsZero() {
+				left = time.Now().Add(time.Microsecond)
+				time.AfterFunc(time.Microsecond, func() { close(cancel) })
+			}
+			return step(req)
+		})
+		req := l.request("GET", nil)
+		//lint:ignore SA1019 the case is about it
+		req.Cancel = cancel
+		_, err := l.call(l.stack(b), req)
+		switch after := time.Since(left); {
+		case after < 0: // it does not wait, and was not cancelled
+		case after > time.Millisecond:
+			found.add("%s: the call ended %v after it", where, after.Round(time.Second))
+		case err == nil:
+			found.add("%s: the call ended without an error", where)
+		}
+	}
+	return found.err()
+}
+
+// errNotPolling is the error of a stack that leaves polls to its caller.
+var errNotPolling = fmt.Errorf("%w, does not poll", ErrNotApplicable)
+
+func pollStaysAPoll(l *lab) error {
+	var found findings
+	polls := 0
+	for _, target := range []string{"/poll/2", "http://elsewhere.example/poll/2"} {
+		for _, code := range []int{307, 308} {
+			challenges, strays := 0, 0
+			w := l.serve(func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case r.Host != "okta.example":
+					strays++
+				case r.Method == "POST":
+					challenges++
+					w.Header().Set("Content-Type", "application/json")
+					w.Header().Set("Location", "/poll/1")
+					w.WriteHeader(http.StatusAccepted)
+					io.WriteString(w, `{"errorCode":"E0000070","errorSummary":"Waiting for acknowledgement"}`)
+				case r.URL.Path == "/poll/1":
+					polls++
+					w.Header().Set("Location", target)
+					w.WriteHeader(code)
+				}
+			})
+			req := l.request("POST", strings.NewReader(`{"passCode":"secret"}`))
+			if resp, err := (&http.Client{Transport: l.stack(w)}).Do(req); err == nil {
+				resp.Body.Close()
+			}
+			l.settle()
+			if challenges > 1 {
+				found.add("a poll answered with %d: the challenge was posted %s", code, times(challenges))
+			}
+			if strays > 0 {
+				found.add("a poll answered with %d: another host got a request", code)
+			}
+		}
+	}
+	if polls == 0 {
+		return errNotPolling
+	}
+	return found.err()
 }

@@ -18,6 +18,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/oktaretry/oktaretry/internal/h2raw"
 )
 
 // A wire is a server and the transport that reaches it.
@@ -72,6 +74,31 @@ func (l *lab) serveTLS(h http.HandlerFunc) (*wire, error) {
 	w.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 		w.dials.Add(1)
 		return ln.dial(ctx)
+	}
+	l.atEnd(w.CloseIdleConnections)
+	return w, nil
+}
+
+// serveHTTP2 returns a wire whose server hands each complete request to h, frame by
+// frame. It is reached over TLS, by https.
+func (l *lab) serveHTTP2(h func(c *h2raw.Conn, stream uint32, body []byte)) (*wire, error) {
+	cert, err := selfSigned()
+	if err != nil {
+		return nil, err
+	}
+	leaf, err := x509.ParseCertificate(cert.Certificate[0])
+	if err != nil {
+		return nil, err
+	}
+	w := &wire{Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: x509.NewCertPool()}}}
+	w.TLSClientConfig.RootCAs.AddCert(leaf)
+	config := &tls.Config{Certificates: []tls.Certificate{cert}, NextProtos: []string{"h2"}}
+	w.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		w.dials.Add(1)
+		client, server := net.Pipe()
+		l.atEnd(func() { server.Close() })
+		go h2raw.Serve(tls.Server(server, config), h)
+		return client, nil
 	}
 	l.atEnd(w.CloseIdleConnections)
 	return w, nil

@@ -34,6 +34,9 @@ func newMemoryBody(ctx context.Context, r *reply, atEnd func()) *memoryBody {
 	return b
 }
 
+// maxCloseReads is how much of a body net/http's Close reads, where closeReads is true.
+const maxCloseReads = 256 << 10
+
 var errBodyClosed = errors.New("http: read on closed response body")
 
 // Read returns io.EOF along with the last bytes, as net/http does where the
@@ -102,8 +105,18 @@ func (b *memoryBody) block(until <-chan time.Time) error {
 	}
 }
 
+// Close gives the connection back where net/http would: a rest that is small, and there,
+// is read for its sake since Go 1.27.
 func (b *memoryBody) Close() error {
-	b.once.Do(func() { close(b.closed) })
+	b.once.Do(func() {
+		close(b.closed)
+		b.mu.Lock()
+		rest := closeReads && b.fault == faultNone && len(b.data) <= maxCloseReads && !b.ready.After(time.Now()) && b.ctx.Err() == nil
+		b.mu.Unlock()
+		if rest {
+			b.ended.Do(b.atEnd)
+		}
+	})
 	return nil
 }
 

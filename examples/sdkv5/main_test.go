@@ -170,15 +170,15 @@ func TestCallsPassUntouched(t *testing.T) {
 }
 
 // TestDPoPRequestIsNotReplayed: Okta takes each proof once, and only the SDK
-// can sign another. It gets the 429, of which it makes "too many requests".
+// can sign another.
 func TestDPoPRequestIsNotReplayed(t *testing.T) {
 	t.Parallel()
 	org := oktatest.NewServer(t, oktatest.WithUsers(3), oktatest.WithDPoP(), oktatest.RequireAuth("only tokens of its own"))
 	org.Script("GET /api/v1/users", oktatest.RateLimited(0))
 	client := connect(t, org, brisk(), withPrivateKey()...)
 	ctx, recorder := oktaretry.WithRecorder(t.Context())
-	if _, _, err := client.UserAPI.ListUsers(ctx).Execute(); err == nil {
-		t.Error("no error")
+	if _, _, err := client.UserAPI.ListUsers(ctx).Execute(); err == nil || !strings.Contains(err.Error(), "E0000047") {
+		t.Errorf("error %v, want one with the code", err)
 	}
 	outcome, _ := recorder.Outcome()
 	if outcome.Code != "E0000047" || outcome.Stop != oktaretry.StopNotReplayable || len(outcome.Attempts) != 1 {

@@ -18,12 +18,22 @@ type Context struct {
 	Began           time.Time // when the attempt was sent
 	Overtime        Overtime  // asked when the limit passes; nil: none
 
-	mu      sync.Mutex
-	limit   time.Duration // from Began on, until the attempt is settled; 0: none
-	ended   cause         // why it ended, unless with its parent
-	watched context.Context
-	cancel  context.CancelCauseFunc // of watched
-	timer   *time.Timer             // runs expire; nil when nothing limits the attempt
+	mu       sync.Mutex
+	exchange *Exchange     // whose context it is
+	limit    time.Duration // from Began on, until the attempt is settled; 0: none
+	stall    time.Duration // for each Read of the body; 0: none
+	watched  context.Context
+	cancel   context.CancelCauseFunc // of watched
+
+	timer *time.Timer // goes off when the alarm is due; nil until there was one
+	alarm cause       // by which the timer ends the context; noCause: it is not set
+	stray uint8       // goroutines of the timer that came too late, and must do nothing
+
+	ended   cause // why it ended, unless with its parent
+	reading bool  // the body
+	begun   bool  // to read it
+	ahead   bool  // it is read before anybody asks for it
+	closing bool  // it, or it is closed
 }
 
 // cause is why a context ended, other than with its parent.
@@ -32,7 +42,10 @@ type cause uint8
 const (
 	noCause cause = iota
 	released
-	timedOut // by its own limit
+	timedOut    // by its own limit
+	stalled     // with the body, which delivered nothing
+	slowToClose // with the body, whose Close takes too long
+	sentAgain   // because the base began to send the request again
 )
 
 // Overtime is what an attempt may have beyond its limit.
@@ -47,7 +60,10 @@ type Overtime interface {
 // ErrTimeout is the cause of an attempt's end by its own limit.
 var ErrTimeout = errors.New("attempt timeout")
 
-var causes = [...]error{released: context.Canceled, timedOut: ErrTimeout}
+var causes = [...]error{
+	released: context.Canceled, timedOut: ErrTimeout, stalled: errors.New("the response's body stalled"),
+	slowToClose: errors.New("the response's body was being closed for too long"), sentAgain: errors.New("the base began to send the request again"),
+}
 
 // Done returns the channel that is closed when the context ends.
 func (c *Context) Done() <-chan struct{} {
@@ -64,25 +80,12 @@ func (c *Context) Done() <-chan struct{} {
 		case over:
 			c.cancel(causes[c.ended])
 		case c.limit > 0:
-			c.timer = time.AfterFunc(remaining, c.expire)
+			c.setAlarm(remaining, timedOut)
+		case c.reading && !c.ahead && c.stall > 0 && c.alarm == noCause:
+			c.setAlarm(c.stall, stalled)
 		}
 	}
 	return c.watched.Done()
-}
-
-// expire ends the context, unless it has more time.
-func (c *Context) expire() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.ended != noCause || c.limit == 0 {
-		return
-	}
-	if remaining := c.remaining(); remaining > 0 {
-		c.timer.Reset(remaining)
-		return
-	}
-	c.ended = timedOut
-	c.cancel(ErrTimeout)
 }
 
 // Err returns nil until the context ends, and the same error from then on.
@@ -138,6 +141,54 @@ func (c *Context) Value(key any) any {
 	return from.Value(key)
 }
 
+// setAlarm ends the context for a cause after d, unless stopAlarm comes first. The
+// caller holds mu.
+func (c *Context) setAlarm(d time.Duration, why cause) {
+	c.alarm = why
+	if c.timer == nil {
+		c.timer = time.AfterFunc(d, c.goOff)
+	} else {
+		c.timer.Reset(d)
+	}
+}
+
+// stopAlarm unsets the alarm, if it is set. The caller holds mu.
+func (c *Context) stopAlarm() {
+	if c.alarm != noCause && !c.timer.Stop() {
+		c.stray++
+	}
+	c.alarm = noCause
+}
+
+// goOff ends the context, unless it has more time.
+func (c *Context) goOff() {
+	if c.dueCause() == stalled {
+		c.exchange.close(false) // a body in memory may not look at the context
+	}
+}
+
+// dueCause ends the context for the cause of an alarm that is due, and returns it.
+func (c *Context) dueCause() cause {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stray > 0 {
+		c.stray--
+		return noCause
+	}
+	why := c.alarm
+	c.alarm = noCause
+	if why == timedOut && c.limit > 0 {
+		if remaining := c.remaining(); remaining > 0 {
+			c.setAlarm(remaining, timedOut)
+			return noCause
+		}
+	}
+	if why != noCause {
+		c.end(why)
+	}
+	return why
+}
+
 // Settle lifts the time limit, for the attempt has ended, and returns the limit if
 // it passed before, else 0.
 func (c *Context) Settle(arrived time.Time) (passed time.Duration) {
@@ -146,27 +197,29 @@ func (c *Context) Settle(arrived time.Time) (passed time.Duration) {
 	if c.limit > 0 && (c.left(arrived.Sub(c.Began)) <= 0 || c.ended == timedOut) {
 		passed = c.limit
 	}
+	c.stopAlarm()
 	c.lift()
 	return passed
 }
 
 // lift lifts the time limit. The caller holds mu.
-func (c *Context) lift() {
-	if c.timer != nil {
-		c.timer.Stop()
-	}
-	c.limit, c.Overtime = 0, nil
-}
+func (c *Context) lift() { c.limit, c.Overtime = 0, nil }
 
 // Release ends the context and frees its timer. Releasing again does nothing.
 func (c *Context) Release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lift()
-	if c.err(0) == nil {
-		c.ended = released
+	c.end(released)
+}
+
+// end ends the context for a cause, unless it has ended. The caller holds mu.
+func (c *Context) end(why cause) {
+	if c.err(c.remaining()) == nil {
+		c.ended = why
 	}
+	c.stopAlarm()
 	if c.cancel != nil {
-		c.cancel(nil)
+		c.cancel(causes[why])
 	}
 }

@@ -1,9 +1,12 @@
-// This file holds how the start of a body is read and put back, within a bound
-// of size and of time.
+// This file holds how the start of a body is read and put back, within a bound of
+// size and of time, and how a body lets go of its connection.
 
 package exchange
 
 import (
+	"bytes"
+	"context"
+	"errors"
 	"io"
 	"net/http"
 	"runtime"
@@ -18,18 +21,26 @@ const (
 	PeekTimeout = 2 * time.Second
 )
 
+// Bounds of what Free reads of a longer body, such as a proxy's page.
+const (
+	freeLimit   = 256 << 10
+	freeTimeout = 100 * time.Millisecond
+)
+
 // Peek returns the first PeekLimit bytes of resp's body, or as many as arrived
-// within PeekTimeout, and replaces resp.Body by one that yields all of it again.
-// waited reports that they were not there at once. A second Peek returns the
-// same bytes without reading. It is not safe for concurrent use on one response.
-func Peek(resp *http.Response) (start []byte, waited bool) {
+// within PeekTimeout and before ctx ended, and replaces resp.Body by one that yields
+// all of it again, each byte as soon as it is there. waited reports that they were not
+// there at once. A second Peek returns the same bytes without reading. It is not safe
+// for concurrent use on one response.
+func Peek(ctx context.Context, resp *http.Response) (start []byte, waited bool) {
 	if p, ok := resp.Body.(*peekedBody); ok {
-		return p.snapshot(), p.waited
+		start := p.snapshot()
+		return start[:min(len(start), PeekLimit)], p.waited
 	}
 	if resp.Body == nil || resp.Body == http.NoBody {
 		return nil, false
 	}
-	p := &peekedBody{src: resp.Body}
+	p := &peekedBody{src: resp.Body, limit: PeekLimit}
 	// One byte more than there is, so that the end is seen in the same read.
 	if n := resp.ContentLength; n >= int64(len(p.short)) && n < PeekLimit {
 		p.buf = make([]byte, 0, n+1)
@@ -39,6 +50,7 @@ func Peek(resp *http.Response) (start []byte, waited bool) {
 	resp.Body = p
 	// A Read can only be abandoned by reading in another goroutine. It ends when
 	// that Read returns: when bytes arrive, or when the body is closed.
+	p.ahead(true)
 	go p.fill()
 	// Most bodies arrived with their headers, and are read at once. Yielding until
 	// then costs a third of a wake-up: an error answer takes 1.15 times as long
@@ -50,12 +62,7 @@ func Peek(resp *http.Response) (start []byte, waited bool) {
 		}
 	}
 	p.waited = true
-	timer := time.NewTimer(PeekTimeout)
-	defer timer.Stop()
-	select {
-	case <-p.ended():
-	case <-timer.C:
-	}
+	p.await(ctx, PeekTimeout)
 	return p.snapshot(), true
 }
 
@@ -64,9 +71,11 @@ type peekedBody struct {
 	src    io.ReadCloser
 	over   atomic.Bool // fill has ended
 	waited bool        // Peek waited for it
+	limit  int         // of buf
 
 	mu    sync.Mutex
 	buf   []byte        // what was read; like the rest, guarded by mu until over
+	more  chan struct{} // closed when there is more, or fill has ended; nil if nobody waits for that
 	done  chan struct{} // closed when over; nil if nobody waits for that
 	err   error         // what reading ended with; nil when src may yield more
 	panic any           // what src.Read panicked with
@@ -87,15 +96,18 @@ func (p *peekedBody) fill() {
 	defer func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.buf, p.err, p.panic = buf, err, recover()
-		p.over.Store(true)
-		if p.done != nil {
-			close(p.done)
+		p.buf, p.panic = buf, recover()
+		if p.err == nil { // else Free has given up
+			p.err = err
 		}
+		p.over.Store(true)
+		p.ahead(false)
+		announce(&p.more)
+		announce(&p.done)
 	}()
-	for idle := 0; len(buf) < PeekLimit && idle < maxIdleReads; idle++ {
+	for idle := 0; len(buf) < p.limit && idle < maxIdleReads; idle++ {
 		if len(buf) == cap(buf) {
-			grown := make([]byte, len(buf), min(max(512, 2*cap(buf)), PeekLimit))
+			grown := make([]byte, len(buf), min(max(512, 2*cap(buf)), p.limit))
 			copy(grown, buf)
 			buf = grown
 		}
@@ -109,21 +121,66 @@ func (p *peekedBody) fill() {
 		}
 		p.mu.Lock()
 		p.buf = buf
+		if n > 0 {
+			announce(&p.more)
+		}
 		p.mu.Unlock()
 	}
 }
 
-// ended returns a channel that is closed when fill has ended.
-func (p *peekedBody) ended() <-chan struct{} {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.done == nil {
-		p.done = make(chan struct{})
-		if p.over.Load() {
-			close(p.done)
-		}
+// announce closes a channel that somebody waits for, if anybody does.
+func announce(c *chan struct{}) {
+	if *c != nil {
+		close(*c)
+		*c = nil
 	}
-	return p.done
+}
+
+// await waits until fill has ended, for no longer than timeout nor beyond ctx.
+func (p *peekedBody) await(ctx context.Context, timeout time.Duration) {
+	p.mu.Lock()
+	if p.over.Load() {
+		p.mu.Unlock()
+		return
+	}
+	p.done = make(chan struct{})
+	done := p.done
+	p.mu.Unlock()
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// ahead is whether src is read before anybody asks for it.
+func (p *peekedBody) ahead(is bool) {
+	if b, ok := p.src.(*body); ok {
+		b.readAhead(is)
+	}
+}
+
+// ready waits until there is more than the reader has had, or fill has ended.
+func (p *peekedBody) ready() {
+	for {
+		p.mu.Lock()
+		if p.over.Load() || p.err != nil || p.off < len(p.buf) || p.closed.Load() {
+			p.mu.Unlock()
+			return
+		}
+		if p.more == nil {
+			p.more = make(chan struct{})
+		}
+		more := p.more
+		p.ahead(false)
+		p.mu.Unlock()
+		<-more
+		p.mu.Lock()
+		p.ahead(!p.over.Load())
+		p.mu.Unlock()
+	}
 }
 
 // snapshot returns the bytes read so far. Later ones are appended behind it, so
@@ -134,41 +191,73 @@ func (p *peekedBody) snapshot() []byte {
 	return p.buf
 }
 
-// Free closes the connection's part of a peeked body that is in memory whole, so
-// that the connection can be used again; the body can still be read. It does
-// nothing for any other body.
-func Free(resp *http.Response) {
+// errDropped is what reading the rest of an answer ends with that Free gave up.
+var errDropped = errors.New("oktaretry: the rest of this answer was dropped to free its connection")
+
+// Free closes the connection's part of a peeked body, so that the connection can be
+// used again while the answer is kept; what is in memory can still be read. Of a body
+// that is longer than PeekLimit and names its length it reads the rest first, within a
+// bound of size and time; of any other, or one that stalls, the rest is lost. It does
+// nothing for a body that was not peeked at.
+func Free(ctx context.Context, resp *http.Response) {
 	if resp == nil {
 		return
 	}
-	if p, ok := resp.Body.(*peekedBody); ok && p.over.Load() && p.err != nil {
-		p.free()
+	p, ok := resp.Body.(*peekedBody)
+	if !ok {
+		return
 	}
+	whole := resp.ContentLength > PeekLimit && resp.ContentLength <= freeLimit
+	if whole && p.over.Load() && p.err == nil && p.panic == nil && len(p.buf) == PeekLimit {
+		p.over.Store(false)
+		p.limit = int(resp.ContentLength) + 1 // so that the end is seen in the same read
+		p.ahead(true)
+		go p.fill()
+	}
+	if !p.over.Load() {
+		p.await(ctx, freeTimeout)
+	}
+	p.mu.Lock()
+	if p.err == nil {
+		p.err = errDropped
+	}
+	p.mu.Unlock()
+	p.free()
 }
 
 func (p *peekedBody) Read(b []byte) (int, error) {
+	if !p.over.Load() {
+		p.ready()
+	}
 	if p.closed.Load() {
 		return 0, http.ErrBodyReadAfterClose
 	}
-	if !p.over.Load() {
-		<-p.ended()
+	if n, err := p.readKept(b); n > 0 || err != nil {
+		return n, err
 	}
-	if p.panic != nil {
+	return p.src.Read(b) // fill has ended, so the rest is the reader's alone
+}
+
+// readKept reads what is in memory, and then what there is no more to read for.
+func (p *peekedBody) readKept(b []byte) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.panic != nil:
 		panic(p.panic)
-	}
-	if p.off < len(p.buf) {
+	case p.off < len(p.buf):
 		n := copy(b, p.buf[p.off:])
 		p.off += n
 		return n, nil
 	}
-	if p.err != nil {
-		return 0, p.err
-	}
-	return p.src.Read(b)
+	return 0, p.err
 }
 
 func (p *peekedBody) Close() error {
+	p.mu.Lock()
 	p.closed.Store(true)
+	announce(&p.more)
+	p.mu.Unlock()
 	return p.free()
 }
 
@@ -176,4 +265,35 @@ func (p *peekedBody) Close() error {
 func (p *peekedBody) free() (err error) {
 	p.freed.Do(func() { err = p.src.Close() })
 	return err
+}
+
+// ReadAhead reads a body of up to most bytes into memory, and returns the error that
+// it breaks off with. A longer one it leaves as it was.
+func ReadAhead(resp *http.Response, most int64) error {
+	if resp.Body == nil || resp.Body == http.NoBody || resp.ContentLength > most {
+		return nil
+	}
+	if _, writable := resp.Body.(io.Writer); writable {
+		return nil // of a 101
+	}
+	var start bytes.Buffer
+	if resp.ContentLength > 0 {
+		start.Grow(int(resp.ContentLength) + bytes.MinRead)
+	}
+	n, err := start.ReadFrom(io.LimitReader(resp.Body, most+1))
+	if err != nil {
+		return err
+	}
+	if src := resp.Body; n > most {
+		resp.Body = &joined{io.MultiReader(&start, src), src}
+	} else {
+		resp.Body = &joined{&start, src}
+	}
+	return nil
+}
+
+// joined is a body that is read from elsewhere.
+type joined struct {
+	io.Reader
+	io.Closer
 }

@@ -4,6 +4,7 @@
 package pace_test
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -137,9 +138,9 @@ func TestInconsistentAnswersAreFound(t *testing.T) {
 	w := shared.Window{ID: 1, Limit: 10, Remaining: 5, Ends: time.Minute}
 	for _, l := range []shared.Lease{
 		{Places: 4, Lasts: time.Second}, {Places: -1}, {Places: 1}, {Places: 1, Lasts: time.Hour}, {Retry: -1},
-		{Retry: 2 * time.Hour}, {Sharers: -1}, {Sharers: 1 << 40}, {Window: shared.Window{ID: -1}}, {Window: shared.Window{ID: 1}},
+		{Retry: 2 * time.Hour}, {Sharers: -1}, {Sharers: math.MaxInt}, {Window: shared.Window{ID: -1}}, {Window: shared.Window{ID: 1}},
 		{Window: shared.Window{ID: 1, Limit: 10, Remaining: 11}}, {Window: shared.Window{ID: 1, Limit: 10, Remaining: -1}},
-		{Window: shared.Window{ID: 1, Limit: 10, Ends: 2 * time.Hour}}, {Window: shared.Window{ID: 1, Limit: 1 << 40}},
+		{Window: shared.Window{ID: 1, Limit: 10, Ends: 2 * time.Hour}}, {Window: shared.Window{ID: 1, Limit: math.MaxInt}},
 	} {
 		if !e.Inconsistent(epoch, &l) {
 			t.Errorf("%+v counts as consistent", l)

@@ -13,12 +13,13 @@ import (
 type attempt struct {
 	s       *stream // never changed
 	off     int     // how much of s.buf was read; by Read, readSource and stream.release
+	begun   bool    // it was read; by Read
 	retired bool    // it reads no more; by stream.retire
 	closed  bool    // by Close
 }
 
 // Read reads what earlier attempts captured and then the caller's stream, in that one's own chunks. It ends as the stream
-// does.
+// does. As with single, a body that was closed before it was read can still be read.
 func (a *attempt) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -29,9 +30,12 @@ func (a *attempt) Read(p []byte) (int, error) {
 	case a.retired:
 		s.mu.Unlock()
 		return 0, errStale
-	case a.closed:
+	case a.closed && (a.begun || s.closed):
 		s.mu.Unlock()
 		return 0, http.ErrBodyReadAfterClose
+	}
+	a.begun, a.closed = true, false
+	switch {
 	case a.off < len(s.buf):
 		n := copy(p, s.buf[a.off:])
 		a.off += n

@@ -5,9 +5,8 @@
 //
 // The caller's body is closed as net/http promises: exactly once, on every path, possibly by another goroutine after
 // RoundTrip has returned. Between attempts a captured stream stays open, and a Read that is stuck in it stays stuck. Close
-// of an HTTP/2 response waits for the write loop, and so for such a Read, until the attempt's context ends. So drain a
-// response, end its attempt's context, then close it; and call [Body.Close] before the response that ends the call is
-// discarded.
+// of an HTTP/2 response waits for the write loop, and so for such a Read, until the attempt's context ends. So bound the
+// time of that Close, and call [Body.Close] before the response that ends the call is discarded.
 //
 // This file holds Body: how a request allows its body to be sent again.
 package replay
@@ -19,9 +18,6 @@ import (
 	"net/http"
 )
 
-// Never, as the cap of [New], forbids to send the body twice, whatever the request offers.
-const Never int64 = -1
-
 // Body returns the body of one request, attempt by attempt.
 //
 // Its methods are for the one goroutine that runs the call. The bodies that it returns may be read and closed by others at
@@ -29,10 +25,11 @@ const Never int64 = -1
 type Body struct {
 	src     io.ReadCloser                 // the request's Body
 	getBody func() (io.ReadCloser, error) // the request's GetBody
-	max     int64                         // the cap, or Never
+	max     int64                         // the cap
 	length  int64                         // the request's ContentLength
 
 	stream *stream // the capture, from the first attempt on; nil where none is needed; by Next
+	single *single // the body of the last attempt, where none is captured; by Next
 	taken  bool    // the first attempt has its body; by Next
 	over   bool    // by Close
 }
@@ -40,23 +37,30 @@ type Body struct {
 // New returns the Body of req. It allocates nothing, and does not use req later.
 //
 // A request without a body, or with GetBody, can be sent again as it is. Of any other body, up to max bytes are kept while
-// they are sent; with a max of 0 it can be sent again only if nothing of it was read, as after a refused connection. With
-// [Never] it is sent once.
+// they are sent; with a max of 0 it can be sent again only if nothing of it was read, as after a refused connection.
 func New(req *http.Request, max int64) Body {
-	return Body{src: req.Body, getBody: req.GetBody, max: max, length: req.ContentLength}
+	b := Capture(req, max)
+	b.getBody = req.GetBody
+	return b
+}
+
+// Capture is New for a request whose GetBody is not to be trusted: up to max bytes of its body are kept whether it has one
+// or not.
+func Capture(req *http.Request, max int64) Body {
+	return Body{src: req.Body, max: max, length: req.ContentLength}
 }
 
 // Next returns the body for the next attempt; nil if the request's is. It must be closed, as http.RoundTripper demands of
 // a base.
 //
-// The first body is the caller's own, unwrapped, unless it has to be captured. A later one comes from GetBody, or is what
-// was captured followed by the rest of the caller's stream. The body of the attempt before is then stale: its Read
-// returns an error, and its Close does nothing.
+// A later body comes from GetBody, or is what was captured followed by the rest of the caller's stream. The body of the
+// attempt before is then stale: its Read returns an error, and its Close does nothing. A body of the attempt before is
+// closed before GetBody is called.
 //
-// If the attempt before is inside a Read of the caller's stream, what that reads belongs to the next attempt: Next waits
-// for it, for a second at most and not beyond ctx. The errors are [ErrBusy], the context's cause, [ErrGetBody], and those of
-// [Body.CanReplay]; none matches io.EOF. After an error the caller's body is closed by the same party as before, and after
-// ErrBusy or ErrGetBody Next may be called again.
+// If the attempt before is inside a Read of its body, Next waits for it, for a second at most and not beyond ctx: what a
+// Read takes from the caller's stream belongs to the next attempt, and GetBody may rewind what it reads. The errors are
+// [ErrBusy], the context's cause, [ErrGetBody], and those of [Body.CanReplay]; none matches io.EOF. After an error the
+// caller's body is closed by the same party as before, and after ErrBusy or ErrGetBody Next may be called again.
 func (b *Body) Next(ctx context.Context) (io.ReadCloser, error) {
 	if err := b.CanReplay(); err != nil {
 		return nil, err
@@ -70,22 +74,20 @@ func (b *Body) Next(ctx context.Context) (io.ReadCloser, error) {
 		b.stream = newStream(b.src, b.max, b.length)
 		return b.stream.cur, nil
 	case first:
-		return b.src, nil
+		return b.lend(b.src), nil
 	case b.getBody != nil:
-		return b.again()
+		return b.again(ctx)
 	default:
 		return b.stream.next(ctx)
 	}
 }
 
 // CanReplay returns nil if [Body.Next] can return another body, as far as is known, and otherwise the reason:
-// [ErrNoReplay], [ErrTooLarge], [ErrSource] or [ErrClosed]. Before the first attempt it is nil, unless the body was closed.
+// [ErrTooLarge], [ErrSource] or [ErrClosed]. Before the first attempt it is nil, unless the body was closed.
 //
 // The result may change: an attempt that is still being sent can outgrow the cap. Before a wait, use [Body.Hold].
 func (b *Body) CanReplay() error {
 	switch {
-	case b.taken && b.max < 0 && !b.empty():
-		return ErrNoReplay
 	case b.stream != nil && b.stream.why() != nil:
 		return b.stream.why()
 	case b.over:
@@ -117,16 +119,37 @@ func (b *Body) Close() error {
 	switch {
 	case b.stream != nil:
 		return b.stream.finish()
+	case b.single != nil:
+		return b.single.end()
 	case !b.taken && b.src != nil:
 		return b.src.Close()
 	}
 	return nil
 }
 
-func (b *Body) empty() bool    { return b.src == nil || b.src == http.NoBody }
-func (b *Body) captures() bool { return b.getBody == nil && b.max >= 0 }
+// Unread reports whether the body of the last attempt is one of which no Read has begun.
+func (b *Body) Unread() bool {
+	switch {
+	case b.stream != nil:
+		return b.stream.unread()
+	case b.single != nil:
+		return b.single.unread()
+	}
+	return false
+}
 
-func (b *Body) again() (io.ReadCloser, error) {
+func (b *Body) empty() bool    { return b.src == nil || b.src == http.NoBody }
+func (b *Body) captures() bool { return b.getBody == nil }
+
+func (b *Body) lend(src io.ReadCloser) io.ReadCloser {
+	b.single = &single{src: src}
+	return b.single
+}
+
+func (b *Body) again(ctx context.Context) (io.ReadCloser, error) {
+	if err := b.single.retire(ctx); err != nil {
+		return nil, err
+	}
 	body, err := b.getBody()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrGetBody, notEOF(err))
@@ -134,5 +157,5 @@ func (b *Body) again() (io.ReadCloser, error) {
 	if body == nil {
 		return nil, fmt.Errorf("%w: no body and no error", ErrGetBody)
 	}
-	return body, nil
+	return b.lend(body), nil
 }

@@ -12,8 +12,6 @@ import (
 var (
 	// ErrTooLarge: more of the body was sent than is kept.
 	ErrTooLarge = errors.New("oktaretry: request body is larger than what is kept for a resend")
-	// ErrNoReplay: the body must not be sent twice.
-	ErrNoReplay = errors.New("oktaretry: request body must not be sent again")
 	// ErrSource: the caller's body failed; its error is wrapped too.
 	ErrSource = errors.New("oktaretry: request body cannot be read")
 	// ErrGetBody: Request.GetBody failed; its error is wrapped too.

