@@ -15,7 +15,8 @@ type CodeInfo struct {
 	Code string // "E0000047", or an OAuth error such as "server_error"
 	// Status is the HTTP status that Okta documents today. Where it disagrees
 	// with the code's text, the text determines the class: E0000150 is a rate
-	// limit under 403. 0 for OAuth errors, which have several.
+	// limit under 403. 0 where Okta documents none, and for OAuth errors, which have
+	// several.
 	Status int
 	Name   string // Okta's name of the error, "Too many requests exception"
 	Class  Class
@@ -160,6 +161,7 @@ type overlay struct {
 	minWait   time.Duration // the least wait
 	failFast  bool          // sending again cannot help
 	anyMethod bool          // Okta refused it unprocessed: once retrying is switched on, it is for any method
+	byStatus  bool          // an answer with the code has the class of its status; the entry's is that of the usual one
 	narrow    bool          // it trips at most trips: less than its class, for less of the host has failed
 	trips     Scope
 

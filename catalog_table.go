@@ -11,12 +11,14 @@ var (
 	endpointOnly  = overlay{narrow: true, trips: TripsEndpoint}                // somebody else's server, or one service, failed: the host is up
 	neverRetry    = overlay{failFast: true, narrow: true, trips: TripsNothing} // a resend gets the same answer
 	passes        = overlay{retry: true}                                       // not for long, and it is nobody's fault
+	goesByStatus  = overlay{byStatus: true}                                    // the code alone does not determine the class
 	unnamedPeriod = overlay{minWait: time.Minute}                              // Okta asks for "later" and names no period; a minute is this library's choice
 )
 
 // oktaCodes are Okta's error codes by number: those of the list that the library
-// began with and those of release 2026.08.1. Where the two disagree on status or
-// name, the newer one counts. The columns are code, status, name, class, overlay,
+// began with, those of release 2026.08.1, and two that only the examples of its
+// OpenAPI documents have. Where the lists disagree on status or name, the newer one
+// counts. The columns are code, status, name, class, overlay,
 // whether a rate limit is local, and advice.
 var oktaCodes = [...]entry{
 	{"E0000001", 400, "API validation exception", ClassClientError, classRule, false, "Read errorCauses: they name the field or precondition that failed; unchanged, the request fails again"},
@@ -186,6 +188,8 @@ var oktaCodes = [...]entry{
 	{"E0000166", 403, "Captcha limit exception", ClassClientError, classRule, false, "Update the CAPTCHA that exists, or delete it first"},
 	{"E0000167", 403, "Deactivate idp in use by authenticator exception", ClassClientError, classRule, false, "Detach the IdP from the authenticator first"},
 	{"E0000168", 403, "Captcha associated with org exception", ClassClientError, classRule, false, "Take the CAPTCHA out of the org-wide settings, then delete it"},
+	// In an example of Okta's OpenAPI documents only, which give it neither status nor name.
+	{"E0000169", 0, "Not in Okta's error table", ClassClientError, goesByStatus, false, "Read errorSummary and errorCauses: Okta's error table says nothing of this code"},
 	{"E0000170", 400, "Org Creator API subdomain reserved exception", ClassClientError, classRule, false, "Choose another subdomain: Okta keeps this one for itself"},
 	{"E0000171", 400, "Org Creator API subdomain locked exception", ClassClientError, classRule, false, "See whether an earlier request of yours is creating this org; else choose another subdomain"},
 	{"E0000172", 400, "Org Creator API subdomain name too long exception", ClassClientError, classRule, false, "Choose a shorter subdomain"},
@@ -229,6 +233,8 @@ var oktaCodes = [...]entry{
 	{"E0000213", 403, "Cannot update page content for default brand exception", ClassClientError, classRule, false, "Make a custom brand and change its pages"},
 	{"E0000214", 400, "User has no enrollments that are ciba enabled", ClassClientError, classRule, false, "The user must enrol a custom authenticator that has CIBA switched on"},
 	{"E0000215", 410, "API endpoint no longer available", ClassClientError, classRule, false, "Move to the endpoint's successor: this one will not come back"},
+	// In Okta's OpenAPI documents only, as an answer to DELETE /api/v1/email-domains/{emailDomainId}.
+	{"E0000216", 400, "Email domain in use exception", ClassClientError, classRule, false, "Take the e-mail domain out of its brands and mail settings, then delete it"},
 	{"E0000217", 400, "Email domain invalid status exception", ClassClientError, classRule, false, "Read the e-mail domain's status first: it may be verified already"},
 	{"E0000218", 400, "Email domain validation exception", ClassClientError, classRule, false, "Publish the DNS records of the e-mail domain, let them spread, then verify again"},
 	{"E0000219", 403, "Phishing resistance policy error", ClassClientError, classRule, false, "Enable a FIDO2 authenticator, or relax the policy rules that the summary names"},
@@ -286,28 +292,30 @@ var oktaCodes = [...]entry{
 	{"E0000269", 403, "Script config missing", ClassClientError, classRule, false, "Check the instance id and that its script is set up"},
 }
 
-// oauthByStatus are OAuth errors that mean different things by status or flow. The
-// catalogue leaves them out, for an unknown code is classified by its status:
-// invalid_grant and too_many_user_codes are the codes of some 429s,
-// authorization_pending and slow_down belong to the device flow's own polling,
-// invalid_dpop_proof and use_dpop_nonce to a DPoP handshake of the caller's.
-var oauthByStatus = [...]string{
-	"invalid_grant", "too_many_user_codes", "authorization_pending", "slow_down", "invalid_dpop_proof", "use_dpop_nonce",
-}
+// oauthByStatus are OAuth errors that mean different things by status. The catalogue
+// leaves them out, for an unknown code is classified by its status: they are the codes
+// of some 429s.
+var oauthByStatus = [...]string{"invalid_grant", "too_many_user_codes"}
 
 // oauthCodes are the OAuth errors by name. Each has several statuses:
 // server_error and temporarily_unavailable also 400 and 403, so that only the code
-// determines the class.
+// determines the class. authorization_pending and slow_down (RFC 8628) are the device
+// flow's own polling, invalid_dpop_proof and use_dpop_nonce (RFC 9449) steps of a DPoP
+// handshake: only the caller can answer them, and they go by their status.
 var oauthCodes = [...]entry{
 	{"access_denied", 0, "Access denied", ClassClientError, classRule, false, "The user or a policy refused: the System Log names the rule"},
+	{"authorization_pending", 0, "Authorization pending", ClassClientError, goesByStatus, false, "Poll the token endpoint again after the device flow's interval: the user has not finished yet"},
 	{"invalid_client", 0, "Invalid client", ClassClientError, classRule, false, "Check client id, secret or key, and that the app is active in this org"},
+	{"invalid_dpop_proof", 0, "Invalid DPoP proof", ClassClientError, goesByStatus, false, "Sign a new proof for this method and URL; the first token call without one gets this answer too"},
 	{"invalid_request", 0, "Invalid request", ClassClientError, classRule, false, "Correct the parameter that error_description names"},
 	{"invalid_scope", 0, "Invalid scope", ClassClientError, classRule, false, "Grant the scope to the app, or define it on the authorization server"},
 	{"login_required", 0, "Login required", ClassClientError, classRule, false, "Send the user to sign in: prompt=none works only within a session"},
 	{"server_error", 0, "Server error", ClassServerError, endpointOnly, false, "If it lasts, see Okta's status page and give Okta Support the request id"},
+	{"slow_down", 0, "Slow down", ClassClientError, goesByStatus, false, "Make the device flow's interval 5 seconds longer, for all polls from now on"},
 	{"temporarily_unavailable", 0, "Temporarily unavailable", ClassServerError, endpointOnly, false, "Try again soon; if it lasts, see Okta's status page"},
 	{"unauthorized_client", 0, "Unauthorized client", ClassClientError, classRule, false, "Allow the grant type in the app's settings, or use the flow that it has"},
 	{"unsupported_response_mode", 0, "Unsupported response mode", ClassClientError, classRule, false, "Use query, fragment, form_post or okta_post_message"},
 	{"unsupported_response_type", 0, "Unsupported response type", ClassClientError, classRule, false, "Use a response type that the server's metadata lists, such as code"},
+	{"use_dpop_nonce", 0, "Use DPoP nonce", ClassClientError, goesByStatus, false, "Sign a new proof with the nonce of the answer's DPoP-Nonce header, and send again"},
 	{"user_canceled_request", 0, "User canceled request", ClassClientError, classRule, false, "Offer the sign-in again; don't repeat it unasked"},
 }

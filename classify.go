@@ -128,7 +128,7 @@ func ClassifyRedirect(u *url.URL) Classification {
 // classOf is the whole decision: by code, else by status.
 func classOf(code string, status int) Class {
 	if code != "" {
-		if e, ok := lookup(code); ok {
+		if e, ok := lookup(code); ok && !e.overlay.byStatus {
 			return e.class
 		}
 	}
@@ -223,7 +223,7 @@ func peekText(ctx context.Context, resp *http.Response) []byte {
 	}
 	z, err := gzip.NewReader(bytes.NewReader(raw))
 	if err != nil {
-		return nil
+		return raw // plain already: a proxy or base has decoded it and kept the header
 	}
 	// A truncated or damaged stream still yields its start.
 	text, _ := io.ReadAll(io.LimitReader(z, exchange.PeekLimit))

@@ -78,9 +78,10 @@ func TestClassifyLeavesTheBodyReadable(t *testing.T) {
 		{"gzip in capitals", http.Header{"Content-Encoding": {"GZIP"}}, string(zipped(t, padded("E0000047", 300))), "E0000047"},
 		{"gzip that grows to 1 MiB", zip, string(zipped(t, padded("E0000047", 1<<20))), "E0000047"},
 		{"gzip of a code behind 64 KiB", zip, string(zipped(t, `{"x":"`+strings.Repeat("x", peekLimit)+`","errorCode":"E0000047"}`)), ""},
+		{"gzip by its header, HTML", zip, "<html>E0000047</html>", ""},
 		{"gzip cut off", zip, string(cut[:len(cut)/2]), "E0000047"},
 		{"gzip cut off in its header", zip, string(cut[:5]), ""},
-		{"called gzip and isn't", zip, padded("E0000047", 300), ""},
+		{"called gzip and isn't", zip, padded("E0000047", 300), "E0000047"},
 		{"gzip that isn't called so", nil, string(zipped(t, padded("E0000047", 300))), ""},
 	} {
 		for _, length := range []int64{int64(len(tt.body)), -1} {

@@ -214,7 +214,7 @@ func TestClassifyRedirectWithoutAKnownError(t *testing.T) {
 }
 
 func TestClassifyUnknownCodesGoByStatus(t *testing.T) {
-	for _, code := range []string{"E0000999", "E9999999", "invalid_grant", "too_many_user_codes", "authorization_pending", "slow_down", "use_dpop_nonce"} {
+	for _, code := range []string{"E0000999", "E9999999", "E0000169", "invalid_grant", "too_many_user_codes", "authorization_pending", "slow_down", "use_dpop_nonce", "invalid_dpop_proof"} {
 		body := `{"error":"` + code + `"}`
 		if strings.HasPrefix(code, "E") {
 			body = oktaBody(code)

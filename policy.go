@@ -331,8 +331,8 @@ const defaultAttempts = 4
 // with what the catalogue adds for the code or status: a least wait, a narrower
 // circuit, no retry where none can help, one where Okta refused what soon succeeds. In
 // either, a MinWait of 0 becomes the wait that the code's text asks for. A code of the
-// catalogue determines the class. A rule of [WithRule] takes precedence over all of
-// these.
+// catalogue determines the class, but for those of a flow of the caller's own. A rule
+// of [WithRule] takes precedence over all of these.
 func (p Policy) RuleFor(c Classification) Rule {
 	r, _ := p.namedRule(c, nil)
 	return r
@@ -370,6 +370,7 @@ func (p *Policy) ruleFor(c Classification, own *callRules) (Rule, string) {
 // namedRule is ruleFor without the numbers of one call's context.
 func (p *Policy) namedRule(c Classification, own map[string]Rule) (Rule, string) {
 	e, known := lookup(c.Code)
+	known = known && !e.overlay.byStatus
 	class := c.Class
 	var asks overlay
 	switch {

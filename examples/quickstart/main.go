@@ -1,5 +1,5 @@
 // Command quickstart shows what oktaretry does for a program: seven calls
-// through okta-sdk-golang/v5 to a fake Okta on this machine that is having a
+// through okta-sdk-golang/v6 to a fake Okta on this machine that is having a
 // bad day. It needs no network, no org and no token, and ends in a few
 // seconds:
 //
@@ -14,15 +14,15 @@ import (
 	"log"
 	"net/http"
 	"os"
-	"strings"
 	"time"
 
-	"github.com/okta/okta-sdk-golang/v5/okta"
+	"github.com/okta/okta-sdk-golang/v6/okta"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/examples/internal/spantree"
 	"github.com/oktaretry/oktaretry/oktatest"
+	"github.com/oktaretry/oktaretry/oktav6"
 )
 
 func main() {
@@ -48,12 +48,12 @@ func run(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	client, err := newClient(org.URL, transport.Client())
+	client, err := oktav6.NewClient(ctx, transport, okta.WithOrgUrl(org.URL), okta.WithToken("a-token"))
 	if err != nil {
 		return err
 	}
 
-	fmt.Fprintf(w, "okta-sdk-golang/v5 → oktaretry → a fake Okta at %s\n", org.URL)
+	fmt.Fprintf(w, "okta-sdk-golang/v6 → oktaretry → a fake Okta at %s\n", org.URL)
 	began := time.Now()
 	var last oktaretry.Outcome
 	for i, c := range calls(client, org) {
@@ -70,12 +70,12 @@ func run(ctx context.Context, w io.Writer) error {
 		printTimeline(w, outcome, got, err)
 		last = outcome
 	}
-	// SDK v5 has made a text of this error, in which errors.As finds nothing.
+	// SDK v6 has made a text of this error, in which errors.As finds nothing.
 	var limited *oktaretry.RateLimitError
 	if !errors.As(last.Err, &limited) {
 		return fmt.Errorf("the last call ended with %v, not with a *RateLimitError", last.Err)
 	}
-	fmt.Fprintf(w, "   SDK v5 keeps this text only; the call's Recorder has the *RateLimitError itself:\n")
+	fmt.Fprintf(w, "   SDK v6 keeps this text only; the call's Recorder has the *RateLimitError itself:\n")
 	fmt.Fprintf(w, "   code %s, request id %s, retry after %s.\n",
 		limited.Code, limited.RequestID, seconds(limited.RetryAfter))
 
@@ -83,21 +83,6 @@ func run(ctx context.Context, w io.Writer) error {
 		"(oktaretry., http.request. and http.response. left out of their names):\n", seconds(time.Since(began)))
 	spantree.Print(w, spans.Take())
 	return nil
-}
-
-// newClient is the set-up of SDK v5. Package sdkv5, next door, says why each
-// line is there.
-func newClient(url string, through *http.Client) (*okta.APIClient, error) {
-	cfg, err := okta.NewConfiguration(
-		okta.WithOrgUrl(url), okta.WithToken("a-token"), okta.WithAuthorizationMode("SSWS"),
-		okta.WithRateLimitMaxRetries(0), okta.WithRequestTimeout(0), okta.WithCache(false))
-	if err != nil {
-		return nil, err
-	}
-	cfg.Host = strings.TrimPrefix(url, "http://") // the SDK has dropped the port
-	client := okta.NewAPIClient(cfg)
-	client.GetConfig().HTTPClient = through
-	return client, nil
 }
 
 // call is one call of the program.

@@ -1,5 +1,5 @@
-// Command sdkv2 shows okta-sdk-golang/v2 over oktaretry: copy newClient. The
-// rest is a sync of 250 users from a fake Okta that allows 5 requests in 2 s.
+// Command sdkv2 shows okta-sdk-golang/v2 over oktaretry: a sync of 250 users from
+// a fake Okta that allows 5 requests in 2 s.
 package main
 
 import (
@@ -15,33 +15,21 @@ import (
 
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/oktatest"
+	"github.com/oktaretry/oktaretry/oktav2"
 )
 
-// newClient is the set-up: the org's own settings, and three lines that put
-// oktaretry under the SDK and leave the retrying to it.
-func newClient(ctx context.Context, transport *oktaretry.Transport, org ...okta.ConfigSetter) (*okta.Client, error) {
-	_, client, err := okta.NewClient(ctx, append(org,
-		okta.WithHttpClientPtr(transport.Client()), // every call goes through oktaretry
-		okta.WithRateLimitMaxRetries(0),            // the SDK's own retry waits 30 s at most: too short for Okta's minute
-		okta.WithRequestTimeout(0),                 // the SDK's limit would cut waits short: put a deadline into ctx instead
-
-		// Not about retries, but good to know: the SDK keeps what it gets for
-		// 5 minutes unless told otherwise. A sync wants what is true now.
-		okta.WithCache(false),
-	)...)
-	return client, err
-}
-
 // syncUsers reads all users, page by page. There is nothing about rate limits in it.
-func syncUsers(ctx context.Context, client *okta.Client) (int, error) {
-	users, resp, err := client.User.ListUsers(ctx, query.NewQueryParams(query.WithLimit(25)))
-	n := len(users)
-	for err == nil && resp.HasNextPage() {
-		var page []*okta.User // a new one for each page: the SDK decodes into what is there
-		resp, err = resp.Next(ctx, &page)
-		n += len(page)
+func syncUsers(ctx context.Context, client *okta.Client) (n int, err error) {
+	pages := oktav2.Pages(ctx, func(ctx context.Context) ([]*okta.User, *okta.Response, error) {
+		return client.User.ListUsers(ctx, query.NewQueryParams(query.WithLimit(25)))
+	})
+	for users, err := range pages {
+		if err != nil {
+			return n, err
+		}
+		n += len(users)
 	}
-	return n, err
+	return n, nil
 }
 
 func main() {
@@ -58,7 +46,7 @@ func run(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	client, err := newClient(ctx, transport, okta.WithOrgUrl(org.URL), okta.WithToken("a-token"), okta.WithAuthorizationMode("SSWS"),
+	client, err := oktav2.NewClient(ctx, transport, okta.WithOrgUrl(org.URL), okta.WithToken("a-token"),
 		okta.WithTestingDisableHttpsCheck(true)) // the fake speaks http
 	if err != nil {
 		return err

@@ -18,6 +18,7 @@ import (
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/examples/internal/sdktest"
 	"github.com/oktaretry/oktaretry/oktatest"
+	"github.com/oktaretry/oktaretry/oktav2"
 )
 
 func TestMain(m *testing.M) { os.Exit(sdktest.Main(m)) }
@@ -42,18 +43,18 @@ func brisk() oktaretry.Policy {
 	return p
 }
 
-// connect returns a client set up as the example does it, and its transport.
-func connect(t *testing.T, org *oktatest.Server, p oktaretry.Policy, more ...okta.ConfigSetter) (*okta.Client, *oktaretry.Transport) {
+// connect returns a client set up as the example does it.
+func connect(t *testing.T, org *oktatest.Server, p oktaretry.Policy, more ...okta.ConfigSetter) *okta.Client {
 	t.Helper()
 	transport, err := oktaretry.NewTransport(nil, oktaretry.WithPolicy(p))
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := newClient(t.Context(), transport, append(fakeOrg(org.URL), more...)...)
+	client, err := oktav2.NewClient(t.Context(), transport, append(fakeOrg(org.URL), more...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return client, transport
+	return client
 }
 
 func fakeOrg(url string) []okta.ConfigSetter {
@@ -141,7 +142,7 @@ func TestCallsPassUntouched(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, _ := connect(t, org, brisk())
+	client := connect(t, org, brisk())
 
 	want, err := lifeOfAUser(t.Context(), plain)
 	if err != nil {
@@ -159,7 +160,7 @@ func TestCallsPassUntouched(t *testing.T) {
 	}
 }
 
-// TestFailedTokenCallNamesNoAssertion: both SDKs put the assertion into the
+// TestFailedTokenCallNamesNoAssertion: SDKs v2 and v5 put the assertion into the
 // URL, and net/http puts the URL into the error that the SDK returns. Ours,
 // inside of it, must not repeat it.
 func TestFailedTokenCallNamesNoAssertion(t *testing.T) {
@@ -168,7 +169,7 @@ func TestFailedTokenCallNamesNoAssertion(t *testing.T) {
 	org.Script("POST /oauth2/v1/token", oktatest.Always(oktatest.RateLimited(30*time.Second)))
 	p := brisk()
 	p.RateLimited.MaxElapsed = time.Second
-	client, _ := connect(t, org, p, withPrivateKey()...)
+	client := connect(t, org, p, withPrivateKey()...)
 	_, _, err := client.User.GetUser(t.Context(), "me")
 	var limited *oktaretry.RateLimitError
 	if !errors.As(err, &limited) {
@@ -190,7 +191,7 @@ func TestNothingPersonalIsTold(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := newClient(t.Context(), transport, append(fakeOrg(org.URL), withPrivateKey()...)...)
+	client, err := oktav2.NewClient(t.Context(), transport, append(fakeOrg(org.URL), withPrivateKey()...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,7 +218,7 @@ func TestFinal429GivesCodeAndRequestID(t *testing.T) {
 	t.Parallel()
 	org := oktatest.NewServer(t, oktatest.WithUsers(1))
 	org.Script("GET /api/v1/users", oktatest.Always(oktatest.RateLimited(time.Minute)))
-	client, _ := connect(t, org, brisk())
+	client := connect(t, org, brisk())
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 

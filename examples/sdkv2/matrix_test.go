@@ -10,6 +10,7 @@ import (
 
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/examples/internal/sdktest"
+	"github.com/oktaretry/oktaretry/oktav2"
 )
 
 // TestMatrix meets each situation of ../SDKS.md.
@@ -27,7 +28,7 @@ func connectMatrix(ctx context.Context, t *testing.T, url string, transport *okt
 	if privateKey {
 		org = append(org, withPrivateKey()...)
 	}
-	client, err := newClient(ctx, transport, org...)
+	client, err := oktav2.NewClient(ctx, transport, org...)
 	if err != nil {
 		t.Fatal(err)
 	}

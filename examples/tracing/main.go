@@ -1,5 +1,5 @@
 // Command tracing shows what one sees of a program that calls Okta through
-// oktaretry: a directory sync on okta-sdk-golang/v5 meets rate limits, an
+// oktaretry: a directory sync on okta-sdk-golang/v6 meets rate limits, an
 // outage and a waiting push of a fake Okta on this machine, and prints its
 // traces as trees, the lines of its log and the most telling of its metrics:
 //
@@ -22,8 +22,11 @@ import (
 	"os/signal"
 	"time"
 
+	"github.com/okta/okta-sdk-golang/v6/okta"
+
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/examples/internal/spantree"
+	"github.com/oktaretry/oktaretry/oktav6"
 )
 
 func main() {
@@ -64,6 +67,11 @@ func run(ctx context.Context, w io.Writer, addr string, again bool) error {
 		return err
 	}
 
+	client, err := oktav6.NewClient(ctx, transport, okta.WithOrgUrl(org.URL), okta.WithToken("a-token"))
+	if err != nil {
+		return err
+	}
+
 	listener, err := net.Listen("tcp", addr)
 	if err != nil {
 		return err
@@ -74,9 +82,9 @@ func run(ctx context.Context, w io.Writer, addr string, again bool) error {
 	go server.Serve(listener)
 	defer server.Close()
 	metrics := "http://" + listener.Addr().String() + "/metrics"
-	fmt.Fprintf(w, "okta-sdk-golang/v5 → oktaretry → a fake Okta at %s; metrics at %s\n", org.URL, metrics)
+	fmt.Fprintf(w, "okta-sdk-golang/v6 → oktaretry → a fake Okta at %s; metrics at %s\n", org.URL, metrics)
 
-	s := sync{org: org, through: transport.Client()}
+	s := sync{org: org, client: client}
 	for round := 1; ; round++ {
 		err := tell(ctx, w, tel, s.steps(), round > 1)
 		if ctx.Err() != nil {

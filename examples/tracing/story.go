@@ -7,14 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	gosync "sync"
 	"time"
 
-	"github.com/okta/okta-sdk-golang/v5/okta"
+	"github.com/okta/okta-sdk-golang/v6/okta"
 
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/oktatest"
+	"github.com/oktaretry/oktaretry/oktav6"
 )
 
 // window is how long Okta counts; a minute in most real orgs.
@@ -48,24 +48,8 @@ func policy() oktaretry.Policy {
 
 // sync is the program whose telemetry we see.
 type sync struct {
-	org     *oktatest.Server
-	through *http.Client
-}
-
-// client is the set-up of SDK v5; package sdkv5, next door, says why each line
-// is there. The second page and all that follow belong to ctx's trace.
-func (s sync) client(ctx context.Context) *okta.APIClient {
-	cfg, err := okta.NewConfiguration(
-		okta.WithOrgUrl(s.org.URL), okta.WithToken("a-token"), okta.WithAuthorizationMode("SSWS"),
-		okta.WithRateLimitMaxRetries(0), okta.WithRequestTimeout(0), okta.WithCache(false))
-	if err != nil {
-		panic(err) // the settings are constants
-	}
-	cfg.Host = strings.TrimPrefix(s.org.URL, "http://") // the SDK has dropped the port
-	cfg.Context = ctx
-	client := okta.NewAPIClient(cfg)
-	client.GetConfig().HTTPClient = s.through
-	return client
+	org    *oktatest.Server
+	client *okta.APIClient
 }
 
 // step is a part of the story and a trace of its own.
@@ -91,30 +75,28 @@ func (s sync) steps() []step {
 
 func (s sync) listUsers(ctx context.Context) (string, error) {
 	s.org.Consume("GET /api/v1/users", 6)
-	users, resp, err := s.client(ctx).UserAPI.ListUsers(ctx).Limit(10).Execute()
-	n, pages := len(users), 1
-	for ; err == nil && resp.HasNextPage(); pages++ {
-		var page []okta.User
-		resp, err = resp.Next(&page)
-		n += len(page)
+	n, pages := 0, 0
+	for users, err := range oktav6.Pages(ctx, s.client.UserAPI.ListUsers(ctx).Limit(10)) {
+		if err != nil {
+			return "", err
+		}
+		n, pages = n+len(users), pages+1
 	}
-	return fmt.Sprintf("%d users in %d pages", n, pages), err
+	return fmt.Sprintf("%d users in %d pages", n, pages), nil
 }
 
 func (s sync) readUsers(ctx context.Context) (string, error) {
 	s.org.Script("GET /api/v1/users/{id}", oktatest.ConcurrencyLimited())
-	client := s.client(ctx)
 	n, err := together(s.org.UserIDs()[:8], func(id string) error {
-		_, _, err := client.UserAPI.GetUser(ctx, id).Execute()
+		_, _, err := s.client.UserAPI.GetUser(ctx, id).Execute()
 		return err
 	})
 	return fmt.Sprintf("%d users", n), err
 }
 
 func (s sync) readMemberships(ctx context.Context) (string, error) {
-	client := s.client(ctx)
 	n, err := together(s.org.UserIDs()[:8], func(id string) error {
-		_, _, err := client.UserAPI.ListUserGroups(ctx, id).Execute()
+		_, _, err := s.client.UserResourcesAPI.ListUserGroups(ctx, id).Execute()
 		return err
 	})
 	return fmt.Sprintf("the groups of %d users", n), err
@@ -122,9 +104,8 @@ func (s sync) readMemberships(ctx context.Context) (string, error) {
 
 func (s sync) listGroups(ctx context.Context) (string, error) {
 	s.org.Script("GET /api/v1/groups", oktatest.Pass, oktatest.EOFMidHeaders)
-	client := s.client(ctx)
 	for range 3 {
-		if _, _, err := client.GroupAPI.ListGroups(ctx).Limit(1).Execute(); err != nil {
+		if _, _, err := s.client.GroupAPI.ListGroups(ctx).Limit(1).Execute(); err != nil {
 			return "", err
 		}
 	}
@@ -136,10 +117,9 @@ func (s sync) listGroups(ctx context.Context) (string, error) {
 func (s sync) createGroups(ctx context.Context) (string, error) {
 	s.org.Script("POST /api/v1/groups", oktatest.Always(oktatest.Code("E0000009")))
 	defer s.org.ClearScripts()
-	client := s.client(ctx)
 	for n := range 20 {
 		recorded, recorder := oktaretry.WithRecorder(ctx)
-		client.GroupAPI.CreateGroup(recorded).Group(okta.Group{}).Execute()
+		s.client.GroupAPI.AddGroup(recorded).Group(okta.AddGroupRequest{}).Execute()
 		outcome, _ := recorder.Outcome()
 		var open *oktaretry.CircuitOpenError
 		if errors.As(outcome.Err, &open) {
@@ -150,8 +130,7 @@ func (s sync) createGroups(ctx context.Context) (string, error) {
 }
 
 func (s sync) confirm(ctx context.Context) (string, error) {
-	verified, _, err := s.client(ctx).UserFactorAPI.VerifyFactor(ctx, s.org.UserIDs()[0], "opf1").
-		Body(map[string]any{}).Execute()
+	verified, _, err := s.client.UserFactorAPI.VerifyFactor(ctx, s.org.UserIDs()[0], "opf1").Execute()
 	if err != nil {
 		return "", err
 	}
@@ -159,7 +138,7 @@ func (s sync) confirm(ctx context.Context) (string, error) {
 }
 
 func (s sync) lookUp(ctx context.Context) (string, error) {
-	_, _, err := s.client(ctx).UserAPI.GetUser(ctx, "nobody@example.com").Execute()
+	_, _, err := s.client.UserAPI.GetUser(ctx, "nobody@example.com").Execute()
 	if err == nil {
 		return "", errors.New("there is such a user")
 	}
@@ -171,7 +150,7 @@ func (s sync) sendCode(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	ctx, recorder := oktaretry.WithRecorder(ctx)
-	s.client(ctx).UserFactorAPI.VerifyFactor(ctx, s.org.UserIDs()[0], "sms1").Body(map[string]any{}).Execute()
+	s.client.UserFactorAPI.VerifyFactor(ctx, s.org.UserIDs()[0], "sms1").Execute()
 	outcome, _ := recorder.Outcome()
 	if outcome.Err == nil {
 		return "", errors.New("the code was sent")
@@ -188,21 +167,20 @@ func (s sync) outage(ctx context.Context) (string, error) {
 		s.org.Script(endpoint, oktatest.Always(oktatest.EdgePage(http.StatusServiceUnavailable)))
 	}
 	defer s.org.ClearScripts()
-	client := s.client(ctx)
 	ids := s.org.UserIDs()[:4]
 	var open *oktaretry.CircuitOpenError
 	failed := 0
 	for ; open == nil && failed < 20; failed += len(ids) {
 		together(ids, func(id string) error {
 			if id == ids[0] || id == ids[1] {
-				_, _, err := client.GroupAPI.ListGroups(ctx).Execute()
+				_, _, err := s.client.GroupAPI.ListGroups(ctx).Execute()
 				return err
 			}
-			_, _, err := client.UserAPI.GetUser(ctx, id).Execute()
+			_, _, err := s.client.UserAPI.GetUser(ctx, id).Execute()
 			return err
 		})
 		recorded, recorder := oktaretry.WithRecorder(ctx)
-		client.UserAPI.GetUser(recorded, ids[0]).Execute()
+		s.client.UserAPI.GetUser(recorded, ids[0]).Execute()
 		outcome, _ := recorder.Outcome()
 		errors.As(outcome.Err, &open)
 	}
@@ -211,7 +189,7 @@ func (s sync) outage(ctx context.Context) (string, error) {
 	}
 	s.org.ClearScripts()
 	time.Sleep(open.RetryAfter)
-	if _, _, err := client.UserAPI.GetUser(ctx, ids[0]).Execute(); err != nil {
+	if _, _, err := s.client.UserAPI.GetUser(ctx, ids[0]).Execute(); err != nil {
 		return "", err
 	}
 	return fmt.Sprintf("%d calls answered 503, the next refused for %.1f s, then all is well", failed, open.RetryAfter.Seconds()), nil

@@ -44,10 +44,9 @@ type Answer struct {
 
 // SDK is one of Okta's SDKs.
 type SDK struct {
-	Name string // "v2" or "v5"
+	Name string // "v6", "v5" or "v2"
 	// Connect sets up a client as the example does it. With privateKey it gets
-	// its tokens by PrivateKey. What the SDK calls without a context of its
-	// caller's goes with ctx.
+	// its tokens by PrivateKey. Token calls have the values of ctx.
 	Connect func(ctx context.Context, t *testing.T, url string, transport *oktaretry.Transport, privateKey bool) Client
 	// OwnError names the SDK's own error in err's chain, if there is one.
 	OwnError func(err error) string
@@ -56,7 +55,7 @@ type SDK struct {
 // Run meets every situation of the table with an SDK.
 func Run(t *testing.T, sdk SDK) {
 	for _, s := range situations {
-		if s.only != "" && s.only != sdk.Name {
+		if !s.reaches(sdk.Name) {
 			continue
 		}
 		t.Run(s.name, func(t *testing.T) {

@@ -1,4 +1,4 @@
-// Package sdktest holds what the tests of both SDKs need.
+// Package sdktest holds what the tests of all three SDKs need.
 package sdktest
 
 import (
@@ -35,7 +35,7 @@ func Main(m *testing.M) int {
 	return m.Run()
 }
 
-// PrivateKey returns an RSA key in the form that both SDKs take, the same for
+// PrivateKey returns an RSA key in the form that all SDKs take, the same for
 // the whole run.
 var PrivateKey = sync.OnceValue(func() string {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)

@@ -1,4 +1,4 @@
-// This file is the matrix: every situation once, as data, for both SDKs.
+// This file is the matrix: every situation once, as data, for all three SDKs.
 
 package sdktest
 
@@ -17,7 +17,7 @@ import (
 
 type situation struct {
 	group, name string
-	only        string // the one SDK that can get there; "" for both
+	only        string // the SDKs that can get there, "v6 v5"; "" for all
 
 	org        []oktatest.Option
 	script     func(*oktatest.Server)
@@ -29,50 +29,13 @@ type situation struct {
 	loses      int  // so many first answers, to requests that Okta has done
 
 	do       func(*stage) Answer
-	gets     string    // by the caller of either SDK; or else
-	fails    [2]result // for the callers of v2 and v5
+	gets     string // by the caller of any SDK; or else
+	fails    results
 	requests span
 	users    int // how many there are more in the end
 	took     took
 	note     string // beside the requests
 	check    func(*stage, *oktaretry.Transport)
-}
-
-func (s situation) want(sdk string) result {
-	switch {
-	case s.gets != "":
-		return result{got: s.gets}
-	case sdk == "v2":
-		return s.fails[0]
-	}
-	return s.fails[1]
-}
-
-// flattened is an error that SDK v2 wraps, and of which SDK v5 keeps the text.
-func flattened(finds, text string) [2]result {
-	return [2]result{{finds: finds, text: text}, {finds: v5Error, text: text}}
-}
-
-// broken is an answer whose body could not be read. SDK v5 hands out the
-// response all the same.
-func broken(got, finds, text string) [2]result {
-	status := http.StatusOK
-	if got != "" { // it was Response.Next, which does not
-		status = 0
-	}
-	return [2]result{{got: got, finds: finds, text: text}, {got: got, status: status, finds: finds, text: text}}
-}
-
-const (
-	v2Error = "*okta.Error"
-	v5Error = "*okta.GenericOpenAPIError"
-)
-
-// outageAnswer is Okta's 503 as the SDKs hand it out: an HTML page without a
-// code.
-var outageAnswer = [2]result{
-	{status: http.StatusServiceUnavailable, finds: v2Error, text: "the API returned an unknown error"},
-	{status: http.StatusServiceUnavailable, finds: v5Error, text: "503 Service Unavailable"},
 }
 
 const always = -1
@@ -91,13 +54,11 @@ var (
 	backoffs      = took{words: "some backoffs", reason: oktaretry.WaitBackoff, waits: span{1, anyNumber}, most: 8 * time.Second}
 	inLine        = took{words: backoffs.words, reason: backoffs.reason, waits: backoffs.waits, inLine: true, most: backoffs.most}
 	oneWindow     = took{words: "one window", reason: oktaretry.WaitRateLimit, waits: span{1, anyNumber}, least: 900 * time.Millisecond, most: 8 * time.Second}
-	// A token call has no context of its caller's, so no Recorder sees it.
-	windowForToken = took{words: "one window", least: 900 * time.Millisecond, most: 8 * time.Second}
-	twoPolls       = took{words: "2 polls", reason: oktaretry.WaitPoll, waits: exactly(2), most: 5 * time.Second}
-	tripleTimeout  = took{words: "3 attempt timeouts", least: 3 * attemptTimeout, most: 5 * time.Second}
-	eightTimeouts  = took{words: "8 attempt timeouts, 3 backoffs", reason: oktaretry.WaitBackoff, waits: exactly(3), least: 8 * attemptTimeout, most: 8 * time.Second}
-	outageLong     = took{words: "some backoffs, and until a circuit lets a probe out", most: 8 * time.Second}
-	toDeadline     = took{words: "until the context's deadline", least: shortDeadline, most: 5 * time.Second}
+	twoPolls      = took{words: "2 polls", reason: oktaretry.WaitPoll, waits: exactly(2), most: 5 * time.Second}
+	tripleTimeout = took{words: "3 attempt timeouts", least: 3 * attemptTimeout, most: 5 * time.Second}
+	eightTimeouts = took{words: "8 attempt timeouts, 3 backoffs", reason: oktaretry.WaitBackoff, waits: exactly(3), least: 8 * attemptTimeout, most: 8 * time.Second}
+	outageLong    = took{words: "some backoffs, and until a circuit lets a probe out", most: 8 * time.Second}
+	toDeadline    = took{words: "until the context's deadline", least: shortDeadline, most: 5 * time.Second}
 )
 
 const (
@@ -211,11 +172,11 @@ var situations = []situation{
 		gets: "60 users", requests: exactly(1 + 3), took: atOnce,
 		check: func(s *stage, _ *oktaretry.Transport) { statuses(s, tokens, 200) },
 	}, {
-		name: "OAuth with DPoP, 3 pages", only: "v5", org: withTokens(60, oktatest.WithDPoP()), privateKey: true, do: list,
+		name: "OAuth with DPoP, 3 pages", only: "v6 v5", org: withTokens(60, oktatest.WithDPoP()), privateKey: true, do: list,
 		gets: "60 users", requests: exactly(3 + 3), took: atOnce, note: "the token calls: 400, 400, 200", check: handshake,
 	}, {
 		name: "OAuth, for an org that demands DPoP", only: "v2", org: withTokens(60, oktatest.WithDPoP()), privateKey: true, do: list,
-		fails: [2]result{{got: "0 users", finds: v2Error, text: "the API returned an error: The DPoP proof JWT header is missing."}}, requests: exactly(1), took: atOnce,
+		fails: results{v2: result{got: "0 users", finds: v2Error, text: "the API returned an error: The DPoP proof JWT header is missing."}}, requests: exactly(1), took: atOnce,
 	},
 
 	{
@@ -228,7 +189,7 @@ var situations = []situation{
 	}, {
 		name: "429 answering the token call", org: withTokens(3), privateKey: true,
 		script: script(tokens, oktatest.RateLimited(0)), do: list,
-		gets: "3 users", requests: exactly(2 + 1), took: windowForToken,
+		gets: "3 users", requests: exactly(2 + 1), took: oneWindow,
 	}, {
 		name: "429 with a wait that ends after the deadline", org: withUsers(1),
 		script: script(oneUser, oktatest.Always(oktatest.RateLimited(time.Minute))), do: get,
@@ -262,9 +223,10 @@ var situations = []situation{
 		fails: outageAnswer, requests: exactly(1), took: atOnce,
 	}, {
 		name: "503 answering the token call", org: withTokens(3), privateKey: true, script: script(tokens, unavailable), do: list,
-		fails: [2]result{
-			{got: "0 users", finds: v2Error, text: "the API returned an unknown error"},
-			{got: "0 users", text: "Empty access token"},
+		fails: results{
+			v6: result{got: "0 users", text: "Empty access token"},
+			v5: result{got: "0 users", text: "Empty access token"},
+			v2: result{got: "0 users", finds: v2Error, text: "the API returned an unknown error"},
 		},
 		requests: exactly(1), took: atOnce,
 	},
@@ -315,9 +277,10 @@ var situations = []situation{
 		requests: exactly(1), users: 1, took: atOnce,
 	}, {
 		name: "EOF answering the token call", org: withTokens(3), privateKey: true, script: script(tokens, oktatest.EOF), do: list,
-		fails: [2]result{
-			{got: "0 users", finds: "io.ErrUnexpectedEOF", text: `Post "…client_assertion=…": oktaretry: EOF`},
-			{got: "0 users", finds: "io.ErrUnexpectedEOF", text: `Post "…client_assertion=…": oktaretry: EOF`},
+		fails: results{
+			v6: result{got: "0 users", finds: "io.ErrUnexpectedEOF", text: `Post "…/oauth2/v1/token": oktaretry: EOF`},
+			v5: result{got: "0 users", finds: "io.ErrUnexpectedEOF", text: `Post "…client_assertion=…": oktaretry: EOF`},
+			v2: result{got: "0 users", finds: "io.ErrUnexpectedEOF", text: `Post "…client_assertion=…": oktaretry: EOF`},
 		},
 		requests: exactly(1), took: atOnce,
 	}, {

@@ -1,0 +1,84 @@
+// Command sdkv6 shows okta-sdk-golang/v6 over oktaretry: a sync of 250 users from
+// a fake Okta that allows 5 requests in 2 s.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"time"
+
+	"github.com/okta/okta-sdk-golang/v6/okta"
+
+	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/oktatest"
+	"github.com/oktaretry/oktaretry/oktav6"
+)
+
+// syncUsers reads all users, page by page. There is nothing about rate limits in it.
+func syncUsers(ctx context.Context, client *okta.APIClient) (n int, err error) {
+	for users, err := range oktav6.Pages(ctx, client.UserAPI.ListUsers(ctx).Limit(25)) {
+		if err != nil {
+			return n, err
+		}
+		n += len(users)
+	}
+	return n, nil
+}
+
+func main() {
+	if err := run(context.Background(), os.Stdout); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context, w io.Writer) error {
+	org := startOrg()
+	defer org.Close()
+
+	transport, err := oktaretry.NewTransport(nil) // one for the whole program
+	if err != nil {
+		return err
+	}
+	client, err := oktav6.NewClient(ctx, transport, okta.WithOrgUrl(org.URL), okta.WithToken("a-token"))
+	if err != nil {
+		return err
+	}
+
+	ctx, recorder := oktaretry.WithRecorder(ctx)
+	began := time.Now()
+	n, err := syncUsers(ctx, client)
+	if err != nil {
+		return err
+	}
+	requests, limited := count(recorder)
+	fmt.Fprintf(w, "SDK v6: %d users in %d requests, %d of them answered 429, %.1f s, no error.\n",
+		n, requests, limited, time.Since(began).Seconds())
+	return nil
+}
+
+// count counts the requests that were sent, and those that Okta refused.
+func count(recorder *oktaretry.Recorder) (requests, limited int) {
+	for _, call := range recorder.Outcomes() {
+		for _, attempt := range call.Attempts {
+			requests++
+			if attempt.Class == oktaretry.ClassRateLimited {
+				limited++
+			}
+		}
+	}
+	return requests, limited
+}
+
+// startOrg starts a fake Okta with 250 users. One token may take half of the
+// org's 10 requests in 2 s, as Okta does it by default.
+func startOrg() *oktatest.Server {
+	return oktatest.StartServer(
+		oktatest.WithUsers(250),
+		oktatest.WithLimit("GET /api/v1/users", 10),
+		oktatest.WithCredentialShare(0.5),
+		// The window has just begun.
+		oktatest.WithWindow(2*time.Second, time.Duration(time.Now().Unix()%2)*time.Second))
+}
