@@ -39,7 +39,8 @@ func newClient() (*http.Client, error) {
 // confirm sends the user a push and returns what became of it: SUCCESS, REJECTED,
 // TIMEOUT. The verify request is sent once, its poll link until there is a result.
 // Where the context's deadline, or five minutes, leave no room for another poll, the
-// error is an *oktaretry.PendingError.
+// error is an *oktaretry.PendingError; where the deadline passes during a poll, it is
+// context.DeadlineExceeded.
 func confirm(ctx context.Context, client *http.Client, org, token, user, factor string) (string, error) {
 	verify := org + "/api/v1/users/" + user + "/factors/" + factor + "/verify"
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, verify, nil)
@@ -91,14 +92,14 @@ func run(ctx context.Context, w io.Writer) error {
 		result, err := confirm(ctx, client, org.URL, "a-token", org.UserIDs()[i], "opf1")
 		cancel()
 		var pending *oktaretry.PendingError
-		if errors.As(err, &pending) {
+		if errors.As(err, &pending) || errors.Is(err, context.DeadlineExceeded) { // the latter while a poll was on its way
 			result = "no answer in time"
 		} else if err != nil {
 			return err
 		}
 		fmt.Fprintf(w, "A user %s: %s, after %d push and %d polls.\n", user.does, result, org.Pushes()-pushes, org.Arrived()-1)
 		if err != nil {
-			fmt.Fprintf(w, "   %v\n", pending)
+			fmt.Fprintf(w, "   %v\n", errors.Unwrap(err)) // of http.Client's *url.Error
 		}
 	}
 	return nil
