@@ -20,6 +20,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/oktaretry/oktaretry"
@@ -139,10 +140,10 @@ func errorsOf(t *testing.T, dir string, deep bool, secret string) (all []error) 
 // What net/http refuses, or cannot read, over HTTP/1.1, HTTP/2 and through a proxy.
 func TestRefusedRequestsAndAnswersHideTheirInput(t *testing.T) {
 	s := secrets{}
-	answer := ""
+	var answer atomic.Value // of the raw server
 	raw := rig.Serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
-			io.WriteString(conn, answer)
+			io.WriteString(conn, answer.Load().(string))
 			conn.Close()
 		}
 	})
@@ -197,11 +198,12 @@ func TestRefusedRequestsAndAnswersHideTheirInput(t *testing.T) {
 		wantNoSecrets(t, s, reportedTexts(t, r, rec.Outcomes(), err))
 	}
 	for wire := range urls {
-		answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+		answer.Store("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 		for _, edit := range requests {
 			try(wire, edit)
 		}
-		for _, answer = range answers {
+		for _, text := range answers {
+			answer.Store(text)
 			if wire != http2 {
 				try(wire, func(*http.Request) {})
 			}
