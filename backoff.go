@@ -101,8 +101,8 @@ func spread(r *Rule, wait time.Duration) time.Duration {
 }
 
 // hangsPerSpread is the part of its time limit over which the resend of an attempt
-// is spread that met it: 2 s of a minute, by default.
-const hangsPerSpread = 15
+// is spread that met it: 1 s of a minute, by default.
+const hangsPerSpread = 30
 
 // afterHang returns what is added to the wait after an attempt that hung until its
 // time limit; 0 after any other. What hung together ends together, and a server that

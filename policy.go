@@ -88,7 +88,7 @@ type Rule struct {
 	// shorter: up to this share of InitialWait is added, as far as it fits, so
 	// that the callers of one answer come back apart. A bucket that holds its
 	// calls spreads them by itself, whatever the Jitter. By it, too, the resends
-	// of attempts that met AttemptTimeout are spread, at 0.5 over up to 1/30 of
+	// of attempts that met AttemptTimeout are spread, at 0.5 over up to 1/60 of
 	// that time. Default: 0.5; 0 for Pending.
 	Jitter float64
 

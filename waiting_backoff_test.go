@@ -241,7 +241,7 @@ func TestResendsOfAttemptsThatHungAreSpread(t *testing.T) {
 		jitter      float64
 		least, most time.Duration
 	}{
-		{0.5, 1500 * time.Millisecond, 2750 * time.Millisecond}, // up to 750 ms, and 2 s
+		{0.5, 1200 * time.Millisecond, 1750 * time.Millisecond}, // up to 750 ms, and 1 s
 		{0, 500 * time.Millisecond, 500 * time.Millisecond},
 	} {
 		synctest.Test(t, func(t *testing.T) {
