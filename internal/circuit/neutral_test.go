@@ -132,7 +132,9 @@ func TestWhatNeverMetTheHostIsFinalAndNobodysFailureOverTheRealTransport(t *test
 		<-r.Context().Done()
 	})
 	h2 := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		io.Copy(io.Discard, r.Body)
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			panic(http.ErrAbortHandler) // resets the stream
+		}
 		<-r.Context().Done()
 	}))
 	h2.EnableHTTP2 = true
@@ -164,6 +166,7 @@ func TestWhatNeverMetTheHostIsFinalAndNobodysFailureOverTheRealTransport(t *test
 		{name: "a body whose own connection broke", url: silent.URL, change: body(refusedBody(io.ErrUnexpectedEOF), 9)},
 		{name: "a body that cannot be read, over HTTP/2", url: h2.URL, base: trust(h2), change: body(refusedBody(io.ErrUnexpectedEOF), -1)},
 		{name: "a body above its length, over HTTP/2", url: h2.URL, base: trust(h2), change: body(strings.NewReader("abcdef"), 3)},
+		{name: "a body below its length, over HTTP/2", url: h2.URL, base: trust(h2), change: body(strings.NewReader("abc"), 6)},
 		{name: "a body below its length", url: silent.URL, change: body(strings.NewReader("abc"), 6)},
 		{name: "a header's name, over HTTP/2", url: h2.URL, base: trust(h2), change: func(r *http.Request) {
 			r.Header["Bad Name"] = []string{"v"}

@@ -136,6 +136,9 @@ func (s *stream) took(p []byte, err error) {
 	case err != nil && err != io.EOF:
 		s.lose(fmt.Errorf("%w: %w", ErrSource, notEOF(err)))
 	case s.over:
+	case err == io.EOF && int64(len(s.buf))+int64(len(p)) < s.length:
+		// A server refuses it; over HTTP/2 by resetting the stream, as it may for other reasons.
+		s.lose(fmt.Errorf("%w: it is shorter than its Content-Length", ErrSource))
 	case int64(len(s.buf))+int64(len(p)) > s.max:
 		s.lose(ErrTooLarge)
 	default:
