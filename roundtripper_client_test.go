@@ -421,7 +421,7 @@ func TestAttemptTimeoutGoesByWhatWouldFollow(t *testing.T) {
 				ctx, cancel = context.WithTimeout(ctx, tt.limit)
 				defer cancel()
 			}
-			c := rig.Do(t, ctx, rt, tt.method, rig.UserURL, "{}").TookBetween(tt.took, tt.took+6*s+tt.took/30) // resends of what hung are spread
+			c := rig.Do(t, ctx, rt, tt.method, rig.UserURL, "{}").TookBetween(tt.took, tt.took+6*s+tt.took/60) // resends of what hung are spread
 			if tt.status != 0 {
 				c.Is(tt.status)
 			} else if c.Err == nil || c.Took-c.Outcome.Waited() > tt.took+s {

@@ -162,7 +162,7 @@ func TestDeadlinesThatPassAtAHungHostOpenItsCircuit(t *testing.T) {
 			})
 		}
 		all.Wait()
-		t.Logf("%d sent, %+v", len(base.Sent()), rt.Snapshot())
+		t.Logf("%d refused, %d met their deadline", refused.Load(), expired.Load())
 		if refused.Load() < 200 || expired.Load() < 20 {
 			t.Errorf("%d calls were refused and %d met their deadline, want nearly all refused", refused.Load(), expired.Load())
 		}
