@@ -300,7 +300,9 @@ func (s *sharing) abandonProbe(b *circuit.Breaker, r *circuit.ProbeRequest) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.questions.Timeout)
 	defer cancel()
 	ask.Recovered(ctx, func(ctx context.Context) error {
-		_, err := s.store.Report(ctx, b.ID(), *r.Inconclusive())
+		report := r.Inconclusive()
+		report.Process = s.holder
+		_, err := s.store.Report(ctx, b.ID(), *report)
 		return err
 	})
 }
@@ -313,6 +315,7 @@ func (s *sharing) report(ctx context.Context, b *circuit.Breaker, r *shared.Repo
 		return
 	}
 	var got shared.Circuit
+	r.Process = s.holder
 	s.put(ctx, opReport, p, func(ctx context.Context) error {
 		c, err := s.store.Report(ctx, b.ID(), *r)
 		if err == nil && !circuit.Consistent(c) {
