@@ -61,7 +61,12 @@ const defaultSharedTimeout = 50 * time.Millisecond
 //
 // The calls themselves send the requests to the store, each in a goroutine that
 // ends with the answer, or at the latest when the store returns from a context that
-// has ended. Only the store needs closing.
+// has ended. A bucket that is idle for half a second returns its places by itself, and
+// [Transport.Close] returns them at once. Only the store needs closing.
+//
+// A circuit that another process reports open is believed where calls of this process
+// fail as well, or where it has seen nothing lately and two processes report it: the
+// network of one may be what is broken. Errors of dialing and of TLS are never reported.
 func WithShared(store shared.Store, opts ...SharedOption) Option {
 	return optionFunc(func(c *config) error {
 		s := &sharedConfig{store: store, timeout: defaultSharedTimeout}
@@ -126,6 +131,7 @@ type sharing struct {
 	questions ask.Questions
 	health    pace.StoreHealth
 	holder    string // this process, for the store
+	wakeLines func() // of the governor: calls in line may go on without the store
 	claims    atomic.Uint64
 	telemetry telemetry.Store
 }
@@ -170,6 +176,7 @@ func (s *sharing) put(ctx context.Context, op string, p pace.Permit, question fu
 		}
 		s.telemetry.Asked(ctx, op, took, kind)
 		if lost || back {
+			s.wakeLines()
 			s.telemetry.Changed(ctx, lost, op, kind, text)
 		}
 	})
@@ -188,10 +195,55 @@ func (s *sharing) lease(ctx context.Context, b shared.Bucket, e *pace.StoreReque
 	}, func(err error) {
 		if err != nil {
 			e.Failed()
-		} else {
-			e.Answered(time.Now(), lease)
+			return
+		}
+		e.Answered(time.Now(), lease)
+		if after, ok := e.Watch(); ok {
+			s.returnSpare(e, after)
 		}
 	})
+}
+
+// returnSpare has the places of e's bucket returned once it is idle.
+func (s *sharing) returnSpare(e *pace.StoreRequest, after time.Duration) {
+	time.AfterFunc(after, func() {
+		give, again := e.Spare(time.Now())
+		if again > 0 {
+			s.returnSpare(e, again)
+		}
+		s.giveBack(context.Background(), give)
+	})
+}
+
+// giveBack returns places to the store in e, which may be nil, and which no call makes.
+func (s *sharing) giveBack(ctx context.Context, e *pace.StoreRequest) {
+	if e == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.questions.Timeout)
+	defer cancel()
+	s.lease(ctx, e.Named(), e)
+}
+
+// close returns all places and probes that this process has and does not use. Requests
+// are sent one after the other until ctx ends.
+func (s *sharing) close(ctx context.Context, requests []*pace.StoreRequest, r *endpoints) error {
+	for i, e := range requests {
+		if ctx.Err() != nil || !s.health.Works() {
+			for _, e := range requests[i:] {
+				e.Failed()
+			}
+			break
+		}
+		s.giveBack(ctx, e)
+	}
+	r.eachCircuit(func(b *circuit.Breaker) {
+		if report := b.GiveUpProbe(); report != nil && ctx.Err() == nil {
+			now := time.Now()
+			s.report(ctx, b, report, &now)
+		}
+	})
+	return ctx.Err()
 }
 
 // visitDue reports whether the store is lost and a call should try it again.

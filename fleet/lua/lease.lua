@@ -34,10 +34,10 @@ end
 
 -- What is known of the window.
 local w = { id = 0, limit = 0, remaining = 0, left = 0, ends = 0, late = 0, held = 0, unbound = 0,
-  stray = 0, scouts = 0, scouted = 0, overdue = 0, at = 0 }
+  stray = 0, scouts = 0, scouted = 0, overdue = 0, tried = 0, at = 0 }
 local flat = hash(window)
 local nonsense = false
-local AHEAD = { ends = LONGEST, held = LONGEST, unbound = UNBOUND, scouted = 0, overdue = PATIENCE, at = 0 }
+local AHEAD = { ends = LONGEST, held = LONGEST, unbound = UNBOUND, scouted = 0, overdue = PATIENCE, tried = PATIENCE, at = 0 }
 for i = 1, #flat, 2 do
   local field = flat[i]
   if w[field] then
@@ -195,8 +195,24 @@ else
   if places == 0 then
     retry = ends_in
     if others.out > 0 and w.remaining > reserve() then -- others may give some back
-      retry = min(retry, 100000 * 2 ^ min(me.dry, 5))
+      retry = min(retry, 100000 * 2 ^ min(me.dry, 2))
       me.dry = me.dry + 1
+      -- Where the time of others is over and they returned nothing, the header of a
+      -- call that is sent now says what they used.
+      local lapsed = 0
+      for _, h in pairs(list) do
+        if h.out ~= 0 then
+          if now >= h.spent then lapsed = lapsed + h.out else retry = min(retry, max(h.spent - now, 1000)) end
+        end
+      end
+      if lapsed > 0 and inflight == 0 and interactive + background > 0 then
+        if now < w.tried then
+          retry = min(retry, max(w.tried - now, 1000))
+        else
+          w.tried, w.left = now + PATIENCE, w.left - 1
+          places, lasts, retry = 1, min(PATIENCE, ends_in), 0
+        end
+      end
     end
   end
 end

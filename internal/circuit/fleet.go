@@ -285,6 +285,19 @@ func (r *ProbeRequest) Inconclusive() *shared.Report {
 	return r.b.report(r.Holder, shared.ProbeInconclusive)
 }
 
+// GiveUpProbe returns the report that frees the fleet's probe where this process keeps
+// it for a later call; nil: it does not.
+func (b *Breaker) GiveUpProbe() *shared.Report {
+	f := b.fleetState.Load()
+	if f == nil {
+		return nil
+	}
+	if kept := f.kept.Swap(nil); kept != nil {
+		return b.report(kept.holder, shared.ProbeInconclusive)
+	}
+	return nil
+}
+
 // fleetReport returns what the store must be informed of after an attempt that
 // ended with v; nil: nothing.
 func (b *Breaker) fleetReport(p *Permit, v Verdict, now time.Time) *shared.Report {
