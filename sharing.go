@@ -155,12 +155,12 @@ const (
 	opReport   = "report"
 )
 
-// permit returns a permit for one request to the store. It must be used.
-func (s *sharing) permit(now time.Time) (pace.Permit, bool) {
+// permit returns a permit for one request to a part of the store. It must be used.
+func (s *sharing) permit(part *pace.StorePart, now time.Time) (pace.Permit, bool) {
 	if s.questions.Saturated() {
 		return pace.Permit{}, false
 	}
-	return s.health.Try(now)
+	return part.Try(now)
 }
 
 // put sends the store one request, within its timeout. answered runs once, with the
@@ -168,8 +168,8 @@ func (s *sharing) permit(now time.Time) (pace.Permit, bool) {
 func (s *sharing) put(ctx context.Context, op string, p pace.Permit, question func(context.Context) error, answered func(error)) {
 	s.questions.Put(ctx, question, func(took time.Duration, err error) {
 		answered(err) // first, for a log handler may panic
-		lost := err != nil && s.health.Failed(p, time.Now())
-		back := err == nil && s.health.Succeeded(p)
+		lost := err != nil && p.Failed(time.Now())
+		back := err == nil && p.Succeeded(time.Now())
 		kind, text := "", ""
 		if err != nil {
 			kind, text = ask.Kind(err), shownText(err.Error())
@@ -229,7 +229,7 @@ func (s *sharing) giveBack(ctx context.Context, e *pace.StoreRequest) {
 // are sent one after the other until ctx ends.
 func (s *sharing) close(ctx context.Context, requests []*pace.StoreRequest, r *endpoints) error {
 	for i, e := range requests {
-		if ctx.Err() != nil || !s.health.Works() {
+		if ctx.Err() != nil {
 			for _, e := range requests[i:] {
 				e.Failed()
 			}
@@ -238,29 +238,27 @@ func (s *sharing) close(ctx context.Context, requests []*pace.StoreRequest, r *e
 		s.giveBack(ctx, e)
 	}
 	r.eachCircuit(func(b *circuit.Breaker) {
-		if report := b.GiveUpProbe(); report != nil && ctx.Err() == nil {
+		part := r.partOf(b)
+		if report := b.GiveUpProbe(); report != nil && part != nil && ctx.Err() == nil {
 			now := time.Now()
-			s.report(ctx, b, report, &now)
+			s.report(ctx, part, b, report, &now)
 		}
 	})
 	return ctx.Err()
 }
 
-// visitDue reports whether the store is lost and a call should try it again.
-func (s *sharing) visitDue(now time.Time) bool { return s.health.Due(now) && !s.questions.Saturated() }
-
 // refreshCircuits requests the fleet's circuits of an endpoint's host if the last
 // list is too old. One call does; the others proceed.
 func (s *sharing) refreshCircuits(ctx context.Context, e *endpoint, r *endpoints, now *time.Time) {
-	fleet, name := e.ofHost.fleet, circuitHost(e.key.host, e.key.circuits)
+	fleet, part, name := e.ofHost.fleet, e.ofHost.part, circuitHost(e.key.host, e.key.circuits)
 	if e.circuit == nil || !fleet.ListDue(*now) {
 		return
 	}
-	p, ok := s.permit(*now)
+	p, ok := s.permit(part, *now)
 	if !ok {
 		return
 	}
-	if !fleet.ClaimList(*now) && s.health.Works() {
+	if !fleet.ClaimList(*now) && part.Works() {
 		return
 	}
 	var list []shared.Circuit
@@ -282,7 +280,7 @@ func (s *sharing) refreshCircuits(ctx context.Context, e *endpoint, r *endpoints
 // allow requests a permit of a circuit: of the fleet's if that is known not to be
 // closed, and always of this process's own. endpoint is the circuit of the
 // attempt's endpoint if b is its host's, else nil.
-func (s *sharing) allow(ctx context.Context, b, endpoint *circuit.Breaker, now *time.Time) (circuit.Permit, time.Duration, bool) {
+func (s *sharing) allow(ctx context.Context, part *pace.StorePart, b, endpoint *circuit.Breaker, now *time.Time) (circuit.Permit, time.Duration, bool) {
 	if s == nil || b == nil {
 		return b.Allow(endpoint, *now)
 	}
@@ -299,7 +297,7 @@ func (s *sharing) allow(ctx context.Context, b, endpoint *circuit.Breaker, now *
 	defer r.Release()
 	var answer shared.Circuit
 	if !r.Granted {
-		p, ok := s.permit(*now) // last: a permit must be used
+		p, ok := s.permit(part, *now) // last: a permit must be used
 		if !ok {
 			return b.Allow(endpoint, *now)
 		}
@@ -311,7 +309,7 @@ func (s *sharing) allow(ctx context.Context, b, endpoint *circuit.Breaker, now *
 	}
 	permit, retryAfter, ok := r.Answered(*now, answer)
 	if !ok && (answer.Yours || r.Granted) {
-		s.report(ctx, b, r.Inconclusive(), now)
+		s.report(ctx, part, b, r.Inconclusive(), now)
 	}
 	return permit, retryAfter, ok
 }
@@ -361,8 +359,8 @@ func (s *sharing) abandonProbe(b *circuit.Breaker, r *circuit.ProbeRequest) {
 
 // report reports a circuit's event to the store. A canceled call does not wait for
 // the answer.
-func (s *sharing) report(ctx context.Context, b *circuit.Breaker, r *shared.Report, now *time.Time) {
-	p, ok := s.permit(time.Now())
+func (s *sharing) report(ctx context.Context, part *pace.StorePart, b *circuit.Breaker, r *shared.Report, now *time.Time) {
+	p, ok := s.permit(part, time.Now())
 	if !ok {
 		return
 	}

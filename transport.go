@@ -81,7 +81,7 @@ func NewTransport(base http.RoundTripper, opts ...Option) (*Transport, error) {
 		t.governor.Share(&t.sharing.health, t.sharing.holder)
 		t.sharing.wakeLines = t.governor.WakeLines
 	}
-	t.settings.Store(&settings{cfg.policy, newEndpoints(cfg.policy.Breaker, cfg.policy.Budget, t.sharing != nil, t.orgs)})
+	t.settings.Store(&settings{cfg.policy, newEndpoints(cfg.policy.Breaker, cfg.policy.Budget, t.storeHealth(), t.orgs)})
 	if err := observe(t); err != nil {
 		return nil, fmt.Errorf("oktaretry: metrics: %w", err)
 	}
@@ -124,7 +124,7 @@ func (t *Transport) SetPolicy(p Policy) error {
 	defer t.mu.Unlock()
 	e := t.settings.Load().endpoints
 	if e.breaker != p.Breaker || e.budget != p.Budget {
-		e = newEndpoints(p.Breaker, p.Budget, t.sharing != nil, t.orgs)
+		e = newEndpoints(p.Breaker, p.Budget, t.storeHealth(), t.orgs)
 	}
 	t.governor.Configure(pace.Config(p.Pace))
 	t.settings.Store(&settings{p, e})
@@ -141,6 +141,14 @@ func (t *Transport) Policy() Policy {
 }
 
 var errZeroTransport = errors.New("oktaretry: a zero Transport sends nothing: make one with NewTransport")
+
+// storeHealth returns the health of the store that t shares; nil: none.
+func (t *Transport) storeHealth() *pace.StoreHealth {
+	if t.sharing == nil {
+		return nil
+	}
+	return &t.sharing.health
+}
 
 func (t *Transport) isZero() bool { return t.base == nil }
 

@@ -46,7 +46,7 @@ func (c *call) acquireTurn() StopReason {
 	if wait > 0 {
 		return c.waitInLine(wait, why)
 	}
-	if s := c.t.sharing; s != nil && s.visitDue(c.now) {
+	if s := c.t.sharing; s != nil && !s.questions.Saturated() {
 		c.askStore(c.ticket.StoreProbe(c.now))
 	}
 	return StopNone

@@ -11,7 +11,7 @@ import (
 
 // lease is a bucket's side of the store. bucket.mu guards it.
 type lease struct {
-	health *StoreHealth  // of the store, for all buckets; never changed
+	health *StorePart    // of the store, for this bucket; never changed
 	holder string        // names this bucket to the store; never changed
 	name   shared.Bucket // identifies the bucket in requests that no call makes; by Name
 

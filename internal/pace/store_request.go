@@ -16,7 +16,7 @@ import (
 // goroutine; until then the bucket makes no other.
 type StoreRequest struct {
 	Request shared.LeaseRequest // for [shared.Store].Lease
-	Permit  Permit              // for [StoreHealth.Failed] or [StoreHealth.Succeeded]
+	Permit  Permit              // to be reported with the answer
 
 	bucket *bucket // retained until the end
 	madeAt time.Time
@@ -39,7 +39,7 @@ func (t *Ticket) StoreRequest(now time.Time) *StoreRequest {
 	if !fullUnreported && (l.held.usable(now) > 0 || l.answered.retryAt.After(now)) {
 		return nil
 	}
-	return b.newRequest(now, Permit{})
+	return b.newRequest(now, Permit{part: l.health})
 }
 
 // StoreProbe returns a request to a lost store, to find out whether it is back;
@@ -56,7 +56,7 @@ func (t *Ticket) StoreProbe(now time.Time) *StoreRequest {
 		return nil
 	}
 	p, ok := b.lease.health.Try(now)
-	if !ok || p.outage == nil { // or it has come back this moment
+	if !ok || !p.Probes() { // or it has come back this moment
 		return nil
 	}
 	return b.newRequest(now, p)
@@ -106,7 +106,7 @@ func (b *bucket) giveBack(now time.Time) *StoreRequest {
 		return nil
 	}
 	l.held.until = now
-	r := b.newRequest(now, Permit{})
+	r := b.newRequest(now, Permit{part: l.health})
 	r.Request.Prefetch = 0
 	return r
 }
