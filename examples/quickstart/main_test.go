@@ -28,6 +28,7 @@ func TestQuickstart(t *testing.T) {
 		t.Fatalf("no spans:\n%s", story)
 	}
 
+	inReadme(t, story)
 	rest := story
 	for _, want := range []string{
 		`1\. All is well`,
@@ -93,6 +94,34 @@ func TestQuickstart(t *testing.T) {
 			if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > most {
 				t.Errorf("a line of %d columns: %s", n, line)
 			}
+		}
+	}
+}
+
+// inReadme checks that the calls that README.md shows are in the story as it is
+// today, but for their times.
+func inReadme(t *testing.T, story string) {
+	t.Helper()
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(readme), "```text\n")
+	shown, _, found := strings.Cut(rest, "```")
+	if !found {
+		t.Fatal("README.md shows no output")
+	}
+	withoutTimes := func(text string) string {
+		return regexp.MustCompile(`\d+\.\d\d s`).ReplaceAllString(text, "N s")
+	}
+	story = withoutTimes(story)
+	calls := strings.Split(strings.TrimSpace(shown), "\n\n")
+	if len(calls) != 3 {
+		t.Errorf("README.md shows %d calls, want 3", len(calls))
+	}
+	for _, call := range calls {
+		if !strings.Contains(story, "\n"+withoutTimes(call)+"\n") {
+			t.Errorf("README.md shows a call that the quickstart does not make so:\n%s", call)
 		}
 	}
 }
