@@ -1,7 +1,7 @@
 package peers
 
 // This file holds the code of other libraries that docs/migrating.md begins from, so
-// that it compiles. A test of examples/internal/docs compares the two.
+// that it compiles. A test of internal/docs compares the two.
 
 import (
 	"context"

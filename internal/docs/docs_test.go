@@ -1,6 +1,7 @@
+// Package docs holds the documents of this repository to what is so: links, anchors,
+// the length of the README, and the code in them. It holds tests only. They are in
+// this module since go test notices changed files of the tested module only.
 package docs
-
-// This file checks the documents: links, anchors, length and code.
 
 import (
 	"fmt"
@@ -12,14 +13,10 @@ import (
 	"strings"
 	"testing"
 	"unicode"
-
-	"github.com/okta/okta-sdk-golang/v6/okta"
-
-	"github.com/oktaretry/oktaretry/oktatest"
 )
 
 const (
-	root        = "../../.."
+	root        = "../.."
 	readmeLines = 170
 )
 
@@ -182,7 +179,7 @@ func unindented(text string) string {
 
 func TestCodeOfTheDocumentsCompiles(t *testing.T) {
 	compiled := "\n"
-	for _, file := range []string{"snippets_test.go", root + "/benchmarks/internal/peers/migrating_test.go"} {
+	for _, file := range []string{root + "/examples/internal/snippets/snippets_test.go", root + "/benchmarks/internal/peers/migrating_test.go"} {
 		compiled += unindented(read(t, file))
 	}
 	paths, err := filepath.Glob(root + "/docs/*.md")
@@ -195,7 +192,7 @@ func TestCodeOfTheDocumentsCompiles(t *testing.T) {
 		for _, block := range code {
 			checked++
 			if !strings.Contains(compiled, "\n"+unindented(block)) {
-				t.Errorf("%s: this code does not stand in snippets_test.go, line for line:\n%s", path, block)
+				t.Errorf("%s: this code does not stand in examples/internal/snippets, line for line:\n%s", path, block)
 			}
 		}
 	}
@@ -204,14 +201,11 @@ func TestCodeOfTheDocumentsCompiles(t *testing.T) {
 	}
 }
 
-func TestCodeOfTheReadmeReadsAllUsers(t *testing.T) {
-	org := oktatest.StartServer(oktatest.WithUsers(450))
-	defer org.Close()
-	n := 0
-	if err := readmeUse(t.Context(), org.URL, "a-token", func(users []okta.User) { n += len(users) }); err != nil {
-		t.Fatal(err)
-	}
-	if n != 450 {
-		t.Errorf("read %d users, want 450", n)
+// The output is that of TestQuickstart, which compares the same file with what the
+// program prints.
+func TestReadmeShowsTheOutputOfTheQuickstart(t *testing.T) {
+	shown, _ := blocks(read(t, root+"/README.md"), "text")
+	if len(shown) != 1 || shown[0] != read(t, root+"/examples/quickstart/testdata/readme.txt") {
+		t.Errorf("README.md shows %q, want the text of examples/quickstart/testdata/readme.txt", shown)
 	}
 }

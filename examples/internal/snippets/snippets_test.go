@@ -1,10 +1,7 @@
-// Package docs holds the documents of this repository to what is so: their links,
-// the length of the README, and their code, which stands here to be compiled.
-package docs
-
-// This file holds the blocks of Go code in README.md and docs/*.md, each in a
-// function. Those of other retry libraries, before a migration, are in
-// benchmarks/internal/peers.
+// Package snippets holds the blocks of Go code in README.md and docs/*.md, each in a
+// function, so that they compile. A test of internal/docs compares the two. The code
+// of other retry libraries, before a migration, is in benchmarks/internal/peers.
+package snippets
 
 import (
 	"context"
@@ -19,6 +16,7 @@ import (
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/contract"
 	"github.com/oktaretry/oktaretry/fleet"
+	"github.com/oktaretry/oktaretry/oktatest"
 	"github.com/oktaretry/oktaretry/oktav6"
 )
 
@@ -44,6 +42,18 @@ func readmeUse(ctx context.Context, url, token string, handle func([]okta.User))
 		handle(users)
 	}
 	return nil
+}
+
+func TestCodeOfTheReadmeReadsAllUsers(t *testing.T) {
+	org := oktatest.StartServer(oktatest.WithUsers(450))
+	defer org.Close()
+	n := 0
+	if err := readmeUse(t.Context(), org.URL, "a-token", func(users []okta.User) { n += len(users) }); err != nil {
+		t.Fatal(err)
+	}
+	if n != 450 {
+		t.Errorf("read %d users, want 450", n)
+	}
 }
 
 func readmeRules() error {
