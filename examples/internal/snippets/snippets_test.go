@@ -27,7 +27,7 @@ var _ = []any{
 }
 
 func readmeUse(ctx context.Context, url, token string, handle func([]okta.User)) error {
-	transport, err := oktaretry.NewTransport(nil) // one for all clients of an org; nil: over a copy of http.DefaultTransport
+	transport, err := oktaretry.NewTransport(nil) // one for all clients of an org
 	if err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func readmeRules() error {
 	policy := oktaretry.DefaultPolicy()
 	policy.RateLimited.MaxElapsed = 2 * time.Minute // for every 429 code
 	if err := policy.Edit("E0000112", func(r *oktaretry.Rule) {
-		r.Action = oktaretry.Backoff // "still being activated, try again in a few minutes"; all else stays as it was
+		r.Action = oktaretry.Backoff // "still being activated, try again in a few minutes"
 	}); err != nil {
 		return err
 	}
