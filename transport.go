@@ -25,9 +25,10 @@ import (
 // Transport is an [http.RoundTripper] that makes calls to Okta survive. It
 // keeps the RoundTripper contract, is safe for concurrent use by any number of
 // goroutines and hosts, and needs no closing. It starts no goroutine of its own that
-// outlives a call; with [WithShared], one returns what an idle bucket has leased. Use one for all clients of an org: calls that share a
-// rate limit should share what is known of it. [NewTransport] makes it: the zero
-// value sends nothing, and its calls and SetPolicy return an error that says so.
+// outlives a call; with [WithShared], one returns what an idle bucket has leased. Use
+// one for all clients of an org: calls that share a rate limit should share what is
+// known of it. [NewTransport] makes it: the zero value sends nothing, and its calls and
+// SetPolicy return an error that says so.
 type Transport struct {
 	base         http.RoundTripper
 	prepareRetry func(*http.Request) error
