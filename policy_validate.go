@@ -122,6 +122,8 @@ func (p *Policy) Edit(key string, edit func(*Rule)) error {
 	class, isClass := classNamed(key)
 	c, isCode := answersOf(key)
 	switch {
+	case p == nil:
+		bad.add("Edit["+key+"]", "has no policy: it is nil")
 	case edit == nil:
 		bad.add("Edit["+key+"]", "has no function")
 	case isClass:
