@@ -223,11 +223,15 @@ func masterOf(ctx context.Context, node, key string) (string, error) {
 }
 
 // ClusterClient returns a client with the settings that package fleet advises.
-func ClusterClient(addrs []string) *redis.ClusterClient {
-	return redis.NewClusterClient(&redis.ClusterOptions{
+func ClusterClient(addrs []string, edit ...func(*redis.ClusterOptions)) *redis.ClusterClient {
+	o := &redis.ClusterOptions{
 		Addrs: addrs, ContextTimeoutEnabled: true,
 		DialTimeout: time.Second, ReadTimeout: time.Second, DialerRetries: 1,
-	})
+	}
+	for _, f := range edit {
+		f(o)
+	}
+	return redis.NewClusterClient(o)
 }
 
 // Until calls f until it returns nil; it returns f's last error after half a minute.

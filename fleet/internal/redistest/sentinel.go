@@ -155,9 +155,13 @@ func (w *Watched) Master(ctx context.Context) (master *Server, ok bool) {
 }
 
 // FailoverClient returns a client with the settings that package fleet advises.
-func FailoverClient(sentinels []string) *redis.Client {
-	return redis.NewFailoverClient(&redis.FailoverOptions{
+func FailoverClient(sentinels []string, edit ...func(*redis.FailoverOptions)) *redis.Client {
+	o := &redis.FailoverOptions{
 		MasterName: MasterName, SentinelAddrs: sentinels, ContextTimeoutEnabled: true, MaxRetries: -1,
 		DialTimeout: time.Second, ReadTimeout: time.Second, DialerRetries: 1,
-	})
+	}
+	for _, f := range edit {
+		f(o)
+	}
+	return redis.NewFailoverClient(o)
 }
