@@ -345,3 +345,76 @@ func TestMaxWaitBoundsTheLine(t *testing.T) {
 		base.WantSent(2)
 	})
 }
+
+// What Okta named is apart from what the library does out of caution, and the parts
+// of a wait are its whole.
+func TestEachCauseOfAWaitHasItsOwnReason(t *testing.T) {
+	type parts = map[oktaretry.WaitReason]time.Duration
+	// waits sends n calls at once and returns the waits of all, by reason.
+	waits := func(t *testing.T, rt *oktaretry.Transport, target string, n int) (all parts) {
+		all = parts{}
+		for _, c := range runWorkers(t, rt, target, n, n) {
+			var sum time.Duration
+			for _, a := range c.Outcome.Attempts {
+				for _, w := range a.Waits {
+					all[w.Reason] += w.Duration
+					sum += w.Duration
+				}
+				sum += a.Duration
+			}
+			if sum != c.Outcome.Elapsed {
+				t.Errorf("waits and attempts sum up to %s of %s", sum, c.Outcome.Elapsed)
+			}
+		}
+		return all
+	}
+	only := func(t *testing.T, got parts, want ...oktaretry.WaitReason) {
+		t.Helper()
+		for reason := range got {
+			if !slices.Contains(want, reason) {
+				t.Errorf("waits for %s in %v, want %v", reason, got, want)
+			}
+		}
+		for _, reason := range want {
+			if got[reason] == 0 {
+				t.Errorf("no wait for %s in %v", reason, got)
+			}
+		}
+	}
+	rig.Virtual(t, "a new bucket", func(t *testing.T) {
+		rt, _, target := overOkta(t, 600, nil)
+		only(t, waits(t, rt, target, 20), oktaretry.WaitLearning, oktaretry.WaitTurn)
+	})
+	rig.Virtual(t, "a window that is used up", func(t *testing.T) {
+		rt, _, target := overOkta(t, 10, nil)
+		runWorkers(t, rt, target, 1, 10)
+		got := waits(t, rt, target, 5)
+		only(t, got, oktaretry.WaitRateLimit, oktaretry.WaitLearning, oktaretry.WaitTurn)
+		if caution := got[oktaretry.WaitLearning] + got[oktaretry.WaitTurn]; caution > 5*time.Second {
+			t.Errorf("%s of caution in %v", caution, got)
+		}
+	})
+	rig.Virtual(t, "the share that MaxUtilization leaves to others", func(t *testing.T) {
+		rt, _, target := overOkta(t, 100, func(p *oktaretry.Policy) { p.Pace.MaxUtilization = 0.5 })
+		runWorkers(t, rt, target, 1, 50)
+		only(t, waits(t, rt, target, 1), oktaretry.WaitCeiling)
+	})
+	rig.Virtual(t, "another call's 429", func(t *testing.T) {
+		rt, okta, target := overOkta(t, 600, nil)
+		rig.Get(t, rt, target).Is(200)
+		okta.Script("*", oktatest.RateLimited(20*time.Second))
+		go func() { rig.Get(t, rt, target).Is(200) }()
+		time.Sleep(time.Second)
+		got := waits(t, rt, target, 1)
+		only(t, got, oktaretry.WaitRateLimit, oktaretry.WaitTurn) // the refused call goes first
+		if got[oktaretry.WaitRateLimit] < 19*time.Second {
+			t.Errorf("%v, want 19 s and more for the rate limit", got)
+		}
+	})
+	rig.Virtual(t, "spread over the window", func(t *testing.T) {
+		rt, _, target := overOkta(t, 60, func(p *oktaretry.Policy) { p.Pace.Smooth = true })
+		rig.Get(t, rt, target).Is(200)
+		rig.Get(t, rt, target).Is(200)
+		only(t, waits(t, rt, target, 1), oktaretry.WaitTurn)
+	})
+}
