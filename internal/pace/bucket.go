@@ -251,7 +251,10 @@ func (b *bucket) hold(until, now time.Time) (whole bool) {
 		capped = longest
 	}
 	if capped.After(b.heldUntil) {
-		b.heldAt, b.heldUntil = now, capped.Add(rand.N(gap))
+		b.heldAt, b.heldUntil = now, capped
+		if b.host.clock.isSharp() { // else processes come back as far apart as they were refused
+			b.heldUntil = capped.Add(rand.N(gap))
+		}
 		b.line.wakeAll()
 	}
 	return !until.After(b.heldUntil)
