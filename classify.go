@@ -295,6 +295,15 @@ type APIError struct {
 	Description string   // OAuth's error_description
 }
 
+// Error returns the code and the error's ID, never the summary.
+func (e APIError) Error() string {
+	text := "okta: " + shownCode(e.Code)
+	if id := shownID(e.ID); id != "" {
+		text += " (error id " + id + ")"
+	}
+	return text
+}
+
 func (e *APIError) discreet() {}
 
 // newAPIError returns the content of p, or nil when neither member holds something

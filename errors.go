@@ -8,11 +8,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
 	"github.com/oktaretry/oktaretry/internal/exchange"
 	"github.com/oktaretry/oktaretry/internal/fault"
+	"github.com/oktaretry/oktaretry/internal/show"
 	"github.com/oktaretry/oktaretry/internal/telemetry"
 )
 
@@ -252,6 +254,113 @@ func (e *PendingError) discreet()        {}
 func (e *requestError) discreet()        {}
 func (e *attemptTimeoutError) discreet() {}
 func (e *interruptedError) discreet()    {}
+
+// errorKindName returns the part of the network that an error is about, as error.type
+// shows it; "" if it is not about the network.
+func errorKindName(err error) string {
+	if isLost(err) {
+		return fault.KindConnection
+	}
+	return fault.Kind(err)
+}
+
+// errorType returns the error.type of an error, as telemetry shows it; "" for nil.
+func errorType(err error) string {
+	var typed interface{ ErrorType() string }
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &typed):
+		return typed.ErrorType()
+	case errors.Is(err, context.Canceled):
+		return "canceled"
+	}
+	if kind := errorKindName(err); kind != "" {
+		return kind
+	}
+	return "_OTHER"
+}
+
+// errorName returns what an error is in known words, without its text, which other
+// packages may have filled; "" for nil.
+func errorName(err error) string {
+	var typed interface{ ErrorType() string }
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &typed):
+		return strings.ReplaceAll(typed.ErrorType(), "_", " ")
+	case errors.Is(err, context.Canceled):
+		return "canceled"
+	case isLost(err):
+		return "connection lost"
+	}
+	return fault.Name(err)
+}
+
+// shownErrorAttrs are the attributes that the errors of a call have in common.
+func shownErrorAttrs(err error, code, requestID, method, host, template string) (a show.Attrs) {
+	a.Text("error_type", errorType(err))
+	a.Text("code", shownCode(code))
+	a.Text("request_id", shownID(requestID))
+	a.Text("method", telemetry.ShownMethod(method))
+	a.Text("host", host)
+	a.Text("template", template)
+	return a
+}
+
+func (e RateLimitError) shown() show.Attrs {
+	a := shownErrorAttrs(&e, e.Code, e.RequestID, e.Method, e.Host, e.Template)
+	a.Text("bucket", e.Bucket)
+	a.IntIf("limit", e.Limit, e.Limit > 0)
+	a.Time("reset", e.Reset)
+	a.Seconds("retry_after_seconds", e.RetryAfter)
+	a.True("client_side", e.ClientSide)
+	a.Int("attempts", e.Attempts)
+	a.Text("stop", e.Stop.String())
+	return a
+}
+
+func (e RateLimitError) String() string                { return e.text() }
+func (e RateLimitError) Format(s fmt.State, verb rune) { show.Format(s, verb, e.text()) }
+func (e RateLimitError) LogValue() slog.Value          { return group(e.shown()) }
+func (e RateLimitError) MarshalJSON() ([]byte, error)  { return e.shown().JSON() }
+func (e RateLimitError) MarshalText() ([]byte, error)  { return []byte(e.text()), nil }
+
+func (e CircuitOpenError) shown() show.Attrs {
+	a := shownErrorAttrs(&e, e.Code, "", e.Method, e.Host, e.Template)
+	a.Text("scope", e.Scope.String())
+	a.Text("class", e.Class.String())
+	a.Text("failure", e.Failure)
+	a.Time("since", e.Since)
+	a.Seconds("retry_after_seconds", e.RetryAfter)
+	return a
+}
+
+func (e CircuitOpenError) String() string                { return e.text() }
+func (e CircuitOpenError) Format(s fmt.State, verb rune) { show.Format(s, verb, e.text()) }
+func (e CircuitOpenError) LogValue() slog.Value          { return group(e.shown()) }
+func (e CircuitOpenError) MarshalJSON() ([]byte, error)  { return e.shown().JSON() }
+func (e CircuitOpenError) MarshalText() ([]byte, error)  { return []byte(e.text()), nil }
+
+func (e PendingError) shown() show.Attrs {
+	a := shownErrorAttrs(&e, e.Code, e.RequestID, e.Method, e.Host, e.Template)
+	a.Seconds("retry_after_seconds", e.RetryAfter)
+	a.Int("polls", e.Polls)
+	a.Text("stop", e.Stop.String())
+	return a
+}
+
+func (e PendingError) String() string                { return e.text() }
+func (e PendingError) Format(s fmt.State, verb rune) { show.Format(s, verb, e.text()) }
+func (e PendingError) LogValue() slog.Value          { return group(e.shown()) }
+func (e PendingError) MarshalJSON() ([]byte, error)  { return e.shown().JSON() }
+func (e PendingError) MarshalText() ([]byte, error)  { return []byte(e.text()), nil }
+
+// Of the errors without a name %#v would print what they wrap.
+func (e *interruptedError) Format(s fmt.State, verb rune) { show.Format(s, verb, e.Error()) }
+func (e *canceledError) Format(s fmt.State, verb rune)    { show.Format(s, verb, e.Error()) }
+func (e *discreetError) Format(s fmt.State, verb rune)    { show.Format(s, verb, e.text) }
 
 // ErrorKind is what an error of the base means to [Policy].Network and to the
 // circuits: see [WithErrorClassifier].

@@ -5,8 +5,6 @@
 package oktaretry
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/oktaretry/oktaretry/internal/fault"
 	"github.com/oktaretry/oktaretry/internal/show"
 	"github.com/oktaretry/oktaretry/internal/telemetry"
 )
@@ -60,7 +57,7 @@ func (w Wait) shown() (a show.Attrs) {
 // String returns the wait's reason and duration: "rate-limit 36s".
 func (w Wait) String() string                { return w.Reason.String() + " " + show.Seconds(w.Duration) }
 func (w Wait) Format(s fmt.State, verb rune) { show.Format(s, verb, w.String()) }
-func (w Wait) LogValue() slog.Value          { return w.shown().Value() }
+func (w Wait) LogValue() slog.Value          { return group(w.shown()) }
 func (w Wait) MarshalJSON() ([]byte, error)  { return w.shown().JSON() }
 func (w Wait) MarshalText() ([]byte, error)  { return []byte(w.String()), nil }
 
@@ -70,18 +67,9 @@ func (e APIError) shown() (a show.Attrs) {
 	return a
 }
 
-// Error returns the code and the error's ID, never the summary.
-func (e APIError) Error() string {
-	text := "okta: " + shownCode(e.Code)
-	if id := shownID(e.ID); id != "" {
-		text += " (error id " + id + ")"
-	}
-	return text
-}
-
 func (e APIError) String() string                { return e.Error() }
 func (e APIError) Format(s fmt.State, verb rune) { show.Format(s, verb, e.Error()) }
-func (e APIError) LogValue() slog.Value          { return e.shown().Value() }
+func (e APIError) LogValue() slog.Value          { return group(e.shown()) }
 func (e APIError) MarshalJSON() ([]byte, error)  { return e.shown().JSON() }
 func (e APIError) MarshalText() ([]byte, error)  { return []byte(e.Error()), nil }
 
@@ -107,7 +95,7 @@ func (c Classification) String() string {
 	return strings.TrimSpace(text + " (" + c.Class.String() + ")")
 }
 func (c Classification) Format(s fmt.State, verb rune) { show.Format(s, verb, c.String()) }
-func (c Classification) LogValue() slog.Value          { return c.shown().Value() }
+func (c Classification) LogValue() slog.Value          { return group(c.shown()) }
 func (c Classification) MarshalJSON() ([]byte, error)  { return c.shown().JSON() }
 func (c Classification) MarshalText() ([]byte, error)  { return []byte(c.String()), nil }
 
@@ -134,7 +122,7 @@ func (a Attempt) Format(s fmt.State, verb rune) { show.Format(s, verb, a.String(
 func (a Attempt) LogValue() slog.Value {
 	shown := a.shown()
 	shown.Text("waits", joinWaits(a.Waits))
-	return shown.Value()
+	return group(shown)
 }
 func (a Attempt) MarshalText() ([]byte, error) { return []byte(a.String()), nil }
 func (a Attempt) MarshalJSON() ([]byte, error) {
@@ -222,7 +210,7 @@ func (o Outcome) LogValue() slog.Value {
 	a := o.shown()
 	a.Int("attempts", len(o.Attempts))
 	a.Text("waits", joinWaits(o.allWaits()))
-	return a.Value()
+	return group(a)
 }
 func (o Outcome) MarshalText() ([]byte, error) { return []byte(o.String()), nil }
 
@@ -347,104 +335,6 @@ func describeStop(o Outcome) string {
 	return "stops: " + o.Stop.String()
 }
 
-// errorType returns the error.type of an error, as telemetry shows it; "" for nil.
-func errorType(err error) string {
-	var typed interface{ ErrorType() string }
-	switch {
-	case err == nil:
-		return ""
-	case errors.As(err, &typed):
-		return typed.ErrorType()
-	case errors.Is(err, context.Canceled):
-		return "canceled"
-	}
-	if kind := errorKindName(err); kind != "" {
-		return kind
-	}
-	return "_OTHER"
-}
-
-// errorName returns what an error is in known words, without its text, which other
-// packages may have filled; "" for nil.
-func errorName(err error) string {
-	var typed interface{ ErrorType() string }
-	switch {
-	case err == nil:
-		return ""
-	case errors.As(err, &typed):
-		return strings.ReplaceAll(typed.ErrorType(), "_", " ")
-	case errors.Is(err, context.Canceled):
-		return "canceled"
-	case isLost(err):
-		return "connection lost"
-	}
-	return fault.Name(err)
-}
-
-// shownErrorAttrs are the attributes that the errors of a call have in common.
-func shownErrorAttrs(err error, code, requestID, method, host, template string) (a show.Attrs) {
-	a.Text("error_type", errorType(err))
-	a.Text("code", shownCode(code))
-	a.Text("request_id", shownID(requestID))
-	a.Text("method", telemetry.ShownMethod(method))
-	a.Text("host", host)
-	a.Text("template", template)
-	return a
-}
-
-func (e RateLimitError) shown() show.Attrs {
-	a := shownErrorAttrs(&e, e.Code, e.RequestID, e.Method, e.Host, e.Template)
-	a.Text("bucket", e.Bucket)
-	a.IntIf("limit", e.Limit, e.Limit > 0)
-	a.Time("reset", e.Reset)
-	a.Seconds("retry_after_seconds", e.RetryAfter)
-	a.True("client_side", e.ClientSide)
-	a.Int("attempts", e.Attempts)
-	a.Text("stop", e.Stop.String())
-	return a
-}
-
-func (e RateLimitError) String() string                { return e.text() }
-func (e RateLimitError) Format(s fmt.State, verb rune) { show.Format(s, verb, e.text()) }
-func (e RateLimitError) LogValue() slog.Value          { return e.shown().Value() }
-func (e RateLimitError) MarshalJSON() ([]byte, error)  { return e.shown().JSON() }
-func (e RateLimitError) MarshalText() ([]byte, error)  { return []byte(e.text()), nil }
-
-func (e CircuitOpenError) shown() show.Attrs {
-	a := shownErrorAttrs(&e, e.Code, "", e.Method, e.Host, e.Template)
-	a.Text("scope", e.Scope.String())
-	a.Text("class", e.Class.String())
-	a.Text("failure", e.Failure)
-	a.Time("since", e.Since)
-	a.Seconds("retry_after_seconds", e.RetryAfter)
-	return a
-}
-
-func (e CircuitOpenError) String() string                { return e.text() }
-func (e CircuitOpenError) Format(s fmt.State, verb rune) { show.Format(s, verb, e.text()) }
-func (e CircuitOpenError) LogValue() slog.Value          { return e.shown().Value() }
-func (e CircuitOpenError) MarshalJSON() ([]byte, error)  { return e.shown().JSON() }
-func (e CircuitOpenError) MarshalText() ([]byte, error)  { return []byte(e.text()), nil }
-
-func (e PendingError) shown() show.Attrs {
-	a := shownErrorAttrs(&e, e.Code, e.RequestID, e.Method, e.Host, e.Template)
-	a.Seconds("retry_after_seconds", e.RetryAfter)
-	a.Int("polls", e.Polls)
-	a.Text("stop", e.Stop.String())
-	return a
-}
-
-func (e PendingError) String() string                { return e.text() }
-func (e PendingError) Format(s fmt.State, verb rune) { show.Format(s, verb, e.text()) }
-func (e PendingError) LogValue() slog.Value          { return e.shown().Value() }
-func (e PendingError) MarshalJSON() ([]byte, error)  { return e.shown().JSON() }
-func (e PendingError) MarshalText() ([]byte, error)  { return []byte(e.text()), nil }
-
-// Of the errors without a name %#v would print what they wrap.
-func (e *interruptedError) Format(s fmt.State, verb rune) { show.Format(s, verb, e.Error()) }
-func (e *canceledError) Format(s fmt.State, verb rune)    { show.Format(s, verb, e.Error()) }
-func (e *discreetError) Format(s fmt.State, verb rune)    { show.Format(s, verb, e.text) }
-
 func (b BucketState) shown() (a show.Attrs) {
 	a.Text("host", b.Host)
 	a.Text("bucket", b.Bucket)
@@ -459,7 +349,7 @@ func (b BucketState) shown() (a show.Attrs) {
 
 func (b BucketState) String() string                { return b.shown().Line() }
 func (b BucketState) Format(s fmt.State, verb rune) { show.Format(s, verb, b.String()) }
-func (b BucketState) LogValue() slog.Value          { return b.shown().Value() }
+func (b BucketState) LogValue() slog.Value          { return group(b.shown()) }
 func (b BucketState) MarshalJSON() ([]byte, error)  { return b.shown().JSON() }
 func (b BucketState) MarshalText() ([]byte, error)  { return []byte(b.String()), nil }
 
@@ -480,7 +370,7 @@ func (c CircuitState) shown() (a show.Attrs) {
 
 func (c CircuitState) String() string                { return c.shown().Line() }
 func (c CircuitState) Format(s fmt.State, verb rune) { show.Format(s, verb, c.String()) }
-func (c CircuitState) LogValue() slog.Value          { return c.shown().Value() }
+func (c CircuitState) LogValue() slog.Value          { return group(c.shown()) }
 func (c CircuitState) MarshalJSON() ([]byte, error)  { return c.shown().JSON() }
 func (c CircuitState) MarshalText() ([]byte, error)  { return []byte(c.String()), nil }
 
@@ -501,7 +391,7 @@ func (s Snapshot) LogValue() slog.Value {
 }
 func (s Snapshot) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 func (s Snapshot) MarshalJSON() ([]byte, error) {
-	a := show.Attrs{slog.Any("buckets", orEmpty(s.Buckets)), slog.Any("circuits", orEmpty(s.Circuits))}
+	a := show.Attrs{{Name: "buckets", Value: orEmpty(s.Buckets)}, {Name: "circuits", Value: orEmpty(s.Circuits)}}
 	return a.JSON()
 }
 

@@ -321,3 +321,16 @@ func (b *bucket) state(now time.Time) State {
 func jitter(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (0.5 + rand.Float64()))
 }
+
+// blockedFor records what the first of the line waits for from now on.
+func (b *bucket) blockedFor(why Reason, now time.Time) {
+	c := b.blockedBy
+	if c.why() == why {
+		return
+	}
+	if c == nil {
+		c = new(causes)
+		b.blockedBy = c
+	}
+	c.spent, c.now, c.since = c.until(now), why, now
+}

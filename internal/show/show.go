@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"strings"
 	"time"
 )
@@ -16,17 +15,25 @@ import (
 // Attrs is what may be shown of a value, in the order in which it is. Empty strings,
 // false, zero durations and times, and empty lists are left out by the functions that
 // add to it.
-type Attrs []slog.Attr
+type Attrs []Attr
+
+// Attr is a name, and a string, int, bool, float64, time.Time or list.
+type Attr struct {
+	Name  string
+	Value any
+}
+
+func (a *Attrs) add(name string, value any) { *a = append(*a, Attr{name, value}) }
 
 // Text adds a word, unless it is empty.
 func (a *Attrs) Text(name, text string) {
 	if text != "" {
-		*a = append(*a, slog.String(name, text))
+		a.add(name, text)
 	}
 }
 
 // Int adds a number.
-func (a *Attrs) Int(name string, n int) { *a = append(*a, slog.Int(name, n)) }
+func (a *Attrs) Int(name string, n int) { a.add(name, n) }
 
 // IntIf adds a number, unless known is false.
 func (a *Attrs) IntIf(name string, n int, known bool) {
@@ -38,13 +45,13 @@ func (a *Attrs) IntIf(name string, n int, known bool) {
 // True adds a mark that is set.
 func (a *Attrs) True(name string, set bool) {
 	if set {
-		*a = append(*a, slog.Bool(name, true))
+		a.add(name, true)
 	}
 }
 
 // Seconds adds a duration in seconds, also if it is zero.
 func (a *Attrs) Seconds(name string, d time.Duration) {
-	*a = append(*a, slog.Float64(name, d.Seconds()))
+	a.add(name, d.Seconds())
 }
 
 // SecondsIf adds a duration in seconds, unless it is zero.
@@ -57,7 +64,7 @@ func (a *Attrs) SecondsIf(name string, d time.Duration) {
 // Time adds a time, unless it is zero.
 func (a *Attrs) Time(name string, t time.Time) {
 	if !t.IsZero() {
-		*a = append(*a, slog.Time(name, t))
+		a.add(name, t)
 	}
 }
 
@@ -65,12 +72,9 @@ func (a *Attrs) Time(name string, t time.Time) {
 // is empty.
 func List[T any](a *Attrs, name string, list []T) {
 	if len(list) > 0 {
-		*a = append(*a, slog.Any(name, list))
+		a.add(name, list)
 	}
 }
-
-// Value is the value's form in a log: a group.
-func (a Attrs) Value() slog.Value { return slog.GroupValue(a...) }
 
 // JSON is the value's JSON form: an object.
 func (a Attrs) JSON() ([]byte, error) {
@@ -80,11 +84,11 @@ func (a Attrs) JSON() ([]byte, error) {
 		if i > 0 {
 			b.WriteByte(',')
 		}
-		value, err := json.Marshal(attr.Value.Any())
+		value, err := json.Marshal(attr.Value)
 		if err != nil {
 			return nil, err
 		}
-		fmt.Fprintf(&b, "%q:%s", attr.Key, value)
+		fmt.Fprintf(&b, "%q:%s", attr.Name, value)
 	}
 	b.WriteByte('}')
 	return b.Bytes(), nil
@@ -94,17 +98,18 @@ func (a Attrs) JSON() ([]byte, error) {
 func (a Attrs) Line() string {
 	var parts []string
 	for _, attr := range a {
-		text := attr.Value.String()
-		switch attr.Value.Kind() {
-		case slog.KindTime:
-			text = attr.Value.Time().UTC().Format(time.RFC3339)
-		case slog.KindFloat64:
-			text = fmt.Sprintf("%.6g", attr.Value.Float64())
+		text := fmt.Sprint(attr.Value)
+		switch v := attr.Value.(type) {
+		case time.Time:
+			text = v.UTC().Format(time.RFC3339)
+		case float64:
+			text = fmt.Sprintf("%.6g", v)
+		case string:
+			if strings.ContainsAny(v, " \"=") {
+				text = fmt.Sprintf("%q", v)
+			}
 		}
-		if strings.ContainsAny(text, " \"=") && attr.Value.Kind() == slog.KindString {
-			text = fmt.Sprintf("%q", text)
-		}
-		parts = append(parts, attr.Key+"="+text)
+		parts = append(parts, attr.Name+"="+text)
 	}
 	return strings.Join(parts, " ")
 }
