@@ -20,14 +20,14 @@ func printTimeline(w io.Writer, o oktaretry.Outcome, got string, err error) {
 	var timeline strings.Builder
 	o.WriteTimeline(&timeline)
 	for line := range strings.Lines(timeline.String()) {
-		fmt.Fprint(w, "  ", line)
+		fmt.Fprint(w, " ", line)
 	}
-	say := func(what string) { fmt.Fprintf(w, "  %9s   %-9s  %s\n", seconds(o.Elapsed), "the SDK", what) }
+	say := func(what string) { fmt.Fprintf(w, " %9s   %-9s  %s\n", seconds(o.Elapsed), "the SDK", what) }
 	if err == nil {
 		say("got " + got)
 		return
 	}
-	const column = 25
+	const column = 24
 	lines := wrap("error: "+err.Error(), width-column)
 	say(lines[0])
 	for _, line := range lines[1:] {
