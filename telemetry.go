@@ -18,7 +18,7 @@ import (
 func resultOf(c Classification, err error) telemetry.Result {
 	return telemetry.Result{
 		Class: c.Class.String(), Code: shownCode(c.Code), RequestID: c.RequestID, Status: c.Status,
-		Err: err, Terminal: c.Terminal, NotSent: c.NotSent,
+		Err: err, Kind: errorKindName, Terminal: c.Terminal, NotSent: c.NotSent,
 	}
 }
 
