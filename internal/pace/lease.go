@@ -52,6 +52,7 @@ type unreported struct {
 	scoutsBack   int           // scouts that ended, whatever they found; by observe
 	unleased     int           // calls that were sent without a place; by take
 	unleasedIn   int64         // the ID of their window; by take
+	any          bool          // a header was seen, and no request was made since; by observe and report
 	reportedFull int64         // the ID of the window that the store knows to be used up; by report
 }
 
@@ -213,6 +214,7 @@ func (l *lease) observe(p place, s Seen, windowID int64) {
 	case s.Slots || s.Limit <= 0 || s.Remaining < 0 || !isSameWindow(s.Reset, windowID):
 		return
 	}
+	u.any = true
 	w := shared.Window{ID: s.Reset, Limit: min(s.Limit, most), Remaining: min(s.Remaining, most)}
 	if isSameWindow(u.window.ID, windowID) {
 		w.Remaining = min(w.Remaining, u.window.Remaining)
