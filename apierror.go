@@ -4,6 +4,7 @@ package oktaretry
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/oktaretry/oktaretry/internal/wire"
 )
@@ -30,6 +31,15 @@ func (e *APIError) Error() string {
 }
 
 func (e *APIError) discreet() {}
+
+func (e *APIError) clone() *APIError {
+	if e == nil {
+		return nil
+	}
+	own := *e
+	own.Causes = slices.Clone(e.Causes)
+	return &own
+}
 
 // Format prints the text of Error by every verb: %#v, and %d of a mistaken format,
 // would print the fields.

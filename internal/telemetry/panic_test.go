@@ -97,8 +97,8 @@ func panicCases() []panicCase {
 		{name: "the bucket's name of a poll", steps: pending, options: buckets, at: 2, word: "bucket", began: 2},
 		{name: "the line of a wait", steps: down, options: handler, at: 1, word: "waiting", began: 2},
 		{name: "the line of a wait in line", steps: limited, options: handler, at: 1, word: "waiting", began: 2},
-		{name: "the line of the end", steps: down, options: handler, at: 1, word: "given up", began: 5},
-		{name: "the line of an end without an answer", steps: []script.Step{script.Fail(script.Reset)}, options: handler, at: 1, word: "given up", began: 5},
+		{name: "the line of the end", steps: down, options: handler, at: 1, word: "call done", began: 5},
+		{name: "the line of an end without an answer", steps: []script.Step{script.Fail(script.Reset)}, options: handler, at: 1, word: "call done", began: 5},
 	}
 }
 
@@ -155,9 +155,9 @@ func runPanicCase(t *testing.T, tt panicCase, kind string) {
 // A probe whose call panicked returns its slot, also when the panic came from the
 // log line of the circuit's change.
 func TestPanicInCircuitLogReturnsTheProbe(t *testing.T) {
-	for _, word := range []string{"circuit half-open", "circuit closed"} {
+	for at, state := range map[int64]string{2: "half-open", 3: "closed"} { // the first line is of its opening
 		synctest.Test(t, func(t *testing.T) {
-			handler := fuseHandler{slog.DiscardHandler, newFuse(1, word)}
+			handler := fuseHandler{slog.DiscardHandler, newFuse(at, "oktaretry: circuit")}
 			tr := rig.Over(t, script.Repeat(t, script.Bare(503), script.OK()), func(p *oktaretry.Policy) {
 				p.Breaker.MinCalls, p.Breaker.ProbeTimeout, p.Breaker.Probes = 1, time.Hour, 1
 			}, oktaretry.WithLogger(slog.New(handler)))
@@ -172,11 +172,11 @@ func TestPanicInCircuitLogReturnsTheProbe(t *testing.T) {
 			}
 			time.Sleep(open.RetryAfter)
 			if v := rig.Panicked(func() { call() }); v != "boom" {
-				t.Fatalf("%s: panicked with %v", word, v)
+				t.Fatalf("%s: panicked with %v", state, v)
 			}
 			rig.WantIdle(t, tr)
 			if resp, err = call(); err != nil {
-				t.Fatal(fmt.Errorf("after a panic over %q: %w", word, err))
+				t.Fatal(fmt.Errorf("after a panic over %q: %w", state, err))
 			}
 			resp.Body.Close()
 		})
