@@ -118,7 +118,7 @@ type reasonWait struct {
 
 // addWait adds a wait to the sum of its reason, where that is logged.
 func (c *Call) addWait(reason string, d time.Duration) {
-	if c.t.log == nil {
+	if !c.logEnabled(slog.LevelWarn) {
 		return
 	}
 	for i := range c.waits {

@@ -60,8 +60,19 @@ type fuseHandler struct {
 	*fuse
 }
 
-func (h fuseHandler) Handle(_ context.Context, r slog.Record) error { h.burn(r.Message); return nil }
-func (h fuseHandler) Enabled(context.Context, slog.Level) bool      { return true }
+func (h fuseHandler) Handle(_ context.Context, r slog.Record) error {
+	text := r.Message
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "to" { // which changes of circuits tell apart
+			text += " to " + a.Value.String()
+		}
+		return true
+	})
+	h.fuse.burn(text)
+	return nil
+}
+
+func (h fuseHandler) Enabled(context.Context, slog.Level) bool { return true }
 
 // panicCase is a place for a panic. Its fuse burns once.
 type panicCase struct {
@@ -155,9 +166,9 @@ func runPanicCase(t *testing.T, tt panicCase, kind string) {
 // A probe whose call panicked returns its slot, also when the panic came from the
 // log line of the circuit's change.
 func TestPanicInCircuitLogReturnsTheProbe(t *testing.T) {
-	for at, state := range map[int64]string{2: "half-open", 3: "closed"} { // the first line is of its opening
+	for _, state := range []string{"circuit to half-open", "circuit to closed"} {
 		synctest.Test(t, func(t *testing.T) {
-			handler := fuseHandler{slog.DiscardHandler, newFuse(at, "oktaretry: circuit")}
+			handler := fuseHandler{slog.DiscardHandler, newFuse(1, state)}
 			tr := rig.Over(t, script.Repeat(t, script.Bare(503), script.OK()), func(p *oktaretry.Policy) {
 				p.Breaker.MinCalls, p.Breaker.ProbeTimeout, p.Breaker.Probes = 1, time.Hour, 1
 			}, oktaretry.WithLogger(slog.New(handler)))
