@@ -148,7 +148,7 @@ func WithLogThreshold(d time.Duration) Option {
 
 // WithLogger logs each long wait ([WithLogThreshold]) when it begins and every 30 s
 // after that, each call that took long or was given up when it ends, and each change
-// of a circuit, with the ids of the trace. Default: nothing is logged. TELEMETRY.md
+// of a circuit, with the ids of the trace. Default: nothing is logged. docs/telemetry.md
 // lists the lines.
 func WithLogger(l *slog.Logger) Option {
 	return optionFunc(func(c *config) error {

@@ -148,7 +148,9 @@ func (h disabledHandler) WithGroup(string) slog.Handler      { return h }
 // The log and the trace of a call agree to the millisecond, whatever made it slow or
 // ended it, and the log says what was, where the line of a wait says what might be.
 func TestLogAgreesWithTrace(t *testing.T) {
-	slow := func(p *oktaretry.Policy) { p.Network.InitialWait, p.ServerError.InitialWait = 7*time.Second, 7*time.Second }
+	slow := func(p *oktaretry.Policy) {
+		p.Network.InitialWait, p.ServerError.InitialWait = 7*time.Second, 7*time.Second
+	}
 	for _, tt := range []struct {
 		name    string
 		policy  func(*oktaretry.Policy)
