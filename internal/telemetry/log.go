@@ -43,7 +43,7 @@ func (c *Call) LogWait(w Where, began time.Time, s WaitStart) {
 	c.wait = waiting{where: w, reason: s.Reason, until: began.Add(s.AtMost), began: began, next: began.Add(progressEvery), logged: true}
 	list := make([]slog.Attr, 0, 12)
 	list = append(list, slog.String("reason", s.Reason), duration("at_most", s.AtMost), slog.String("bucket", w.Bucket),
-		slog.Int("attempts", s.Attempts))
+		slog.Int("attempt", s.Attempts))
 	if s.Class != "" {
 		list = append(list, slog.Int("status", s.Status), slog.String("code", s.Code), slog.String("request_id", s.RequestID))
 	}

@@ -239,7 +239,7 @@ func TestLogOfAWaitSaysWhatMadeItWait(t *testing.T) {
 		r := rig.Observe(t, nil, script.Limited(script.Set("Retry-After", "7"), script.Set("X-Okta-Request-Id", "reqA-1")), script.OK())
 		r.Do(t.Context(), "GET", rig.UserURL)
 		l := r.Lines(t)[0]
-		rig.Equal(t, "the line", []any{l["msg"], l["reason"], l["status"], l["code"], l["request_id"], l["attempts"], l["host"], l["template"]},
+		rig.Equal(t, "the line", []any{l["msg"], l["reason"], l["status"], l["code"], l["request_id"], l["attempt"], l["host"], l["template"]},
 			[]any{"oktaretry: waiting", "rate-limit", 429.0, "E0000047", "reqA-1", 1.0, "example.okta.com", "/api/v1/users/{id}"})
 		if d, err := time.ParseDuration(l["at_most"].(string)); err != nil || d < 7*time.Second || d > 8*time.Second {
 			t.Errorf("at_most is %v", l["at_most"])
