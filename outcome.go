@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry/internal/exchange"
+	"github.com/oktaretry/oktaretry/internal/show"
 )
 
 // StopReason is why a call ended.
@@ -200,9 +201,7 @@ func (r *Recorder) String() string {
 }
 
 // Format prints the text of String by every verb: any other would print the fields.
-func (r *Recorder) Format(s fmt.State, verb rune) {
-	fmt.Fprintf(s, fmt.FormatString(s, verb), r.String())
-}
+func (r *Recorder) Format(s fmt.State, verb rune) { show.Format(s, verb, r.String()) }
 
 func (r *Recorder) add(o Outcome) {
 	r.mu.Lock()

@@ -67,7 +67,7 @@ func TestWaitThatDoesNotFitMaxElapsedIsNotBegun(t *testing.T) {
 		took  time.Duration
 	}{
 		{"at first", 10*time.Minute + time.Second, 1, 0},
-		{"after others", 4 * time.Minute, 3, 2 * 4 * time.Minute},
+		{"after others", 4 * time.Minute, 3, 2*4*time.Minute + time.Second},
 	} {
 		rig.Virtual(t, tt.name, func(t *testing.T) {
 			rt, base := rig.New(t, nil)

@@ -194,7 +194,7 @@ func TestEach429HasItsOwnWait(t *testing.T) {
 		rt, base := rig.New(t, nil,
 			script.Limited(script.Date(0), script.ResetIn(0, time.Minute)),
 			script.Limited(script.Set("Retry-After", "3")).After(60*time.Second, rig.Spread),
-			script.Limited(script.Date(0), script.ResetIn(0, 10*time.Second)).After(3*time.Second, rig.Spread),
+			script.Limited(script.Date(0), script.ResetIn(0, 9*time.Second)).After(3*time.Second, rig.Spread),
 			script.OK().After(10*time.Second, rig.Spread))
 		c := rig.Get(t, rt, rig.UserURL).Is(200).TookBetween(73*time.Second, 73*time.Second+3*rig.Spread)
 		base.WantSent(4)

@@ -284,7 +284,7 @@ func (b *bucket) leaseDone(t *Ticket, now time.Time, seen Seen, wide bool) *Stor
 	isIdle := b.inFlight == 0 && b.line.len() == 0
 	spare := isIdle && !b.window.unbound && l.giveUpSpare(now)
 	if spare || t.place.forScout || wide {
-		return b.newRequest(now, Permit{})
+		return b.newRequest(now, Permit{part: l.health})
 	}
 	return nil
 }
@@ -320,4 +320,17 @@ func (b *bucket) state(now time.Time) State {
 // jitter returns between a half and one and a half of d.
 func jitter(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (0.5 + rand.Float64()))
+}
+
+// blockedFor records what the first of the line waits for from now on.
+func (b *bucket) blockedFor(why Reason, now time.Time) {
+	c := b.blockedBy
+	if c.why() == why {
+		return
+	}
+	if c == nil {
+		c = new(causes)
+		b.blockedBy = c
+	}
+	c.spent, c.now, c.since = c.until(now), why, now
 }

@@ -59,19 +59,6 @@ func (c *causes) why() Reason {
 	return c.now
 }
 
-// blockedFor records what the first of the line waits for from now on.
-func (b *bucket) blockedFor(why Reason, now time.Time) {
-	c := b.blockedBy
-	if c.why() == why {
-		return
-	}
-	if c == nil {
-		c = new(causes)
-		b.blockedBy = c
-	}
-	c.spent, c.now, c.since = c.until(now), why, now
-}
-
 // until returns how long was waited for what until now.
 func (c *causes) until(now time.Time) (spent [reasons]time.Duration) {
 	if c == nil {
@@ -81,37 +68,4 @@ func (c *causes) until(now time.Time) (spent [reasons]time.Duration) {
 		spent[c.now] += max(now.Sub(c.since), 0)
 	}
 	return spent
-}
-
-// Mark is a moment of a call's wait, from which [Mark.Until] counts.
-type Mark struct {
-	bucket *bucket
-	at     time.Time
-	why    Reason // what Ready returned
-	spent  [reasons]time.Duration
-}
-
-// Mark returns the present moment of a wait for why, as Ready has just returned it.
-func (t *Ticket) Mark(now time.Time, why Reason) Mark {
-	b := t.bucket
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return Mark{b, now, why, b.blockedBy.until(now)}
-}
-
-// Until returns how long the call has waited for what since the mark, by Reason. The
-// sum is exactly the time since the mark.
-func (m *Mark) Until(now time.Time) (waited [reasons]time.Duration) {
-	m.bucket.mu.Lock()
-	spent := m.bucket.blockedBy.until(now)
-	m.bucket.mu.Unlock()
-	left := now.Sub(m.at)
-	for r := Held; r < reasons && left > 0; r++ {
-		if r != m.why {
-			waited[r] = max(min(spent[r]-m.spent[r], left), 0)
-			left -= waited[r]
-		}
-	}
-	waited[m.why] = left
-	return waited
 }

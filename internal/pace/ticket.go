@@ -93,19 +93,21 @@ func (t *Ticket) Observe(sent, arrived time.Time, date int64) {
 // answer had one less the local clock's present second. So it is never early, for the
 // second may just have begun, and adds no more than a second, for it may just end.
 //
-// The server may cut the fraction off its reset, too. A single scout finds that out:
-// if it meets the old window, Until adds what that may last, and window.late does so
-// from then on.
+// The server may cut the fraction off its reset, too, and end the window up to a second
+// after it. So a second is added, or less if the window is known to end sooner, where
+// the server is known to do so, where it just did, and from the second refusal on of a
+// bucket that has accepted nothing. Elsewhere a single scout finds out, and if it meets
+// the old window, window.late adds the second from then on.
 func (t *Ticket) Until(reset int64, now time.Time) (time.Duration, bool) {
 	b := t.bucket
-	wait, _, ok := b.host.clock.Until(reset, now)
+	wait, sharp, ok := b.host.clock.Until(reset, now)
 	if !ok {
 		return 0, false
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	w := &b.window
-	if wait > 0 && !w.late {
+	if wait > 0 && !w.late && (w.accepted || sharp || b.refusals == nil) {
 		if !b.host.clock.isKnown() {
 			wait += time.Duration(now.Nanosecond())
 		}
@@ -177,4 +179,37 @@ func (t *Ticket) release(now time.Time) {
 	b.host.passOn(b.cfg.Load().MaxInFlight)
 	t.bucket, t.inFlight = nil, false
 	b.release()
+}
+
+// Mark is a moment of a call's wait, from which [Mark.Until] counts.
+type Mark struct {
+	bucket *bucket
+	at     time.Time
+	why    Reason // what Ready returned
+	spent  [reasons]time.Duration
+}
+
+// Mark returns the present moment of a wait for why, as Ready has just returned it.
+func (t *Ticket) Mark(now time.Time, why Reason) Mark {
+	b := t.bucket
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return Mark{b, now, why, b.blockedBy.until(now)}
+}
+
+// Until returns how long the call has waited for what since the mark, by Reason. The
+// sum is exactly the time since the mark.
+func (m *Mark) Until(now time.Time) (waited [reasons]time.Duration) {
+	m.bucket.mu.Lock()
+	spent := m.bucket.blockedBy.until(now)
+	m.bucket.mu.Unlock()
+	left := now.Sub(m.at)
+	for r := Held; r < reasons && left > 0; r++ {
+		if r != m.why {
+			waited[r] = max(min(spent[r]-m.spent[r], left), 0)
+			left -= waited[r]
+		}
+	}
+	waited[m.why] = left
+	return waited
 }
