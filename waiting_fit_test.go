@@ -286,7 +286,7 @@ func TestGivingUpDuringAGrownWaitReportsWhatIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := rig.New(t, nil,
 			script.Limited(script.Date(0), script.ResetIn(0, 10*time.Second)).Takes(time.Second),
-			script.Limited(script.Date(0), script.ResetIn(0, 35*time.Second)).Takes(5*time.Second),
+			script.Limited(script.Date(0), script.ResetIn(0, 34*time.Second)).Takes(5*time.Second),
 			script.OK())
 		canceled := make(chan rig.Call, 1)
 		go func() {
