@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/oktaretry/oktaretry/internal/exchange"
@@ -309,6 +310,15 @@ func (e APIError) Error() string {
 }
 
 func (e *APIError) discreet() {}
+
+func (e *APIError) clone() *APIError {
+	if e == nil {
+		return nil
+	}
+	own := *e
+	own.Causes = slices.Clone(e.Causes)
+	return &own
+}
 
 // newAPIError returns the content of p, or nil when neither member holds something
 // that looks like an error code: any text could stand there, and the code goes into
