@@ -15,6 +15,7 @@ import (
 
 	"github.com/oktaretry/oktaretry/benchmarks/internal/meter"
 	"github.com/oktaretry/oktaretry/benchmarks/internal/peers"
+	"github.com/oktaretry/oktaretry/benchmarks/internal/sdks"
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
@@ -64,7 +65,7 @@ func sdkBenches(refused bool) (benches []*meter.Bench) {
 
 // sdkTitle is a bench's name with the version of its SDK.
 func sdkTitle(name string) string {
-	return strings.NewReplacer("SDK v2", peers.Title("okta-sdk-golang", peers.SDK2Module), "SDK v6", peers.Title("okta-sdk-golang", peers.SDK6Module)).Replace(name)
+	return strings.NewReplacer("SDK v2", peers.Title("okta-sdk-golang", sdks.V2Module), "SDK v6", peers.Title("okta-sdk-golang", sdks.V6Module)).Replace(name)
 }
 
 // sdk2 gets a user by okta-sdk-golang v2. Without its own retries, it has one
@@ -74,7 +75,7 @@ func sdk2(base http.RoundTripper, retries bool) func(context.Context) error {
 	if !retries {
 		set = append(set, okta2.WithRateLimitMaxRetries(0))
 	}
-	client := peers.SDK2(base, orgURL, token, set...)
+	client := sdks.V2(base, orgURL, token, set...)
 	return func(ctx context.Context) error {
 		_, _, err := client.User.GetUser(ctx, "00u1")
 		return err
@@ -87,7 +88,7 @@ func sdk6(base http.RoundTripper, retries bool) func(context.Context) error {
 	if retries {
 		set = append(set, okta6.WithRateLimitMaxRetries(2), okta6.WithRateLimitMaxBackOff(int64(time.Minute/time.Second)))
 	}
-	client := peers.SDK6(base, orgURL, token, set...)
+	client := sdks.V6(base, orgURL, token, set...)
 	return func(ctx context.Context) error {
 		_, _, err := client.UserAPI.GetUser(ctx, "00u1").Execute()
 		return err

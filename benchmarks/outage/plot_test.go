@@ -15,7 +15,7 @@ import (
 	"gonum.org/v1/plot/vg"
 
 	"github.com/oktaretry/oktaretry/benchmarks/internal/chart"
-	"github.com/oktaretry/oktaretry/benchmarks/internal/peers"
+	"github.com/oktaretry/oktaretry/benchmarks/internal/sdks"
 )
 
 const margin = 10 * time.Second // shown before the outage; three times that after it
@@ -48,7 +48,7 @@ func bars(t *testing.T, some []result) string {
 // and Okta's own SDK.
 func lines(t *testing.T, some []result) string {
 	s, best := some[0].scenario, bestPeer(some)
-	sdk := some[slices.IndexFunc(some, func(r result) bool { return r.contender.module == peers.SDK6Module })]
+	sdk := some[slices.IndexFunc(some, func(r result) bool { return r.contender.module == sdks.V6Module })]
 	p := chart.OverTime("requests a second", 10, func(seconds float64) string {
 		if int(seconds)%30 != 0 {
 			return ""

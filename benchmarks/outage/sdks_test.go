@@ -8,11 +8,11 @@ import (
 
 	okta6 "github.com/okta/okta-sdk-golang/v6/okta"
 
-	"github.com/oktaretry/oktaretry/benchmarks/internal/peers"
+	"github.com/oktaretry/oktaretry/benchmarks/internal/sdks"
 )
 
 func sdk6(base http.RoundTripper) client {
-	c := peers.SDK6(base, org, "token")
+	c := sdks.V6(base, org, "token")
 	return func(ctx context.Context, endpoint string) (err error) {
 		switch endpoint {
 		case getUser:

@@ -17,7 +17,7 @@ import (
 	"gonum.org/v1/plot/vg"
 
 	"github.com/oktaretry/oktaretry/benchmarks/internal/chart"
-	"github.com/oktaretry/oktaretry/benchmarks/internal/peers"
+	"github.com/oktaretry/oktaretry/benchmarks/internal/sdks"
 )
 
 const (
@@ -74,7 +74,7 @@ func lines(t *testing.T, all []summary) string {
 	some := of(all, lineScenario)
 	s, own := some[0].scenario, some[0]
 	best := bestPeer(some)
-	sdk := some[slices.IndexFunc(some, func(m summary) bool { return m.peer.module == peers.SDK6Module && m.peer.best })]
+	sdk := some[slices.IndexFunc(some, func(m summary) bool { return m.peer.module == sdks.V6Module && m.peer.best })]
 	p := panel("429s so far")
 	p.Title.Text = fmt.Sprintf("429s met by %s calls of %d workers, %d calls a minute allowed", count(float64(s.calls)), s.workers, s.limit)
 	p.X.Label.Text = "minutes since the start"

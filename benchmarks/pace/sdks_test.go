@@ -16,7 +16,7 @@ import (
 	"github.com/okta/okta-sdk-golang/v2/okta/query"
 	okta6 "github.com/okta/okta-sdk-golang/v6/okta"
 
-	"github.com/oktaretry/oktaretry/benchmarks/internal/peers"
+	"github.com/oktaretry/oktaretry/benchmarks/internal/sdks"
 )
 
 const awsModule = "github.com/aws/aws-sdk-go-v2"
@@ -32,7 +32,7 @@ var endless = &rateLimit{10_000, 300}
 
 // sdk2 is okta-sdk-golang v2 as by default. Tuned, it does what v6 does.
 func sdk2(base http.RoundTripper, token string, _ scenario) call {
-	client := peers.SDK2(base, org, token)
+	client := sdks.V2(base, org, token)
 	return func(ctx context.Context) error {
 		_, _, err := client.User.ListUsers(ctx, query.NewQueryParams(query.WithLimit(1)))
 		return err
@@ -45,7 +45,7 @@ func sdk6(limit *rateLimit) func(http.RoundTripper, string, scenario) call {
 		if limit != nil {
 			set = append(set, okta6.WithRateLimitMaxRetries(limit.maxRetries), okta6.WithRateLimitMaxBackOff(limit.maxBackoff))
 		}
-		client := peers.SDK6(base, org, token, set...)
+		client := sdks.V6(base, org, token, set...)
 		return func(ctx context.Context) error {
 			_, _, err := client.UserAPI.ListUsers(ctx).Limit(1).Execute()
 			return err

@@ -15,6 +15,7 @@ import (
 	okta6 "github.com/okta/okta-sdk-golang/v6/okta"
 
 	"github.com/oktaretry/oktaretry/benchmarks/internal/peers"
+	"github.com/oktaretry/oktaretry/benchmarks/internal/sdks"
 	"github.com/oktaretry/oktaretry/oktatest"
 )
 
@@ -60,7 +61,7 @@ func measureThrottle(t *testing.T) (took [][]time.Duration) {
 		synctest.Test(t, func(t *testing.T) {
 			okta := oktatest.New(oktatest.WithUsers(1), oktatest.WithLatency(latency), oktatest.WithoutLimits(),
 				oktatest.WithWindowLength(throttleWindow), oktatest.WithLimit(endpoint, 1))
-			client := peers.SDK6(way.wrap(okta.Transport()), org, "token", way.set...)
+			client := sdks.V6(way.wrap(okta.Transport()), org, "token", way.set...)
 			if _, _, err := client.UserAPI.ListUsers(context.Background()).Limit(1).Execute(); err != nil {
 				t.Fatal(err)
 			}

@@ -1,6 +1,6 @@
-package peers
-
-// This file sets up Okta's own SDKs.
+// Package sdks sets up Okta's own SDKs. It is apart from the other peers because
+// the SDKs take long to compile.
+package sdks
 
 import (
 	"context"
@@ -12,13 +12,13 @@ import (
 
 // The modules of the SDKs.
 const (
-	SDK2Module = "github.com/okta/okta-sdk-golang/v2"
-	SDK6Module = "github.com/okta/okta-sdk-golang/v6"
+	V2Module = "github.com/okta/okta-sdk-golang/v2"
+	V6Module = "github.com/okta/okta-sdk-golang/v6"
 )
 
-// SDK2 is a client of okta-sdk-golang v2 without its cache. It panics where the
+// V2 is a client of okta-sdk-golang v2 without its cache. It panics where the
 // SDK refuses the settings.
-func SDK2(base http.RoundTripper, org, token string, set ...okta2.ConfigSetter) (client *okta2.Client) {
+func V2(base http.RoundTripper, org, token string, set ...okta2.ConfigSetter) (client *okta2.Client) {
 	set = append([]okta2.ConfigSetter{
 		okta2.WithOrgUrl(org), okta2.WithToken(token), okta2.WithCache(false), okta2.WithHttpClientPtr(&http.Client{Transport: base}),
 	}, set...)
@@ -29,9 +29,9 @@ func SDK2(base http.RoundTripper, org, token string, set ...okta2.ConfigSetter) 
 	return client
 }
 
-// SDK6 is a client of okta-sdk-golang v6 without its cache. It panics where the
+// V6 is a client of okta-sdk-golang v6 without its cache. It panics where the
 // SDK refuses the settings.
-func SDK6(base http.RoundTripper, org, token string, set ...okta6.ConfigSetter) (client *okta6.APIClient) {
+func V6(base http.RoundTripper, org, token string, set ...okta6.ConfigSetter) (client *okta6.APIClient) {
 	set = append([]okta6.ConfigSetter{
 		okta6.WithOrgUrl(org), okta6.WithToken(token), okta6.WithCache(false), okta6.WithHttpClientPtr(&http.Client{Transport: base}),
 	}, set...)
