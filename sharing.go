@@ -128,6 +128,29 @@ type sharing struct {
 	holder    string // this process, for the store
 	claims    atomic.Uint64
 	telemetry telemetry.Store
+	lostAt    atomic.Pointer[time.Time]    // the last loss; nil: none
+	failed    atomic.Pointer[failedAsking] // the last request that failed; nil: none
+}
+
+// failedAsking is a request to the store that failed.
+type failedAsking struct {
+	op, kind string
+	at       time.Time
+}
+
+// state is what a Snapshot shows of the store.
+func (s *sharing) state() StoreState {
+	if s == nil {
+		return StoreState{}
+	}
+	state := StoreState{Shared: true, Lost: !s.health.Works()}
+	if at := s.lostAt.Load(); at != nil {
+		state.Since = *at
+	}
+	if f := s.failed.Load(); f != nil {
+		state.LastOperation, state.LastError, state.LastErrorAt = f.op, f.kind, f.at
+	}
+	return state
 }
 
 func newSharing(c config) (*sharing, error) {
@@ -162,11 +185,16 @@ func (s *sharing) permit(now time.Time) (pace.Permit, bool) {
 func (s *sharing) put(ctx context.Context, op string, p pace.Permit, question func(context.Context) error, answered func(error)) {
 	s.questions.Put(ctx, question, func(took time.Duration, err error) {
 		answered(err) // first, for a log handler may panic
-		lost := err != nil && s.health.Failed(p, time.Now())
+		now := time.Now()
+		lost := err != nil && s.health.Failed(p, now)
 		back := err == nil && s.health.Succeeded(p)
 		kind, text := "", ""
 		if err != nil {
 			kind, text = ask.Kind(err), shownText(err.Error())
+			s.failed.Store(&failedAsking{op, kind, now})
+		}
+		if lost {
+			s.lostAt.Store(&now)
 		}
 		s.telemetry.Asked(ctx, op, took, kind)
 		if lost || back {

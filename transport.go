@@ -38,6 +38,7 @@ type Transport struct {
 	governor     *pace.Governor
 	sharing      *sharing // nil: without WithShared
 	keys         *identity.Keys
+	givenUp      givenUp
 	orgs         map[string]string
 	mu           sync.Mutex // serialises SetPolicy
 	settings     atomic.Pointer[settings]
