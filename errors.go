@@ -305,3 +305,22 @@ func isLost(err error) bool {
 	var lost *exchange.LostError
 	return errors.As(err, &lost)
 }
+
+// lastingError returns err if it holds nothing of others, else an error of its text.
+func lastingError(err error) error {
+	cause := error(nil)
+	switch e := err.(type) {
+	case nil, *CircuitOpenError:
+		return err
+	case *RateLimitError:
+		cause = e.cause
+	case *PendingError:
+		cause = e.cause
+	default:
+		return &discreetError{text: err.Error()}
+	}
+	if cause == nil || cause == context.DeadlineExceeded {
+		return err
+	}
+	return &discreetError{text: err.Error()}
+}

@@ -138,21 +138,6 @@ type failedAsking struct {
 	at       time.Time
 }
 
-// state is what a Snapshot shows of the store.
-func (s *sharing) state() StoreState {
-	if s == nil {
-		return StoreState{}
-	}
-	state := StoreState{Shared: true, Lost: !s.health.Works()}
-	if at := s.lostAt.Load(); at != nil {
-		state.Since = *at
-	}
-	if f := s.failed.Load(); f != nil {
-		state.LastOperation, state.LastError, state.LastErrorAt = f.op, f.kind, f.at
-	}
-	return state
-}
-
 func newSharing(c config) (*sharing, error) {
 	report, err := telemetry.NewStore(c.telemetry())
 	if err != nil {

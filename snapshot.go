@@ -4,13 +4,11 @@ package oktaretry
 
 import (
 	"cmp"
-	"context"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/oktaretry/oktaretry/internal/circuit"
-	"github.com/oktaretry/oktaretry/internal/recent"
 )
 
 // Snapshot is the state of a Transport at one moment. It holds no credential, no
@@ -112,7 +110,7 @@ func (t *Transport) Snapshot() Snapshot {
 	now, e := time.Now(), t.settings.Load().endpoints
 	return Snapshot{
 		At: now, Buckets: t.bucketStates(now), Circuits: circuitStates(e, now), Budgets: budgetStates(e, now),
-		Store: t.sharing.state(), GivenUp: t.givenUp.states(),
+		Store: storeState(t.sharing), GivenUp: givenUpStates(&t.givenUp),
 	}
 }
 
@@ -146,15 +144,6 @@ func circuitStates(e *endpoints, now time.Time) (all []CircuitState) {
 	return all
 }
 
-// openedBy returns what opened a circuit that is not closed, and when.
-func openedBy(b *circuit.Breaker) (class Class, code, failure string, since time.Time) {
-	o := b.Opening()
-	if o.Failure == "" {
-		return ClassNetwork, "", "", o.Since // another process's word
-	}
-	return Class(o.Class), o.Code, o.Failure, o.Since
-}
-
 func budgetStates(e *endpoints, now time.Time) (all []BudgetState) {
 	for name, h := range e.allHosts() {
 		if h.budget != nil {
@@ -165,32 +154,7 @@ func budgetStates(e *endpoints, now time.Time) (all []BudgetState) {
 	return all
 }
 
-// givenUp holds the last calls that came to nothing.
-type givenUp struct {
-	log recent.Log[refusedCall, Outcome]
-}
-
-// refusedCall is what calls have in common that are refused with nothing sent.
-type refusedCall struct {
-	origin *endpoint
-	stop   StopReason
-}
-
-// add records a call that has ended, if it was given up. A refused one costs no
-// allocation: there can be many.
-func (g *givenUp) add(o *Outcome, origin *endpoint, left bool) {
-	if !isGivenUp(o, left) {
-		return
-	}
-	var key refusedCall
-	if len(o.Attempts) == 0 && origin != nil {
-		key = refusedCall{origin, o.Stop}
-	}
-	g.log.Add(key, o.lasting())
-}
-
-// states returns what a Snapshot shows.
-func (g *givenUp) states() []GivenUp {
+func givenUpStates(g *givenUp) []GivenUp {
 	entries := g.log.Entries()
 	all := make([]GivenUp, len(entries))
 	for i, e := range entries {
@@ -199,43 +163,16 @@ func (g *givenUp) states() []GivenUp {
 	return all
 }
 
-// maxLasting bounds the attempts that are kept of a call given up.
-const maxLasting = 100
-
-// lasting returns an outcome that keeps nothing of the call alive: no answer's body,
-// no error that the base or the caller made, no memory that another call uses.
-func (o *Outcome) lasting() Outcome {
-	l := *o
-	l.Error, l.Err, l.Waits = nil, lastingError(o.Err), nil
-	if len(o.Waits) > 0 {
-		l.Waits = slices.Clone(o.Waits)
+func storeState(s *sharing) StoreState {
+	if s == nil {
+		return StoreState{}
 	}
-	l.Attempts = nil
-	if n := len(o.Attempts); n > 0 {
-		l.Attempts = slices.Clone(o.Attempts[max(0, n-maxLasting):])
+	state := StoreState{Shared: true, Lost: !s.health.Works()}
+	if at := s.lostAt.Load(); at != nil {
+		state.Since = *at
 	}
-	for i := range l.Attempts {
-		a := &l.Attempts[i]
-		a.Error, a.Err, a.Waits = nil, lastingError(a.Err), slices.Clone(a.Waits)
+	if f := s.failed.Load(); f != nil {
+		state.LastOperation, state.LastError, state.LastErrorAt = f.op, f.kind, f.at
 	}
-	return l
-}
-
-// lastingError returns err if it holds nothing of others, else an error of its text.
-func lastingError(err error) error {
-	cause := error(nil)
-	switch e := err.(type) {
-	case nil, *CircuitOpenError:
-		return err
-	case *RateLimitError:
-		cause = e.cause
-	case *PendingError:
-		cause = e.cause
-	default:
-		return &discreetError{text: err.Error()}
-	}
-	if cause == nil || cause == context.DeadlineExceeded {
-		return err
-	}
-	return &discreetError{text: err.Error()}
+	return state
 }

@@ -36,17 +36,6 @@ func callEnd(o *Outcome, left bool, by Scope) telemetry.CallEnd {
 	return end
 }
 
-// hasFailed reports whether a call ended in an error, or in an answer that is one.
-func hasFailed(o *Outcome, left bool) bool {
-	return (o.Status >= 400 || o.Err != nil) && !(o.Stop == StopCanceled && left)
-}
-
-// isGivenUp reports whether a call came to nothing. A client error is the caller's own
-// matter.
-func isGivenUp(o *Outcome, left bool) bool {
-	return hasFailed(o, left) && (o.Err != nil || o.Class != ClassClientError)
-}
-
 // attemptEnd converts an attempt, whose record is a, and its answer.
 func attemptEnd(a *Attempt, answer *answer, left bool) telemetry.AttemptEnd {
 	return telemetry.AttemptEnd{
