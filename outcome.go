@@ -347,7 +347,7 @@ const maxLasting = 100
 // no error that the base or the caller made, no memory that another call uses.
 func (o *Outcome) lasting() Outcome {
 	l := *o
-	l.Error, l.Err, l.Waits = nil, lastingError(o.Err), nil
+	l.Code, l.Error, l.Err, l.Waits = shownCode(o.Code), nil, lastingError(o.Err), nil
 	if len(o.Waits) > 0 {
 		l.Waits = slices.Clone(o.Waits)
 	}
@@ -357,7 +357,7 @@ func (o *Outcome) lasting() Outcome {
 	}
 	for i := range l.Attempts {
 		a := &l.Attempts[i]
-		a.Error, a.Err, a.Waits = nil, lastingError(a.Err), slices.Clone(a.Waits)
+		a.Code, a.Error, a.Err, a.Waits = shownCode(a.Code), nil, lastingError(a.Err), slices.Clone(a.Waits)
 	}
 	return l
 }

@@ -91,7 +91,7 @@ type StoreState struct {
 // invalid ones are none.
 type GivenUp struct {
 	// Outcome is the call's, without what Okta wrote in error bodies: the fields Error
-	// are nil. An Err has the text of the call's error, and is it itself where that is
+	// are nil, and a Code that is neither Okta's nor OAuth's is "_OTHER". An Err has the text of the call's error, and is it itself where that is
 	// one of this package's. Of more than 100 attempts, the last 100 are there.
 	Outcome Outcome
 	// Times is how many calls this one stands for, the latest of them. Above 1, they
