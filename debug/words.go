@@ -11,6 +11,7 @@ import (
 	"html/template"
 	"math"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -179,6 +180,7 @@ func noticesOf(t *transport, id string, now time.Time) (all []notice) {
 	if n := recentlyGivenUp(t, now); n > 0 {
 		add(warn, "given-up", "%s to nothing in the last 5 minutes.", plural(n, "call came", "calls came"))
 	}
+	slices.SortStableFunc(all, func(a, b notice) int { return strings.Compare(a.Level, b.Level) }) // bad, warn
 	return all
 }
 
@@ -235,7 +237,7 @@ func mark(if_ bool, level string) string {
 
 // The methods below are for the template.
 
-// Used is the width of a bucket's bar, of 100.
+// UsedWidth is the width of a bucket's bar, of 100.
 func (b bucket) UsedWidth() float64 { return 100 * min(max(b.usage(), 0), 1) }
 
 // Level is how a bucket's bar looks.
@@ -254,7 +256,7 @@ func (c circuit) Level() string {
 	return map[string]string{"open": bad, "half-open": warn}[c.State]
 }
 
-// Window is what the limit of a bucket's window is called.
+// Over reports whether the window that is known is over.
 func (b bucket) Over() bool { return b.Known && b.Reset <= 0 }
 
 // shownCall is a call that was given up, with the lines of its time.
@@ -306,6 +308,17 @@ func shown(g *givenUp) shownCall {
 	}
 	waits(g.Waits, end)
 	return s
+}
+
+// More is what the call would have needed, in words.
+func (g givenUp) More() string {
+	switch {
+	case g.Needed <= 0:
+		return ""
+	case g.Stop == "circuit-open":
+		return "tries again in " + seconds(g.Needed)
+	}
+	return "needed " + seconds(g.Needed) + " more"
 }
 
 // answer is what an attempt brought, in a few words.

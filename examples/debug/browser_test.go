@@ -220,3 +220,126 @@ func picture(t *testing.T, ctx context.Context, name string) {
 		t.Fatal(err)
 	}
 }
+
+// state is what a reader of the page has done to it, and when it is of.
+const state = `({
+	at: document.querySelector("#meta time").dateTime,
+	scroll: scrollY,
+	open: [...document.querySelectorAll("details[open]")].map(d => d.id).join(),
+	focus: document.activeElement.tagName,
+	stale: !document.getElementById("stale").hidden,
+	mark: window.mark || "",
+})`
+
+type seen struct {
+	At, Open, Focus, Mark string
+	Scroll                float64
+	Stale                 bool
+}
+
+// until looks at the page until it is as wanted.
+func until(t *testing.T, ctx context.Context, what string, wanted func(seen) bool) seen {
+	t.Helper()
+	for range 600 {
+		// In the middle of a navigation there is nothing to see.
+		if s, err := chromedp.Run(ctx, chromedp.Evaluate[seen](state)); err == nil && wanted(s) {
+			return s
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	t.Fatalf("the page never %s", what)
+	return seen{}
+}
+
+func TestPageRefreshesUnderItsReadersHand(t *testing.T) {
+	root := browser(t)
+	server := badDay(t)
+	ctx, said := tab(t, root, 800, "light", true)
+	do(t, ctx, chromedp.Navigate(server.URL+"/debug/oktaretry?refresh=1"))
+	do(t, ctx, chromedp.Evaluate[chromedp.Void](`{
+		window.mark = "same";
+		const d = [...document.querySelectorAll("section[id$=given-up] details")].at(-1);
+		d.open = true;
+		d.querySelector("summary").focus();
+		document.querySelector("section[id$=policy] details").open = true;
+		scrollTo(0, 500);
+	}`))
+	before := until(t, ctx, "showed", func(seen) bool { return true })
+	if before.Scroll != 500 || before.Focus != "SUMMARY" || strings.Count(before.Open, ",") != 1 {
+		t.Fatalf("the reader's hand failed: %+v", before)
+	}
+	after := until(t, ctx, "refreshed", func(s seen) bool { return s.At != before.At })
+	if after.Mark != "same" || after.Scroll != before.Scroll || after.Open != before.Open || after.Focus != before.Focus {
+		t.Errorf("after a refresh %+v, before %+v", after, before)
+	}
+	if all := said(); len(all) > 0 {
+		t.Errorf("the console says: %q", all)
+	}
+	server.Close()
+	until(t, ctx, "noticed that the program is gone", func(s seen) bool { return s.Stale && s.Mark == "same" })
+}
+
+func TestPageRefreshesWithoutScripts(t *testing.T) {
+	root := browser(t)
+	server := badDay(t)
+	ctx, _ := tab(t, root, 800, "light", false)
+	do(t, ctx, chromedp.Navigate(server.URL+"/debug/oktaretry?refresh=1"))
+	before := until(t, ctx, "showed", func(seen) bool { return true })
+	until(t, ctx, "refreshed", func(s seen) bool { return s.At != before.At })
+
+	do(t, ctx, chromedp.Navigate(server.URL+"/debug/oktaretry?refresh=0"))
+	if n := do(t, ctx, chromedp.Evaluate[int](`document.querySelectorAll("meta[http-equiv]").length`)); n != 0 {
+		t.Error("a page that is paused refreshes")
+	}
+}
+
+// Who hears the page has it table by table, with a name for each; who reads it can tell
+// the text from what is behind it.
+func TestPageIsAccessible(t *testing.T) {
+	root := browser(t)
+	server := badDay(t)
+	for _, scheme := range []string{"light", "dark"} {
+		ctx, _ := tab(t, root, 1600, scheme, true)
+		do(t, ctx, chromedp.Navigate(server.URL+"/debug/oktaretry?refresh=0"))
+		problems := do(t, ctx, chromedp.Evaluate[[]string](accessible))
+		if len(problems) > 0 {
+			t.Errorf("%s: %q", scheme, problems)
+		}
+	}
+}
+
+// accessible lists what is wrong with headings, tables, names and contrast (WCAG 2.2, AA).
+const accessible = `(() => {
+	const wrong = [];
+	let level = 0;
+	for (const h of document.querySelectorAll("h1, h2, h3")) {
+		const n = Number(h.tagName[1]);
+		if (n > level + 1) wrong.push("heading skips a level: " + h.textContent);
+		level = n;
+	}
+	if (document.querySelectorAll("h1").length !== 1 || !document.querySelector("main") || !document.documentElement.lang) wrong.push("no h1, main or lang");
+	for (const t of document.querySelectorAll("table")) {
+		if (!t.caption || !t.tHead || t.tHead.querySelectorAll("th:not([scope=col])").length) wrong.push("a table without caption or heads");
+		for (const r of t.tBodies[0].rows) if (!r.querySelector("th[scope=row]") && !r.matches(".story")) wrong.push("a row without head");
+	}
+	const ids = [...document.querySelectorAll("[id]")].map(e => e.id);
+	for (const id of ids) if (ids.indexOf(id) !== ids.lastIndexOf(id)) wrong.push("id twice: " + id);
+	for (const a of document.querySelectorAll("a[href^='#']")) if (!document.getElementById(a.hash.slice(1))) wrong.push("link to nowhere: " + a.hash);
+	const numbers = c => c.match(/[\d.]+/g).map(Number);
+	const light = ([r, g, b]) => [r, g, b].map(v => (v /= 255) <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4).reduce((s, v, i) => s + v * [0.2126, 0.7152, 0.0722][i], 0);
+	const behind = e => {
+		for (; e; e = e.parentElement) {
+			const c = numbers(getComputedStyle(e).backgroundColor);
+			if (c.length < 4 || c[3] > 0) return c;
+		}
+		return [255, 255, 255];
+	};
+	const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+	for (let n; (n = walk.nextNode());) {
+		const e = n.parentElement;
+		if (!n.textContent.trim() || e.closest("script, style") || !e.checkVisibility()) continue;
+		const [a, b] = [light(numbers(getComputedStyle(e).color)), light(behind(e))].sort((x, y) => y - x);
+		if ((a + 0.05) / (b + 0.05) < 4.5) wrong.push("contrast " + ((a + 0.05) / (b + 0.05)).toFixed(1) + ": " + n.textContent.trim().slice(0, 40));
+	}
+	return [...new Set(wrong)];
+})()`
