@@ -30,7 +30,10 @@ import (
 	"github.com/oktaretry/oktaretry/oktatest"
 )
 
-var pictures = flag.String("pictures", "", "the `directory` for a picture of each view")
+var (
+	pictures = flag.String("pictures", "", "the `directory` for a picture of each view")
+	update   = flag.Bool("update", false, "write the pictures of docs/img")
+)
 
 // chromium returns the browser's path.
 func chromium(t *testing.T) string {
@@ -201,7 +204,7 @@ func TestPageLooksRightInABrowser(t *testing.T) {
 						t.Errorf("in the %s scheme the page is %s", scheme, background)
 					}
 					if *pictures != "" {
-						picture(t, ctx, name)
+						picture(t, ctx, filepath.Join(*pictures, name+".png"))
 					}
 					if all := said(); len(all) > 0 {
 						t.Errorf("the console says: %q", all)
@@ -213,11 +216,25 @@ func TestPageLooksRightInABrowser(t *testing.T) {
 }
 
 // picture writes what the browser shows.
-func picture(t *testing.T, ctx context.Context, name string) {
+func picture(t *testing.T, ctx context.Context, file string) {
 	do(t, ctx, chromedp.Evaluate[chromedp.Void](`document.querySelectorAll("section[id$=given-up] details").forEach((d, i) => d.open = i > 0 && i < 4)`))
 	png := do(t, ctx, chromedp.FullScreenshot(100))
-	if err := os.WriteFile(filepath.Join(*pictures, name+".png"), png, 0o644); err != nil {
+	if err := os.WriteFile(file, png, 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestPicturesOfThePage writes those of the documents, if told to.
+func TestPicturesOfThePage(t *testing.T) {
+	if !*update {
+		t.Skip("-update writes the pictures of docs/img")
+	}
+	root := browser(t)
+	server := badDay(t)
+	for _, scheme := range []string{"light", "dark"} {
+		ctx, _ := tab(t, root, 1200, scheme, true)
+		do(t, ctx, chromedp.Navigate(server.URL+"/debug/oktaretry"))
+		picture(t, ctx, "../../docs/img/debug-page-"+scheme+".png")
 	}
 }
 
