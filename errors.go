@@ -13,6 +13,7 @@ import (
 
 	"github.com/oktaretry/oktaretry/internal/exchange"
 	"github.com/oktaretry/oktaretry/internal/fault"
+	"github.com/oktaretry/oktaretry/internal/telemetry"
 )
 
 // RateLimitError is the error of a call given up because of a rate limit: Okta
@@ -38,7 +39,9 @@ type RateLimitError struct {
 	left       time.Duration // until the deadline, with StopDeadline
 }
 
-func (e *RateLimitError) Error() string {
+func (e *RateLimitError) Error() string { return e.text() }
+
+func (e *RateLimitError) text() string {
 	var b strings.Builder
 	if e.ClientSide {
 		b.WriteString("oktaretry: rate limit (refused client-side, nothing was sent)")
@@ -90,14 +93,16 @@ type CircuitOpenError struct {
 	Since time.Time
 }
 
-func (e *CircuitOpenError) Error() string {
+func (e *CircuitOpenError) Error() string { return e.text() }
+
+func (e *CircuitOpenError) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "oktaretry: %s circuit open (refused client-side, nothing was sent) for %s %s%s: retry after %s",
-		e.Scope, e.Method, e.Host, e.Template, round(e.RetryAfter))
+		e.Scope, telemetry.ShownMethod(e.Method), e.Host, e.Template, round(e.RetryAfter))
 	if e.Failure != "" {
 		fmt.Fprintf(&b, "; open since %s for %s failures: %s", e.Since.UTC().Format(time.RFC3339), e.Class, e.Failure)
-		if e.Code != "" {
-			b.WriteString(" " + e.Code)
+		if code := shownCode(e.Code); code != "" {
+			b.WriteString(" " + code)
 		}
 	}
 	return b.String()
@@ -124,7 +129,9 @@ type PendingError struct {
 	left       time.Duration // until the deadline, with StopDeadline
 }
 
-func (e *PendingError) Error() string {
+func (e *PendingError) Error() string { return e.text() }
+
+func (e *PendingError) text() string {
 	var b strings.Builder
 	b.WriteString("oktaretry: still pending")
 	describe(&b, e.Code, e.RequestID, e.Method, e.Host, e.Template)
@@ -151,11 +158,11 @@ func (e *PendingError) Timeout() bool { return errors.Is(e.cause, context.Deadli
 func (e *PendingError) ErrorType() string { return "pending" }
 
 func describe(b *strings.Builder, code, requestID, method, host, template string) {
-	if code != "" {
+	if code = shownCode(code); code != "" {
 		b.WriteString(" " + code)
 	}
-	fmt.Fprintf(b, " for %s %s%s", method, host, template)
-	if requestID != "" {
+	fmt.Fprintf(b, " for %s %s%s", telemetry.ShownMethod(method), host, template)
+	if requestID = shownID(requestID); requestID != "" {
 		b.WriteString(" (request id " + requestID + ")")
 	}
 }
@@ -306,21 +313,28 @@ func isLost(err error) bool {
 	return errors.As(err, &lost)
 }
 
-// lastingError returns err if it holds nothing of others, else an error of its text.
+// lastingError returns err without what others made: of an error that is not this
+// package's, its name in known words is left.
 func lastingError(err error) error {
-	cause := error(nil)
 	switch e := err.(type) {
 	case nil, *CircuitOpenError:
 		return err
 	case *RateLimitError:
-		cause = e.cause
+		own := *e
+		own.cause = onlyDeadline(e.cause)
+		return &own
 	case *PendingError:
-		cause = e.cause
-	default:
-		return &discreetError{text: err.Error()}
+		own := *e
+		own.cause = onlyDeadline(e.cause)
+		return &own
 	}
-	if cause == nil || cause == context.DeadlineExceeded {
+	return &discreetError{text: errorName(err)}
+}
+
+// onlyDeadline returns err if it is that of a deadline, which nobody made.
+func onlyDeadline(err error) error {
+	if err == context.DeadlineExceeded {
 		return err
 	}
-	return &discreetError{text: err.Error()}
+	return nil
 }

@@ -15,7 +15,6 @@ import (
 	"net/url"
 	"os"
 	"regexp"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -166,7 +165,6 @@ type discreetError struct {
 }
 
 func (e *discreetError) Error() string        { return e.text }
-func (e *discreetError) GoString() string     { return strconv.Quote(e.text) } // %#v would print err
 func (e *discreetError) Is(target error) bool { return errors.Is(e.err, target) }
 func (e *discreetError) As(target any) bool   { return errors.As(e.err, target) }
 func (e *discreetError) Timeout() bool {

@@ -4,11 +4,15 @@ package oktaretry
 
 import (
 	"cmp"
+	"fmt"
+	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/oktaretry/oktaretry/internal/circuit"
+	"github.com/oktaretry/oktaretry/internal/show"
 )
 
 // Snapshot is the state of a Transport at one moment. It holds no credential, no
@@ -91,8 +95,9 @@ type StoreState struct {
 // invalid ones are none.
 type GivenUp struct {
 	// Outcome is the call's, without what Okta wrote in error bodies: the fields Error
-	// are nil, and a Code that is neither Okta's nor OAuth's is "_OTHER". An Err has the text of the call's error, and is it itself where that is
-	// one of this package's. Of more than 100 attempts, the last 100 are there.
+	// are nil, and a Code that is neither Okta's nor OAuth's is "_OTHER". An Err is
+	// one of this package's errors, or names in a few words what another was. Of more
+	// than 100 attempts, the last 100 are there.
 	Outcome Outcome
 	// Times is how many calls this one stands for, the latest of them. Above 1, they
 	// are of one endpoint and were refused for one reason with nothing sent: an outage
@@ -176,3 +181,47 @@ func storeState(s *sharing) StoreState {
 	}
 	return state
 }
+
+func (b BudgetState) shown() (a show.Attrs) {
+	a.Text("host", b.Host)
+	a = append(a, slog.Float64("remaining", math.Floor(b.Remaining*100)/100))
+	return a
+}
+
+func (b BudgetState) String() string                { return b.shown().Line() }
+func (b BudgetState) Format(s fmt.State, verb rune) { show.Format(s, verb, b.String()) }
+func (b BudgetState) LogValue() slog.Value          { return b.shown().Value() }
+func (b BudgetState) MarshalJSON() ([]byte, error)  { return b.shown().JSON() }
+func (b BudgetState) MarshalText() ([]byte, error)  { return []byte(b.String()), nil }
+
+func (s StoreState) shown() (a show.Attrs) {
+	a = append(a, slog.Bool("shared", s.Shared))
+	a.True("lost", s.Lost)
+	a.Time("lost_at", s.Since)
+	a.Text("last_failed_operation", s.LastOperation)
+	a.Text("last_error", s.LastError)
+	a.Time("last_error_at", s.LastErrorAt)
+	return a
+}
+
+func (s StoreState) String() string                { return s.shown().Line() }
+func (s StoreState) Format(f fmt.State, verb rune) { show.Format(f, verb, s.String()) }
+func (s StoreState) LogValue() slog.Value          { return s.shown().Value() }
+func (s StoreState) MarshalJSON() ([]byte, error)  { return s.shown().JSON() }
+func (s StoreState) MarshalText() ([]byte, error)  { return []byte(s.String()), nil }
+
+func (g GivenUp) shown() show.Attrs {
+	return show.Attrs{slog.Int("times", g.Times), slog.Any("outcome", g.Outcome)}
+}
+
+// String returns the outcome's line, and how many calls it stands for if several.
+func (g GivenUp) String() string {
+	if g.Times > 1 {
+		return fmt.Sprintf("%s (%d calls alike)", g.Outcome, g.Times)
+	}
+	return g.Outcome.String()
+}
+func (g GivenUp) Format(s fmt.State, verb rune) { show.Format(s, verb, g.String()) }
+func (g GivenUp) LogValue() slog.Value          { return g.shown().Value() }
+func (g GivenUp) MarshalJSON() ([]byte, error)  { return g.shown().JSON() }
+func (g GivenUp) MarshalText() ([]byte, error)  { return []byte(g.String()), nil }

@@ -361,7 +361,9 @@ func (c *call) judge(a *answer) {
 		}
 	}
 	if a.wait = max(wait, a.rule.MinWait); a.wait > wait || !varies {
-		a.spread = spread(&a.rule, a.wait)
+		if a.Class != ClassRateLimited || !c.ticket.FirstRefusal() || a.wait != named {
+			a.spread = spread(&a.rule, a.wait)
+		}
 	}
 }
 

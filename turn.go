@@ -5,6 +5,7 @@ package oktaretry
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/oktaretry/oktaretry/internal/pace"
@@ -72,7 +73,7 @@ func (c *call) waitInLine(wait time.Duration, why pace.Reason) StopReason {
 	if most > 0 && c.answer.held {
 		most += min(c.answer.wait, longestMean) // what its own refusal ordered is not the line's
 	}
-	var waited [waitReasons]time.Duration // the line can come to wait for something else
+	var waited lineWaits
 	stop, logged := StopNone, false
 	for now := began; wait > 0 && stop == StopNone; {
 		if why == pace.Ask && c.ctx.Err() == nil && c.askStore(c.ticket.StoreRequest(time.Now())) {
@@ -81,7 +82,7 @@ func (c *call) waitInLine(wait time.Duration, why pace.Reason) StopReason {
 			continue
 		}
 		reason := waitReason(why)
-		if rule.Action == FailFast && (why == pace.Held || why == pace.Exhausted) {
+		if rule.Action == FailFast && why.NamesAWait() {
 			stop, c.end.needed = StopFailFast, wait
 			break
 		}
@@ -96,14 +97,16 @@ func (c *call) waitInLine(wait time.Duration, why pace.Reason) StopReason {
 		if most > 0 {
 			nap = min(nap, max(wait, most-now.Sub(began)))
 		}
+		mark := c.ticket.Mark(now, why)
 		if !sleep(c.ctx, nap, c.ticket.Wake()) {
 			stop = StopCanceled
 			c.end.needed = max(wait-time.Since(now), 0)
 		}
-		before := now
 		now = time.Now()
 		c.now = now
-		waited[reason] += now.Sub(before)
+		for why, d := range mark.Until(now) {
+			waited.add(pace.Reason(why), d)
+		}
 		if stop == StopNone {
 			wait, why = ready(c, now)
 		}
@@ -111,22 +114,49 @@ func (c *call) waitInLine(wait time.Duration, why pace.Reason) StopReason {
 	if c.answer.held { // of the line, what the call's own refusal ordered
 		c.answer.tally.spent += min(c.now.Sub(began), c.answer.wait)
 	}
-	for reason, d := range waited {
-		c.recordWait(Wait{WaitReason(reason), d}, began)
-		began = began.Add(d)
+	c.waits = slices.Grow(c.waits, waited.n)
+	for _, w := range waited.list[:waited.n] {
+		c.recordWait(w, began)
+		began = began.Add(w.Duration)
 	}
 	return stop
+}
+
+// lineWaits are the waits of one call in line, one for each reason, in the order in
+// which the reasons came up.
+type lineWaits struct {
+	list [waitReasons]Wait
+	n    int
+}
+
+func (l *lineWaits) add(why pace.Reason, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	reason := waitReason(why)
+	for i := range l.list[:l.n] {
+		if l.list[i].Reason == reason {
+			l.list[i].Duration += d
+			return
+		}
+	}
+	l.list[l.n] = Wait{reason, d}
+	l.n++
 }
 
 // waitReason is what a call in line waits for, in the words of an Outcome.
 func waitReason(r pace.Reason) WaitReason {
 	switch r {
-	case pace.Ceiling:
+	case pace.Held, pace.Exhausted:
+		return WaitRateLimit
+	case pace.Turn, pace.Leased:
+		return WaitTurn
+	case pace.Ceiling, pace.Reserved:
 		return WaitCeiling
 	case pace.Slot:
 		return WaitConcurrency
 	}
-	return WaitRateLimit
+	return WaitLearning
 }
 
 // recordWait records a wait that has ended.

@@ -188,6 +188,10 @@ func TestNothingPrivateIsShown(t *testing.T) {
 				send(t, rt, t.Context(), http.MethodGet, target, "SSWS "+secret)
 			}
 		}
+		named, stop := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, fmt.Errorf("%s has left", secret))
+		base.Always(script.Step{Hang: true})
+		send(t, rt, named, http.MethodGet, target, "SSWS another")
+		stop()
 		if len(rt.Snapshot().GivenUp) < 3 {
 			t.Fatalf("%d calls were given up", len(rt.Snapshot().GivenUp))
 		}

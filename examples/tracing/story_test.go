@@ -36,7 +36,7 @@ func TestStory(t *testing.T) {
 		`─ wait: rate-limit`,
 		`4\. A ceiling`,
 		`three pages of groups`,
-		`─ GET /api/v1/groups +error\.type=_OTHER`, // a kept connection's: no backoff
+		`─ GET /api/v1/groups +error\.type=connection`, // a kept connection's: no backoff
 		`─ wait: ceiling`,
 		`─ GET /api/v1/groups +resend_count=1 status_code=200`,
 		`5\. One endpoint fails`,

@@ -76,7 +76,7 @@ func (l *lease) room(w *window, now time.Time, utilization float64) (why Reason,
 		if w.isUsedUp(utilization) && now.Before(w.closedUntil()) {
 			switch { // headers count for more than the store
 			case l.seen.reportedFull == w.id:
-				return Exhausted, w.closedUntil().Sub(now), 0
+				return usedUp(w.left), w.closedUntil().Sub(now), 0
 			case !l.pending:
 				return Ask, moment, 0 // others may hold places that are gone
 			}
@@ -111,7 +111,7 @@ func (h *heldPlaces) usable(now time.Time) int {
 }
 
 // record records the store's answer to a request for so many places.
-func (l *lease) record(now, madeAt time.Time, wanted int, a *shared.Lease) {
+func (l *lease) record(now, madeAt time.Time, wanted int, a *shared.Lease, utilization float64) {
 	known := &l.answered
 	known.windowID, known.sharers, known.returnUnused = a.Window.ID, a.Sharers, a.ReturnUnused
 	known.noneBefore = time.Time{}
@@ -119,7 +119,7 @@ func (l *lease) record(now, madeAt time.Time, wanted int, a *shared.Lease) {
 	case a.Places > 0:
 		l.grant(now, madeAt, a)
 	case wanted > 0:
-		l.deny(now, a)
+		l.deny(now, a, utilization)
 	}
 }
 
@@ -136,7 +136,7 @@ func (l *lease) grant(now, madeAt time.Time, a *shared.Lease) {
 }
 
 // deny records that there are no places, and when to request some again.
-func (l *lease) deny(now time.Time, a *shared.Lease) {
+func (l *lease) deny(now time.Time, a *shared.Lease, utilization float64) {
 	if !now.Before(l.held.until) {
 		l.held.places = 0
 	}
@@ -146,7 +146,10 @@ func (l *lease) deny(now time.Time, a *shared.Lease) {
 	case a.Held:
 		known.retryFor, known.noneBefore = Held, now.Add(a.Retry)
 	case a.Window.ID != 0 && a.Window.Ends > 0:
-		known.retryFor, known.noneBefore = Exhausted, now.Add(a.Retry)
+		known.retryFor, known.noneBefore = Leased, now.Add(a.Retry)
+		if left := a.Window.Remaining; left <= reserve(a.Window.Limit, utilization) {
+			known.retryFor = usedUp(left)
+		}
 	default:
 		known.retryFor = Answers
 	}

@@ -26,10 +26,92 @@ type Reason uint8
 const (
 	NoReason  Reason = iota
 	Held             // the time that a refusal of the bucket named
-	Exhausted        // the next window: this one has no place left, as far as is known
-	Answers          // answers of calls in flight, which may show a free place
-	Turn             // calls that go first
+	Exhausted        // the next window: by the server's headers, this one has no place left
+	Reserved         // the next window: this one has only the places left that the user leaves to others
+	Leased           // places that other processes hold
+	Answers          // answers of calls in flight, or of the store, which may show a free place
+	Turn             // calls that go first, or the distance from the last one
 	Slot             // a call to end: too many are in flight, of the bucket or of the host
 	Ceiling          // the user's own limit
 	Ask              // nothing: the call itself is to make a [Ticket.StoreRequest]
+
+	reasons = iota
 )
+
+// NamesAWait reports whether r is a limit of the server, or the user's share of one,
+// and not the order in which calls go.
+func (r Reason) NamesAWait() bool { return r >= Held && r <= Leased }
+
+// causes are how long the first of a line has waited for what; all others wait for
+// the same. bucket.mu guards them. They are nil until a call waits, for most buckets
+// never have a line.
+type causes struct {
+	now   Reason // what it waits for, or waited for last; NoReason: nobody waits; by blockedFor
+	since time.Time
+	spent [reasons]time.Duration // until since
+}
+
+// why returns what the first of the line waits for; NoReason if nobody does.
+func (c *causes) why() Reason {
+	if c == nil {
+		return NoReason
+	}
+	return c.now
+}
+
+// blockedFor records what the first of the line waits for from now on.
+func (b *bucket) blockedFor(why Reason, now time.Time) {
+	c := b.blockedBy
+	if c.why() == why {
+		return
+	}
+	if c == nil {
+		c = new(causes)
+		b.blockedBy = c
+	}
+	c.spent, c.now, c.since = c.until(now), why, now
+}
+
+// until returns how long was waited for what until now.
+func (c *causes) until(now time.Time) (spent [reasons]time.Duration) {
+	if c == nil {
+		return spent
+	}
+	if spent = c.spent; c.now != NoReason {
+		spent[c.now] += max(now.Sub(c.since), 0)
+	}
+	return spent
+}
+
+// Mark is a moment of a call's wait, from which [Mark.Until] counts.
+type Mark struct {
+	bucket *bucket
+	at     time.Time
+	why    Reason // what Ready returned
+	spent  [reasons]time.Duration
+}
+
+// Mark returns the present moment of a wait for why, as Ready has just returned it.
+func (t *Ticket) Mark(now time.Time, why Reason) Mark {
+	b := t.bucket
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return Mark{b, now, why, b.blockedBy.until(now)}
+}
+
+// Until returns how long the call has waited for what since the mark, by Reason. The
+// sum is exactly the time since the mark.
+func (m *Mark) Until(now time.Time) (waited [reasons]time.Duration) {
+	m.bucket.mu.Lock()
+	spent := m.bucket.blockedBy.until(now)
+	m.bucket.mu.Unlock()
+	left := now.Sub(m.at)
+	for r := Held; r < reasons && left > 0; r++ {
+		if r != m.why {
+			waited[r] = max(min(spent[r]-m.spent[r], left), 0)
+			left -= waited[r]
+		}
+	}
+	waited[m.why] = left
+	return waited
+}

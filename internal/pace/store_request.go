@@ -169,7 +169,7 @@ func (r *StoreRequest) Answered(now time.Time, a shared.Lease) {
 		b.spreadLine(now)
 		b.lease.answered.retryAt = time.Time{}
 	}
-	b.lease.record(now, r.madeAt, r.Request.Wants(), &a)
+	b.lease.record(now, r.madeAt, r.Request.Wants(), &a, b.cfg.Load().utilization())
 	b.line.wakeFirst()
 	b.mu.Unlock()
 	b.release()

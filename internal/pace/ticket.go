@@ -81,21 +81,26 @@ func (t *Ticket) Observe(sent, arrived time.Time, date int64) {
 }
 
 // Until returns how long after now the window ends whose reset a refusal names;
-// false when that reset is not plausible. The server may cut the fraction off its
-// reset, so a second is added, or less if the window is known to end sooner: where
-// the server is known to, where it just did, and for a bucket that is known by
-// refusals only. Elsewhere a single scout finds out, and if it meets the old window,
-// window.late adds the second from then on.
+// false when that reset is not plausible. It is the reset less the Date, or where no
+// answer had one less the local clock's present second. So it is never early, for the
+// second may just have begun, and adds no more than a second, for it may just end.
+//
+// The server may cut the fraction off its reset, too. A single scout finds that out:
+// if it meets the old window, Until adds what that may last, and window.late does so
+// from then on.
 func (t *Ticket) Until(reset int64, now time.Time) (time.Duration, bool) {
 	b := t.bucket
-	wait, sharp, ok := b.host.clock.Until(reset, now)
+	wait, _, ok := b.host.clock.Until(reset, now)
 	if !ok {
 		return 0, false
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	w := &b.window
-	if wait > 0 && !w.late && (w.accepted || sharp) {
+	if wait > 0 && !w.late {
+		if !b.host.clock.isKnown() {
+			wait += time.Duration(now.Nanosecond())
+		}
 		return wait, true
 	}
 	if end := w.lateEnd(now.Add(wait)).Sub(now); end > 0 && isSameWindow(reset, w.id) {
@@ -104,6 +109,10 @@ func (t *Ticket) Until(reset int64, now time.Time) (time.Duration, bool) {
 	wait += time.Second
 	return wait, wait > 0
 }
+
+// FirstRefusal reports whether no call to the host was refused before, and notes that
+// one is now.
+func (t *Ticket) FirstRefusal() bool { return !t.bucket.host.refusedOnce.Swap(true) }
 
 // Done ends a call that was sent and reports what its answer carried. It does
 // nothing for a ticket that is not in flight.

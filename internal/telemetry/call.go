@@ -32,8 +32,9 @@ type Call struct {
 type Result struct {
 	Class, Code, RequestID string
 	Status                 int
-	Err                    error // of an attempt without an answer, or of the call
-	Terminal, NotSent      bool  // of a network error
+	Err                    error              // of an attempt without an answer, or of the call
+	Kind                   func(error) string // names the part of the network that Err is about, else ""; nil: none does
+	Terminal, NotSent      bool               // of a network error
 }
 
 func (r *Result) errorType() string {
@@ -53,9 +54,15 @@ func (r *Result) failure() string {
 		typed   interface{ ErrorType() string }
 		timeout interface{ Timeout() bool }
 	)
-	switch {
-	case errors.As(r.Err, &typed):
+	if errors.As(r.Err, &typed) {
 		return typed.ErrorType()
+	}
+	if r.Kind != nil {
+		if kind := r.Kind(r.Err); kind != "" {
+			return kind
+		}
+	}
+	switch {
 	case r.Terminal:
 		return "terminal"
 	case errors.As(r.Err, &timeout) && timeout.Timeout():
