@@ -15,6 +15,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/oktaretry/oktaretry/internal/exchange"
@@ -308,4 +309,13 @@ func newAPIError(p wire.Error) *APIError {
 		}
 	}
 	return &APIError{Code: code, ID: p.ID, Link: p.Link, Summary: p.Summary, Causes: p.Causes, Description: p.Description}
+}
+
+func (e *APIError) clone() *APIError {
+	if e == nil {
+		return nil
+	}
+	own := *e
+	own.Causes = slices.Clone(e.Causes)
+	return &own
 }

@@ -39,6 +39,7 @@ type Transport struct {
 	sharing      *sharing // nil: without WithShared
 	keys         *identity.Keys
 	givenUp      givenUp
+	observers    observers
 	orgs         map[string]string
 	mu           sync.Mutex // serialises SetPolicy
 	settings     atomic.Pointer[settings]
@@ -72,7 +73,7 @@ func NewTransport(base http.RoundTripper, opts ...Option) (*Transport, error) {
 	}
 	t := &Transport{
 		base: base, prepareRetry: cfg.prepareRetry, buckets: cfg.buckets, caller: cfg.caller, circuits: cfg.circuits, orgs: cfg.orgs,
-		errorKind: cfg.errorKind, telemetry: tel, governor: pace.New(pace.Config(cfg.policy.Pace)), keys: identity.NewKeys(),
+		errorKind: cfg.errorKind, observers: cfg.observers, telemetry: tel, governor: pace.New(pace.Config(cfg.policy.Pace)), keys: identity.NewKeys(),
 	}
 	if cfg.sharing != nil {
 		if t.sharing, err = newSharing(cfg); err != nil {
@@ -381,4 +382,6 @@ func (c *call) learn(a *answer) {
 	if end.Split != "" {
 		c.report.BucketSplit(c.to.where(), c.to.route.Bucket, end.Split)
 	}
+	tellAttemptEnd(c)
+	tellBucketChanges(c, &end)
 }

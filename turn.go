@@ -9,17 +9,26 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry/internal/pace"
+	"github.com/oktaretry/oktaretry/internal/telemetry"
 	"github.com/oktaretry/oktaretry/shared"
 )
 
 // pause waits as an answer asked and reports whether it did to the end.
 func (c *call) pause(w Wait) bool {
 	began := time.Now()
-	c.report.Waiting(c.to.where(), w.Reason.String(), w.Duration)
-	whole := sleep(c.ctx, w.Duration, nil)
+	end := began.Add(w.Duration)
+	logWait(c, w.Reason, w.Duration, began)
+	tellWaitStart(c, w.Reason, w.Duration)
+	whole := nap(c, time.Until(end), nil)
+	for whole && time.Until(end) > 0 {
+		c.report.LogProgress(time.Now())
+		whole = nap(c, time.Until(end), nil)
+	}
 	c.now = time.Now()
 	c.answer.tally.spent += c.now.Sub(began)
+	before := len(c.waits)
 	c.recordWait(Wait{w.Reason, c.now.Sub(began)}, began)
+	endWait(c, began, before)
 	return whole
 }
 
@@ -31,6 +40,20 @@ func (c *call) acquireTurn() StopReason {
 	if !c.progress.first() {
 		c.now = time.Now()
 	}
+	enterLine(c)
+	wait, why := ready(c, c.now)
+	if wait > 0 {
+		return c.waitInLine(wait, why)
+	}
+	tellReopened(c)
+	if s := c.t.sharing; s != nil && s.visitDue(c.now) {
+		c.askStore(c.ticket.StoreProbe(c.now))
+	}
+	return StopNone
+}
+
+// enterLine puts the call into the line of its bucket.
+func enterLine(c *call) {
 	var kind pace.Kind
 	if !c.to.named { // what the user counts together is not split
 		kind = &c.to
@@ -43,14 +66,6 @@ func (c *call) acquireTurn() StopReason {
 		Priority: pace.Priority(c.opts.priority), Returning: c.answer.any(), Kind: kind,
 		Traits: pace.Traits{Narrow: c.to.route.Login, Bursts: c.to.route.Bursts},
 	}, &c.to.endpoint.bucket)
-	wait, why := ready(c, c.now)
-	if wait > 0 {
-		return c.waitInLine(wait, why)
-	}
-	if s := c.t.sharing; s != nil && s.visitDue(c.now) {
-		c.askStore(c.ticket.StoreProbe(c.now))
-	}
-	return StopNone
 }
 
 // ready asks for the call's turn. The call may have moved to a part of its bucket.
@@ -69,12 +84,12 @@ func (c *call) waitInLine(wait time.Duration, why pace.Reason) StopReason {
 	began := c.now
 	deadline, _ := c.ctx.Deadline()
 	rule, _ := c.settings.policy.ruleFor(Classification{Class: ClassRateLimited}, &c.opts.rules)
-	most := c.settings.policy.Pace.MaxWait
-	if most > 0 && c.answer.held {
-		most += min(c.answer.wait, longestMean) // what its own refusal ordered is not the line's
+	longest := c.settings.policy.Pace.MaxWait
+	if longest > 0 && c.answer.held {
+		longest += min(c.answer.wait, longestMean) // what its own refusal ordered is not the line's
 	}
 	var waited lineWaits
-	stop, logged := StopNone, false
+	stop, logged, told := StopNone, false, false
 	for now := began; wait > 0 && stop == StopNone; {
 		if why == pace.Ask && c.ctx.Err() == nil && c.askStore(c.ticket.StoreRequest(time.Now())) {
 			now = time.Now()
@@ -86,19 +101,36 @@ func (c *call) waitInLine(wait time.Duration, why pace.Reason) StopReason {
 			stop, c.end.needed = StopFailFast, wait
 			break
 		}
-		if stop = fitsLine(wait, now.Sub(began), most, deadline, now); stop != StopNone {
+		if stop = fitsLine(wait, now.Sub(began), longest, deadline, now); stop != StopNone {
 			c.end.needed = wait
 			break
 		}
-		if !logged { // the wait can grow while it lasts
-			logged = c.report.Waiting(c.to.where(), reason.String(), now.Sub(began)+wait)
-		}
-		nap := c.ticket.Nap(wait)
-		if most > 0 {
-			nap = min(nap, max(wait, most-now.Sub(began)))
+		if !told {
+			if told = true; tellWaitStartOutOfLine(c, reason, wait) {
+				before := now
+				now = time.Now()
+				c.now = now
+				waited.add(why, now.Sub(before))
+				if c.ctx.Err() != nil {
+					stop, c.end.needed = StopCanceled, max(wait-now.Sub(before), 0)
+					break
+				}
+				enterLine(c)
+				wait, why = ready(c, now)
+				continue
+			}
 		}
 		mark := c.ticket.Mark(now, why)
-		if !sleep(c.ctx, nap, c.ticket.Wake()) {
+		if !logged { // the wait can grow while it lasts
+			logged = logWait(c, reason, now.Sub(began)+wait, began)
+		}
+		c.report.WaitIsNow(reason.String(), now.Add(wait))
+		c.report.LogProgress(now)
+		most := c.ticket.Nap(wait)
+		if longest > 0 {
+			most = min(most, max(wait, longest-now.Sub(began)))
+		}
+		if !nap(c, most-time.Since(now), c.ticket.Wake()) {
 			stop = StopCanceled
 			c.end.needed = max(wait-time.Since(now), 0)
 		}
@@ -115,11 +147,29 @@ func (c *call) waitInLine(wait time.Duration, why pace.Reason) StopReason {
 		c.answer.tally.spent += min(c.now.Sub(began), c.answer.wait)
 	}
 	c.waits = slices.Grow(c.waits, waited.n)
+	at, before := began, len(c.waits)
 	for _, w := range waited.list[:waited.n] {
-		c.recordWait(w, began)
-		began = began.Add(w.Duration)
+		c.recordWait(w, at)
+		at = at.Add(w.Duration)
 	}
+	if told {
+		endWait(c, began, before)
+	}
+	tellReopened(c)
 	return stop
+}
+
+// logWait logs a wait that begins, if it is long enough, and what made the call wait.
+func logWait(c *call, reason WaitReason, atMost time.Duration, began time.Time) bool {
+	if !c.report.LogsWait(atMost) {
+		return false
+	}
+	s := telemetry.WaitStart{Reason: reason.String(), AtMost: atMost, Attempts: len(c.outcome.Attempts)}
+	if c.answer.any() {
+		s.Result = resultOf(c.answer.Classification, c.answer.err)
+	}
+	c.report.LogWait(c.to.where(), began, s)
+	return true
 }
 
 // lineWaits are the waits of one call in line, one for each reason, in the order in
@@ -187,6 +237,14 @@ func (c *call) askStore(e *pace.StoreRequest) bool {
 	s.lease(c.ctx, b, e)
 	c.now = time.Now()
 	return true
+}
+
+// nap sleeps no longer than until the next log line about the wait is due.
+func nap(c *call, d time.Duration, wake <-chan struct{}) bool {
+	if p := c.report.UntilProgress(time.Now()); p > 0 {
+		d = min(d, p)
+	}
+	return sleep(c.ctx, d, wake)
 }
 
 // sleep waits for d, for a value on wake, or until ctx ends. It is false when ctx

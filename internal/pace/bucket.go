@@ -98,7 +98,7 @@ func (b *bucket) gate(t *Ticket, now time.Time, cfg *Config) (time.Duration, Rea
 		if wait := b.heldUntil.Sub(now); wait > 0 {
 			return wait, Held
 		}
-		b.heldUntil = time.Time{}
+		b.heldUntil, t.reopened = time.Time{}, true
 		b.spreadLine(now)
 	}
 	if b.nextAt.After(now) {

@@ -18,6 +18,8 @@ type Ticket struct {
 	behind bool          // others go first, as far as is known
 	nap    time.Duration // how long to sleep before asking again; 0: as long as the wait
 
+	reopened bool // the call was the first to ask after a hold; by gate, under bucket.mu
+
 	// The call in flight; by Ready, under bucket.mu.
 	inFlight  bool
 	entry     entry   // into the window
@@ -34,6 +36,12 @@ type End struct {
 	Held bool
 	// Request is to be put to the shared store now; nil: none.
 	Request *StoreRequest
+	// Limit is the bucket's limit by the call's answer, and Before the one that was
+	// known until then; both are -1 if unknown.
+	Limit, Before int
+	// HeldUntil is until when the call's refusal has closed the bucket, which was open
+	// or closed for less; zero if it has not.
+	HeldUntil time.Time
 	// Split is the kinds of calls that are counted apart and their limits, if the call's
 	// answer has split its bucket.
 	Split string
@@ -126,12 +134,24 @@ func (t *Ticket) Done(now time.Time, seen Seen) End {
 		shown = t.reportToPart(s, now, seen)
 	}
 	b.mu.Lock()
-	known := b.window.limit
+	known, held := b.window.limit, b.heldUntil
 	result := b.done(t, now, shown)
+	result.Before, result.Limit = known, b.window.limit
+	if b.heldUntil.After(held) && b.heldUntil.After(now) {
+		result.HeldUntil = b.heldUntil
+	}
 	b.mu.Unlock()
 	result.Split = t.compare(now, seen, known)
 	t.release(now)
 	return result
+}
+
+// Reopened reports, once, whether the call was the first to ask for its turn after its
+// bucket had been closed by a refusal.
+func (t *Ticket) Reopened() bool {
+	was := t.reopened
+	t.reopened = false
+	return was
 }
 
 // Leave ends a call that was not sent. It does nothing for a ticket that is done

@@ -26,6 +26,8 @@ type Call struct {
 	traced  bool                 // the call's span was started, so attempts may have spans
 	carrier headerCarrier        // of the attempt in flight
 	scratch []attribute.KeyValue // for spans, which copy
+	waits   []reasonWait         // that have ended, by reason
+	wait    waiting              // the last one that was logged
 }
 
 // Result is the meaning of an answer, in words that may be shown.
@@ -80,8 +82,9 @@ type CallEnd struct {
 	Circuit                 string // the scope of the circuit that refused; "" if none did
 	Attempts                int
 	Elapsed, Waited, Needed time.Duration
-	Failed                  bool // and not because the caller canceled it
-	GivenUp                 bool // Failed, and not with a client error: it is logged
+	Failed                  bool   // and not because the caller canceled it
+	GivenUp                 bool   // Failed, and not with a client error: its line is a warning
+	Cause                   Result // of the last answer that was no success; of the last one if there was none
 }
 
 // AttemptEnd is how an attempt ended.
@@ -131,7 +134,7 @@ func (c *Call) Recording() bool { return c.span.IsRecording() }
 // Reset returns an empty Call that reuses the memory of c.
 func (c *Call) Reset() Call {
 	clear(c.scratch)
-	return Call{scratch: c.scratch[:0]}
+	return Call{scratch: c.scratch[:0], waits: c.waits[:0]}
 }
 
 // End counts and logs the call, which began at origin and ended at w, and ends its
@@ -163,8 +166,8 @@ func (c *Call) End(origin, w Where, end func() CallEnd) {
 		c.scratch = list
 	}
 	c.countCall(origin, &e, timed, counted)
-	if e.GivenUp {
-		c.logGivenUp(w, &e)
+	if level, logged := c.logsEnd(&e); logged {
+		c.logEnd(w, level, &e)
 	}
 }
 
@@ -193,7 +196,8 @@ func (c *Call) StartAttempt(w Where, resends int, poll bool) (context.Context, t
 // attempts have no spans of their own, the call's span gets an event for each. It
 // calls end only if something is to be reported.
 func (c *Call) EndAttempt(ctx context.Context, span trace.Span, w Where, end func() AttemptEnd) {
-	defer span.End()
+	var options []trace.SpanEndOption
+	defer func() { span.End(options...) }()
 	h := c.t.metrics.attemptDuration
 	timed, recording := h != nil && h.Enabled(ctx), span.IsRecording()
 	event := !recording && !c.t.attemptSpans && c.span.IsRecording()
@@ -213,6 +217,9 @@ func (c *Call) EndAttempt(ctx context.Context, span trace.Span, w Where, end fun
 	}
 	list := a.appendAll(append(c.scratch[:0], keyBucket.String(w.Bucket)), kind)
 	if recording {
+		if end := a.Start.Add(a.Duration); time.Since(end) >= time.Millisecond { // its body was long in coming
+			options = []trace.SpanEndOption{trace.WithTimestamp(end)}
+		}
 		span.SetAttributes(list...)
 		c.scratch = list
 		if kind != "" {
@@ -271,6 +278,7 @@ func (c *Call) Waited(w Where, reason string, d time.Duration, began time.Time) 
 			keyWaitReason.String(reason), keyWait.Float64(d.Seconds())))
 	}
 	c.countWait(w, reason, d)
+	c.addWait(reason, d)
 }
 
 // Changed reports a change of a circuit.

@@ -269,11 +269,12 @@ func TestCircuitChangesAreEventsAndLogLinesOfTheCallThatCausedThem(t *testing.T)
 		var changes []string
 		for _, l := range r.Lines(t) {
 			if l["from"] != nil {
-				changes = append(changes, fmt.Sprint(l["msg"], l["scope"]))
+				changes = append(changes, fmt.Sprint(l["level"], " ", l["msg"], " ", l["scope"], ": ", l["from"], " → ", l["to"]))
 			}
 		}
 		rig.Equal(t, "lines", changes, []string{
-			"oktaretry: circuit openendpoint", "oktaretry: circuit half-openendpoint", "oktaretry: circuit closedendpoint"})
+			"WARN oktaretry: circuit endpoint: closed → open", "DEBUG oktaretry: circuit endpoint: open → half-open",
+			"INFO oktaretry: circuit endpoint: half-open → closed"})
 	})
 }
 
