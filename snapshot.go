@@ -13,6 +13,7 @@ import (
 
 	"github.com/oktaretry/oktaretry/internal/circuit"
 	"github.com/oktaretry/oktaretry/internal/show"
+	"github.com/oktaretry/oktaretry/internal/telemetry"
 )
 
 // Snapshot is the state of a Transport at one moment. It holds no credential, no
@@ -225,3 +226,89 @@ func (g GivenUp) Format(s fmt.State, verb rune) { show.Format(s, verb, g.String(
 func (g GivenUp) LogValue() slog.Value          { return g.shown().Value() }
 func (g GivenUp) MarshalJSON() ([]byte, error)  { return g.shown().JSON() }
 func (g GivenUp) MarshalText() ([]byte, error)  { return []byte(g.String()), nil }
+
+func (b BucketState) shown() (a show.Attrs) {
+	a.Text("host", b.Host)
+	a.Text("bucket", b.Bucket)
+	a.Text("credential", b.Credential)
+	a.IntIf("limit", b.Limit, b.Limit >= 0)
+	a.IntIf("remaining", b.Remaining, b.Remaining >= 0)
+	a.Time("reset", b.Reset)
+	a.Time("held_until", b.HeldUntil)
+	a.Int("in_flight", b.InFlight)
+	a.Int("waiting", b.Waiting)
+	a = append(a, slog.Float64("share", math.Round(b.Share*1000)/1000))
+	return a
+}
+
+func (b BucketState) String() string                { return b.shown().Line() }
+func (b BucketState) Format(s fmt.State, verb rune) { show.Format(s, verb, b.String()) }
+func (b BucketState) LogValue() slog.Value          { return b.shown().Value() }
+func (b BucketState) MarshalJSON() ([]byte, error)  { return b.shown().JSON() }
+func (b BucketState) MarshalText() ([]byte, error)  { return []byte(b.String()), nil }
+
+func (c CircuitState) shown() (a show.Attrs) {
+	a.Text("scope", c.Scope.String())
+	a.Text("host", c.Host)
+	a.Text("name", c.Name)
+	if c.Method != "" {
+		a.Text("method", telemetry.ShownMethod(c.Method))
+	}
+	a.Text("template", c.Template)
+	a.Text("state", c.State)
+	a.Int("successes", c.Successes)
+	a.Int("failures", c.Failures)
+	a.SecondsIf("retry_after_seconds", c.RetryAfter)
+	if !c.Since.IsZero() {
+		a.Text("class", c.Class.String())
+		a.Text("code", shownCode(c.Code))
+		a.Text("failure", c.Failure)
+		a.Time("since", c.Since)
+	}
+	return a
+}
+
+func (c CircuitState) String() string                { return c.shown().Line() }
+func (c CircuitState) Format(s fmt.State, verb rune) { show.Format(s, verb, c.String()) }
+func (c CircuitState) LogValue() slog.Value          { return c.shown().Value() }
+func (c CircuitState) MarshalJSON() ([]byte, error)  { return c.shown().JSON() }
+func (c CircuitState) MarshalText() ([]byte, error)  { return []byte(c.String()), nil }
+
+// String returns a line for each bucket, circuit and budget, for the store if there is
+// one, and for each call given up.
+func (s Snapshot) String() string {
+	var b strings.Builder
+	for _, bucket := range s.Buckets {
+		fmt.Fprintln(&b, bucket)
+	}
+	for _, circuit := range s.Circuits {
+		fmt.Fprintln(&b, circuit)
+	}
+	for _, budget := range s.Budgets {
+		fmt.Fprintln(&b, budget)
+	}
+	if s.Store.Shared {
+		fmt.Fprintln(&b, s.Store)
+	}
+	for _, g := range s.GivenUp {
+		fmt.Fprintln(&b, g)
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+func (s Snapshot) shown() (a show.Attrs) {
+	a.Time("at", s.At)
+	return append(a, slog.Any("buckets", orEmpty(s.Buckets)), slog.Any("circuits", orEmpty(s.Circuits)),
+		slog.Any("budgets", orEmpty(s.Budgets)), slog.Any("store", s.Store), slog.Any("given_up", orEmpty(s.GivenUp)))
+}
+func (s Snapshot) Format(f fmt.State, verb rune) { show.Format(f, verb, s.String()) }
+func (s Snapshot) LogValue() slog.Value          { return s.shown().Value() }
+func (s Snapshot) MarshalText() ([]byte, error)  { return []byte(s.String()), nil }
+func (s Snapshot) MarshalJSON() ([]byte, error)  { return s.shown().JSON() }
+
+// orEmpty makes an empty list of none, which JSON shows as [].
+func orEmpty[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}

@@ -46,7 +46,7 @@ var layers = [...][]string{
 	{"debug"},
 	{root, "observability"},
 	{"internal/ask", "internal/budget", "internal/circuit", "internal/exchange", "internal/fault", "internal/pace", "internal/replay", "internal/telemetry"},
-	{"internal/h2raw", "internal/identity", "internal/recent", "internal/route", "internal/wire", "shared"},
+	{"internal/h2raw", "internal/identity", "internal/recent", "internal/route", "internal/show", "internal/wire", "shared"},
 }
 
 // alone are packages that import none of the module, whatever their layer.
@@ -59,7 +59,7 @@ var restricted = []struct {
 	who    []string
 }{
 	{"github.com/sony/gobreaker", []string{"internal/circuit"}},
-	{"log/slog", []string{"internal/telemetry", "internal/rig", root}},
+	{"log/slog", []string{"internal/telemetry", "internal/show", "internal/rig", root}},
 	{"go.opentelemetry.io/otel/metric", []string{"internal/telemetry", "internal/rig", root}},
 	{"go.opentelemetry.io/otel/propagation", []string{"internal/telemetry", "internal/rig", root}},
 	{"go.opentelemetry.io/otel/trace", []string{"internal/telemetry", "internal/rig", root}},
