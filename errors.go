@@ -338,3 +338,12 @@ func onlyDeadline(err error) error {
 	}
 	return nil
 }
+
+// errorKindName returns the part of the network that an error is about, as error.type
+// shows it; "" if it is not about the network.
+func errorKindName(err error) string {
+	if isLost(err) {
+		return fault.KindConnection
+	}
+	return fault.Kind(err)
+}

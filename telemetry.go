@@ -13,7 +13,6 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/oktaretry/oktaretry/internal/circuit"
-	"github.com/oktaretry/oktaretry/internal/fault"
 	"github.com/oktaretry/oktaretry/internal/pace"
 	"github.com/oktaretry/oktaretry/internal/telemetry"
 )
@@ -23,15 +22,6 @@ func resultOf(c Classification, err error) telemetry.Result {
 		Class: c.Class.String(), Code: shownCode(c.Code), RequestID: c.RequestID, Status: c.Status,
 		Err: err, Kind: errorKindName, Terminal: c.Terminal, NotSent: c.NotSent,
 	}
-}
-
-// errorKindName returns the part of the network that an error is about, as error.type
-// shows it; "" if it is not about the network.
-func errorKindName(err error) string {
-	if isLost(err) {
-		return fault.KindConnection
-	}
-	return fault.Kind(err)
 }
 
 // callEnd converts the outcome of a call. left: its caller had canceled it. by is
