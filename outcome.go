@@ -388,3 +388,29 @@ func (o *Outcome) lasting() Outcome {
 	}
 	return l
 }
+
+// lastingError returns err without what others made: of an error that is not this
+// package's, its name in known words is left.
+func lastingError(err error) error {
+	switch e := err.(type) {
+	case nil, *CircuitOpenError:
+		return err
+	case *RateLimitError:
+		own := *e
+		own.cause = onlyDeadline(e.cause)
+		return &own
+	case *PendingError:
+		own := *e
+		own.cause = onlyDeadline(e.cause)
+		return &own
+	}
+	return &discreetError{text: errorName(err)}
+}
+
+// onlyDeadline returns err if it is that of a deadline, which nobody made.
+func onlyDeadline(err error) error {
+	if err == context.DeadlineExceeded {
+		return err
+	}
+	return nil
+}

@@ -280,29 +280,3 @@ var knownText = regexp.MustCompile(`^(?:` + strings.Join([]string{
 	`net/http: server replied with more than declared Content-Length; truncated$`, `gzip: invalid (?:header|checksum)$`,
 	`http: (?:read on closed response body|invalid Read on closed Body)`, `http2: response body closed$`,
 }, `|`) + `)`)
-
-// lastingError returns err without what others made: of an error that is not this
-// package's, its name in known words is left.
-func lastingError(err error) error {
-	switch e := err.(type) {
-	case nil, *CircuitOpenError:
-		return err
-	case *RateLimitError:
-		own := *e
-		own.cause = onlyDeadline(e.cause)
-		return &own
-	case *PendingError:
-		own := *e
-		own.cause = onlyDeadline(e.cause)
-		return &own
-	}
-	return &discreetError{text: errorName(err)}
-}
-
-// onlyDeadline returns err if it is that of a deadline, which nobody made.
-func onlyDeadline(err error) error {
-	if err == context.DeadlineExceeded {
-		return err
-	}
-	return nil
-}
