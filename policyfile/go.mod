@@ -2,7 +2,10 @@ module github.com/oktaretry/oktaretry/policyfile
 
 go 1.26.0
 
-require github.com/oktaretry/oktaretry v0.1.0
+require (
+	github.com/goccy/go-yaml v1.19.2
+	github.com/oktaretry/oktaretry v0.1.0
+)
 
 require (
 	github.com/cenkalti/backoff/v4 v4.3.0 // indirect
