@@ -305,7 +305,7 @@ func (o *Okta) AddGroup(profile map[string]any, members ...string) (id string, e
 	}
 	o.directory.addGroup(g)
 	for _, key := range members {
-		o.directory.setMember(g, o.directory.user(key).num, true, now)
+		o.directory.setMember(o.directory.groupsByID[g.id], o.directory.user(key).num, true, now)
 	}
 	return g.id, nil
 }

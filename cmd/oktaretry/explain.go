@@ -93,11 +93,11 @@ func explain(s scene, p oktaretry.Policy) (e explanation, err error) {
 		e.Summary = known.Summary
 	}
 	e.Request, e.jitter = s.request(), s.info.Rule.Jitter
-	once, err := s.play(p, 1)
+	once, err := s.play(p, s.answer(), oktatest.Always(success))
 	if err != nil {
 		return e, err
 	}
-	always, err := s.play(p, mostAnswers)
+	always, err := s.play(p, oktatest.Always(s.answer()))
 	if err != nil {
 		return e, err
 	}

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,9 +15,6 @@ import (
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/oktatest"
 )
-
-// mostAnswers bounds a play: no rule of use gets there.
-const mostAnswers = 1000
 
 // scene is a call and what Okta answers it.
 type scene struct {
@@ -98,11 +94,11 @@ func (s scene) answer() oktatest.Step {
 // success is what Okta sends when it's over.
 var success = oktatest.Status(http.StatusOK).WithBody("application/json", "{}")
 
-// play makes the call, whose first answers are the error so many times, and returns how
-// it went. Waits are as the rules have them, without their variation at random.
-func (s scene) play(p oktaretry.Policy, times int) (out oktaretry.Outcome, err error) {
+// play makes the call, which Okta answers by these steps, and returns how it went. Waits
+// are as the rules have them, without their variation at random.
+func (s scene) play(p oktaretry.Policy, steps ...oktatest.Step) (out oktaretry.Outcome, err error) {
 	fake := oktatest.New(oktatest.WithJournal(0))
-	fake.Script("*", append(slices.Repeat([]oktatest.Step{s.answer()}, times), slices.Repeat([]oktatest.Step{success}, mostAnswers)...)...)
+	fake.Script("*", steps...)
 	inVirtualTime(func() { out, err = s.send(fake.Transport(), steady(p)) })
 	return out, err
 }

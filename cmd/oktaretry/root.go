@@ -59,6 +59,7 @@ Exit codes: 0 it went well; 1 it went well, and what was asked about is not so
 		newCodes(),
 		newExplain(),
 		newPolicy(),
+		newFake(),
 		newMan(),
 		newVersion(),
 	)
