@@ -121,23 +121,24 @@ func (s *Store) Circuits(ctx context.Context, host string) ([]shared.Circuit, er
 	list := make([]shared.Circuit, 0, len(answer))
 	for _, item := range answer {
 		parts, ok := item.([]any)
-		if !ok || len(parts) != 3 {
+		if !ok || len(parts) != 4 {
 			return nil, errMalformed
 		}
 		field, ok1 := parts[0].(string)
 		state, ok2 := parts[1].(int64)
 		wait, ok3 := parts[2].(int64)
-		if !ok1 || !ok2 || !ok3 {
+		reporters, ok4 := parts[3].(int64)
+		if !ok1 || !ok2 || !ok3 || !ok4 {
 			return nil, errMalformed
 		}
-		list = append(list, shared.Circuit{CircuitID: circuitID(host, field), State: stateOf(state), Wait: micros(wait)})
+		list = append(list, shared.Circuit{CircuitID: circuitID(host, field), State: stateOf(state), Wait: micros(wait), Reporters: int(reporters)})
 	}
 	return list, nil
 }
 
 // Probe implements [shared.Store].
 func (s *Store) Probe(ctx context.Context, id shared.CircuitID, holder string, ttl time.Duration) (shared.Circuit, error) {
-	return s.circuit(ctx, id, "probe", holder, ttl.Microseconds(), 0)
+	return s.circuit(ctx, id, "probe", holder, ttl.Microseconds(), 0, "")
 }
 
 // Report implements [shared.Store].
@@ -149,18 +150,18 @@ func (s *Store) Report(ctx context.Context, id shared.CircuitID, r shared.Report
 	case shared.ProbeSucceeded:
 		what = "succeeded"
 	}
-	return s.circuit(ctx, id, what, r.Holder, r.OpenFor.Microseconds(), r.Needed)
+	return s.circuit(ctx, id, what, r.Holder, r.OpenFor.Microseconds(), r.Needed, strings.ReplaceAll(r.Process, ":", "_"))
 }
 
-func (s *Store) circuit(ctx context.Context, id shared.CircuitID, what, holder string, d int64, needed int) (shared.Circuit, error) {
-	answer, err := circuitScript.Run(ctx, s.client, s.circuits(id.Host), what, circuitField(id), holder, d, needed).Int64Slice()
+func (s *Store) circuit(ctx context.Context, id shared.CircuitID, what, holder string, d int64, needed int, process string) (shared.Circuit, error) {
+	answer, err := circuitScript.Run(ctx, s.client, s.circuits(id.Host), what, circuitField(id), holder, d, needed, process).Int64Slice()
 	if err != nil {
 		return shared.Circuit{}, err
 	}
-	if len(answer) != 3 {
+	if len(answer) != 4 {
 		return shared.Circuit{}, errMalformed
 	}
-	return shared.Circuit{CircuitID: id, State: stateOf(answer[0]), Wait: micros(answer[1]), Yours: answer[2] == 1}, nil
+	return shared.Circuit{CircuitID: id, State: stateOf(answer[0]), Wait: micros(answer[1]), Yours: answer[2] == 1, Reporters: int(answer[3])}, nil
 }
 
 var errMalformed = errors.New("fleet: a malformed answer")

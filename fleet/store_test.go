@@ -120,7 +120,7 @@ func TestCircuitScriptsDoWhatTheStoreInMemoryDoes(t *testing.T) {
 				want, err1 = m.Probe(t.Context(), id, holder, ttl)
 				got, err2 = s.Probe(t.Context(), id, holder, ttl)
 			} else {
-				r := shared.Report{Holder: holder, Event: shared.Event(random.IntN(3)), Needed: 1 + random.IntN(2)}
+				r := shared.Report{Holder: holder, Process: holder[:2], Event: shared.Event(random.IntN(3)), Needed: 1 + random.IntN(2)}
 				if random.IntN(3) == 0 {
 					r.OpenFor = time.Minute
 				}
@@ -314,7 +314,7 @@ func TestAClockThatIsSetBackHoldsNobody(t *testing.T) {
 	client.HIncrBy(ctx, circuits, "#", ahead)
 	var until int64
 	fmt.Sscanf(client.HGet(ctx, circuits, "").Val(), "%d:", &until)
-	client.HSet(ctx, circuits, "", fmt.Sprintf("%d:0:0:", until+ahead))
+	client.HSet(ctx, circuits, "", fmt.Sprintf("%d:%d:0:0:1::", until+ahead, ahead))
 
 	if l, err := s.Lease(ctx, b, shared.LeaseRequest{Holder: "b", Interactive: 1, MaxUtilization: 1}); err != nil || l.Places != 1 {
 		t.Errorf("%+v, %v: the bucket is held", l, err)

@@ -127,7 +127,7 @@ func (e explanation) print(cmd *cobra.Command, policy string) error {
 		fmt.Fprintf(out, "\n%s\n", bold(e.Request+" meets it each time"))
 		printEvents(cmd, e.Always)
 		if e.jitter > 0 {
-			fmt.Fprintf(out, "\n%s\n", faint(fmt.Sprintf("Computed waits vary at random by up to %.0f %%, so that callers come back apart.", 100*e.jitter)))
+			fmt.Fprintf(out, "\n%s\n", faint(fmt.Sprintf("Computed waits vary at random by up to %.0f %%, so that callers come back apart; a wait that Okta names gets no shorter.", 100*e.jitter)))
 		}
 	}
 	if e.Advice != "" {

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -256,8 +257,10 @@ func withCodesOf(p, other oktaretry.Policy) oktaretry.Policy {
 func members(p oktaretry.Policy) map[string]any {
 	text, err := json.Marshal(p)
 	must(err)
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber() // as they are written: 4194304, not 4.194304e+06
 	var doc any
-	must(json.Unmarshal(text, &doc))
+	must(d.Decode(&doc))
 	found := make(map[string]any)
 	flatten(found, nil, doc)
 	return found
