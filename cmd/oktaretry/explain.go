@@ -117,7 +117,7 @@ func (e explanation) print(cmd *cobra.Command, policy string) error {
 	if policy != "" {
 		by = policy
 	}
-	fmt.Fprintf(out, "\n%s %s: %s\n", bold("By "+by), "(in short)", e.Does)
+	fmt.Fprintf(out, "\n%s %s\n", bold("By "+by+":"), e.Does)
 	if len(e.Always) <= 2 {
 		fmt.Fprintf(out, "\n%s\n", bold(e.Request+" meets it"))
 		printEvents(cmd, e.Always)
