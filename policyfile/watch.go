@@ -62,8 +62,9 @@ type Change struct {
 // Option sets up a [Watcher].
 type Option func(*Watcher)
 
-// WithLogger has each change logged: one that is in force at level Info, a warning at
-// Warn, a refusal at Error with one line for each problem. Default: nothing is logged.
+// WithLogger has each new content of the file logged, the first one included: one that is
+// in force at level Info, each of its warnings at Warn, a refused one at Error, with all
+// problems. Default: nothing is logged.
 func WithLogger(l *slog.Logger) Option { return func(w *Watcher) { w.logger = l } }
 
 // OnChange has f called for each new content of the file, the first one excepted, after
