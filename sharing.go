@@ -70,7 +70,7 @@ const defaultSharedTimeout = 50 * time.Millisecond
 func WithShared(store shared.Store, opts ...SharedOption) Option {
 	return optionFunc(func(c *config) error {
 		s := &sharedConfig{store: store, timeout: defaultSharedTimeout}
-		bad := []error{notNil("WithShared", store == nil)}
+		bad := []error{notNil("WithShared", store == nil || isNilPointer(store))}
 		for i, o := range opts {
 			if o == nil {
 				bad = append(bad, fmt.Errorf("oktaretry: WithShared: option %d is nil", i+1))

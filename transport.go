@@ -27,8 +27,8 @@ import (
 // goroutines and hosts, and needs no closing. It starts no goroutine of its own that
 // outlives a call; with [WithShared], one returns what an idle bucket has leased. Use
 // one for all clients of an org: calls that share a rate limit should share what is
-// known of it. [NewTransport] makes it: the zero value sends nothing, and its calls and
-// SetPolicy return an error that says so.
+// known of it. [NewTransport] makes it: the zero value, and nil, send nothing, and
+// their calls and SetPolicy return an error that says so.
 type Transport struct {
 	base         http.RoundTripper
 	prepareRetry func(*http.Request) error
@@ -64,6 +64,9 @@ func NewTransport(base http.RoundTripper, opts ...Option) (*Transport, error) {
 		base = defaultBase()
 	}
 	cfg, err := newConfig(opts)
+	if isNilPointer(base) {
+		err = errors.Join(fmt.Errorf("oktaretry: NewTransport: the base is a nil %T", base), err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -141,7 +144,8 @@ func (t *Transport) Policy() Policy {
 	return t.settings.Load().policy.clone()
 }
 
-var errZeroTransport = errors.New("oktaretry: a zero Transport sends nothing: make one with NewTransport")
+// errZeroTransport is shown as it is, also to a Transport above.
+var errZeroTransport error = &zeroTransportError{}
 
 // storeHealth returns the health of the store that t shares; nil: none.
 func (t *Transport) storeHealth() *pace.StoreHealth {
@@ -151,10 +155,14 @@ func (t *Transport) storeHealth() *pace.StoreHealth {
 	return &t.sharing.health
 }
 
-func (t *Transport) isZero() bool { return t.base == nil }
+// isZero also holds for nil.
+func (t *Transport) isZero() bool { return t == nil || t.base == nil }
 
 // CloseIdleConnections closes the idle connections of the base.
 func (t *Transport) CloseIdleConnections() {
+	if t.isZero() {
+		return
+	}
 	if c, ok := t.base.(interface{ CloseIdleConnections() }); ok {
 		c.CloseIdleConnections()
 	}
@@ -176,7 +184,10 @@ func (t *Transport) Close(ctx context.Context) error {
 // answer that is the caller's. The package's documentation lists what comes back
 // in which case.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if t.isZero() {
+	switch {
+	case req == nil:
+		return nil, &requestError{"it is nil"}
+	case t.isZero():
 		if req.Body != nil {
 			req.Body.Close()
 		}

@@ -22,7 +22,12 @@ import (
 // newStore returns a store on a server of its own.
 func newStore(t *testing.T, opts ...fleet.Option) (*fleet.Store, *redis.Client) {
 	t.Helper()
-	client := redistest.Client(redistest.New(t).Addr)
+	return newStoreOn(t, redistest.Any(t), opts...)
+}
+
+func newStoreOn(t *testing.T, addr string, opts ...fleet.Option) (*fleet.Store, *redis.Client) {
+	t.Helper()
+	client := redistest.Client(addr)
 	t.Cleanup(func() { client.Close() })
 	s, err := fleet.New(client, opts...)
 	if err != nil {
@@ -352,6 +357,23 @@ func TestOptionsAreCheckedAtOnce(t *testing.T) {
 	for _, want := range []string{"client is nil", "option 1 is nil", "WithPrefix"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want one with %q", err, want)
+		}
+	}
+}
+
+func TestZeroStoreReportsHowToMakeOne(t *testing.T) {
+	if _, err := fleet.New((*redis.Client)(nil)); err == nil || !strings.Contains(err.Error(), "client is nil") {
+		t.Errorf("New took a nil client: %v", err)
+	}
+	for name, s := range map[string]*fleet.Store{"zero": {}, "nil": nil} {
+		_, err1 := s.Lease(t.Context(), shared.Bucket{}, shared.LeaseRequest{})
+		_, err2 := s.Circuits(t.Context(), "acme.okta.com")
+		_, err3 := s.Probe(t.Context(), shared.CircuitID{}, "a", time.Second)
+		_, err4 := s.Report(t.Context(), shared.CircuitID{}, shared.Report{})
+		for i, err := range []error{err1, err2, err3, err4} {
+			if err == nil || !strings.Contains(err.Error(), "make one with New") {
+				t.Errorf("%s: question %d: %v", name, i+1, err)
+			}
 		}
 	}
 }
