@@ -117,6 +117,8 @@ func TestExitCodesAndStreams(t *testing.T) {
 		{"policy check --strict odd.yaml", 1, "odd.yaml:2:3: warning: ", ""},
 		{"policy print", 0, "answer ", ""},
 		{"policy print good.yaml", 0, "answer ", ""},
+		{"policy print good.yaml same.json", 0, "good.yaml\nanswer ", ""},
+		{"policy print bad.yaml good.yaml", 1, "\ngood.yaml\nanswer ", badProblems},
 		{"policy print bad.yaml", 1, "", badProblems},
 		{"policy print none.yaml", 2, "", "oktaretry: policyfile: open none.yaml: "},
 		{"policy diff good.yaml same.json", 0, "", ""},
