@@ -21,15 +21,16 @@ func newExplain() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain CODE",
 		Short: "Explain an error code: what Okta means, what happens, what to do",
-		Long: `Explain an error: a code of Okta's, an OAuth error, or a status (of an answer without a
-code). The steps are those of a real call through the library, against a fake Okta, in
+		Long: `Explain an error: a code of Okta's, an OAuth error, a status (of an answer without a
+code), or "network" (no answer at all). The steps are those of a real call through the library, against a fake Okta, in
 virtual time and by the policy given; the waits are without their variation at random.
 
 Exit codes: 0 it is explained; 1 nothing has that name, or the policy is refused;
 2 it could not be done.`,
 		Example: `  oktaretry explain E0000047
   oktaretry explain E0000109 --policy policy.yaml --method POST
-  oktaretry explain 503 --json`,
+  oktaretry explain 503 --json
+  oktaretry explain network --method POST`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: completeCodes,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -42,7 +43,7 @@ Exit codes: 0 it is explained; 1 nothing has that name, or the policy is refused
 			}
 			s, ok := sceneOf(args[0], method)
 			if !ok {
-				fmt.Fprintf(cmd.ErrOrStderr(), "oktaretry: %q is no code of Okta's that the library knows, and no status from 400 to 599: see oktaretry codes\n", args[0])
+				fmt.Fprintf(cmd.ErrOrStderr(), "oktaretry: %q is no code of Okta's that the library knows, no status from 400 to 599 and not \"network\": see oktaretry codes\n", args[0])
 				return errFinding
 			}
 			e, err := explain(s, p)
