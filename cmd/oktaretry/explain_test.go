@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	okta "github.com/oktaretry/oktaretry"
 )
 
 type explained struct {
@@ -92,5 +94,38 @@ func TestExplainPollsForAPendingAnswer(t *testing.T) {
 	}
 	if sent, end := e.timeline(); len(sent) != 76 || !strings.Contains(end, "still pending") {
 		t.Errorf("%d requests, end %s, want a poll each 4s for 5m", len(sent), end)
+	}
+}
+
+// TestExplainedStepsFitTheRuleOfEachCode plays a call for each code and method that
+// matters.
+func TestExplainedStepsFitTheRuleOfEachCode(t *testing.T) {
+	var codes []string
+	for info := range okta.Codes() {
+		codes = append(codes, info.Code)
+	}
+	for _, method := range []string{"GET", "POST"} {
+		got := oktaretry(t, "", append([]string{"explain", "--json", "--method", method}, codes...)...)
+		if got.code != 0 {
+			t.Fatal(got.err)
+		}
+		list := json.NewDecoder(strings.NewReader(got.out))
+		for _, code := range codes {
+			var e explained
+			if err := list.Decode(&e); err != nil {
+				t.Fatal(err)
+			}
+			sent, end := e.timeline()
+			info, _ := okta.Lookup(code)
+			r := info.Rule
+			fits := r.MaxElapsed == 0 || r.MinWait < r.MaxElapsed
+			again := r.Action != okta.FailFast && fits && (method == "GET" || r.AnyMethod || r.Action == okta.Poll)
+			if e.Code != code || again != (len(sent) > 1) || len(sent) == 0 || sent[0] != "0s" {
+				t.Errorf("%s %s by %+v: sent at %v, %s", method, code, r, sent, end)
+			}
+			if again && r.MaxAttempts > 0 && len(sent) != r.MaxAttempts {
+				t.Errorf("%s %s: sent %d times, want %d", method, code, len(sent), r.MaxAttempts)
+			}
+		}
 	}
 }

@@ -107,7 +107,7 @@ func TestExitCodesAndStreams(t *testing.T) {
 		{"explain 503", 0, "503  Service Unavailable\n", ""},
 		{"explain E0999999", 1, "", "oktaretry: \"E0999999\" is no code of Okta's"},
 		{"explain 200", 1, "", "oktaretry: \"200\" is no code"},
-		{"explain", 2, "", "oktaretry: accepts 1 arg(s), received 0"},
+		{"explain", 2, "", "oktaretry: requires at least 1 arg(s)"},
 		{"policy", 0, "Check, print and compare", ""},
 		{"policy check", 2, "", "oktaretry: requires at least 1 arg(s)"},
 		{"policy check good.yaml same.json", 0, "", ""},

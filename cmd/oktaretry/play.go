@@ -41,8 +41,10 @@ func sceneOf(name, method string) (s scene, ok bool) {
 		s.method = http.MethodGet
 	}
 	switch {
-	case s.isOAuth():
+	case s.isOAuth() && s.method == http.MethodPost:
 		s.path = "/oauth2/v1/token"
+	case s.isOAuth():
+		s.path = "/oauth2/v1/userinfo"
 	case s.info.Class == oktaretry.ClassPending:
 		s.path = "/api/v1/users/00u1/factors/opf1/verify"
 	case slices.Contains([]string{http.MethodPut, http.MethodPatch, http.MethodDelete}, s.method):
@@ -92,25 +94,29 @@ func (s scene) answer() oktatest.Step {
 	case s.info.Code == "":
 		return oktatest.Status(s.info.Status)
 	case s.isOAuth():
-		status := s.info.Status
-		if status == 0 {
-			status = http.StatusBadRequest
-			if s.info.Class == oktaretry.ClassServerError {
-				status = http.StatusServiceUnavailable
-			}
-		}
-		return oktatest.OAuthError(s.info.Code, status)
+		return oktatest.OAuthError(s.info.Code, s.status())
 	case s.info.Class == oktaretry.ClassPending:
 		return oktatest.Code(s.info.Code).WithPoll("/api/v1/users/00u1/factors/opf1/transactions/t1")
 	}
-	answer := oktatest.Code(s.info.Code)
-	if s.info.Status != 0 {
-		answer = answer.WithStatus(s.info.Status)
-	}
+	answer := oktatest.Code(s.info.Code).WithStatus(s.status())
 	if s.info.Local { // it isn't the bucket's limit, so the bucket's reset is no part of it
 		answer = answer.WithoutHeader("X-Rate-Limit-Limit").WithoutHeader("X-Rate-Limit-Remaining").WithoutHeader("X-Rate-Limit-Reset")
 	}
 	return answer
+}
+
+// status returns the status that carries the error; of one for which Okta documents none,
+// a usual one of its class.
+func (s scene) status() int {
+	switch {
+	case s.info.Status != 0:
+		return s.info.Status
+	case s.info.Class == oktaretry.ClassRateLimited:
+		return http.StatusTooManyRequests
+	case s.info.Class == oktaretry.ClassServerError:
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusBadRequest
 }
 
 // success is what Okta sends when it's over.
