@@ -61,6 +61,10 @@ func (l Links) Header(value string) string {
 func (l Links) match(s string) (n int, short bool) { return match(l.from, s) }
 
 func match[T string | []byte](from string, s T) (n int, short bool) {
+	if n = len(from); len(s) > n && s[n] == '/' && string(s[:n]) == from { // nearly always
+		return n, false
+	}
+	n = 0
 	for i := range len(from) {
 		c, width := unescape(s[n:])
 		if width == 0 {
