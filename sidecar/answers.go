@@ -53,6 +53,7 @@ func answerTo(ctx context.Context, err error) answer {
 		open    *oktaretry.CircuitOpenError
 		pending *oktaretry.PendingError
 		network net.Error
+		token   *tokenError
 	)
 	switch {
 	case errors.As(err, &limited):
@@ -63,6 +64,9 @@ func answerTo(ctx context.Context, err error) answer {
 		return answer{kind: "pending", status: http.StatusGatewayTimeout, code: orElse(pending.Code, "E0000070"),
 			summary: "The factor has not answered yet.", cause: "The user may still answer: poll on, and send no second challenge.",
 			requestID: pending.RequestID, retryAfter: pending.RetryAfter}
+	case errors.As(err, &token):
+		return answer{kind: "credential", status: http.StatusBadGateway, code: "E0000009", summary: "The sidecar has no credential that Okta accepts.",
+			cause: "Nothing was sent. Its log has the reason."}
 	case stopping(ctx):
 		return answer{kind: "stopping", status: http.StatusGatewayTimeout, code: "E0000009", summary: "The sidecar stopped before Okta answered.",
 			cause: "Whether Okta has done what was asked is unknown."}

@@ -8,9 +8,12 @@ import (
 	"strings"
 )
 
-func modifyResponse(resp *http.Response) error {
+func (s *Sidecar) modifyResponse(resp *http.Response) error {
 	c := callOf(resp.Request.Context())
 	h := resp.Header
+	if s.draining.Load() {
+		h.Set("Connection", "close")
+	}
 	for i, v := range h["Link"] {
 		h["Link"][i] = c.links.Header(v)
 	}

@@ -31,7 +31,6 @@ type Sidecar struct {
 	auth      *secretFile // nil: none is demanded
 	metrics   *metrics
 	draining  atomic.Bool
-	serving   atomic.Bool
 }
 
 // org is an Org that has been checked.
@@ -77,8 +76,8 @@ func New(c Config) (*Sidecar, error) {
 	}
 	s.proxy = &httputil.ReverseProxy{
 		Rewrite:        s.rewrite,
-		Transport:      s.transport,
-		ModifyResponse: modifyResponse,
+		Transport:      &renewer{s.transport, s.orgs},
+		ModifyResponse: s.modifyResponse,
 		ErrorHandler:   s.fail,
 		BufferPool:     &copyBuffers,
 		ErrorLog:       log.New(&discreetLog{s.config.Logger, "proxy"}, "", 0),
