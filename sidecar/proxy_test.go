@@ -75,11 +75,6 @@ func TestARateLimitIsSurvived(t *testing.T) {
 	}
 }
 
-// bare is an org that records requests and answers by a handler.
-func bare(t *testing.T, h http.HandlerFunc) *oktatest.Server {
-	return oktatest.NewServer(t, oktatest.WithoutLimits(), oktatest.WithHandler("* /**", h))
-}
-
 func TestOktaGetsWhatIsItsAndNothingElse(t *testing.T) {
 	requests := make(chan *http.Request, 1)
 	org := recording(t, requests, nil)

@@ -91,14 +91,15 @@ func (s *Sidecar) server(calls context.Context, connections *connectionCount) *h
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	return &http.Server{
-		Handler:           s,
-		Protocols:         protocols,
-		ReadHeaderTimeout: s.config.HeaderTimeout,
-		IdleTimeout:       s.config.IdleTimeout,
-		MaxHeaderBytes:    s.config.MaxHeader,
-		ErrorLog:          s.errorLog("server"),
-		BaseContext:       func(net.Listener) context.Context { return calls },
-		ConnState:         connections.changed,
+		Handler:                      s,
+		Protocols:                    protocols,
+		DisableGeneralOptionsHandler: true, // OPTIONS * is refused with the rest
+		ReadHeaderTimeout:            s.config.HeaderTimeout,
+		IdleTimeout:                  s.config.IdleTimeout,
+		MaxHeaderBytes:               s.config.MaxHeader,
+		ErrorLog:                     s.errorLog("server"),
+		BaseContext:                  func(net.Listener) context.Context { return calls },
+		ConnState:                    connections.changed,
 	}
 }
 

@@ -151,7 +151,9 @@ func (s *Sidecar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		defer cancel()
 	}
 	if r.Body != nil && r.Body != http.NoBody {
-		c.body = &clientBody{ReadCloser: r.Body, control: http.NewResponseController(w), stall: s.config.StallTimeout}
+		control := http.NewResponseController(w)
+		control.EnableFullDuplex() // else net/http reads the whole body before it answers
+		c.body = &clientBody{ReadCloser: r.Body, control: control, stall: s.config.StallTimeout}
 		r.Body = c.body
 	}
 	s.proxy.ServeHTTP(w, r.WithContext(ctx))
