@@ -136,6 +136,10 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 			io.Copy(io.Discard, r.Body)
 			return
 		}
+		if r.URL.Path == "/early" {
+			w.WriteHeader(http.StatusRequestEntityTooLarge)
+			return
+		}
 		part := make([]byte, 1<<20)
 		for range 64 {
 			if _, err := w.Write(part); err != nil {
@@ -178,6 +182,20 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 		c := dial(t, s.addr)
 		io.WriteString(c, "POST /api/v1/users HTTP/1.1\r\nHost: "+s.addr+"\r\nContent-Length: 10\r\n\r\nx")
 		if text, _ := io.ReadAll(c); !strings.HasPrefix(string(text), "HTTP/1.1 400") || !strings.Contains(string(text), "too slowly") {
+			t.Errorf("answered %q", text)
+		}
+	})
+	t.Run("body of a request that is refused", func(t *testing.T) {
+		c := dial(t, s.addr)
+		io.WriteString(c, "POST /api/v1/users HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 10\r\n\r\nx")
+		if text, _ := io.ReadAll(c); !strings.HasPrefix(string(text), "HTTP/1.1 421") {
+			t.Errorf("answered %q", text)
+		}
+	})
+	t.Run("body that Okta does not want", func(t *testing.T) {
+		c := dial(t, s.addr)
+		io.WriteString(c, "PUT /early HTTP/1.1\r\nHost: "+s.addr+"\r\nContent-Length: 1000000\r\n\r\nx")
+		if text, _ := io.ReadAll(c); !strings.HasPrefix(string(text), "HTTP/1.1 413") {
 			t.Errorf("answered %q", text)
 		}
 	})

@@ -256,6 +256,23 @@ type clientBody struct {
 	waited  time.Duration // in Reads; of one goroutine at a time
 	read    int64
 	broken  atomic.Bool
+	ended   atomic.Bool
+}
+
+// abandoned is how long what is left of a body that nobody reads may take to come: net/http
+// reads some of it, so that the connection can be kept.
+const abandoned = 500 * time.Millisecond
+
+func (b *clientBody) abandon() {
+	if !b.ended.Load() {
+		abandonBody(b.control)
+	}
+}
+
+// abandonBody ends the reading of a body soon. The next request's header has a time of
+// its own.
+func abandonBody(control *http.ResponseController) {
+	control.SetReadDeadline(time.Now().Add(abandoned))
 }
 
 // perKiB is how much longer a body may take for each KiB that has come.
@@ -267,8 +284,11 @@ func (b *clientBody) Read(p []byte) (int, error) {
 	err := b.control.SetReadDeadline(began.Add(max(allowed, 0)))
 	controlled := err == nil
 	n, err := b.ReadCloser.Read(p)
-	if controlled {
+	if controlled && (err == nil || err == io.EOF) {
 		b.control.SetReadDeadline(time.Time{})
+	}
+	if err == io.EOF {
+		b.ended.Store(true)
 	}
 	b.waited += time.Since(began)
 	b.read += int64(n)

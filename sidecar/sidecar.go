@@ -136,6 +136,7 @@ func (s *Sidecar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c := &call{}
 	if refused := s.admit(c, r); refused != nil {
+		abandonBody(http.NewResponseController(w))
 		s.refuse(w, r, refused)
 		return
 	}
@@ -155,6 +156,7 @@ func (s *Sidecar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		control.EnableFullDuplex() // else net/http reads the whole body before it answers
 		c.body = &clientBody{ReadCloser: r.Body, control: control, stall: s.config.StallTimeout}
 		r.Body = c.body
+		defer c.body.abandon()
 	}
 	s.proxy.ServeHTTP(w, r.WithContext(ctx))
 }
