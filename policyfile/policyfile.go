@@ -1,24 +1,88 @@
-// This file reads a policy: from a file, from a text, from the file that an
-// environment variable names.
+// This file reads a policy: from a file, from a text, and from the file that the
+// environment names.
 
 package policyfile
 
 import (
+	"errors"
+	"fmt"
+	"io"
 	"os"
 
 	"github.com/oktaretry/oktaretry"
 )
 
-// Read reads the policy in the file at path.
+// EnvVar is the environment variable that [FromEnv] reads.
+const EnvVar = "OKTARETRY_POLICY"
+
+// FromEnv reads the policy in the file that OKTARETRY_POLICY names. Without that
+// variable, or where it is empty, it returns [oktaretry.DefaultPolicy]. Programs ask for
+// it: the library by itself reads no environment. The errors are those of [Read].
+func FromEnv() (oktaretry.Policy, error) {
+	path := os.Getenv(EnvVar)
+	if path == "" {
+		return oktaretry.DefaultPolicy(), nil
+	}
+	p, err := Read(path)
+	if _, ok := errors.AsType[Errors](err); err != nil && !ok {
+		err = fmt.Errorf("%s: %w", EnvVar, err)
+	}
+	return p, err
+}
+
+// Read reads the policy in a file, which is YAML or JSON whatever its name. A policy
+// that is returned without an error is one that [oktaretry.Policy.Validate] accepts. A
+// file that cannot be read is an [*io/fs.PathError], one that holds no policy [Errors].
+// With an error the policy is the zero Policy, which no Transport accepts.
 func Read(path string) (oktaretry.Policy, error) {
-	text, err := os.ReadFile(path)
+	text, err := readFile(path)
 	if err != nil {
-		return oktaretry.Policy{}, err
+		return oktaretry.Policy{}, fmt.Errorf("policyfile: %w", err)
 	}
 	return Parse(path, text)
 }
 
-// Parse reads a policy from text; name stands in errors as the file's name.
+// Parse is [Read] for a text; in errors, name stands as the file's. It neither changes
+// nor keeps text, and is safe for concurrent use.
 func Parse(name string, text []byte) (oktaretry.Policy, error) {
-	return oktaretry.ParsePolicy(text)
+	p, _, err := parse(name, text)
+	return p, err
+}
+
+// Warnings returns what [Parse] accepts in a text and is likely a mistake: what
+// [oktaretry.Policy.Warnings] finds, that is codes that the catalogue lacks. It returns
+// nil for a text that Parse refuses.
+func Warnings(name string, text []byte) Errors {
+	p, source, err := parse(name, text)
+	if err != nil {
+		return nil
+	}
+	return source.locate(p.Warnings())
+}
+
+// parse returns a text's policy, and where its members are.
+func parse(name string, text []byte) (oktaretry.Policy, *source, error) {
+	s := readYAML(name, text)
+	if s.json.Len() == 0 {
+		return oktaretry.Policy{}, s, s.problems.orNil()
+	}
+	p, err := oktaretry.ParsePolicy(s.json.Bytes())
+	if err != nil {
+		s.problems = append(s.problems, s.locate(flatten(err))...)
+	}
+	if len(s.problems) > 0 {
+		return oktaretry.Policy{}, s, s.problems.orNil()
+	}
+	return p, s, nil
+}
+
+// readFile returns the content of a file, of which only so much as shows that it is
+// too long.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxSize+1))
 }

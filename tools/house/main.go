@@ -43,6 +43,7 @@ const (
 // first are for tests: they also import each other, and no others import them.
 var layers = [...][]string{
 	{"contract", "oktatest", "internal/rig", "internal/rig/script", "internal/sharedtest", "internal/soak"},
+	{"internal/words"},
 	{root, "observability"},
 	{"internal/ask", "internal/budget", "internal/circuit", "internal/exchange", "internal/fault", "internal/pace", "internal/replay", "internal/telemetry"},
 	{"internal/h2raw", "internal/identity", "internal/route", "internal/wire", "shared"},
