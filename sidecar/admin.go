@@ -16,7 +16,7 @@ import (
 //	/healthz           200 while the process runs
 //	/readyz            200 while it takes calls; 503 once it stops, or without a credential
 //	/metrics           Config.Metrics
-//	/debug/oktaretry/  Config.Debug
+//	/debug/oktaretry   Config.Debug
 //
 // The last two are for connections over the loopback interface, and for those that
 // present the token of [Config.AuthTokenFile] as "Authorization: Bearer …".
@@ -28,7 +28,9 @@ func (s *Sidecar) Admin() http.Handler {
 		mux.Handle("GET /metrics", s.private(s.config.Metrics))
 	}
 	if s.config.Debug != nil {
-		mux.Handle("/debug/oktaretry/", s.private(s.config.Debug))
+		page := s.private(s.config.Debug(s.transport))
+		mux.Handle("/debug/oktaretry", page)
+		mux.Handle("/debug/oktaretry/", page)
 	}
 	return mux
 }

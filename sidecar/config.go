@@ -69,9 +69,12 @@ type Config struct {
 	// Meters get the Sidecar's own metrics. Default: none.
 	Meters metric.MeterProvider
 
-	// Metrics and Debug are served at /metrics and /debug/oktaretry/ by
-	// [Sidecar.Admin]. Default: 404.
-	Metrics, Debug http.Handler
+	// Metrics is served at /metrics by [Sidecar.Admin]. Default: 404.
+	Metrics http.Handler
+
+	// Debug makes the handler at /debug/oktaretry for the Sidecar's transport:
+	// debug.Handler fits. Default: 404.
+	Debug func(...*oktaretry.Transport) http.Handler
 
 	// MaxTimeout bounds a call, whatever its client asks for by Oktaretry-Timeout. 0: no
 	// bound beyond the policy's. Default: 0.

@@ -46,7 +46,7 @@ func (f *secretFile) get() string {
 	return *f.value.Load()
 }
 
-// check reads the file if it has changed.
+// check reads the file now if it has changed.
 func (f *secretFile) check() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

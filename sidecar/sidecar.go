@@ -129,6 +129,19 @@ func newBase() http.RoundTripper {
 // Snapshot.
 func (s *Sidecar) Transport() *oktaretry.Transport { return s.transport }
 
+// Reload reads the files of tokens again now, if they have changed. They are looked at
+// every second anyway, while they are in use.
+func (s *Sidecar) Reload() {
+	if s.auth != nil {
+		s.auth.check()
+	}
+	for _, o := range s.orgs {
+		if t, ok := o.credential.(apiToken); ok {
+			t.file.check()
+		}
+	}
+}
+
 // ServeHTTP implements [http.Handler].
 func (s *Sidecar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if s.draining.Load() {
