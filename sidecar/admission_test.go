@@ -235,7 +235,7 @@ func TestNoMoreConnectionsAreServedThanTheLimit(t *testing.T) {
 
 func TestPagesOfOtherOriginsCannotUseTheCredential(t *testing.T) {
 	org := oktatest.NewServer(t, oktatest.WithUsers(1))
-	token, err := TokenFile(writeFile(t, "token", "secret\n"), nil)
+	token, err := TokenFile(writeFile(t, "token", "secret\n"))
 	if err != nil {
 		t.Fatal(err)
 	}

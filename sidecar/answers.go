@@ -108,6 +108,9 @@ func orElse(s, other string) string {
 func (s *Sidecar) fail(w http.ResponseWriter, r *http.Request, err error) {
 	ctx := r.Context()
 	c := callOf(ctx)
+	if s.draining.Load() {
+		w.Header().Set("Connection", "close")
+	}
 	var a answer
 	switch {
 	case c.body != nil && c.body.broken.Load():

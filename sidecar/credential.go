@@ -19,17 +19,14 @@ type Credential interface {
 	authorization(ctx context.Context) (string, error)
 	// rejected is told that Okta refused an Authorization.
 	rejected(authorization string)
-	// attach names the client by which tokens are fetched, and the org.
-	attach(client *http.Client, origin string)
+	// attach names the client by which tokens are fetched, the org and the log.
+	attach(client *http.Client, origin string, logger *slog.Logger)
 }
 
 // TokenFile returns the credential of an API token in a file, presented as "SSWS". The
 // file is read again when it changes; one that cannot be read leaves the token as it was.
-func TokenFile(path string, logger *slog.Logger) (Credential, error) {
-	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
-	}
-	f, err := newSecretFile(path, logger)
+func TokenFile(path string) (Credential, error) {
+	f, err := newSecretFile(path, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return nil, err
 	}
@@ -38,10 +35,10 @@ func TokenFile(path string, logger *slog.Logger) (Credential, error) {
 
 type apiToken struct{ file *secretFile }
 
-func (t apiToken) known() string                                 { return "SSWS " + t.file.get() }
-func (t apiToken) authorization(context.Context) (string, error) { return t.known(), nil }
-func (t apiToken) rejected(string)                               { t.file.check() }
-func (t apiToken) attach(*http.Client, string)                   {}
+func (t apiToken) known() string                                        { return "SSWS " + t.file.get() }
+func (t apiToken) authorization(context.Context) (string, error)        { return t.known(), nil }
+func (t apiToken) rejected(string)                                      { t.file.check() }
+func (t apiToken) attach(_ *http.Client, _ string, logger *slog.Logger) { t.file.logger = logger }
 
 // takesCredential reports whether the API at a path takes the sidecar's credential.
 // Login and token endpoints have credentials of their own, and a user's session must not

@@ -38,7 +38,6 @@ type PrivateKeyConfig struct {
 	// KeyID is the key's id at Okta. "": that of the JWK, if it is one.
 	KeyID  string
 	Scopes []string
-	Logger *slog.Logger // nil: none
 }
 
 // PrivateKey returns the credential of a service app: its access tokens are fetched from
@@ -49,9 +48,6 @@ func PrivateKey(c PrivateKeyConfig) (Credential, error) {
 		return nil, errors.New("sidecar: a private key needs a client id")
 	case len(c.Scopes) == 0:
 		return nil, errors.New("sidecar: a private key needs scopes")
-	}
-	if c.Logger == nil {
-		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	k := &privateKey{config: c}
 	if _, err := k.signer(); err != nil {
@@ -65,6 +61,7 @@ type privateKey struct {
 	config   PrivateKeyConfig
 	client   *http.Client
 	endpoint string
+	logger   *slog.Logger
 	current  atomic.Pointer[accessToken]
 	fetches  singleflight.Group
 	retryAt  atomic.Int64 // of renewals: not before, in Unix nanoseconds
@@ -83,8 +80,8 @@ const (
 	renewEvery    = 10 * time.Second // where renewals fail
 )
 
-func (k *privateKey) attach(client *http.Client, origin string) {
-	k.client, k.endpoint = client, origin+"/oauth2/v1/token"
+func (k *privateKey) attach(client *http.Client, origin string, logger *slog.Logger) {
+	k.client, k.endpoint, k.logger = client, origin+"/oauth2/v1/token", logger
 }
 
 func (k *privateKey) known() string {
@@ -126,11 +123,11 @@ func (k *privateKey) fetch() (any, error) {
 	t, err := k.request()
 	if err != nil {
 		err = tokenErrorOf(err)
-		k.config.Logger.Error("no access token", slog.String("problem", err.Error()))
+		k.logger.Error("no access token", slog.String("problem", err.Error()))
 		return nil, err
 	}
 	k.current.Store(t)
-	k.config.Logger.Info("access token renewed", slog.Time("expires", t.expires))
+	k.logger.Info("access token renewed", slog.Time("expires", t.expires))
 	return t, nil
 }
 

@@ -107,7 +107,7 @@ func (s *Sidecar) newTransport() (*oktaretry.Transport, error) {
 	}
 	for _, o := range s.orgs {
 		if o.credential != nil {
-			o.credential.attach(t.Client(), o.origin)
+			o.credential.attach(t.Client(), o.origin, s.config.Logger)
 		}
 	}
 	return t, nil
@@ -144,9 +144,6 @@ func (s *Sidecar) Reload() {
 
 // ServeHTTP implements [http.Handler].
 func (s *Sidecar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if s.draining.Load() {
-		w.Header().Set("Connection", "close")
-	}
 	c := &call{}
 	if refused := s.admit(c, r); refused != nil {
 		abandonBody(http.NewResponseController(w))

@@ -102,7 +102,7 @@ accepted any more, and calls in flight and in line are finished within --grace.`
 func (f *proxyFlags) run(ctx context.Context, logTo io.Writer) error {
 	logger := f.logger(logTo)
 	c := sidecar.Config{Names: f.names, AuthTokenFile: f.authToken, Logger: logger, Grace: f.grace, MaxTimeout: f.timeout, MaxConns: f.maxConns}
-	err := errors.Join(f.addOrgs(&c, logger), f.addTLS(&c, logger))
+	err := errors.Join(f.addOrgs(&c), f.addTLS(&c, logger))
 	if err != nil {
 		return err
 	}
@@ -143,7 +143,7 @@ func (f *proxyFlags) logger(w io.Writer) *slog.Logger {
 }
 
 // addOrgs reads --org and what the sidecar holds for each.
-func (f *proxyFlags) addOrgs(c *sidecar.Config, logger *slog.Logger) error {
+func (f *proxyFlags) addOrgs(c *sidecar.Config) error {
 	for _, text := range f.orgs {
 		o := sidecar.Org{URL: text}
 		if name, url, ok := strings.Cut(text, "="); ok && !strings.Contains(name, "/") {
@@ -151,7 +151,7 @@ func (f *proxyFlags) addOrgs(c *sidecar.Config, logger *slog.Logger) error {
 		}
 		c.Orgs = append(c.Orgs, o)
 	}
-	if err := f.addTokens(c, logger); err != nil {
+	if err := f.addTokens(c); err != nil {
 		return err
 	}
 	if f.clientID == "" && f.keyFile == "" {
@@ -160,12 +160,12 @@ func (f *proxyFlags) addOrgs(c *sidecar.Config, logger *slog.Logger) error {
 	if len(c.Orgs) > 1 || len(f.tokenFiles) > 0 {
 		return errors.New("--client-id and --private-key are for a single org without --token-file")
 	}
-	key, err := sidecar.PrivateKey(sidecar.PrivateKeyConfig{ClientID: f.clientID, KeyFile: f.keyFile, KeyID: f.keyID, Scopes: f.scopes, Logger: logger})
+	key, err := sidecar.PrivateKey(sidecar.PrivateKeyConfig{ClientID: f.clientID, KeyFile: f.keyFile, KeyID: f.keyID, Scopes: f.scopes})
 	c.Orgs[0].Credential = key
 	return err
 }
 
-func (f *proxyFlags) addTokens(c *sidecar.Config, logger *slog.Logger) error {
+func (f *proxyFlags) addTokens(c *sidecar.Config) error {
 	for _, text := range f.tokenFiles {
 		at, path := 0, text
 		if host, file, ok := strings.Cut(text, "="); ok {
@@ -182,7 +182,7 @@ func (f *proxyFlags) addTokens(c *sidecar.Config, logger *slog.Logger) error {
 		if c.Orgs[at].Credential != nil {
 			return fmt.Errorf("--token-file %s: a second one for its org", text)
 		}
-		token, err := sidecar.TokenFile(path, logger)
+		token, err := sidecar.TokenFile(path)
 		if err != nil {
 			return err
 		}
