@@ -137,7 +137,7 @@ func WithRule(ctx context.Context, key string, r Rule) context.Context {
 		} else {
 			bad.codeRule("WithRule["+key+"]", key, r)
 		}
-		o.err = errors.Join(o.err, errors.Join(bad...))
+		o.err = errors.Join(o.err, bad.join())
 		o.rules.byKey = cloneRules(o.rules.byKey)
 		o.rules.byKey[key] = r
 	})

@@ -3,68 +3,159 @@
 package oktaretry
 
 import (
-	"bytes"
+	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"maps"
 	"reflect"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
+
+	"github.com/oktaretry/oktaretry/internal/document"
 )
 
 // ParsePolicy reads a policy from JSON. Members that the text leaves out keep the
 // values of [DefaultPolicy]; a rule in "codes" starts from the one that the rest of
 // the text gives its code or status, as with [Policy.Edit]. Durations are strings
-// such as "30s". Unknown members are refused, and so is a policy that
-// [Policy.Validate] refuses.
+// such as "30s".
+//
+// It refuses members that are unknown, in another case, given twice or null, values of
+// another type, and a policy that [Policy.Validate] refuses: with a [*PolicyError] for
+// each problem, which names the member, its line and its column, all of them joined by
+// [errors.Join] in the order of the text. A text that is no JSON has one problem.
 //
 //	{"serverError": {"maxAttempts": 6}, "codes": {"E0000112": {"action": "backoff"}, "408": {"action": "fail-fast"}}}
 func ParsePolicy(text []byte) (Policy, error) {
-	doc := documentOf[json.RawMessage](defaults())
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	switch err := d.Decode(doc); {
-	case err == io.EOF:
-		return Policy{}, errors.New("oktaretry: policy: the text is empty")
-	case err != nil:
-		return Policy{}, fmt.Errorf("oktaretry: policy: %w", named(err, text, reflect.TypeFor[policyDocument[json.RawMessage]]()))
+	root, broken := document.Read(text)
+	if broken != nil {
+		return Policy{}, textErrors([]document.Problem{*broken})
 	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return Policy{}, errors.New("oktaretry: policy: more text after the JSON object")
-	}
+	doc := documentOf[*document.Node](defaults())
+	found := root.Bind(doc, nil, wanted)
 	p := doc.policy()
-	codes := make(map[string]Rule, len(doc.Codes))
-	for _, key := range slices.Sorted(maps.Keys(doc.Codes)) {
-		r, err := p.parseRule(key, doc.Codes[key])
-		if err != nil {
-			return Policy{}, fmt.Errorf("oktaretry: policy: codes: %q: %w", key, err)
-		}
-		codes[key] = r
-	}
-	p.Codes = codes
-	if err := p.Validate(); err != nil {
-		return Policy{}, err
+	found = append(found, p.parseCodes(doc.Codes)...)
+	found = append(found, invalid(p.check(), root, found)...)
+	if len(found) > 0 {
+		return Policy{}, textErrors(found)
 	}
 	return p, nil
 }
 
-// parseRule reads the rule of a code or status on top of the one that p has for it.
-func (p *Policy) parseRule(key string, text []byte) (Rule, error) {
-	c, _ := answersOf(key)
-	doc := ruleDocumentOf(p.RuleFor(c))
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	err := d.Decode(&doc)
-	return doc.rule(), named(err, text, reflect.TypeFor[ruleDocument]())
+// parseCodes reads the rules of codes and statuses, each on top of the one that p has
+// for it.
+func (p *Policy) parseCodes(rules *document.Node) []document.Problem {
+	codes := make(map[string]Rule)
+	var found []document.Problem
+	if rules != nil {
+		twice := rules.Each([]string{"codes"}, func(m document.Member, again bool) {
+			c, _ := answersOf(m.Name)
+			doc := ruleDocumentOf(p.RuleFor(c))
+			found = append(found, m.Value.Bind(&doc, []string{"codes", m.Name}, wanted)...)
+			if !again {
+				codes[m.Name] = doc.rule()
+			}
+		})
+		found = append(found, twice...)
+	}
+	p.Codes = codes
+	return found
+}
+
+// wanted has what errors ask for where a value cannot be read.
+var wanted = map[reflect.Type]string{
+	reflect.TypeFor[duration](): `a duration such as "30s"`,
+	reflect.TypeFor[Action]():   `"fail-fast", "backoff" or "poll"`,
+	reflect.TypeFor[Scope]():    `"nothing", "endpoint" or "host"`,
+}
+
+// inJSON has the members that other members' problems name.
+var inJSON = strings.NewReplacer("InitialWait", "initialWait", "MinWait", "minWait")
+
+// invalid returns where root has what Validate refuses. It leaves out what may come
+// from problems that were found in reading, and what a code's rule has from its class's.
+func invalid(bad problems, root *document.Node, found []document.Problem) []document.Problem {
+	var list []document.Problem
+	for _, e := range bad {
+		path := e.member()
+		at, whole := root.Find(path)
+		inherited := !whole && path[0] == "codes" && slices.ContainsFunc(list, func(p document.Problem) bool {
+			return len(p.Path) == 2 && p.Path[1] == path[len(path)-1] && isClassMember(p.Path[0])
+		})
+		if !inherited && !e.doubtful(path, found) {
+			list = append(list, document.Problem{Place: at, Path: path, Text: inJSON.Replace(e.Problem)})
+		}
+	}
+	return list
+}
+
+// doubtful reports whether a problem may come from one found in reading: with the
+// member itself or, if it is relative, with others of its rule, or for a code with the
+// rule of a class, from which the code's starts.
+func (e *PolicyError) doubtful(path []string, found []document.Problem) bool {
+	rule := ruleOf(path)
+	return slices.ContainsFunc(found, func(f document.Problem) bool {
+		spoilt := ruleOf(f.Path)
+		return slices.Equal(f.Path, path) || e.relative &&
+			(len(rule) > 0 && slices.Equal(spoilt, rule) || len(rule) == 2 && len(spoilt) == 1 && isClassMember(spoilt[0]))
+	})
+}
+
+// ruleOf returns the path of the rule, or another object like it, that a member is in.
+func ruleOf(member []string) []string {
+	switch {
+	case len(member) > 2 && member[0] == "codes":
+		return member[:2]
+	case len(member) == 2 && member[0] != "codes":
+		return member[:1]
+	}
+	return nil
+}
+
+func isClassMember(name string) bool {
+	return slices.ContainsFunc(classFields[:], func(field string) bool { return memberOf(field) == name })
+}
+
+// member returns the path in JSON of the problem's field, which Validate named.
+func (e *PolicyError) member() []string {
+	fields, key, keyed := strings.Cut(e.Field, "[")
+	var path []string
+	for field := range strings.SplitSeq(fields, ".") {
+		path = append(path, memberOf(field))
+	}
+	if !keyed {
+		return path
+	}
+	end := strings.LastIndexByte(key, ']') // keys may have any characters, fields do not
+	path = append(path, key[:end])
+	if end+1 < len(key) {
+		path = append(path, memberOf(key[end+len("]."):]))
+	}
+	return path
+}
+
+// memberOf returns the member of JSON that holds a field.
+func memberOf(field string) string {
+	if field == "TTL" {
+		return "ttl"
+	}
+	return strings.ToLower(field[:min(1, len(field))]) + field[min(1, len(field)):]
+}
+
+// textErrors returns the problems of a text in its order.
+func textErrors(found []document.Problem) error {
+	slices.SortStableFunc(found, func(a, b document.Problem) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	var bad problems
+	for _, f := range found {
+		bad = append(bad, &PolicyError{Field: document.Path(f.Path), Problem: f.Text, Line: f.Line, Column: f.Column})
+	}
+	return bad.join()
 }
 
 // MarshalJSON writes the whole policy as [ParsePolicy] reads it.
 func (p Policy) MarshalJSON() ([]byte, error) {
-	doc := documentOf[ruleDocument](p)
+	doc := documentOf[map[string]ruleDocument](p)
 	doc.Codes = make(map[string]ruleDocument, len(p.Codes))
 	for key, r := range p.Codes {
 		doc.Codes[key] = ruleDocumentOf(r)
@@ -73,7 +164,7 @@ func (p Policy) MarshalJSON() ([]byte, error) {
 }
 
 // UnmarshalJSON replaces p by what [ParsePolicy] reads; after an error p is
-// unchanged.
+// unchanged. Within other JSON, the lines of errors count from where the policy begins.
 func (p *Policy) UnmarshalJSON(text []byte) error {
 	parsed, err := ParsePolicy(text)
 	if err == nil {
@@ -119,59 +210,20 @@ func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 
 func (d *duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
-	if err != nil {
-		// Up to Go 1.26 encoding/json adds the field's name to an error of this type; see named.
-		return &json.UnmarshalTypeError{Value: strconv.Quote(string(text)), Type: reflect.TypeFor[time.Duration]()}
-	}
 	*d = duration(parsed)
-	return nil
-}
-
-// named returns err, of decoding text into a document of type t, with the name of the
-// duration that it is about.
-func named(err error, text []byte, t reflect.Type) error {
-	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && e.Field == "" && e.Type == reflect.TypeFor[time.Duration]() {
-		if e.Field = badDuration(text, t); e.Field != "" {
-			e.Struct = t.Name()
-		}
-	}
 	return err
 }
 
-// badDuration returns the name of the first duration in text that cannot be read; ""
-// if there is none.
-func badDuration(text []byte, t reflect.Type) string {
-	var members map[string]json.RawMessage
-	if json.Unmarshal(text, &members) != nil {
-		return ""
-	}
-	for f := range t.Fields() {
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		switch text, ok := members[name]; {
-		case !ok:
-		case f.Type == reflect.TypeFor[duration]():
-			if json.Unmarshal(text, new(duration)) != nil {
-				return name
-			}
-		case f.Type.Kind() == reflect.Struct:
-			if inner := badDuration(text, f.Type); inner != "" {
-				return name + "." + inner
-			}
-		}
-	}
-	return ""
-}
-
 // The documents mirror the types of policy.go, with durations as text. The rules of
-// codes are written as documents and read as text, for each is read on top of another.
+// codes are written as documents and read as nodes, for each is read on top of another.
 type (
-	policyDocument[C ruleDocument | json.RawMessage] struct {
+	policyDocument[C map[string]ruleDocument | *document.Node] struct {
 		RateLimited       ruleDocument    `json:"rateLimited"`
 		ServerError       ruleDocument    `json:"serverError"`
 		ClientError       ruleDocument    `json:"clientError"`
 		Pending           ruleDocument    `json:"pending"`
 		Network           ruleDocument    `json:"network"`
-		Codes             map[string]C    `json:"codes,omitempty"`
+		Codes             C               `json:"codes,omitempty"`
 		Pace              paceDocument    `json:"pace"`
 		Breaker           breakerDocument `json:"breaker"`
 		Budget            budgetDocument  `json:"budget"`
@@ -226,7 +278,7 @@ type (
 )
 
 // documentOf returns a policy's document without the rules of codes.
-func documentOf[C ruleDocument | json.RawMessage](p Policy) *policyDocument[C] {
+func documentOf[C map[string]ruleDocument | *document.Node](p Policy) *policyDocument[C] {
 	return &policyDocument[C]{
 		RateLimited: ruleDocumentOf(p.RateLimited),
 		ServerError: ruleDocumentOf(p.ServerError),

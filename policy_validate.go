@@ -4,6 +4,7 @@
 package oktaretry
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -12,17 +13,53 @@ import (
 	"time"
 )
 
-// PolicyError is one problem of a policy. [Policy.Validate] returns all of them,
-// joined.
+// PolicyError is one problem of a policy. [Policy.Validate] and [ParsePolicy] return
+// all of them, joined.
 type PolicyError struct {
-	Field   string // "ServerError.MaxWait", "Codes[E0000009].Jitter"
+	// Field is the policy's field: "ServerError.MaxWait", "Codes[E0000009].Jitter".
+	// From ParsePolicy it is the member of the JSON text: "serverError.maxWait",
+	// "codes.E0000009.jitter", `pace.bucketRates["GET /api/v1/logs"]`; "" is the text
+	// as a whole.
+	Field   string
 	Problem string // "is -1s, want 0 or more"
+
+	// Line and Column are where the text has it, from 1, columns in characters: the
+	// value, or the member's name where that is the problem or the value is an object
+	// or an array. For what the text leaves out they are those of the object that
+	// lacks it. They are 0 where there is no text.
+	Line, Column int
+
+	relative bool // to another field, which may be the one that is wrong
 }
 
-func (e *PolicyError) Error() string { return "oktaretry: policy: " + e.Field + " " + e.Problem }
+func (e *PolicyError) Error() string {
+	what, where := cmp.Or(e.Field, "the text"), ""
+	if e.Line > 0 {
+		where = fmt.Sprintf("line %d, column %d: ", e.Line, e.Column)
+	}
+	return "oktaretry: policy: " + where + what + " " + e.Problem
+}
 
 // problems collects PolicyErrors.
-type problems []error
+type problems []*PolicyError
+
+// conflict adds a problem that lies between fields.
+func (p *problems) conflict(field, format string, args ...any) {
+	p.add(field, format, args...)
+	(*p)[len(*p)-1].relative = true
+}
+
+// list returns them as errors.
+func (p problems) list() []error {
+	var list []error
+	for _, e := range p {
+		list = append(list, e)
+	}
+	return list
+}
+
+// join returns nil if there are none.
+func (p problems) join() error { return errors.Join(p.list()...) }
 
 func (p *problems) add(field, format string, args ...any) {
 	*p = append(*p, &PolicyError{Field: field, Problem: fmt.Sprintf(format, args...)})
@@ -30,11 +67,13 @@ func (p *problems) add(field, format string, args ...any) {
 
 // Validate returns nil if p can be used. Otherwise it returns every problem as a
 // [*PolicyError] that names its field, joined by [errors.Join].
-func (p Policy) Validate() error {
+func (p Policy) Validate() error { return p.check().join() }
+
+func (p *Policy) check() problems {
 	var bad problems
 	if p.isZero() {
 		bad.add("(all fields)", "are zero: start from DefaultPolicy()")
-		return errors.Join(bad...)
+		return bad
 	}
 	for class := ClassRateLimited; class <= ClassNetwork; class++ {
 		bad.classRule(class, *p.classRule(class))
@@ -53,7 +92,7 @@ func (p Policy) Validate() error {
 	bad.pace(p.Pace)
 	bad.breaker(p.Breaker)
 	bad.budget(p.Budget)
-	return errors.Join(bad...)
+	return bad
 }
 
 // Warnings returns what [Policy.Validate] accepts and is likely a mistake, as
@@ -67,7 +106,7 @@ func (p Policy) Warnings() []error {
 			odd.add("Codes["+key+"]", "is a code that the catalogue lacks")
 		}
 	}
-	return odd
+	return odd.list()
 }
 
 // Edit changes the rule of a code, a status or a class, as [WithRule] names them,
@@ -101,7 +140,7 @@ func (p *Policy) Edit(key string, edit func(*Rule)) error {
 	default:
 		bad.add("Edit["+key+"]", "is no code, status or class: want one like E0000047, server_error, 408 or server-error")
 	}
-	return errors.Join(bad...)
+	return bad.join()
 }
 
 func (p *Policy) isZero() bool {
@@ -134,7 +173,7 @@ func (bad *problems) codeRule(field, key string, r Rule) {
 	}
 	bad.rule(field, r, c.Class)
 	if e, ok := lookup(key); ok && r.Action != FailFast && r.MinWait == 0 && r.MaxElapsed > 0 && e.overlay.minWait >= r.MaxElapsed {
-		bad.add(field+".MaxElapsed", "is %s, so the least wait of %s, %s, never fits", r.MaxElapsed, key, e.overlay.minWait)
+		bad.conflict(field+".MaxElapsed", "is %s, so the least wait of %s, %s, never fits", r.MaxElapsed, key, e.overlay.minWait)
 	}
 }
 
@@ -169,16 +208,16 @@ func (bad *problems) rule(field string, r Rule, class Class) {
 		bad.add(field+".InitialWait", "is 0, want more: attempts without a wait hammer a server in trouble")
 	}
 	if r.MaxWait < r.InitialWait {
-		bad.add(field+".MaxWait", "is %s, less than InitialWait %s", r.MaxWait, r.InitialWait)
+		bad.conflict(field+".MaxWait", "is %s, less than InitialWait %s", r.MaxWait, r.InitialWait)
 	}
 	if !(r.Multiplier >= 1) || math.IsInf(r.Multiplier, 0) {
 		bad.add(field+".Multiplier", "is %g, want 1 or more", r.Multiplier)
 	}
 	if shortest := time.Duration(float64(r.InitialWait) * (1 - r.Jitter)); class != ClassRateLimited && r.MaxElapsed > 0 && shortest >= r.MaxElapsed {
-		bad.add(field+".MaxElapsed", "is %s, so a wait of InitialWait %s never fits", r.MaxElapsed, r.InitialWait)
+		bad.conflict(field+".MaxElapsed", "is %s, so a wait of InitialWait %s never fits", r.MaxElapsed, r.InitialWait)
 	}
 	if r.MaxElapsed > 0 && r.MinWait >= r.MaxElapsed {
-		bad.add(field+".MaxElapsed", "is %s, so a wait of MinWait %s never fits", r.MaxElapsed, r.MinWait)
+		bad.conflict(field+".MaxElapsed", "is %s, so a wait of MinWait %s never fits", r.MaxElapsed, r.MinWait)
 	}
 }
 
@@ -208,7 +247,7 @@ func (bad *problems) pace(p Pace) {
 		}
 	}
 	if p.Burst < 0 || p.Burst == 0 && (p.MaxRate > 0 || len(p.BucketRates) > 0) {
-		bad.add("Pace.Burst", "is %d, want 1 or more", p.Burst)
+		bad.conflict("Pace.Burst", "is %d, want 1 or more", p.Burst)
 	}
 }
 

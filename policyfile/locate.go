@@ -1,33 +1,13 @@
-// This file finds the place in the file of what oktaretry reports of a policy.
+// This file finds the place in the file of what package oktaretry reports of a policy.
 
 package policyfile
 
 import (
 	"errors"
-	"regexp"
 	"strings"
 
 	"github.com/oktaretry/oktaretry"
 )
-
-// word is a name that needs no quotes in a path.
-var word = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
-
-// pathText writes a path as people do.
-func pathText(path []string) string {
-	var b strings.Builder
-	for i, name := range path {
-		switch {
-		case !word.MatchString(name):
-			b.WriteString("[" + quote(name) + "]")
-		case i > 0:
-			b.WriteString("." + name)
-		default:
-			b.WriteString(name)
-		}
-	}
-	return b.String()
-}
 
 // flatten returns the errors that err joins.
 func flatten(err error) []error {
@@ -37,15 +17,36 @@ func flatten(err error) []error {
 	return []error{err}
 }
 
-// locate returns errors of package oktaretry with their places.
-func (s *source) locate(errs []error) (list Errors) {
-	for _, err := range errs {
+// locate returns what ParsePolicy reports of the JSON, with its places in the file.
+func (s *source) locate(err error) (list Errors) {
+	for _, err := range flatten(err) {
 		e, ok := errors.AsType[*oktaretry.PolicyError](err)
 		if !ok {
-			list = append(list, &Error{s.file, 1, 1, "", err.Error()})
+			list = append(list, &Error{s.file, start.line, start.column, "", err.Error()})
 			continue
 		}
-		list = append(list, &Error{s.file, 1, 1, e.Field, e.Problem})
+		at := start
+		if e.Line >= 1 && e.Line <= len(s.places) {
+			at = s.places[e.Line-1]
+		}
+		list = append(list, &Error{s.file, at.line, at.column, e.Field, e.Problem})
+	}
+	return list
+}
+
+// codes returns what Policy.Warnings reports of codes, with their places in the file.
+func (s *source) codes(warnings []error) (list Errors) {
+	for _, err := range warnings {
+		e, ok := errors.AsType[*oktaretry.PolicyError](err)
+		if !ok {
+			continue
+		}
+		code := strings.TrimSuffix(strings.TrimPrefix(e.Field, "Codes["), "]")
+		at, ok := s.codePlaces[code]
+		if !ok {
+			at = start
+		}
+		list = append(list, &Error{s.file, at.line, at.column, "codes." + code, e.Problem})
 	}
 	return list
 }

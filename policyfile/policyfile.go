@@ -57,7 +57,7 @@ func Warnings(name string, text []byte) Errors {
 	if err != nil {
 		return nil
 	}
-	return source.locate(p.Warnings())
+	return source.codes(p.Warnings())
 }
 
 // parse returns a text's policy, and where its members are.
@@ -68,7 +68,7 @@ func parse(name string, text []byte) (oktaretry.Policy, *source, error) {
 	}
 	p, err := oktaretry.ParsePolicy(s.json.Bytes())
 	if err != nil {
-		s.problems = append(s.problems, s.locate(flatten(err))...)
+		s.problems = append(s.problems, s.locate(err)...)
 	}
 	if len(s.problems) > 0 {
 		return oktaretry.Policy{}, s, s.problems.orNil()

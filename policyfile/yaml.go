@@ -14,6 +14,8 @@ import (
 	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/oktaretry/oktaretry/internal/document"
 )
 
 // The bounds of a file. Above them, the YAML parser's time grows with the square of the
@@ -33,17 +35,17 @@ var start = place{1, 1}
 // source is a file in the form of JSON. Each name and each value begins a line of it, so
 // that a line's number is enough to know the place in the file.
 type source struct {
-	file     string
-	json     bytes.Buffer
-	places   []place // of each line of json
-	path     []string
-	members  map[string]place // by path
-	problems Errors
+	file       string
+	json       bytes.Buffer
+	places     []place // of each line of json
+	path       []string
+	codePlaces map[string]place // of the names in codes
+	problems   Errors
 }
 
 // readYAML reads a file's text. Without json there are problems.
 func readYAML(file string, text []byte) *source {
-	s := &source{file: file, members: make(map[string]place)}
+	s := &source{file: file, codePlaces: make(map[string]place)}
 	text, ok := s.decode(text)
 	if !ok {
 		return s
@@ -57,7 +59,7 @@ func readYAML(file string, text []byte) *source {
 }
 
 func (s *source) add(at place, format string, args ...any) {
-	s.problems = append(s.problems, &Error{s.file, at.line, at.column, pathText(s.path), fmt.Sprintf(format, args...)})
+	s.problems = append(s.problems, &Error{s.file, at.line, at.column, document.Path(s.path), fmt.Sprintf(format, args...)})
 }
 
 // decode returns text without a byte order mark and with line ends of one kind.
@@ -283,7 +285,9 @@ func (s *source) mapping(at place, values []*ast.MappingValueNode) {
 				return false
 			}
 			known[name] = at
-			s.members[pathText(s.path)] = at
+			if len(s.path) == 2 && s.path[0] == "codes" {
+				s.codePlaces[name] = at
+			}
 			s.line(at, comma+quote(name)+":")
 			return s.value(v.Value)
 		})

@@ -45,7 +45,7 @@ var layers = [...][]string{
 	{"contract", "oktatest", "internal/rig", "internal/rig/script", "internal/sharedtest", "internal/soak"},
 	{"internal/words"},
 	{root, "observability"},
-	{"internal/ask", "internal/budget", "internal/circuit", "internal/exchange", "internal/fault", "internal/pace", "internal/replay", "internal/telemetry"},
+	{"internal/ask", "internal/budget", "internal/circuit", "internal/document", "internal/exchange", "internal/fault", "internal/pace", "internal/replay", "internal/telemetry"},
 	{"internal/h2raw", "internal/identity", "internal/route", "internal/wire", "shared"},
 }
 
