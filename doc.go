@@ -69,7 +69,7 @@
 // [OutcomeOf] returns the outcome of the call that a response belongs to. A recorder
 // in the context ([WithRecorder]) has the outcome of every call, also through SDKs
 // that flatten errors into strings. Spans and metrics go to OpenTelemetry, log lines
-// to [WithLogger]; TELEMETRY.md lists them all. None of them, and no error text of
+// to [WithLogger]; docs/telemetry.md lists them all. None of them, and no error text of
 // this package, contains a path, a query, a body, an error summary or a token.
 //
 // # Glossary

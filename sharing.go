@@ -44,7 +44,7 @@ const defaultSharedTimeout = 50 * time.Millisecond
 
 // WithShared shares rate limits and circuits with other processes through a
 // store. Default: each process learns from Okta's headers by itself, which suffices
-// unless many processes compete for one bucket; the README has figures.
+// unless many processes compete for one bucket; docs/fleet.md has figures.
 //
 // No call fails because of the store, or waits longer than [SharedTimeout] for an
 // answer of it. After an error or a late answer the store counts as lost: calls

@@ -34,8 +34,9 @@
 // of host, bucket and credential; the credential is itself a keyed hash, see
 // [oktaretry.SharedSecret]. The window's field "name" says host and bucket. For
 // each host a hash {host}:circuits, of those that are not closed. Every key
-// expires: 15 minutes after its last use and the end of what it tells of. All
-// times are of the server's clock; those of processes don't matter.
+// expires, 15 minutes after its last use or after the end of the window or hold
+// that it describes, whichever is later. All times are of the server's clock; those
+// of processes don't matter.
 //
 // Each question is one script. Its keys share a hash tag, so it runs on the
 // master of one slot of a Redis Cluster.

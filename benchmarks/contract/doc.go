@@ -1,6 +1,6 @@
 // Package contract holds this library and its peers to the RoundTripper
 // contract, the suite of [github.com/oktaretry/oktaretry/contract], and writes
-// what comes of it into the README and RESULTS.md:
+// what comes of it into docs/contract.md and RESULTS.md:
 //
 //	go test ./benchmarks/contract -run TestPeers -update
 //

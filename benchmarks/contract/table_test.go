@@ -22,7 +22,7 @@ import (
 	"github.com/oktaretry/oktaretry/contract"
 )
 
-var update = flag.Bool("update", false, "write what was measured into README.md and RESULTS.md")
+var update = flag.Bool("update", false, "write what was measured into docs/contract.md and RESULTS.md")
 
 const command = "go test ./benchmarks/contract -run TestPeers -update"
 
@@ -44,10 +44,10 @@ func TestPeers(t *testing.T) {
 			t.Errorf("this library: %s: %v", c.Name, err)
 		}
 	}
-	compare(t, "../../README.md", func(old []byte) []byte {
+	compare(t, "../../docs/contract.md", func(old []byte) []byte {
 		fresh, err := docfile.Between(string(old), "contract", r.table())
 		if err != nil {
-			t.Fatal("README.md: ", err)
+			t.Fatal("docs/contract.md: ", err)
 		}
 		return []byte(fresh)
 	})
@@ -109,7 +109,7 @@ func mark(err error) string {
 	return "✗"
 }
 
-// table is the README's: behaviours against libraries.
+// table is that of docs/contract.md: behaviours against libraries.
 func (r results) table() string {
 	var b strings.Builder
 	b.WriteString("| |")

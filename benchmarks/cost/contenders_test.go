@@ -34,7 +34,7 @@ const (
 	ours         = "oktaretry"
 	retryable    = "go-retryablehttp"
 	failsafe     = "failsafehttp, retry + breaker"
-	failsafeBare = "failsafehttp, as it comes"
+	failsafeBare = "failsafehttp, defaults"
 	failsafeFull = "failsafehttp, four policies"
 	rehttp       = "rehttp"
 	otelAlone    = "otelhttp"

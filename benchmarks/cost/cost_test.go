@@ -17,7 +17,7 @@ import (
 
 var (
 	timed  = flag.Bool("timed", false, "hold times to their targets too: on a machine that does little else")
-	update = flag.Bool("update", false, "measure the peers too, and write it into README.md, docs/performance.md and cost.svg")
+	update = flag.Bool("update", false, "measure the peers too, and write it into docs/cost.md and cost.svg")
 )
 
 const command = "go test ./benchmarks/cost -run TestCost -update -v"

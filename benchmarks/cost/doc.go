@@ -3,8 +3,7 @@
 //
 //	go test ./benchmarks/cost -run TestCost -update -v
 //
-// writes the tables of docs/performance.md, the README's and the plot cost.svg,
-// in two minutes. Without -update the same test holds this library to its
+// writes the tables of docs/cost.md and the plot cost.svg, in two minutes. Without -update the same test holds this library to its
 // targets, in some seconds: they are ratios to a peer within the run, and
 // allocations, for absolute times say more of a machine than of a library.
 package cost

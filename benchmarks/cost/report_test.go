@@ -15,9 +15,8 @@ import (
 )
 
 const (
-	readmeFile = "../../README.md"
-	docFile    = "../../docs/performance.md"
-	plotFile   = "cost.svg"
+	docFile  = "../../docs/cost.md"
+	plotFile = "cost.svg"
 )
 
 // measuredCase is a case and what was measured of it.
@@ -45,6 +44,7 @@ func measureAll(t *testing.T) {
 func write(t *testing.T, all map[string]measuredCase) {
 	doc := read(t, docFile)
 	for name, text := range map[string]string{
+		"cost":     compact(all),
 		"machine":  machine(),
 		"targets":  targetTable(all),
 		"calls":    callTable(all),
@@ -57,9 +57,8 @@ func write(t *testing.T, all map[string]measuredCase) {
 		doc = between(t, doc, name, text)
 	}
 	for file, text := range map[string]string{
-		docFile:    doc,
-		readmeFile: between(t, read(t, readmeFile), "cost", compact(all)),
-		plotFile:   plotted(t, all),
+		docFile:  doc,
+		plotFile: plotted(t, all),
 	} {
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -303,7 +302,7 @@ func sdkTable(all map[string]measuredCase) string {
 	return b.String()
 }
 
-// compact is the README's part: three figures.
+// compact is the document's beginning: three figures.
 func compact(all map[string]measuredCase) string {
 	get, trip := all["GET 200"], all[loopback.name]
 	plain, traced := get.Over(ours), get.Over(ours+sampled)

@@ -24,7 +24,7 @@ const (
 	token    = "00abcdefghijklmnopqrstuvwxyz0123456789ABCD"
 )
 
-// bySDK are the cases that the SDKs make: with their own retries as they come,
+// bySDK are the cases that the SDKs make: with their own retries as by default,
 // or once more with those off and this library below.
 var bySDK = []costCase{
 	{"GET a user", func() []*meter.Bench { return sdkBenches(false) }, "", nil, nil},

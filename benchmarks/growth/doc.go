@@ -4,6 +4,6 @@
 //
 //	go test ./benchmarks/growth -run TestGrowth -update -v
 //
-// writes the table of docs/performance.md and the plot growth.svg. Without
+// writes the table of docs/cost.md and the plot growth.svg. Without
 // -update the same test holds each to its bound, in some seconds.
 package growth

@@ -17,7 +17,7 @@ import (
 
 var (
 	timed  = flag.Bool("timed", false, "hold the ends of each line to their bounds: on a machine that does little else")
-	update = flag.Bool("update", false, "measure every step, and write it into docs/performance.md and growth.svg")
+	update = flag.Bool("update", false, "measure every step, and write it into docs/cost.md and growth.svg")
 )
 
 const command = "go test ./benchmarks/growth -run TestGrowth -update -v"

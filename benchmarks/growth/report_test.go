@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	docFile  = "../../docs/performance.md"
+	docFile  = "../../docs/cost.md"
 	plotFile = "growth.svg"
 )
 

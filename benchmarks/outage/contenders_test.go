@@ -1,7 +1,7 @@
 package outage_test
 
-// This file holds the clients that are compared, each as it comes and at its
-// best.
+// This file holds the clients that are compared, each with its
+// defaults and tuned for outages.
 
 import (
 	"context"
@@ -24,7 +24,7 @@ import (
 // contender is a client that is compared with others.
 type contender struct {
 	name, module string
-	form         string // "as it comes", "at its best"; "" if there is one only
+	form         string // "defaults", "tuned"; "" if there is one only
 	setup        string // in words, for RESULTS.md
 	client       func(base http.RoundTripper) client
 }
@@ -38,8 +38,8 @@ func (c contender) title() string {
 }
 
 const (
-	asItComes = "as it comes"
-	atItsBest = "at its best"
+	asItComes = "defaults"
+	atItsBest = "tuned"
 )
 
 var (
@@ -93,7 +93,7 @@ func over(wrap func(http.RoundTripper) http.RoundTripper) func(http.RoundTripper
 	}
 }
 
-// attemptLimit is what the peers at their best give an attempt.
+// attemptLimit is what tuned peers give an attempt.
 const attemptLimit = 10 * time.Second
 
 func bestRetryable(base http.RoundTripper) http.RoundTripper {

@@ -16,7 +16,7 @@ import (
 
 var (
 	thorough = flag.Bool("full", false, "run each scenario with three seeds for each offset, not with one")
-	update   = flag.Bool("update", false, "do as -full, run the peers too, and write what was measured into README.md, RESULTS.md and pace.svg")
+	update   = flag.Bool("update", false, "do as -full, run the peers too, and write what was measured into docs/pace.md, RESULTS.md and pace.svg")
 )
 
 const command = "go test ./benchmarks/pace -run TestScenarios -update"

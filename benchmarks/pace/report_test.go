@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	readmeFile  = "../../README.md"
+	docFile     = "../../docs/pace.md"
 	resultsFile = "RESULTS.md"
 	plotFile    = "pace.svg"
 )
@@ -27,12 +27,12 @@ func read(t *testing.T, file string) string {
 }
 
 func write(t *testing.T, all []summary) {
-	readme, err := docfile.Between(read(t, readmeFile), "pace", compact(all))
+	doc, err := docfile.Between(read(t, docFile), "pace", compact(all))
 	if err != nil {
-		t.Fatal("README.md: ", err)
+		t.Fatal(docFile, ": ", err)
 	}
 	for file, text := range map[string]string{
-		readmeFile:  readme,
+		docFile:     doc,
 		resultsFile: report(all),
 		plotFile:    plotted(t, all),
 	} {
@@ -54,7 +54,7 @@ func of(all []summary, name string) (some []summary) {
 
 func (m summary) ours() bool { return m.peer.module == "" }
 
-// compact is the README's table: three scenarios.
+// compact is the table of docs/pace.md: three scenarios.
 func compact(all []summary) string {
 	var b strings.Builder
 	b.WriteString("| 3,000 calls, 600 a minute | 1 process: over the optimum | 429s | 4 processes: over the optimum | 429s | " +

@@ -22,7 +22,7 @@ import (
 
 const awsModule = "github.com/aws/aws-sdk-go-v2"
 
-// rateLimit is how an SDK of Okta's retries. nil: as it comes.
+// rateLimit is how an SDK of Okta's retries. nil: as by default.
 type rateLimit struct {
 	maxRetries int32
 	maxBackoff int64 // seconds

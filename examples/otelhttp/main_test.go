@@ -60,7 +60,7 @@ func twice(s sdktrace.ReadOnlySpan) []trace.SpanID {
 	return []trace.SpanID{s.SpanContext().SpanID(), s.SpanContext().SpanID()}
 }
 
-// What TELEMETRY.md says of otelhttp is so.
+// What docs/telemetry.md says of otelhttp is so.
 func TestSpansAndMetricsBesideOtelhttp(t *testing.T) {
 	want := map[string]func(*testing.T, *result){
 		"underneath, spans and metrics off": func(t *testing.T, r *result) {
@@ -148,11 +148,11 @@ func TestTheTableIsTheDocuments(t *testing.T) {
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("took %v, want a second", took)
 	}
-	document, err := os.ReadFile("../../TELEMETRY.md")
+	document, err := os.ReadFile("../../docs/telemetry.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !strings.Contains(string(document), b.String()) {
-		t.Errorf("this is not the table in TELEMETRY.md:\n%s", b.String())
+		t.Errorf("this is not the table in docs/telemetry.md:\n%s", b.String())
 	}
 }

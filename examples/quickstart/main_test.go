@@ -28,6 +28,7 @@ func TestQuickstart(t *testing.T) {
 		t.Fatalf("no spans:\n%s", story)
 	}
 
+	inReadme(t, story)
 	rest := story
 	for _, want := range []string{
 		`1\. All is well`,
@@ -93,6 +94,29 @@ func TestQuickstart(t *testing.T) {
 			if n := len([]rune(strings.TrimSuffix(line, "\n"))); n > most {
 				t.Errorf("a line of %d columns: %s", n, line)
 			}
+		}
+	}
+}
+
+// inReadme checks that the calls that README.md shows, by a test of internal/docs the
+// same, are in the story as it is today, but for their times.
+func inReadme(t *testing.T, story string) {
+	t.Helper()
+	shown, err := os.ReadFile("testdata/readme.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	withoutTimes := func(text string) string {
+		return regexp.MustCompile(`\d+\.\d\d s`).ReplaceAllString(text, "N s")
+	}
+	story = withoutTimes(story)
+	calls := strings.Split(strings.TrimRight(string(shown), "\n"), "\n\n")
+	if len(calls) != 3 {
+		t.Errorf("README.md shows %d calls, want 3", len(calls))
+	}
+	for _, call := range calls {
+		if !strings.Contains(story, "\n"+withoutTimes(call)+"\n") {
+			t.Errorf("README.md shows a call that the quickstart does not make so:\n%s", call)
 		}
 	}
 }

@@ -25,7 +25,8 @@ func document(z size, results []result) string {
 an oktatest server with 50 ms latency, %s on %s/%s with %d cores. The optimum is a client who knows everything beforehand: the first
 window from the start on, then all places of each window at its beginning.
 
-Made by `+"`go test ./fleet/measure -v -full -timeout 40m -update`"+`; without -update the same command holds the library to its targets.
+Made by `+"`go test ./fleet/measure -v -full -timeout 40m -update`"+`; without -update the same command holds the library to its targets, and fails
+where one is missed.
 
 `, z.processes, z.workers, z.calls, z.limit, z.window, runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
 	b.WriteString(table(results))
@@ -33,8 +34,8 @@ Made by `+"`go test ./fleet/measure -v -full -timeout 40m -update`"+`; without -
 		switch {
 		case r.trouble:
 			fmt.Fprintf(&b, "\nWhile redis-server was killed for a fifth of the time, restarted empty, and later paused (SIGSTOP) for 15 %% of it, and in the three\n"+
-				"seconds after each: %d of %d answers were 429s (%.1f %%); %d came later, before every process had found that it is back. %d log lines said that the store is lost, %d that it is back.\n",
-				r.during, r.answersDuring, 100*float64(r.during)/float64(max(r.answersDuring, 1)), r.refusedLater-r.during, r.lost, r.back)
+				"seconds after each: %d of %d answers were 429s (%.1f %%). %d log lines said that the store is lost, %d that it is back.\n",
+				r.during, r.answersDuring, 100*float64(r.during)/float64(max(r.answersDuring, 1)), r.lost, r.back)
 		case len(r.afterKill) > 0:
 			fmt.Fprintf(&b, "\nAfter %d of %d processes were killed (SIGKILL), the others used these many places of the whole windows that followed: %s.\n",
 				z.processes*3/8, z.processes, strings.Trim(fmt.Sprint(r.afterKill), "[]"))
@@ -43,8 +44,32 @@ Made by `+"`go test ./fleet/measure -v -full -timeout 40m -update`"+`; without -
 				r.clocks.Round(time.Second))
 		}
 	}
+	for _, r := range results {
+		if r.late() > 0 {
+			fmt.Fprintf(&b, open, r.name, r.late())
+		}
+	}
 	return b.String()
 }
+
+// late returns how many 429s a run with a store in trouble met once the store was
+// back for longer than its processes are given to find out: there should be none.
+func (r result) late() int {
+	if !r.trouble {
+		return 0
+	}
+	return r.refusedLater - r.during
+}
+
+// open is what is known of a target that is missed.
+const open = `
+## Open
+
+**"%s" misses its target.** Once the store is back for three seconds, no call should meet a 429; in this run %d did. All were waited
+for and sent again, and no call failed. What is known: a process asks a lost store again by a call that is about to be sent. One whose calls
+all wait for the next window has no such call, and so learns only when that window opens that the store is back. Whether that explains all of
+these 429s is not known yet.
+`
 
 // table is the results side by side.
 func table(results []result) string {
@@ -61,7 +86,11 @@ func table(results []result) string {
 		if r.store && !r.trouble { // a restart loses the count
 			commands = fmt.Sprintf("%.3f", r.commands)
 		}
-		fmt.Fprintf(&b, "| %s | %s | %d | %d | %d | %s | %d ms |\n", r.name, over, r.refused, r.refusedLater, r.failed, commands, r.slowest.Milliseconds())
+		name := r.name
+		if r.late() > 0 {
+			name += " (misses its target)"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %d | %d | %d | %s | %d ms |\n", name, over, r.refused, r.refusedLater, r.failed, commands, r.slowest.Milliseconds())
 	}
 	return b.String()
 }

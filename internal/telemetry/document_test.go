@@ -1,4 +1,4 @@
-// This file holds TELEMETRY.md against what calls report.
+// This file holds docs/telemetry.md against what calls report.
 
 package telemetry_test
 
@@ -23,7 +23,7 @@ import (
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
-// document is TELEMETRY.md: of each table, by the first cell of its head,
+// document is docs/telemetry.md: of each table, by the first cell of its head,
 // the rows by the word in their first cell.
 type document map[string]map[string][]string
 
@@ -31,7 +31,7 @@ var quotedWords = regexp.MustCompile("`([^`]+)`")
 
 func readDocument(t *testing.T) document {
 	t.Helper()
-	text, err := os.ReadFile("../../TELEMETRY.md")
+	text, err := os.ReadFile("../../docs/telemetry.md")
 	if err != nil {
 		t.Fatal(err)
 	}

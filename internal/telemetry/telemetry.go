@@ -1,7 +1,7 @@
 // Package telemetry reports calls to OpenTelemetry and to slog: spans, metrics, log
 // lines. It takes words and numbers, and depends on neither a policy nor a
 // transport. Its arguments must not contain a path, a query, a body, an error
-// summary or a credential; TELEMETRY.md lists all that it reports.
+// summary or a credential; docs/telemetry.md lists all that it reports.
 //
 // This file holds the providers, and what costs nothing without them. call.go holds
 // a call's spans; metrics.go, gauges.go and log.go its metrics, a Transport's gauges

@@ -21,7 +21,7 @@ func main() { os.Stdout.Write(page()) }
 const intro = "# Error codes" + `
 
 What oktaretry does by default with each error code of Okta's, and with the OAuth errors. The code decides before the
-status, but for E0000169 and the steps of OAuth's own flows (authorization_pending, invalid_dpop_proof, slow_down, use_dpop_nonce),
+status, except for E0000169 and the steps of OAuth's own flows (authorization_pending, invalid_dpop_proof, slow_down, use_dpop_nonce),
 which go by their status. A rule in ` + "`Policy.Codes`, or `WithRule`" + ` for one call, changes it; ` + "`oktaretry.Lookup(code)`" + ` returns the same to a
 program.
 
