@@ -4,6 +4,8 @@
 package policyfile
 
 import (
+	"bytes"
+	_ "embed"
 	"errors"
 	"fmt"
 	"io"
@@ -35,11 +37,17 @@ func FromEnv() (oktaretry.Policy, error) {
 // file that cannot be read is an [*io/fs.PathError], one that holds no policy [Errors].
 // With an error the policy is the zero Policy, which no Transport accepts.
 func Read(path string) (oktaretry.Policy, error) {
+	p, _, err := ReadWithWarnings(path)
+	return p, err
+}
+
+// ReadWithWarnings is [Read], and returns the [Warnings] of the file as well.
+func ReadWithWarnings(path string) (oktaretry.Policy, Errors, error) {
 	text, err := readFile(path)
 	if err != nil {
-		return oktaretry.Policy{}, fmt.Errorf("policyfile: %w", err)
+		return oktaretry.Policy{}, nil, fmt.Errorf("policyfile: %w", err)
 	}
-	return Parse(path, text)
+	return parse(path, text)
 }
 
 // Parse is [Read] for a text; in errors, name stands as the file's. It neither changes
@@ -53,27 +61,31 @@ func Parse(name string, text []byte) (oktaretry.Policy, error) {
 // [oktaretry.Policy.Warnings] finds, that is codes that the catalogue lacks. It returns
 // nil for a text that Parse refuses.
 func Warnings(name string, text []byte) Errors {
-	p, source, err := parse(name, text)
-	if err != nil {
-		return nil
-	}
-	return source.codes(p.Warnings())
+	_, warnings, _ := parse(name, text)
+	return warnings
 }
 
-// parse returns a text's policy, and where its members are.
-func parse(name string, text []byte) (oktaretry.Policy, *source, error) {
+//go:embed policy.schema.json
+var schema []byte
+
+// Schema returns the JSON Schema (2020-12) of policy files, by which editors complete
+// and explain them. The slice is the caller's.
+func Schema() []byte { return bytes.Clone(schema) }
+
+// parse returns a text's policy and its warnings.
+func parse(name string, text []byte) (oktaretry.Policy, Errors, error) {
 	s := readYAML(name, text)
 	if s.json.Len() == 0 {
-		return oktaretry.Policy{}, s, s.problems.orNil()
+		return oktaretry.Policy{}, nil, s.problems.orNil()
 	}
 	p, err := oktaretry.ParsePolicy(s.json.Bytes())
 	if err != nil {
 		s.problems = append(s.problems, s.locate(err)...)
 	}
 	if len(s.problems) > 0 {
-		return oktaretry.Policy{}, s, s.problems.orNil()
+		return oktaretry.Policy{}, nil, s.problems.orNil()
 	}
-	return p, s, nil
+	return p, s.codes(p.Warnings()), nil
 }
 
 // readFile returns the content of a file, of which only so much as shows that it is

@@ -185,10 +185,10 @@ func (w *Watcher) read() (p oktaretry.Policy, warnings Errors, err error) {
 		return p, nil, nil
 	}
 	w.last = content
-	if p, err = Parse(w.path, text); err != nil {
+	if p, warnings, err = parse(w.path, text); err != nil {
 		return p, nil, err
 	}
-	return p, Warnings(w.path, text), w.transport.SetPolicy(p)
+	return p, warnings, w.transport.SetPolicy(p)
 }
 
 func (w *Watcher) count(err error) {

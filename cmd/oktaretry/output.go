@@ -17,6 +17,14 @@ func printJSON(cmd *cobra.Command, v any) error {
 	return e.Encode(v)
 }
 
+// printLine prints v as one line of JSON, for a program that reads it while this one
+// goes on.
+func printLine(cmd *cobra.Command, v any) error {
+	e := json.NewEncoder(cmd.OutOrStdout())
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
 // The styles of text for people. Package color leaves them out where standard output
 // is no terminal, where NO_COLOR is set, and for TERM=dumb.
 var (
