@@ -56,7 +56,6 @@ Exit codes: 0 it went well; 1 it went well, and what was asked about is not so
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.AddCommand(
-
 		newCodes(),
 		newExplain(),
 		newPolicy(),
