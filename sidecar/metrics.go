@@ -9,6 +9,8 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
+
+	"github.com/oktaretry/oktaretry"
 )
 
 type metrics struct {
@@ -21,7 +23,7 @@ func newMetrics(p metric.MeterProvider) (*metrics, error) {
 	if p == nil {
 		p = noop.NewMeterProvider()
 	}
-	m := p.Meter("github.com/oktaretry/oktaretry/sidecar")
+	m := p.Meter("github.com/oktaretry/oktaretry/sidecar", metric.WithInstrumentationVersion(oktaretry.Version))
 	active, err1 := m.Int64UpDownCounter("oktaretry.sidecar.active", metric.WithUnit("{call}"),
 		metric.WithDescription("Calls in flight and in line."))
 	refused, err2 := m.Int64Counter("oktaretry.sidecar.refused", metric.WithUnit("{request}"),

@@ -106,7 +106,7 @@ func TestOktaGetsWhatIsItsAndNothingElse(t *testing.T) {
 }
 
 // recording is an org that hands on what it gets.
-func recording(t *testing.T, requests chan<- *http.Request, answer http.HandlerFunc) *url.URL {
+func recording(t testing.TB, requests chan<- *http.Request, answer http.HandlerFunc) *url.URL {
 	l := listen(t)
 	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if answer != nil {
@@ -124,7 +124,7 @@ func recording(t *testing.T, requests chan<- *http.Request, answer http.HandlerF
 }
 
 // startAt is start for an org that is no fake.
-func startAt(t *testing.T, c Config, org *url.URL) *served {
+func startAt(t testing.TB, c Config, org *url.URL) *served {
 	t.Helper()
 	c.Orgs = append(c.Orgs, Org{URL: org.String()})
 	return start(t, c)

@@ -25,7 +25,7 @@ import (
 // served is a Sidecar on a loopback port.
 type served struct {
 	*Sidecar
-	t     *testing.T
+	t     testing.TB
 	addr  string
 	url   string
 	admin string // the URL of the admin listener
@@ -35,7 +35,7 @@ type served struct {
 }
 
 // start serves a sidecar for orgs until the test ends.
-func start(t *testing.T, c Config, orgs ...*oktatest.Server) *served {
+func start(t testing.TB, c Config, orgs ...*oktatest.Server) *served {
 	t.Helper()
 	for _, o := range orgs {
 		c.Orgs = append(c.Orgs, Org{URL: o.URL})
@@ -64,7 +64,7 @@ func start(t *testing.T, c Config, orgs ...*oktatest.Server) *served {
 	return d
 }
 
-func listen(t *testing.T) net.Listener {
+func listen(t testing.TB) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

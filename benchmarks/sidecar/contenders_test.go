@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,7 +32,9 @@ const (
 type contender struct {
 	name  string
 	addr  string
+	pid   int
 	rates []float64         // calls a second, of each turn
+	cpu   []float64         // clock ticks of its processes a call, of each turn
 	times [][]time.Duration // of each turn at half load, sorted
 }
 
@@ -47,21 +50,21 @@ func (c *contender) quantile(q float64) time.Duration {
 func (c *contender) p50() time.Duration { return c.quantile(0.50) }
 func (c *contender) p99() time.Duration { return c.quantile(0.99) }
 
-func contendersFor(t *testing.T, origin string) []contender {
+func contendersFor(t *testing.T, origin string, originPID int) []contender {
 	t.Helper()
-	proxy, _ := startProxy(t, origin)
 	all := []contender{
-		{name: "none: the org itself", addr: origin},
-		{name: "httputil.ReverseProxy", addr: startRole(t, "bare", origin)},
-		{name: proxyName, addr: proxy},
+		{name: "none: the org itself"},
+		{name: "httputil.ReverseProxy"},
+		{name: proxyName},
+		{name: "HAProxy"},
+		{name: "nginx"},
 	}
-	if addr := startHAProxy(t, origin); addr != "" {
-		all = append(all, contender{name: "HAProxy", addr: addr})
-	}
-	if addr := startNginx(t, origin); addr != "" {
-		all = append(all, contender{name: "nginx", addr: addr})
-	}
-	return all
+	all[0].addr, all[0].pid = origin, originPID
+	all[1].addr, all[1].pid = startRole(t, "bare", origin)
+	all[2].addr, all[2].pid = startProxy(t, origin)
+	all[3].addr, all[3].pid = startHAProxy(t, origin)
+	all[4].addr, all[4].pid = startNginx(t, origin)
+	return slices.DeleteFunc(all, func(c contender) bool { return c.addr == "" })
 }
 
 // startProxy builds the command and starts it as a user would: with its metrics.
@@ -78,16 +81,16 @@ func startProxy(t *testing.T, origin string) (addr string, pid int) {
 }
 
 // startRole starts this program as a server.
-func startRole(t *testing.T, role, origin string) (addr string) {
+func startRole(t *testing.T, role, origin string) (addr string, pid int) {
 	t.Helper()
 	addr = freeAddr(t)
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), roleVariable+"="+role+" "+addr, argVariable+"="+origin)
 	run(t, cmd, addr)
-	return addr
+	return addr, cmd.Process.Pid
 }
 
-func startHAProxy(t *testing.T, origin string) string {
+func startHAProxy(t *testing.T, origin string) (string, int) {
 	addr := freeAddr(t)
 	config := fmt.Sprintf(`global
   maxconn 1024
@@ -106,7 +109,7 @@ backend b
 	return startOther(t, addr, "haproxy", config, "-db", "-f")
 }
 
-func startNginx(t *testing.T, origin string) string {
+func startNginx(t *testing.T, origin string) (string, int) {
 	addr, dir := freeAddr(t), t.TempDir()
 	config := fmt.Sprintf(`daemon off;
 worker_processes auto;
@@ -126,20 +129,21 @@ http {
 	return startOther(t, addr, "nginx", config, "-e", "stderr", "-c")
 }
 
-// startOther starts a proxy that is not ours; "" where it is not installed.
-func startOther(t *testing.T, addr, program, config string, args ...string) string {
+// startOther starts a proxy that is not ours; no address where it is not installed.
+func startOther(t *testing.T, addr, program, config string, args ...string) (string, int) {
 	t.Helper()
 	path, err := exec.LookPath(program)
 	if err != nil {
 		t.Logf("%s is left out: it is not installed", program)
-		return ""
+		return "", 0
 	}
 	file := filepath.Join(t.TempDir(), program+".conf")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	run(t, exec.Command(path, append(args, file)...), addr)
-	return addr
+	cmd := exec.Command(path, append(args, file)...)
+	run(t, cmd, addr)
+	return addr, cmd.Process.Pid
 }
 
 func freeAddr(t *testing.T) string {
@@ -254,4 +258,36 @@ func residentKB(t *testing.T, pid int) int {
 	}
 	t.Fatal("no VmRSS")
 	return 0
+}
+
+// cpuTicks returns the CPU time of a process and of its children that run: nginx has
+// workers. 0 where it is not to be had.
+func cpuTicks(t *testing.T, pid int) int {
+	t.Helper()
+	sum := 0
+	for _, p := range append(children(pid), pid) {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p))
+		if err != nil {
+			continue
+		}
+		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
+		for _, f := range fields[11:13] { // user and system
+			n, err := strconv.Atoi(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sum += n
+		}
+	}
+	return sum
+}
+
+func children(pid int) (all []int) {
+	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	for _, f := range strings.Fields(string(text)) {
+		if n, err := strconv.Atoi(f); err == nil {
+			all = append(all, n)
+		}
+	}
+	return all
 }

@@ -44,16 +44,16 @@ func TestOverhead(t *testing.T) {
 	if !*full && !*update {
 		t.Skip("measuring takes minutes and a quiet machine: -full")
 	}
-	origin := startRole(t, "origin", "")
-	contenders := contendersFor(t, origin)
+	origin, pid := startRole(t, "origin", "")
+	contenders := contendersFor(t, origin, pid)
 	var table strings.Builder
-	fmt.Fprintf(&table, "| proxy | body | calls a second, of the bare one's | p50 at half load | p99 at half load | p99 added to the bare one's |\n|---|---|---|---|---|---|\n")
+	fmt.Fprintf(&table, "| proxy | body | calls a second, of the bare one's | CPU of its process a call, of the bare one's | p50 at half load | p99 at half load | p99 added to the bare one's |\n|---|---|---|---|---|---|---|\n")
 	for _, size := range []string{"1 KB", "100 KB"} {
 		measure(t, contenders, size)
 		for i := range contenders {
 			c, bare := &contenders[i], &contenders[bareIndex]
 			ratio, added := median(ratios(c.rates, bare.rates)), c.p99()-bare.p99()
-			fmt.Fprintf(&table, "| %s | %s | %.2f | %s | %s | %s |\n", c.name, size, ratio, c.p50(), c.p99(), added)
+			fmt.Fprintf(&table, "| %s | %s | %.2f | %.2f | %s | %s | %s |\n", c.name, size, ratio, median(c.cpu)/median(bare.cpu), c.p50(), c.p99(), added)
 			if c.name == proxyName && ratio < minThroughput {
 				t.Errorf("%s: %.2f of the bare ReverseProxy's throughput, want %.2f", size, ratio, minThroughput)
 			}
@@ -74,13 +74,15 @@ func TestOverhead(t *testing.T) {
 func measure(t *testing.T, contenders []contender, size string) {
 	path := map[string]string{"1 KB": "/api/v1/users/00u1", "100 KB": "/api/v1/users"}[size]
 	for i := range contenders {
-		contenders[i].rates, contenders[i].times = nil, nil
+		contenders[i].rates, contenders[i].cpu, contenders[i].times = nil, nil, nil
 		load(t, contenders[i].addr, path, turnTime/2, 0)
 	}
 	for range turns {
 		for i := range contenders {
 			c := &contenders[i]
+			before := cpuTicks(t, c.pid)
 			done, _ := load(t, c.addr, path, turnTime, 0)
+			c.cpu = append(c.cpu, float64(cpuTicks(t, c.pid)-before)/float64(done))
 			c.rates = append(c.rates, float64(done)/turnTime.Seconds())
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -98,8 +99,15 @@ accepted any more, and calls in flight and in line are finished within --grace.`
 	return cmd
 }
 
+// gcPercent is how much garbage is let grow before it is collected: a proxy keeps a few
+// megabytes, and would collect them all the time.
+const gcPercent = 400
+
 // run serves until ctx ends.
 func (f *proxyFlags) run(ctx context.Context, logTo io.Writer) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	logger := f.logger(logTo)
 	c := sidecar.Config{Names: f.names, AuthTokenFile: f.authToken, Logger: logger, Grace: f.grace, MaxTimeout: f.timeout, MaxConns: f.maxConns}
 	err := errors.Join(f.addOrgs(&c), f.addTLS(&c, logger))

@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -28,9 +29,9 @@ import (
 )
 
 const (
-	users   = 100
-	rounds  = 3
-	creates = 6
+	users   = 60
+	rounds  = 2
+	creates = 4
 )
 
 // client is somebody who calls Okta by the URL of the sidecar.
@@ -46,7 +47,8 @@ var clients = []client{
 	{"Python", "python3", "/usr/bin/python3 -c 'import requests'", true, command("/usr/bin/python3", "sync.py")},
 	{"Node", "node", "node --eval fetch", true, command("node", "sync.mjs")},
 	{"curl", "curl", "curl --version", false, command("sh", "sync.sh")},
-	{"SDK v6", "", "", true, sdk},
+	{"SDK v6", "", "", true, sdk("sdk", toURL)},
+	{"SDK v6 as terraform-provider-okta sets it up", "", "", true, sdk("terraform", asTerraform)},
 	{"a client with http_proxy", "", "", false, proxied},
 }
 
@@ -86,15 +88,42 @@ type result struct {
 	Push    string `json:"push,omitempty"`
 }
 
-// sdk is okta-sdk-golang, whose URL is the sidecar's, as terraform-provider-okta sets it
-// for its http_proxy.
-func sdk(ctx context.Context, _ *oktatest.Server, sidecar string) ([]byte, error) {
-	config, err := okta.NewConfiguration(okta.WithOrgUrl(sidecar), okta.WithToken("secret"), okta.WithCache(false), okta.WithTestingDisableHttpsCheck(true))
+// toURL sets the SDK up for the sidecar's URL.
+func toURL(sidecar *url.URL) (*okta.Configuration, error) {
+	config, err := okta.NewConfiguration(okta.WithOrgUrl(sidecar.String()), okta.WithToken("secret"), okta.WithCache(false), okta.WithTestingDisableHttpsCheck(true))
+	if err == nil {
+		config.Scheme, config.Host = sidecar.Scheme, sidecar.Host // the SDK has dropped the port
+	}
+	return config, err
+}
+
+// asTerraform sets the SDK up as terraform-provider-okta does for its http_proxy: that is
+// the org's URL, of which the SDK drops the port, and the proxy by which it is reached.
+func asTerraform(sidecar *url.URL) (*okta.Configuration, error) {
+	port, err := strconv.Atoi(sidecar.Port())
 	if err != nil {
 		return nil, err
 	}
-	config.Scheme, config.Host = "http", strings.TrimPrefix(sidecar, "http://") // the SDK has dropped the port
-	c := okta.NewAPIClient(config)
+	return okta.NewConfiguration(okta.WithOrgUrl(sidecar.String()), okta.WithToken("secret"), okta.WithCache(false), okta.WithTestingDisableHttpsCheck(true),
+		okta.WithHttpClientPtr(&http.Client{}), okta.WithProxyHost(sidecar.Hostname()), okta.WithProxyPort(int32(port)))
+}
+
+// sdk is okta-sdk-golang.
+func sdk(name string, setUp func(*url.URL) (*okta.Configuration, error)) func(context.Context, *oktatest.Server, string) ([]byte, error) {
+	return func(ctx context.Context, _ *oktatest.Server, sidecar string) ([]byte, error) {
+		address, err := url.Parse(sidecar)
+		if err != nil {
+			return nil, err
+		}
+		config, err := setUp(address)
+		if err != nil {
+			return nil, err
+		}
+		return sdkSync(ctx, okta.NewAPIClient(config), name)
+	}
+}
+
+func sdkSync(ctx context.Context, c *okta.APIClient, name string) ([]byte, error) {
 	r := result{Fewest: users + 1}
 	for range rounds {
 		list, resp, err := c.UserAPI.ListUsers(ctx).Limit(20).Execute()
@@ -113,7 +142,7 @@ func sdk(ctx context.Context, _ *oktatest.Server, sidecar string) ([]byte, error
 	first := ""
 	for n := range creates {
 		profile := okta.UserProfile{}
-		profile.SetLogin(fmt.Sprintf("sdk%d@example.com", n))
+		profile.SetLogin(fmt.Sprintf("%s%d@example.com", name, n))
 		profile.SetEmail(profile.GetLogin())
 		user, _, err := c.UserAPI.CreateUser(ctx).Body(okta.CreateUserRequest{Profile: profile}).Execute()
 		if err != nil {
@@ -124,9 +153,11 @@ func sdk(ctx context.Context, _ *oktatest.Server, sidecar string) ([]byte, error
 			first = user.GetId()
 		}
 	}
-	if r.Push, err = sdkPush(ctx, c, first); err != nil {
+	push, err := sdkPush(ctx, c, first)
+	if err != nil {
 		return nil, err
 	}
+	r.Push = push
 	return json.Marshal(r)
 }
 
