@@ -35,7 +35,7 @@ type contender struct {
 	pid   int
 	rates []float64         // calls a second, of each turn
 	cpu   []float64         // clock ticks of its processes a call, of each turn
-	times [][]time.Duration // of each turn at half load, sorted
+	times [][]time.Duration // of each turn at quarter load, sorted
 }
 
 // The quantiles are medians of those of the turns: a machine that is busy for a moment

@@ -132,8 +132,6 @@ const (
 	maxPending = 4 << 10 // what is held back of a member that is not complete yet
 )
 
-var keyBytes = []byte(key)
-
 // buffers are what one body needs while it streams.
 type buffers struct {
 	in, out []byte
@@ -212,7 +210,7 @@ func (r *body) rewrite(end bool) (done int) {
 	in, out := r.b.in, r.b.out[:0]
 	defer func() { r.b.out = out }()
 	for at := 0; ; {
-		i := bytes.Index(in[at:], keyBytes)
+		i := indexKey(in[at:])
 		if i < 0 {
 			stop := len(in)
 			if !end {
@@ -272,6 +270,23 @@ func (l Links) value(member []byte) (open, n int, short bool) {
 }
 
 func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\t' }
+
+// indexKey returns where the first key in b is, or -1. Its f is the rarest byte in it:
+// [bytes.Index] would stop at each quotation mark.
+func indexKey(b []byte) int {
+	const before = len(`"hre`)
+	for at := before; at < len(b); {
+		i := bytes.IndexByte(b[at:], 'f')
+		if i < 0 {
+			return -1
+		}
+		at += i + 1
+		if start := at - 1 - before; start+len(key) <= len(b) && string(b[start:start+len(key)]) == key {
+			return start
+		}
+	}
+	return -1
+}
 
 // cutOff returns how many bytes at the end of b may be the beginning of a key.
 func cutOff(b []byte) int {
