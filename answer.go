@@ -107,7 +107,7 @@ func causeOfFailure(a *answer) circuit.Cause {
 	case isLost(a.err):
 		why.Failure = "connection lost"
 	case a.err != nil:
-		why.Failure = fault.Name(a.err)
+		why.Failure, why.Local = fault.Name(a.err), fault.Connecting(a.err)
 	}
 	return why
 }

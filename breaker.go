@@ -47,7 +47,7 @@ func (c *call) passCircuits() StopReason {
 		if s == nil && b.Enter(&c.permits[i], endpoint) {
 			continue // as nearly always
 		}
-		p, retryAfter, ok := s.allow(c.ctx, b, endpoint, &c.now)
+		p, retryAfter, ok := s.allow(c.ctx, c.to.endpoint.ofHost.part, b, endpoint, &c.now)
 		c.permits[i] = p // first, or a log handler that panics loses a probe's place
 		c.reportTransitions(b)
 		if !ok {
@@ -75,7 +75,7 @@ func (c *call) reportCircuits(v verdicts) {
 		report := p.Report(v[i], c.now)
 		c.reportTransitions(b)
 		if report != nil {
-			c.t.sharing.report(c.ctx, b, report, &c.now)
+			c.t.sharing.report(c.ctx, c.to.endpoint.ofHost.part, b, report, &c.now)
 			c.reportTransitions(b)
 		}
 	}

@@ -75,8 +75,12 @@ type Classification struct {
 // for concurrent use on one response.
 //
 // The code beats the status: E0000047 under a 503 is a rate limit. A code that
-// the catalogue doesn't know goes by its status.
+// the catalogue doesn't know goes by its status. Without a response, nil, the class is
+// ClassNetwork.
 func Classify(resp *http.Response) Classification {
+	if resp == nil {
+		return Classification{Class: ClassNetwork}
+	}
 	ctx := context.Background()
 	if resp.Request != nil {
 		ctx = resp.Request.Context()

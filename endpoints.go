@@ -55,6 +55,7 @@ func (h *host) speaks(major int) {
 type hostCircuit struct {
 	circuit *circuit.Breaker   // nil: circuits are off
 	fleet   *circuit.FleetHost // nil: no store is shared
+	part    *pace.StorePart    // of the store, for these circuits; nil: none is shared
 }
 
 // circuits returns the two that a call passes, the host's first.
@@ -77,7 +78,7 @@ func (e *endpoint) refusesFor(now time.Time) (time.Duration, Scope) {
 type endpoints struct {
 	breaker Breaker
 	budget  Budget
-	shared  bool              // the circuits are shared through a store
+	store   *pace.StoreHealth // of the store that shares the circuits; nil: none does
 	orgs    map[string]string // by host; nil: each is its own
 
 	recent [recentEndpoints]atomic.Pointer[endpoint] // found without a lock
@@ -100,9 +101,9 @@ const (
 // recentEndpoints is a power of two, and more than most programs call.
 const recentEndpoints = 1 << 8
 
-func newEndpoints(b Breaker, budget Budget, shared bool, orgs map[string]string) *endpoints {
+func newEndpoints(b Breaker, budget Budget, store *pace.StoreHealth, orgs map[string]string) *endpoints {
 	return &endpoints{
-		breaker: b, budget: budget, shared: shared, orgs: orgs,
+		breaker: b, budget: budget, store: store, orgs: orgs,
 		byKey: make(map[endpointKey]*endpoint), hosts: make(map[string]*host), ofHosts: make(map[string]*hostCircuit),
 		sweepAt: minSweep,
 	}
@@ -197,8 +198,8 @@ func (r *endpoints) add(k endpointKey, u *url.URL, known bool, now time.Time) *e
 	c := r.ofHosts[id.Host]
 	if c == nil {
 		c = new(hostCircuit)
-		if r.shared {
-			c.fleet = circuit.NewFleetHost(now)
+		if r.store != nil {
+			c.fleet, c.part = circuit.NewFleetHost(now), r.store.Part()
 		}
 		c.circuit = circuit.New(id, (*circuit.Config)(&r.breaker), c.fleet)
 		r.ofHosts[id.Host] = c
@@ -285,6 +286,16 @@ func (r *endpoints) circuitOf(id shared.CircuitID) *circuit.Breaker {
 	host, name := hostAndName(id.Host)
 	if e := r.byKey[endpointKey{host, name, id.Method, id.Template}]; e != nil && !e.circuit.Several() {
 		return e.circuit
+	}
+	return nil
+}
+
+// partOf returns the part of the store that the circuits of b's host are.
+func (r *endpoints) partOf(b *circuit.Breaker) *pace.StorePart {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if c := r.ofHosts[b.ID().Host]; c != nil {
+		return c.part
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ func fill(r *endpoints, now time.Time, from, to int) {
 
 func TestEndpointsThatAreIdleAreForgotten(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
-	r := newEndpoints(DefaultPolicy().Breaker, DefaultPolicy().Budget, false, nil)
+	r := newEndpoints(DefaultPolicy().Breaker, DefaultPolicy().Budget, nil, nil)
 	fill(r, now, 0, minSweep)
 	used := find(r, "GET", "h", "/7", now.Add(idle-time.Second))
 	fill(r, now.Add(idle), minSweep, minSweep+1)
@@ -50,7 +50,7 @@ func TestEndpointsThatAreIdleAreForgotten(t *testing.T) {
 // talks to very many hosts.
 func TestEndpointsInUseAreForgottenByHalves(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
-	r := newEndpoints(DefaultPolicy().Breaker, DefaultPolicy().Budget, false, nil)
+	r := newEndpoints(DefaultPolicy().Breaker, DefaultPolicy().Budget, nil, nil)
 	sick := find(r, "GET", "h", "/sick", now)
 	open(sick.circuit)
 	down := find(r, "GET", "down", "/", now)
@@ -74,7 +74,7 @@ func TestEndpointsAreKeptForAsLongAsTheirCircuitsRemember(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
 	b := DefaultPolicy().Breaker
 	b.Window, b.OpenFor = idle, idle
-	r := newEndpoints(b, DefaultPolicy().Budget, false, nil)
+	r := newEndpoints(b, DefaultPolicy().Budget, nil, nil)
 	fill(r, now, 0, minSweep)
 	fill(r, now.Add(2*idle-time.Second), minSweep, minSweep+1)
 	if n := len(r.byKey); n != minSweep+1 {
@@ -85,7 +85,7 @@ func TestEndpointsAreKeptForAsLongAsTheirCircuitsRemember(t *testing.T) {
 // What was found last is found without a lock, but never in the place of another.
 func TestRecentEndpointsAreTheRightOnes(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
-	r := newEndpoints(DefaultPolicy().Breaker, DefaultPolicy().Budget, false, nil)
+	r := newEndpoints(DefaultPolicy().Breaker, DefaultPolicy().Budget, nil, nil)
 	want := map[endpointKey]*endpoint{}
 	for range 3 {
 		for _, method := range []string{"GET", "POST", "PUT", "HEAD", "FAKE"} {
@@ -111,7 +111,7 @@ func TestRecentEndpointsAreTheRightOnes(t *testing.T) {
 
 func TestForgottenEndpointsAreNotRecent(t *testing.T) {
 	now := time.Unix(1_700_000_000, 0)
-	r := newEndpoints(DefaultPolicy().Breaker, DefaultPolicy().Budget, false, nil)
+	r := newEndpoints(DefaultPolicy().Breaker, DefaultPolicy().Budget, nil, nil)
 	fill(r, now, 0, minSweep)
 	old := find(r, "GET", "h", "/7", now)
 	fill(r, now.Add(idle), minSweep, minSweep+1)

@@ -184,6 +184,13 @@ type requestError struct{ problem string }
 
 func (e *requestError) Error() string { return "oktaretry: invalid request: " + e.problem }
 
+// zeroTransportError is the error of a Transport that NewTransport has not made.
+type zeroTransportError struct{}
+
+func (*zeroTransportError) Error() string {
+	return "oktaretry: a zero Transport sends nothing: make one with NewTransport"
+}
+
 // attemptTimeoutError is the network error of an attempt without response headers
 // within Policy.AttemptTimeout. It is a net.Error, and does not match
 // context.DeadlineExceeded: the caller's own deadline has not passed.
@@ -243,6 +250,7 @@ func (e *RateLimitError) discreet()      {}
 func (e *CircuitOpenError) discreet()    {}
 func (e *PendingError) discreet()        {}
 func (e *requestError) discreet()        {}
+func (*zeroTransportError) discreet()    {}
 func (e *attemptTimeoutError) discreet() {}
 func (e *interruptedError) discreet()    {}
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"reflect"
 	"strings"
 	"time"
 
@@ -287,4 +288,11 @@ func notNil(option string, isNil bool) error {
 		return fmt.Errorf("oktaretry: %s: is nil", option)
 	}
 	return nil
+}
+
+// isNilPointer reports whether an interface holds a pointer that is nil, which it
+// hides from a comparison.
+func isNilPointer(v any) bool {
+	r := reflect.ValueOf(v)
+	return r.Kind() == reflect.Pointer && r.IsNil()
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/internal/rig"
 	"github.com/oktaretry/oktaretry/internal/rig/script"
+	"github.com/oktaretry/oktaretry/internal/sharedtest"
 )
 
 func TestNewTransportRefusesNilArguments(t *testing.T) {
@@ -57,23 +58,63 @@ func TestNewTransportNeedsNoOptions(t *testing.T) {
 	}
 }
 
-func TestZeroTransportReportsHowToMakeOne(t *testing.T) {
-	var zero oktaretry.Transport
-	body := script.Text("{}")
-	req := rig.Request(t, t.Context(), "POST", rig.UserURL, nil)
-	req.Body = body
-	resp, err := zero.RoundTrip(req)
-	if resp != nil || err == nil || !strings.Contains(err.Error(), "NewTransport") {
-		t.Errorf("RoundTrip returned %v, %v", resp, err)
+func TestZeroAndNilTransportReportHowToMakeOne(t *testing.T) {
+	for name, transport := range map[string]*oktaretry.Transport{"zero": new(oktaretry.Transport), "nil": nil} {
+		body := script.Text("{}")
+		req := rig.Request(t, t.Context(), "POST", rig.UserURL, nil)
+		req.Body = body
+		resp, err := transport.RoundTrip(req)
+		if resp != nil || err == nil || !strings.Contains(err.Error(), "NewTransport") {
+			t.Errorf("%s: RoundTrip returned %v, %v", name, resp, err)
+		}
+		body.WantClosed(t)
+		if _, err := transport.Client().Get(rig.UserURL); err == nil || !strings.Contains(err.Error(), "NewTransport") {
+			t.Errorf("%s: the client returned %v", name, err)
+		}
+		if err := transport.SetPolicy(oktaretry.DefaultPolicy()); err == nil || !strings.Contains(err.Error(), "NewTransport") {
+			t.Errorf("%s: SetPolicy returned %v", name, err)
+		}
+		if s, p := transport.Snapshot(), transport.Policy(); len(s.Buckets)+len(s.Circuits)+len(p.Codes) > 0 {
+			t.Errorf("%s: it has a state or a policy: %v, %v", name, s, p)
+		}
+		transport.CloseIdleConnections()
+
+		if transport == nil {
+			continue // refused as a base
+		}
+		above := rig.Over(t, transport, nil)
+		if _, err := above.RoundTrip(rig.Request(t, t.Context(), "GET", rig.UserURL, nil)); err == nil || !strings.Contains(err.Error(), "NewTransport") {
+			t.Errorf("%s: a Transport above returned %v", name, err)
+		}
 	}
-	body.WantClosed(t)
-	if err := zero.SetPolicy(oktaretry.DefaultPolicy()); err == nil || !strings.Contains(err.Error(), "NewTransport") {
-		t.Errorf("SetPolicy returned %v", err)
+}
+
+func TestNilsAreReported(t *testing.T) {
+	var noStore *sharedtest.Memory
+	_, err := oktaretry.NewTransport((*http.Transport)(nil), oktaretry.WithShared(noStore))
+	for _, part := range []string{"the base is a nil *http.Transport", "WithShared: is nil"} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("NewTransport returned %v, want %q", err, part)
+		}
 	}
-	if s, p := zero.Snapshot(), zero.Policy(); len(s.Buckets)+len(s.Circuits)+len(p.Codes) > 0 {
-		t.Errorf("it has a state or a policy: %v, %v", s, p)
+	if _, err := rig.Over(t, nil, nil).RoundTrip(nil); err == nil || !strings.Contains(err.Error(), "request: it is nil") {
+		t.Errorf("RoundTrip(nil) returned %v", err)
 	}
-	zero.CloseIdleConnections()
+	var policy *oktaretry.Policy
+	if err := policy.Edit("408", func(*oktaretry.Rule) {}); err == nil {
+		t.Error("a nil policy was edited")
+	}
+	if err := policy.UnmarshalJSON([]byte("{}")); err == nil {
+		t.Error("a nil policy was read")
+	}
+	for _, rec := range []*oktaretry.Recorder{nil, {}} {
+		if out, ok := rec.Outcome(); ok || len(rec.Outcomes()) > 0 || rec.String() != "oktaretry.Recorder of 0 outcomes" {
+			t.Errorf("an empty recorder has %v", out)
+		}
+	}
+	if c := oktaretry.Classify(nil); c.Class != oktaretry.ClassNetwork {
+		t.Errorf("no response is %s", c.Class)
+	}
 }
 
 func TestBadCallOptionFailsTheCallUnsent(t *testing.T) {

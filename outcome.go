@@ -127,7 +127,7 @@ func (o Outcome) Waited() time.Duration {
 }
 
 // Recorder records the outcomes of a context's calls. It is safe for concurrent
-// use.
+// use. [WithRecorder] makes it; the zero value and nil have no outcomes.
 type Recorder struct {
 	mu       sync.Mutex
 	outcomes []Outcome
@@ -152,6 +152,9 @@ func WithRecorder(ctx context.Context) (context.Context, *Recorder) {
 // Outcome returns the outcome of the call that ended last; false if none has
 // ended.
 func (r *Recorder) Outcome() (Outcome, bool) {
+	if r == nil {
+		return Outcome{}, false
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.outcomes) == 0 {
@@ -163,6 +166,9 @@ func (r *Recorder) Outcome() (Outcome, bool) {
 // Outcomes returns the outcomes of all calls in the order of their ends; of more
 // than 1,000, the last 1,000.
 func (r *Recorder) Outcomes() []Outcome {
+	if r == nil {
+		return nil
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	outcomes := slices.Clone(r.outcomes[max(0, len(r.outcomes)-recorderCap):])
@@ -175,6 +181,9 @@ func (r *Recorder) Outcomes() []Outcome {
 // String returns how many outcomes there are; what they hold of error bodies is for
 // those who ask for it.
 func (r *Recorder) String() string {
+	if r == nil {
+		return "oktaretry.Recorder of 0 outcomes"
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return fmt.Sprintf("oktaretry.Recorder of %d outcomes", min(len(r.outcomes), recorderCap))

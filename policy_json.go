@@ -167,10 +167,14 @@ func (p Policy) MarshalJSON() ([]byte, error) {
 // unchanged. Within other JSON, the lines of errors count from where the policy begins.
 func (p *Policy) UnmarshalJSON(text []byte) error {
 	parsed, err := ParsePolicy(text)
-	if err == nil {
-		*p = parsed
+	switch {
+	case err != nil:
+		return err
+	case p == nil:
+		return &PolicyError{Field: "(all fields)", Problem: "have no place: the policy is nil"}
 	}
-	return err
+	*p = parsed
+	return nil
 }
 
 // MarshalText returns the action's name.

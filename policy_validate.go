@@ -24,9 +24,9 @@ type PolicyError struct {
 	Problem string // "is -1s, want 0 or more"
 
 	// Line and Column are where the text has it, from 1, columns in characters: the
-	// value, or the member's name where that is the problem or the value is an object
-	// or an array. For what the text leaves out they are those of the object that
-	// lacks it. They are 0 where there is no text.
+	// value, or the member's name where that is the problem. For what the text leaves
+	// out they are those of the name of the object that lacks it. They are 0 where
+	// there is no text.
 	Line, Column int
 
 	relative bool // to another field, which may be the one that is wrong
@@ -122,6 +122,8 @@ func (p *Policy) Edit(key string, edit func(*Rule)) error {
 	class, isClass := classNamed(key)
 	c, isCode := answersOf(key)
 	switch {
+	case p == nil:
+		bad.add("Edit["+key+"]", "has no policy: it is nil")
 	case edit == nil:
 		bad.add("Edit["+key+"]", "has no function")
 	case isClass:

@@ -61,11 +61,16 @@ const defaultSharedTimeout = 50 * time.Millisecond
 //
 // The calls themselves send the requests to the store, each in a goroutine that
 // ends with the answer, or at the latest when the store returns from a context that
-// has ended. Only the store needs closing.
+// has ended. A bucket that is idle for half a second returns its places by itself, and
+// [Transport.Close] returns them at once. Only the store needs closing.
+//
+// A circuit that another process reports open is believed where calls of this process
+// fail as well, or where it has seen nothing lately and two processes report it: the
+// network of one may be what is broken. Errors of dialing and of TLS are never reported.
 func WithShared(store shared.Store, opts ...SharedOption) Option {
 	return optionFunc(func(c *config) error {
 		s := &sharedConfig{store: store, timeout: defaultSharedTimeout}
-		bad := []error{notNil("WithShared", store == nil)}
+		bad := []error{notNil("WithShared", store == nil || isNilPointer(store))}
 		for i, o := range opts {
 			if o == nil {
 				bad = append(bad, fmt.Errorf("oktaretry: WithShared: option %d is nil", i+1))
@@ -126,6 +131,7 @@ type sharing struct {
 	questions ask.Questions
 	health    pace.StoreHealth
 	holder    string // this process, for the store
+	wakeLines func() // of the governor: calls in line may go on without the store
 	claims    atomic.Uint64
 	telemetry telemetry.Store
 }
@@ -149,12 +155,12 @@ const (
 	opReport   = "report"
 )
 
-// permit returns a permit for one request to the store. It must be used.
-func (s *sharing) permit(now time.Time) (pace.Permit, bool) {
+// permit returns a permit for one request to a part of the store. It must be used.
+func (s *sharing) permit(part *pace.StorePart, now time.Time) (pace.Permit, bool) {
 	if s.questions.Saturated() {
 		return pace.Permit{}, false
 	}
-	return s.health.Try(now)
+	return part.Try(now)
 }
 
 // put sends the store one request, within its timeout. answered runs once, with the
@@ -162,14 +168,15 @@ func (s *sharing) permit(now time.Time) (pace.Permit, bool) {
 func (s *sharing) put(ctx context.Context, op string, p pace.Permit, question func(context.Context) error, answered func(error)) {
 	s.questions.Put(ctx, question, func(took time.Duration, err error) {
 		answered(err) // first, for a log handler may panic
-		lost := err != nil && s.health.Failed(p, time.Now())
-		back := err == nil && s.health.Succeeded(p)
+		lost := err != nil && p.Failed(time.Now())
+		back := err == nil && p.Succeeded(time.Now())
 		kind, text := "", ""
 		if err != nil {
 			kind, text = ask.Kind(err), shownText(err.Error())
 		}
 		s.telemetry.Asked(ctx, op, took, kind)
 		if lost || back {
+			s.wakeLines()
 			s.telemetry.Changed(ctx, lost, op, kind, text)
 		}
 	})
@@ -188,27 +195,70 @@ func (s *sharing) lease(ctx context.Context, b shared.Bucket, e *pace.StoreReque
 	}, func(err error) {
 		if err != nil {
 			e.Failed()
-		} else {
-			e.Answered(time.Now(), lease)
+			return
+		}
+		e.Answered(time.Now(), lease)
+		if after, ok := e.Watch(); ok {
+			s.returnSpare(e, after)
 		}
 	})
 }
 
-// visitDue reports whether the store is lost and a call should try it again.
-func (s *sharing) visitDue(now time.Time) bool { return s.health.Due(now) && !s.questions.Saturated() }
+// returnSpare has the places of e's bucket returned once it is idle.
+func (s *sharing) returnSpare(e *pace.StoreRequest, after time.Duration) {
+	time.AfterFunc(after, func() {
+		give, again := e.Spare(time.Now())
+		if again > 0 {
+			s.returnSpare(e, again)
+		}
+		s.giveBack(context.Background(), give)
+	})
+}
+
+// giveBack returns places to the store in e, which may be nil, and which no call makes.
+func (s *sharing) giveBack(ctx context.Context, e *pace.StoreRequest) {
+	if e == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.questions.Timeout)
+	defer cancel()
+	s.lease(ctx, e.Named(), e)
+}
+
+// close returns all places and probes that this process has and does not use. Requests
+// are sent one after the other until ctx ends.
+func (s *sharing) close(ctx context.Context, requests []*pace.StoreRequest, r *endpoints) error {
+	for i, e := range requests {
+		if ctx.Err() != nil {
+			for _, e := range requests[i:] {
+				e.Failed()
+			}
+			break
+		}
+		s.giveBack(ctx, e)
+	}
+	r.eachCircuit(func(b *circuit.Breaker) {
+		part := r.partOf(b)
+		if report := b.GiveUpProbe(); report != nil && part != nil && ctx.Err() == nil {
+			now := time.Now()
+			s.report(ctx, part, b, report, &now)
+		}
+	})
+	return ctx.Err()
+}
 
 // refreshCircuits requests the fleet's circuits of an endpoint's host if the last
 // list is too old. One call does; the others proceed.
 func (s *sharing) refreshCircuits(ctx context.Context, e *endpoint, r *endpoints, now *time.Time) {
-	fleet, name := e.ofHost.fleet, circuitHost(e.key.host, e.key.circuits)
+	fleet, part, name := e.ofHost.fleet, e.ofHost.part, circuitHost(e.key.host, e.key.circuits)
 	if e.circuit == nil || !fleet.ListDue(*now) {
 		return
 	}
-	p, ok := s.permit(*now)
+	p, ok := s.permit(part, *now)
 	if !ok {
 		return
 	}
-	if !fleet.ClaimList(*now) && s.health.Works() {
+	if !fleet.ClaimList(*now) && part.Works() {
 		return
 	}
 	var list []shared.Circuit
@@ -230,7 +280,7 @@ func (s *sharing) refreshCircuits(ctx context.Context, e *endpoint, r *endpoints
 // allow requests a permit of a circuit: of the fleet's if that is known not to be
 // closed, and always of this process's own. endpoint is the circuit of the
 // attempt's endpoint if b is its host's, else nil.
-func (s *sharing) allow(ctx context.Context, b, endpoint *circuit.Breaker, now *time.Time) (circuit.Permit, time.Duration, bool) {
+func (s *sharing) allow(ctx context.Context, part *pace.StorePart, b, endpoint *circuit.Breaker, now *time.Time) (circuit.Permit, time.Duration, bool) {
 	if s == nil || b == nil {
 		return b.Allow(endpoint, *now)
 	}
@@ -247,7 +297,7 @@ func (s *sharing) allow(ctx context.Context, b, endpoint *circuit.Breaker, now *
 	defer r.Release()
 	var answer shared.Circuit
 	if !r.Granted {
-		p, ok := s.permit(*now) // last: a permit must be used
+		p, ok := s.permit(part, *now) // last: a permit must be used
 		if !ok {
 			return b.Allow(endpoint, *now)
 		}
@@ -259,7 +309,7 @@ func (s *sharing) allow(ctx context.Context, b, endpoint *circuit.Breaker, now *
 	}
 	permit, retryAfter, ok := r.Answered(*now, answer)
 	if !ok && (answer.Yours || r.Granted) {
-		s.report(ctx, b, r.Inconclusive(), now)
+		s.report(ctx, part, b, r.Inconclusive(), now)
 	}
 	return permit, retryAfter, ok
 }
@@ -300,19 +350,22 @@ func (s *sharing) abandonProbe(b *circuit.Breaker, r *circuit.ProbeRequest) {
 	ctx, cancel := context.WithTimeout(context.Background(), s.questions.Timeout)
 	defer cancel()
 	ask.Recovered(ctx, func(ctx context.Context) error {
-		_, err := s.store.Report(ctx, b.ID(), *r.Inconclusive())
+		report := r.Inconclusive()
+		report.Process = s.holder
+		_, err := s.store.Report(ctx, b.ID(), *report)
 		return err
 	})
 }
 
 // report reports a circuit's event to the store. A canceled call does not wait for
 // the answer.
-func (s *sharing) report(ctx context.Context, b *circuit.Breaker, r *shared.Report, now *time.Time) {
-	p, ok := s.permit(time.Now())
+func (s *sharing) report(ctx context.Context, part *pace.StorePart, b *circuit.Breaker, r *shared.Report, now *time.Time) {
+	p, ok := s.permit(part, time.Now())
 	if !ok {
 		return
 	}
 	var got shared.Circuit
+	r.Process = s.holder
 	s.put(ctx, opReport, p, func(ctx context.Context) error {
 		c, err := s.store.Report(ctx, b.ID(), *r)
 		if err == nil && !circuit.Consistent(c) {

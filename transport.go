@@ -4,6 +4,7 @@
 package oktaretry
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -23,10 +24,11 @@ import (
 
 // Transport is an [http.RoundTripper] that makes calls to Okta survive. It
 // keeps the RoundTripper contract, is safe for concurrent use by any number of
-// goroutines and hosts, starts no goroutine of its own that outlives a call,
-// and needs no closing. Use one for all clients of an org: calls that share a
-// rate limit should share what is known of it. [NewTransport] makes it: the zero
-// value sends nothing, and its calls and SetPolicy return an error that says so.
+// goroutines and hosts, and needs no closing. It starts no goroutine of its own that
+// outlives a call; with [WithShared], one returns what an idle bucket has leased. Use
+// one for all clients of an org: calls that share a rate limit should share what is
+// known of it. [NewTransport] makes it: the zero value, and nil, send nothing, and
+// their calls and SetPolicy return an error that says so.
 type Transport struct {
 	base         http.RoundTripper
 	prepareRetry func(*http.Request) error
@@ -62,6 +64,9 @@ func NewTransport(base http.RoundTripper, opts ...Option) (*Transport, error) {
 		base = defaultBase()
 	}
 	cfg, err := newConfig(opts)
+	if isNilPointer(base) {
+		err = errors.Join(fmt.Errorf("oktaretry: NewTransport: the base is a nil %T", base), err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -78,8 +83,9 @@ func NewTransport(base http.RoundTripper, opts ...Option) (*Transport, error) {
 			return nil, fmt.Errorf("oktaretry: metrics: %w", err)
 		}
 		t.governor.Share(&t.sharing.health, t.sharing.holder)
+		t.sharing.wakeLines = t.governor.WakeLines
 	}
-	t.settings.Store(&settings{cfg.policy, newEndpoints(cfg.policy.Breaker, cfg.policy.Budget, t.sharing != nil, t.orgs)})
+	t.settings.Store(&settings{cfg.policy, newEndpoints(cfg.policy.Breaker, cfg.policy.Budget, t.storeHealth(), t.orgs)})
 	if err := observe(t); err != nil {
 		return nil, fmt.Errorf("oktaretry: metrics: %w", err)
 	}
@@ -122,7 +128,7 @@ func (t *Transport) SetPolicy(p Policy) error {
 	defer t.mu.Unlock()
 	e := t.settings.Load().endpoints
 	if e.breaker != p.Breaker || e.budget != p.Budget {
-		e = newEndpoints(p.Breaker, p.Budget, t.sharing != nil, t.orgs)
+		e = newEndpoints(p.Breaker, p.Budget, t.storeHealth(), t.orgs)
 	}
 	t.governor.Configure(pace.Config(p.Pace))
 	t.settings.Store(&settings{p, e})
@@ -138,22 +144,50 @@ func (t *Transport) Policy() Policy {
 	return t.settings.Load().policy.clone()
 }
 
-var errZeroTransport = errors.New("oktaretry: a zero Transport sends nothing: make one with NewTransport")
+// errZeroTransport is shown as it is, also to a Transport above.
+var errZeroTransport error = &zeroTransportError{}
 
-func (t *Transport) isZero() bool { return t.base == nil }
+// storeHealth returns the health of the store that t shares; nil: none.
+func (t *Transport) storeHealth() *pace.StoreHealth {
+	if t.sharing == nil {
+		return nil
+	}
+	return &t.sharing.health
+}
+
+// isZero also holds for nil.
+func (t *Transport) isZero() bool { return t == nil || t.base == nil }
 
 // CloseIdleConnections closes the idle connections of the base.
 func (t *Transport) CloseIdleConnections() {
+	if t.isZero() {
+		return
+	}
 	if c, ok := t.base.(interface{ CloseIdleConnections() }); ok {
 		c.CloseIdleConnections()
 	}
+}
+
+// Close returns to the store of [WithShared] what t has leased and not used, so that
+// other processes need not wait until it lapses, some three seconds later. It is optional,
+// best called when the last call has ended, does nothing without a store, and may be
+// called again: t still serves calls after it. The error is ctx's, where that ended
+// first. Close closes neither the store nor the base.
+func (t *Transport) Close(ctx context.Context) error {
+	if t.isZero() || t.sharing == nil {
+		return nil
+	}
+	return t.sharing.close(ctx, t.governor.GiveBack(time.Now()), t.settings.Load().endpoints)
 }
 
 // RoundTrip sends the request as often as its policy says and returns the
 // answer that is the caller's. The package's documentation lists what comes back
 // in which case.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
-	if t.isZero() {
+	switch {
+	case req == nil:
+		return nil, &requestError{"it is nil"}
+	case t.isZero():
 		if req.Body != nil {
 			req.Body.Close()
 		}

@@ -46,7 +46,7 @@ func (c *call) acquireTurn() StopReason {
 	if wait > 0 {
 		return c.waitInLine(wait, why)
 	}
-	if s := c.t.sharing; s != nil && s.visitDue(c.now) {
+	if s := c.t.sharing; s != nil && !s.questions.Saturated() {
 		c.askStore(c.ticket.StoreProbe(c.now))
 	}
 	return StopNone
@@ -154,6 +154,7 @@ func (c *call) askStore(e *pace.StoreRequest) bool {
 		Host: c.to.endpoint.host.org, Bucket: e.Bucket(), Credential: s.credential(c.req, c.t.callerOf(c.req, &c.to)),
 	}
 	asked = true
+	e.Name(b)
 	s.lease(c.ctx, b, e)
 	c.now = time.Now()
 	return true

@@ -3,6 +3,7 @@
 package contract_test
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 
@@ -28,4 +29,22 @@ func TestThisLibraryKeepsTheContract(t *testing.T) {
 			t.Errorf("%s: %v", c.Name, err)
 		}
 	}
+}
+
+func TestExampleOfAStackKeepsTheContract(t *testing.T) { testStack(t) }
+
+// What the suite asks of the waits between attempts.
+func ExampleCases() {
+	for _, c := range contract.Cases() {
+		if c.List == "Waiting" {
+			fmt.Println(c.Name)
+		}
+	}
+	// Output:
+	// Retry-After is kept: never early, and not much late
+	// a wait ends at once when the context is cancelled
+	// the error of a cancelled wait matches context.Canceled
+	// a wait that cannot fit before the deadline is not begun
+	// a closed Request.Cancel ends the call, in flight and in a wait
+	// a redirect of a poll does not post the challenge again
 }

@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -29,7 +30,8 @@ var (
 )
 
 // Store is an [shared.Store] on Redis. It is safe for concurrent use, holds
-// nothing but the client, and needs no closing; the client is the user's.
+// nothing but the client, and needs no closing; the client is the user's. [New] makes
+// it: the zero value and nil answer every question with an error.
 type Store struct {
 	client redis.UniversalClient
 	prefix string
@@ -67,7 +69,7 @@ func WithPrefix(prefix string) Option {
 func New(client redis.UniversalClient, opts ...Option) (*Store, error) {
 	s := &Store{client: client, prefix: defaultPrefix}
 	var bad []error
-	if client == nil {
+	if client == nil || isNilPointer(client) {
 		bad = append(bad, errors.New("fleet: the client is nil"))
 	}
 	for i, o := range opts {
@@ -83,8 +85,22 @@ func New(client redis.UniversalClient, opts ...Option) (*Store, error) {
 	return s, nil
 }
 
+// isNilPointer reports whether an interface holds a pointer that is nil, which it
+// hides from a comparison.
+func isNilPointer(v any) bool {
+	r := reflect.ValueOf(v)
+	return r.Kind() == reflect.Pointer && r.IsNil()
+}
+
+var errZero = errors.New("fleet: a zero Store has no client: make one with New")
+
+func (s *Store) isZero() bool { return s == nil || s.client == nil }
+
 // Lease implements [shared.Store].
 func (s *Store) Lease(ctx context.Context, b shared.Bucket, r shared.LeaseRequest) (shared.Lease, error) {
+	if s.isZero() {
+		return shared.Lease{}, errZero
+	}
 	sum := sha256.Sum256([]byte(b.Host + "\x00" + b.Bucket + "\x00" + b.Credential))
 	key := s.prefix + "{" + hex.EncodeToString(sum[:12]) + "}:"
 	answer, err := leaseScript.Run(ctx, s.client, []string{key + "window", key + "holders"},
@@ -114,6 +130,9 @@ func (s *Store) Lease(ctx context.Context, b shared.Bucket, r shared.LeaseReques
 
 // Circuits implements [shared.Store].
 func (s *Store) Circuits(ctx context.Context, host string) ([]shared.Circuit, error) {
+	if s.isZero() {
+		return nil, errZero
+	}
 	answer, err := circuitScript.Run(ctx, s.client, s.circuits(host), "list", "").Slice()
 	if err != nil {
 		return nil, err
@@ -121,23 +140,24 @@ func (s *Store) Circuits(ctx context.Context, host string) ([]shared.Circuit, er
 	list := make([]shared.Circuit, 0, len(answer))
 	for _, item := range answer {
 		parts, ok := item.([]any)
-		if !ok || len(parts) != 3 {
+		if !ok || len(parts) != 4 {
 			return nil, errMalformed
 		}
 		field, ok1 := parts[0].(string)
 		state, ok2 := parts[1].(int64)
 		wait, ok3 := parts[2].(int64)
-		if !ok1 || !ok2 || !ok3 {
+		reporters, ok4 := parts[3].(int64)
+		if !ok1 || !ok2 || !ok3 || !ok4 {
 			return nil, errMalformed
 		}
-		list = append(list, shared.Circuit{CircuitID: circuitID(host, field), State: stateOf(state), Wait: micros(wait)})
+		list = append(list, shared.Circuit{CircuitID: circuitID(host, field), State: stateOf(state), Wait: micros(wait), Reporters: int(reporters)})
 	}
 	return list, nil
 }
 
 // Probe implements [shared.Store].
 func (s *Store) Probe(ctx context.Context, id shared.CircuitID, holder string, ttl time.Duration) (shared.Circuit, error) {
-	return s.circuit(ctx, id, "probe", holder, ttl.Microseconds(), 0)
+	return s.circuit(ctx, id, "probe", holder, ttl.Microseconds(), 0, "")
 }
 
 // Report implements [shared.Store].
@@ -149,18 +169,26 @@ func (s *Store) Report(ctx context.Context, id shared.CircuitID, r shared.Report
 	case shared.ProbeSucceeded:
 		what = "succeeded"
 	}
-	return s.circuit(ctx, id, what, r.Holder, r.OpenFor.Microseconds(), r.Needed)
+	return s.circuit(ctx, id, what, r.Holder, r.OpenFor.Microseconds(), r.Needed, strings.ReplaceAll(r.Process, ":", "_"))
 }
 
+<<<<<<< HEAD
+func (s *Store) circuit(ctx context.Context, id shared.CircuitID, what, holder string, d int64, needed int, process string) (shared.Circuit, error) {
+	answer, err := circuitScript.Run(ctx, s.client, s.circuits(id.Host), what, circuitField(id), holder, d, needed, process).Int64Slice()
+=======
 func (s *Store) circuit(ctx context.Context, id shared.CircuitID, what, holder string, d int64, needed int) (shared.Circuit, error) {
+	if s.isZero() {
+		return shared.Circuit{}, errZero
+	}
 	answer, err := circuitScript.Run(ctx, s.client, s.circuits(id.Host), what, circuitField(id), holder, d, needed).Int64Slice()
+>>>>>>> godoc
 	if err != nil {
 		return shared.Circuit{}, err
 	}
-	if len(answer) != 3 {
+	if len(answer) != 4 {
 		return shared.Circuit{}, errMalformed
 	}
-	return shared.Circuit{CircuitID: id, State: stateOf(answer[0]), Wait: micros(answer[1]), Yours: answer[2] == 1}, nil
+	return shared.Circuit{CircuitID: id, State: stateOf(answer[0]), Wait: micros(answer[1]), Yours: answer[2] == 1, Reporters: int(answer[3])}, nil
 }
 
 var errMalformed = errors.New("fleet: a malformed answer")

@@ -22,7 +22,12 @@ import (
 // newStore returns a store on a server of its own.
 func newStore(t *testing.T, opts ...fleet.Option) (*fleet.Store, *redis.Client) {
 	t.Helper()
-	client := redistest.Client(redistest.New(t).Addr)
+	return newStoreOn(t, redistest.Any(t), opts...)
+}
+
+func newStoreOn(t *testing.T, addr string, opts ...fleet.Option) (*fleet.Store, *redis.Client) {
+	t.Helper()
+	client := redistest.Client(addr)
 	t.Cleanup(func() { client.Close() })
 	s, err := fleet.New(client, opts...)
 	if err != nil {
@@ -120,7 +125,7 @@ func TestCircuitScriptsDoWhatTheStoreInMemoryDoes(t *testing.T) {
 				want, err1 = m.Probe(t.Context(), id, holder, ttl)
 				got, err2 = s.Probe(t.Context(), id, holder, ttl)
 			} else {
-				r := shared.Report{Holder: holder, Event: shared.Event(random.IntN(3)), Needed: 1 + random.IntN(2)}
+				r := shared.Report{Holder: holder, Process: holder[:2], Event: shared.Event(random.IntN(3)), Needed: 1 + random.IntN(2)}
 				if random.IntN(3) == 0 {
 					r.OpenFor = time.Minute
 				}
@@ -314,7 +319,7 @@ func TestAClockThatIsSetBackHoldsNobody(t *testing.T) {
 	client.HIncrBy(ctx, circuits, "#", ahead)
 	var until int64
 	fmt.Sscanf(client.HGet(ctx, circuits, "").Val(), "%d:", &until)
-	client.HSet(ctx, circuits, "", fmt.Sprintf("%d:0:0:", until+ahead))
+	client.HSet(ctx, circuits, "", fmt.Sprintf("%d:%d:0:0:1::", until+ahead, ahead))
 
 	if l, err := s.Lease(ctx, b, shared.LeaseRequest{Holder: "b", Interactive: 1, MaxUtilization: 1}); err != nil || l.Places != 1 {
 		t.Errorf("%+v, %v: the bucket is held", l, err)
@@ -352,6 +357,23 @@ func TestOptionsAreCheckedAtOnce(t *testing.T) {
 	for _, want := range []string{"client is nil", "option 1 is nil", "WithPrefix"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want one with %q", err, want)
+		}
+	}
+}
+
+func TestZeroStoreReportsHowToMakeOne(t *testing.T) {
+	if _, err := fleet.New((*redis.Client)(nil)); err == nil || !strings.Contains(err.Error(), "client is nil") {
+		t.Errorf("New took a nil client: %v", err)
+	}
+	for name, s := range map[string]*fleet.Store{"zero": {}, "nil": nil} {
+		_, err1 := s.Lease(t.Context(), shared.Bucket{}, shared.LeaseRequest{})
+		_, err2 := s.Circuits(t.Context(), "acme.okta.com")
+		_, err3 := s.Probe(t.Context(), shared.CircuitID{}, "a", time.Second)
+		_, err4 := s.Report(t.Context(), shared.CircuitID{}, shared.Report{})
+		for i, err := range []error{err1, err2, err3, err4} {
+			if err == nil || !strings.Contains(err.Error(), "make one with New") {
+				t.Errorf("%s: question %d: %v", name, i+1, err)
+			}
 		}
 	}
 }

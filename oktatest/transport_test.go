@@ -200,3 +200,5 @@ func TestTransportRefusesInvalidHeaders(t *testing.T) {
 		}
 	}
 }
+
+func TestExampleOfVirtualTimePasses(t *testing.T) { testSync(t) }

@@ -62,8 +62,9 @@ type Change struct {
 // Option sets up a [Watcher].
 type Option func(*Watcher)
 
-// WithLogger has each change logged: one that is in force at level Info, a warning at
-// Warn, a refusal at Error with one line for each problem. Default: nothing is logged.
+// WithLogger has each new content of the file logged, the first one included: one that is
+// in force at level Info, each of its warnings at Warn, a refused one at Error, with all
+// problems. Default: nothing is logged.
 func WithLogger(l *slog.Logger) Option { return func(w *Watcher) { w.logger = l } }
 
 // OnChange has f called for each new content of the file, the first one excepted, after
@@ -106,7 +107,10 @@ func Watch(ctx context.Context, transport *oktaretry.Transport, path string, opt
 		notices.Close()
 		return nil, err
 	}
-	go w.run(ctx, &dirs)
+	go func() {
+		defer notices.Close()
+		w.run(ctx, notices.Events, notices.Errors, func() { dirs.follow(path) })
+	}()
 	return w, nil
 }
 
@@ -120,10 +124,10 @@ func (w *Watcher) Stats() Stats {
 // Done returns a channel that is closed once w has ended, after its context has.
 func (w *Watcher) Done() <-chan struct{} { return w.done }
 
-// run reads the file after each notice, until ctx ends.
-func (w *Watcher) run(ctx context.Context, dirs *directories) {
+// run reads the file once notices have ceased for a while, until ctx ends. It calls follow
+// before each reading, for a path can lead elsewhere then.
+func (w *Watcher) run(ctx context.Context, notices <-chan fsnotify.Event, lost <-chan error, follow func()) {
 	defer close(w.done)
-	defer dirs.notices.Close()
 	timer := time.NewTimer(recheck)
 	defer timer.Stop()
 	var since time.Time // the first notice that is not followed up
@@ -131,12 +135,12 @@ func (w *Watcher) run(ctx context.Context, dirs *directories) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-dirs.notices.Errors: // such as too many notices to keep: read, to be sure
-		case <-dirs.notices.Events:
+		case <-lost: // such as too many notices to keep: read, to be sure
+		case <-notices:
 		case <-timer.C:
 			since = time.Time{}
 			timer.Reset(recheck)
-			dirs.follow(w.path) // what it can't follow now, it can at the next recheck
+			follow() // what it can't follow now, it can at the next recheck
 			w.reload()
 			continue
 		}

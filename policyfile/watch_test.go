@@ -103,6 +103,7 @@ func must(t *testing.T, err error) {
 const rounds = 5
 
 func TestWatchFollowsAFileWrittenInPlace(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "policy.yaml")
 	write(t, path, attempts(10))
 	w := watch(t, path)
@@ -116,6 +117,7 @@ func TestWatchFollowsAFileWrittenInPlace(t *testing.T) {
 }
 
 func TestWatchFollowsAFileRenamedOver(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "policy.yaml")
 	write(t, path, attempts(10))
 	w := watch(t, path)
@@ -129,6 +131,7 @@ func TestWatchFollowsAFileRenamedOver(t *testing.T) {
 }
 
 func TestWatchFollowsAFileDeletedAndCreatedAgain(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "policy.yaml")
 	write(t, path, attempts(10))
 	w := watch(t, path)
@@ -144,6 +147,7 @@ func TestWatchFollowsAFileDeletedAndCreatedAgain(t *testing.T) {
 
 // An editor such as vim moves the file away before it writes the new one.
 func TestWatchFollowsAnEditorThatKeepsABackup(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "policy.yaml")
 	write(t, path, attempts(10))
 	w := watch(t, path)
@@ -158,6 +162,7 @@ func TestWatchFollowsAnEditorThatKeepsABackup(t *testing.T) {
 
 // TestWatchFollowsAConfigMap replaces the symbolic link ..data, as the kubelet does.
 func TestWatchFollowsAConfigMap(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	publish := func(n int) {
 		version := fmt.Sprintf("..2026_%d", n)
@@ -179,6 +184,7 @@ func TestWatchFollowsAConfigMap(t *testing.T) {
 
 // A deployment switches a link that is a directory of the path.
 func TestWatchFollowsALinkAboveTheFile(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	current := filepath.Join(dir, "current")
 	publish := func(n int) {
@@ -199,6 +205,7 @@ func TestWatchFollowsALinkAboveTheFile(t *testing.T) {
 }
 
 func TestWatchFollowsAReplacedDirectory(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "config")
 	must(t, os.Mkdir(dir, 0o700))
 	path := filepath.Join(dir, "policy.yaml")
@@ -213,6 +220,7 @@ func TestWatchFollowsAReplacedDirectory(t *testing.T) {
 }
 
 func TestWatchKeepsThePolicyWhenTheFileIsBad(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "policy.yaml")
 	write(t, path, attempts(10))
 	var log lockedBuffer
@@ -243,6 +251,7 @@ func TestWatchKeepsThePolicyWhenTheFileIsBad(t *testing.T) {
 }
 
 func TestWatchLeavesALoneWhatHasNotChanged(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "policy.yaml")
 	write(t, path, attempts(10))
 	w := watch(t, path)
@@ -256,6 +265,7 @@ func TestWatchLeavesALoneWhatHasNotChanged(t *testing.T) {
 }
 
 func TestWatchWarnsOfCodesThatTheCatalogueLacks(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "policy.yaml")
 	write(t, path, attempts(10))
 	w := watch(t, path)
@@ -266,6 +276,7 @@ func TestWatchWarnsOfCodesThatTheCatalogueLacks(t *testing.T) {
 }
 
 func TestWatchEndsWithItsContext(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "policy.yaml")
 	write(t, path, attempts(10))
 	w := watch(t, path)
@@ -282,6 +293,7 @@ func TestWatchEndsWithItsContext(t *testing.T) {
 }
 
 func TestWatchReportsErrorsAtTheStart(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	bad := filepath.Join(dir, "bad.yaml")
 	write(t, bad, "nothing: true\n")

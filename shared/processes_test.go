@@ -53,8 +53,11 @@ func newProcesses(t *testing.T, n, limit int, store shared.Store, edit func(*okt
 	var all []process
 	for range n {
 		log := new(bytes.Buffer)
-		rt, err := oktaretry.NewTransport(okta.Transport(), oktaretry.WithPolicy(p), oktaretry.WithShared(store),
-			oktaretry.WithLogger(slog.New(slog.NewTextHandler(log, nil))))
+		settings := []oktaretry.Option{oktaretry.WithPolicy(p), oktaretry.WithLogger(slog.New(slog.NewTextHandler(log, nil)))}
+		if store != nil {
+			settings = append(settings, oktaretry.WithShared(store))
+		}
+		rt, err := oktaretry.NewTransport(okta.Transport(), settings...)
 		if err != nil {
 			t.Fatal(err)
 		}

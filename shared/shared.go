@@ -127,6 +127,9 @@ type Circuit struct {
 	State State
 	Wait  time.Duration // Open: until a probe may be sent; HalfOpen: until the current one is overdue
 	Yours bool          // HalfOpen: the caller of Probe is to send the probe
+	// Reporters is how many processes reported [Opened] since the circuit was closed
+	// last: 1, or 2 for any more. The network of a single one may be what is broken.
+	Reporters int
 }
 
 // State is the state of a [Circuit].
@@ -140,8 +143,9 @@ const (
 
 // Report is an event of a circuit.
 type Report struct {
-	Holder string // of the probe, see [Store].Probe; any process may report Opened
-	Event  Event
+	Holder  string // of the probe, see [Store].Probe; any process may report Opened
+	Process string // who reports
+	Event   Event
 	// OpenFor is how long a circuit that has opened refuses calls.
 	OpenFor time.Duration
 	// Needed is how many probes must succeed in a row to close the circuit.

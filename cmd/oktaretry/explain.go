@@ -19,20 +19,23 @@ func newExplain() *cobra.Command {
 	var policy, method string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "explain CODE",
+		Use:   "explain CODE...",
 		Short: "Explain an error code: what Okta means, what happens, what to do",
-		Long: `Explain an error: a code of Okta's, an OAuth error, or a status (of an answer without a
-code). The steps are those of a real call through the library, against a fake Okta, in
+		Long: `Explain an error: a code of Okta's, an OAuth error, a status (of an answer without a
+code), or "network" (no answer at all). The steps are those of a real call through the library, against a fake Okta, in
 virtual time and by the policy given; the waits are without their variation at random.
+
+With --json it prints an object for each code.
 
 Exit codes: 0 it is explained; 1 nothing has that name, or the policy is refused;
 2 it could not be done.`,
 		Example: `  oktaretry explain E0000047
   oktaretry explain E0000109 --policy policy.yaml --method POST
-  oktaretry explain 503 --json`,
-		Args:              cobra.ExactArgs(1),
+  oktaretry explain 503 --json
+  oktaretry explain network --method POST`,
+		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: completeCodes,
-		RunE: func(cmd *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, codes []string) error {
 			p, err := policyOrDefault(cmd, policy)
 			if err != nil {
 				return err
@@ -40,19 +43,23 @@ Exit codes: 0 it is explained; 1 nothing has that name, or the policy is refused
 			if method = strings.ToUpper(method); method != "" && !slices.Contains(methods, method) {
 				return fmt.Errorf("--method %s: want one of %s", method, strings.Join(methods, ", "))
 			}
-			s, ok := sceneOf(args[0], method)
-			if !ok {
-				fmt.Fprintf(cmd.ErrOrStderr(), "oktaretry: %q is no code of Okta's that the library knows, and no status from 400 to 599: see oktaretry codes\n", args[0])
-				return errFinding
+			var unknown error
+			for i, code := range codes {
+				s, ok := sceneOf(code, method)
+				if !ok {
+					fmt.Fprintf(cmd.ErrOrStderr(), "oktaretry: %q is no code of Okta's that the library knows, no status from 400 to 599 and not \"network\": see oktaretry codes\n", code)
+					unknown = errFinding
+					continue
+				}
+				e, err := explain(s, p)
+				if err != nil {
+					return err
+				}
+				if err := e.show(cmd, policy, i > 0, asJSON); err != nil {
+					return err
+				}
 			}
-			e, err := explain(s, p)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(cmd, e)
-			}
-			return e.print(cmd, policy)
+			return unknown
 		},
 	}
 	cmd.Flags().StringVar(&policy, "policy", "", "by the policy in this `file` instead of the default one")
@@ -67,11 +74,9 @@ var methods = []string{
 	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
 }
 
-func completeCodes(_ *cobra.Command, args []string, _ string) (list []string, _ cobra.ShellCompDirective) {
-	if len(args) == 0 {
-		for info := range oktaretry.Codes() {
-			list = append(list, info.Code+"\t"+info.Name)
-		}
+func completeCodes(*cobra.Command, []string, string) (list []string, _ cobra.ShellCompDirective) {
+	for info := range oktaretry.Codes() {
+		list = append(list, info.Code+"\t"+info.Name)
 	}
 	return list, cobra.ShellCompDirectiveNoFileComp
 }
@@ -105,6 +110,17 @@ func explain(s scene, p oktaretry.Policy) (e explanation, err error) {
 	return e, nil
 }
 
+// show prints the explanation, apart from another before it.
+func (e explanation) show(cmd *cobra.Command, policy string, another, asJSON bool) error {
+	if asJSON {
+		return printJSON(cmd, e)
+	}
+	if another {
+		fmt.Fprintln(cmd.OutOrStdout())
+	}
+	return e.print(cmd, policy)
+}
+
 // print prints the explanation for people.
 func (e explanation) print(cmd *cobra.Command, policy string) error {
 	out := cmd.OutOrStdout()
@@ -117,7 +133,7 @@ func (e explanation) print(cmd *cobra.Command, policy string) error {
 	if policy != "" {
 		by = policy
 	}
-	fmt.Fprintf(out, "\n%s %s: %s\n", bold("By "+by), "(in short)", e.Does)
+	fmt.Fprintf(out, "\n%s %s\n", bold("By "+by+":"), e.Does)
 	if len(e.Always) <= 2 {
 		fmt.Fprintf(out, "\n%s\n", bold(e.Request+" meets it"))
 		printEvents(cmd, e.Always)
@@ -127,7 +143,7 @@ func (e explanation) print(cmd *cobra.Command, policy string) error {
 		fmt.Fprintf(out, "\n%s\n", bold(e.Request+" meets it each time"))
 		printEvents(cmd, e.Always)
 		if e.jitter > 0 {
-			fmt.Fprintf(out, "\n%s\n", faint(fmt.Sprintf("Computed waits vary at random by up to %.0f %%, so that callers come back apart.", 100*e.jitter)))
+			fmt.Fprintf(out, "\n%s\n", faint(fmt.Sprintf("Computed waits vary at random by up to %.0f %%, so that callers come back apart; a wait that Okta names gets no shorter.", 100*e.jitter)))
 		}
 	}
 	if e.Advice != "" {

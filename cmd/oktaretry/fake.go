@@ -69,8 +69,8 @@ A seed file has users and groups:
 	return cmd
 }
 
-// open makes the fake, and returns the script that it plays; nil if there is none.
-func (o *fakeOptions) open() (fake *oktatest.Okta, script func(context.Context, *oktatest.Okta), err error) {
+// open makes the fake, and returns what goes on while it serves.
+func (o *fakeOptions) open() (fake *oktatest.Okta, play func(context.Context), err error) {
 	played, err := scenariosNamed(o.scenarios)
 	if err != nil {
 		return nil, nil, err
@@ -86,9 +86,6 @@ func (o *fakeOptions) open() (fake *oktatest.Okta, script func(context.Context, 
 	}
 	for _, s := range played {
 		opts = append(opts, s.setUp...)
-		if s.script != nil {
-			script = s.script
-		}
 	}
 	fake = oktatest.New(opts...)
 	if o.seed != "" {
@@ -100,12 +97,18 @@ func (o *fakeOptions) open() (fake *oktatest.Okta, script func(context.Context, 
 			return nil, nil, fmt.Errorf("%s: %w", o.seed, err)
 		}
 	}
-	return fake, script, nil
+	play = func(context.Context) {}
+	for _, s := range played {
+		if s.script != nil {
+			play = s.script(fake)
+		}
+	}
+	return fake, play, nil
 }
 
 // serve serves the fake until the command's context ends.
 func (o *fakeOptions) serve(cmd *cobra.Command) error {
-	fake, script, err := o.open()
+	fake, play, err := o.open()
 	if err != nil {
 		return err
 	}
@@ -126,9 +129,7 @@ func (o *fakeOptions) serve(cmd *cobra.Command) error {
 	played := make(chan struct{})
 	go func() {
 		defer close(played)
-		if script != nil {
-			script(ctx, fake)
-		}
+		play(ctx)
 	}()
 	if err := o.announce(cmd, listener.Addr().(*net.TCPAddr), fake); err != nil {
 		server.Close()

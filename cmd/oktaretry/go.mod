@@ -3,6 +3,7 @@ module github.com/oktaretry/oktaretry/cmd/oktaretry
 go 1.26.0
 
 require (
+	github.com/creack/pty v1.1.24
 	github.com/fatih/color v1.19.0
 	github.com/goccy/go-yaml v1.19.2
 	github.com/oktaretry/oktaretry v0.1.0

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,36 +28,57 @@ type scene struct {
 // sceneOf returns the scene of an error that is named by its code or status; false if
 // nothing has that name.
 func sceneOf(name, method string) (s scene, ok bool) {
-	s.code, s.method, s.path = name, method, "/api/v1/users"
-	if s.info, ok = oktaretry.Lookup(name); !ok {
-		status, err := strconv.Atoi(name)
-		if err != nil || status < 400 || status > 599 {
-			return s, false
-		}
-		s.info = oktaretry.CodeInfo{Status: status, Name: http.StatusText(status), Class: oktaretry.ClassClientError}
-		switch {
-		case status == http.StatusTooManyRequests:
-			s.info.Class = oktaretry.ClassRateLimited
-		case status >= 500:
-			s.info.Class = oktaretry.ClassServerError
-		}
+	s.code, s.method = name, method
+	if s.info, ok = infoOf(name); !ok {
+		return s, false
+	}
+	afterPost := s.isOAuth() || s.info.Class == oktaretry.ClassPending
+	switch {
+	case s.method != "":
+	case afterPost:
+		s.method = http.MethodPost
+	default:
+		s.method = http.MethodGet
 	}
 	switch {
-	case s.isOAuth():
+	case s.isOAuth() && s.method == http.MethodPost:
 		s.path = "/oauth2/v1/token"
+	case s.isOAuth():
+		s.path = "/oauth2/v1/userinfo"
 	case s.info.Class == oktaretry.ClassPending:
 		s.path = "/api/v1/users/00u1/factors/opf1/verify"
-	case s.method == "" || s.method == http.MethodGet || s.method == http.MethodHead, s.method == http.MethodPost:
-	default:
+	case slices.Contains([]string{http.MethodPut, http.MethodPatch, http.MethodDelete}, s.method):
 		s.path = "/api/v1/users/00u1"
-	}
-	if s.method == "" {
-		s.method = http.MethodGet
-		if s.isOAuth() || s.info.Class == oktaretry.ClassPending {
-			s.method = http.MethodPost
-		}
+	default:
+		s.path = "/api/v1/users"
 	}
 	return s, true
+}
+
+// noAnswer is what explain calls an attempt that brings none.
+const noAnswer = "network"
+
+// infoOf returns what is known of a code, of answers of a status without a code, or of no
+// answer.
+func infoOf(name string) (info oktaretry.CodeInfo, ok bool) {
+	if info, ok = oktaretry.Lookup(name); ok {
+		return info, true
+	}
+	if name == noAnswer {
+		return oktaretry.CodeInfo{Name: "No answer: the connection breaks", Class: oktaretry.ClassNetwork}, true
+	}
+	status, err := strconv.Atoi(name)
+	if err != nil || status < 400 || status > 599 {
+		return info, false
+	}
+	info = oktaretry.CodeInfo{Status: status, Name: http.StatusText(status), Class: oktaretry.ClassClientError}
+	switch {
+	case status == http.StatusTooManyRequests:
+		info.Class = oktaretry.ClassRateLimited
+	case status >= 500:
+		info.Class = oktaretry.ClassServerError
+	}
+	return info, true
 }
 
 func (s scene) isOAuth() bool { return s.info.Code != "" && !strings.HasPrefix(s.info.Code, "E0") }
@@ -67,28 +89,34 @@ func (s scene) request() string { return s.method + " " + s.path }
 // answer is what Okta sends.
 func (s scene) answer() oktatest.Step {
 	switch {
+	case s.code == noAnswer:
+		return oktatest.Reset
 	case s.info.Code == "":
 		return oktatest.Status(s.info.Status)
 	case s.isOAuth():
-		status := s.info.Status
-		if status == 0 {
-			status = http.StatusBadRequest
-			if s.info.Class == oktaretry.ClassServerError {
-				status = http.StatusServiceUnavailable
-			}
-		}
-		return oktatest.OAuthError(s.info.Code, status)
+		return oktatest.OAuthError(s.info.Code, s.status())
 	case s.info.Class == oktaretry.ClassPending:
 		return oktatest.Code(s.info.Code).WithPoll("/api/v1/users/00u1/factors/opf1/transactions/t1")
 	}
-	answer := oktatest.Code(s.info.Code)
-	if s.info.Status != 0 {
-		answer = answer.WithStatus(s.info.Status)
-	}
+	answer := oktatest.Code(s.info.Code).WithStatus(s.status())
 	if s.info.Local { // it isn't the bucket's limit, so the bucket's reset is no part of it
 		answer = answer.WithoutHeader("X-Rate-Limit-Limit").WithoutHeader("X-Rate-Limit-Remaining").WithoutHeader("X-Rate-Limit-Reset")
 	}
 	return answer
+}
+
+// status returns the status that carries the error; of one for which Okta documents none,
+// a usual one of its class.
+func (s scene) status() int {
+	switch {
+	case s.info.Status != 0:
+		return s.info.Status
+	case s.info.Class == oktaretry.ClassRateLimited:
+		return http.StatusTooManyRequests
+	case s.info.Class == oktaretry.ClassServerError:
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusBadRequest
 }
 
 // success is what Okta sends when it's over.
@@ -174,6 +202,9 @@ func events(out oktaretry.Outcome) (list []event) {
 }
 
 func answerText(a oktaretry.Attempt) string {
+	if a.Err != nil {
+		return "no answer"
+	}
 	text := strconv.Itoa(a.Status)
 	if a.Code != "" {
 		text += " " + a.Code
@@ -199,7 +230,7 @@ func waitText(r oktaretry.WaitReason) string {
 func endText(out oktaretry.Outcome) string {
 	got := "hands Okta's answer to the caller"
 	if out.Err != nil {
-		got = "returns " + out.Err.Error()
+		got = "returns the error " + strconv.Quote(out.Err.Error())
 	}
 	why := map[oktaretry.StopReason]string{
 		oktaretry.StopFailFast:      "the rule is to fail fast",

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -114,35 +115,58 @@ func printFindings(cmd *cobra.Command, found []finding, asJSON bool) error {
 func newPrint() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "print [FILE]",
+		Use:   "print [FILE...]",
 		Short: "Print the whole policy that a file makes, with what it leaves out",
-		Long: `Print the whole policy that a file makes: what it names, and for the rest the defaults.
-Without a file, print the default policy. With --json, print all of it in the form of
-a policy file.
+		Long: `Print the whole policy that each file makes: what it names, and for the rest the
+defaults. Without a file, print the default policy. With --json, print all of it in the
+form of a policy file; of several files, an object for each.
 
-Exit codes: 0 it is printed; 1 the file holds no policy; 2 the file cannot be read.`,
+Exit codes: 0 it is printed; 1 a file holds no policy; 2 a file cannot be read.`,
 		Example: `  oktaretry policy print policy.yaml
   oktaretry policy print --json > policy.json`,
-		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: policyFiles,
 		RunE: func(cmd *cobra.Command, files []string) error {
-			file := ""
-			if len(files) > 0 {
-				file = files[0]
+			if len(files) == 0 {
+				files = []string{""} // the default policy
 			}
-			p, err := policyOrDefault(cmd, file)
-			if err != nil {
-				return err
+			var refused error
+			for i, file := range files {
+				p, err := policyOrDefault(cmd, file)
+				if errors.Is(err, errFinding) {
+					refused = err
+					continue
+				}
+				if err != nil {
+					return err
+				}
+				if err := printPolicy(cmd, p, headingOf(files, i), asJSON); err != nil {
+					return err
+				}
 			}
-			if asJSON {
-				return printJSON(cmd, p)
-			}
-			_, err = fmt.Fprint(cmd.OutOrStdout(), p)
-			return err
+			return refused
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON, in the form of a policy file")
 	return cmd
+}
+
+// headingOf returns what stands above the policy of a file: nothing, if it's the only one.
+func headingOf(files []string, i int) string {
+	switch {
+	case len(files) == 1:
+		return ""
+	case i == 0:
+		return bold(files[i]) + "\n"
+	}
+	return "\n" + bold(files[i]) + "\n"
+}
+
+func printPolicy(cmd *cobra.Command, p oktaretry.Policy, heading string, asJSON bool) error {
+	if asJSON {
+		return printJSON(cmd, p)
+	}
+	_, err := fmt.Fprint(cmd.OutOrStdout(), heading, p)
+	return err
 }
 
 // policyOrDefault returns the policy in a file; of no file, the default one. The
@@ -256,8 +280,10 @@ func withCodesOf(p, other oktaretry.Policy) oktaretry.Policy {
 func members(p oktaretry.Policy) map[string]any {
 	text, err := json.Marshal(p)
 	must(err)
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber() // as they are written: 4194304, not 4.194304e+06
 	var doc any
-	must(json.Unmarshal(text, &doc))
+	must(d.Decode(&doc))
 	found := make(map[string]any)
 	flatten(found, nil, doc)
 	return found

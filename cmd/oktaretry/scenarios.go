@@ -19,9 +19,9 @@ import (
 type scenario struct {
 	about string
 	setUp []oktatest.Option
-	// script lays out the answers of a fake that has begun to serve; it returns by the
-	// end of ctx. Of scenarios with a script only one can be played.
-	script func(ctx context.Context, fake *oktatest.Okta)
+	// script prepares a fake that serves nobody yet, and returns what goes on while it
+	// serves, until ctx ends. Of scenarios with a script only one can be played.
+	script func(fake *oktatest.Okta) (play func(ctx context.Context))
 }
 
 // The outage begins so long after the first request, and lasts so long.
@@ -80,47 +80,51 @@ func storm() (opts []oktatest.Option) {
 }
 
 // takeHalf takes half of each window, as other programs of the org would.
-func takeHalf(ctx context.Context, fake *oktatest.Okta) {
-	each := time.NewTicker(stormWindow / 2)
-	defer each.Stop()
-	for {
+func takeHalf(fake *oktatest.Okta) func(context.Context) {
+	take := func() {
 		for _, bucket := range stormed {
 			fake.Consume(bucket, stormLimit/4)
 		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-each.C:
+	}
+	take()
+	return func(ctx context.Context) {
+		for wait(ctx, stormWindow/2) {
+			take()
 		}
 	}
 }
 
 // always repeats steps for ever, in a circle.
-func always(steps ...oktatest.Step) func(context.Context, *oktatest.Okta) {
-	return func(ctx context.Context, fake *oktatest.Okta) {
-		const rounds = 1000
-		script := fake.Script("*", slices.Repeat(steps, rounds)...)
-		for wait(ctx, 100*time.Millisecond) {
-			if script.Left() < rounds/2 {
-				script = fake.Script("*", slices.Repeat(steps, rounds)...)
+func always(steps ...oktatest.Step) func(*oktatest.Okta) func(context.Context) {
+	const rounds = 1000
+	circle := slices.Repeat(steps, rounds)
+	return func(fake *oktatest.Okta) func(context.Context) {
+		script := fake.Script("*", circle...)
+		return func(ctx context.Context) {
+			for wait(ctx, 100*time.Millisecond) {
+				if script.Left() < len(circle)/2 {
+					script = fake.Script("*", circle...)
+				}
 			}
 		}
 	}
 }
 
-func outage(ctx context.Context, fake *oktatest.Okta) {
-	for fake.Arrived() == 0 {
-		if !wait(ctx, 20*time.Millisecond) {
+func outage(fake *oktatest.Okta) func(context.Context) {
+	return func(ctx context.Context) {
+		for fake.Arrived() == 0 {
+			if !wait(ctx, 20*time.Millisecond) {
+				return
+			}
+		}
+		if !wait(ctx, outageAfter) {
 			return
 		}
+		const calls = 50_000
+		fake.Script("*", slices.Repeat([]oktatest.Step{oktatest.EdgePage(http.StatusServiceUnavailable), oktatest.Reset}, calls)...)
+		wait(ctx, outageFor)
+		fake.ClearScripts()
 	}
-	if !wait(ctx, outageAfter) {
-		return
-	}
-	const calls = 50_000
-	fake.Script("*", slices.Repeat([]oktatest.Step{oktatest.EdgePage(http.StatusServiceUnavailable), oktatest.Reset}, calls)...)
-	wait(ctx, outageFor)
-	fake.ClearScripts()
 }
 
 // wait reports whether ctx lasts for d.

@@ -22,20 +22,38 @@ local own = utilization
 local t = redis.call('TIME')
 local now = tonumber(t[1]) * 1000000 + tonumber(t[2])
 
+-- A number that can have been written here: nonsense in Redis counts as nothing.
+local function sane(n, most) return n ~= nil and n == n and n >= -most and n <= most end
+-- A hash, or nothing where something else has its key.
+local function hash(key)
+  local flat = redis.pcall('HGETALL', key)
+  if not flat.err then return flat end
+  redis.call('DEL', key)
+  return {}
+end
+
 -- What is known of the window.
 local w = { id = 0, limit = 0, remaining = 0, left = 0, ends = 0, late = 0, held = 0, unbound = 0,
-  stray = 0, scouts = 0, scouted = 0, overdue = 0, at = 0 }
-local flat = redis.call('HGETALL', window)
+  stray = 0, scouts = 0, scouted = 0, overdue = 0, tried = 0, at = 0 }
+local flat = hash(window)
+local nonsense = false
+local AHEAD = { ends = LONGEST, held = LONGEST, unbound = UNBOUND, scouted = 0, overdue = PATIENCE, tried = PATIENCE, at = 0 }
 for i = 1, #flat, 2 do
-  if w[flat[i]] then w[flat[i]] = tonumber(flat[i + 1]) or 0 end
+  local field = flat[i]
+  if w[field] then
+    local n = tonumber(flat[i + 1])
+    if not sane(n, AHEAD[field] and now + AHEAD[field] + BACK or 1e15) then nonsense = true end
+    w[field] = n or 0
+  end
 end
--- The clock was set back, or is another's after a failover: what it measured
+-- Or the clock was set back, or is another's after a failover: what it measured
 -- would last for as long as it went back. All is learned anew.
-if now + BACK < w.at then
+if nonsense then
   redis.call('DEL', window, holders)
   for k in pairs(w) do w[k] = 0 end
 end
 w.at = now
+w.left, w.remaining = min(w.left, w.limit), min(w.remaining, w.limit)
 
 -- Who has places, and who waits: out:interactive:dry:till:spent:share.
 local others = { out = 0, interactive = 0, n = 0 }
@@ -56,10 +74,11 @@ local function account(at)
     end
   end
 end
-flat = redis.call('HGETALL', holders)
+flat = hash(holders)
 for i = 1, #flat, 2 do
   local out, inter, dry, till, spent, part = string.match(flat[i + 1], '^(%-?%d+):(%d+):(%d+):(%d+):(%d+):([%d.e-]+)$')
-  if not tonumber(part) then
+  if not sane(tonumber(part), 1) or not sane(tonumber(till), now + LONGEST + LASTS + GRACE + BACK) or
+    not sane(tonumber(spent), now + LONGEST + LASTS + GRACE + BACK) or not sane(tonumber(out), 1e9) or not sane(tonumber(inter), 1e9) then
     redis.call('HDEL', holders, flat[i])
   elseif flat[i] == holder then
     me.out, me.dry = tonumber(out), tonumber(dry)
@@ -176,8 +195,24 @@ else
   if places == 0 then
     retry = ends_in
     if others.out > 0 and w.remaining > reserve() then -- others may give some back
-      retry = min(retry, 100000 * 2 ^ min(me.dry, 5))
+      retry = min(retry, 100000 * 2 ^ min(me.dry, 2))
       me.dry = me.dry + 1
+      -- Where the time of others is over and they returned nothing, the header of a
+      -- call that is sent now says what they used.
+      local lapsed = 0
+      for _, h in pairs(list) do
+        if h.out ~= 0 then
+          if now >= h.spent then lapsed = lapsed + h.out else retry = min(retry, max(h.spent - now, 1000)) end
+        end
+      end
+      if lapsed > 0 and inflight == 0 and interactive + background > 0 then
+        if now < w.tried then
+          retry = min(retry, max(w.tried - now, 1000))
+        else
+          w.tried, w.left = now + PATIENCE, w.left - 1
+          places, lasts, retry = 1, min(PATIENCE, ends_in), 0
+        end
+      end
     end
   end
 end

@@ -55,6 +55,7 @@ type Breaker struct {
 	// What the fleet knows; fleet is nil where no store is shared.
 	fleet      *FleetHost
 	fleetState atomic.Pointer[fleetState] // nil: closed
+	suspected  atomic.Pointer[suspicion]  // nil: others reported nothing yet
 	opened     atomic.Bool                // here, and the fleet was not informed
 
 	mu          sync.Mutex
@@ -62,6 +63,7 @@ type Breaker struct {
 	probes      []*probe     // out while half-open, and not back yet
 	last        Cause        // of the latest failure
 	opening     Opening
+	run         run
 
 	// Of a host's circuit: see blame.go.
 	endpoints   atomic.Int32            // that were ever called
@@ -75,6 +77,7 @@ type Breaker struct {
 type Cause struct {
 	Class         uint8
 	Code, Failure string
+	Local         bool // no connection was made, which may be this process's own trouble
 }
 
 // Opening is what opened a circuit, and when. Its Cause is the failure that opened it,

@@ -18,6 +18,8 @@ const (
 	listEvery = 750 * time.Millisecond
 	// probeRetry is when to ask for the probe again while another process has it.
 	probeRetry = 250 * time.Millisecond
+	// suspectedFor is how long a report lasts that is not followed, after it was listed.
+	suspectedFor = 3 * listEvery
 	// maxListed bounds how many circuits of a host are followed.
 	maxListed = 1 << 12
 )
@@ -52,7 +54,9 @@ func ConsistentList(host string, list []shared.Circuit) bool {
 }
 
 // Consistent reports whether an honest store can have answered so.
-func Consistent(c shared.Circuit) bool { return c.State <= shared.HalfOpen && c.Wait >= 0 }
+func Consistent(c shared.Circuit) bool {
+	return c.State <= shared.HalfOpen && c.Wait >= 0 && c.Reporters >= 0
+}
 
 // Listed updates the host's circuits to the store's list of those that are not
 // closed. breaker returns this process's own circuit, nil where it has none.
@@ -64,8 +68,13 @@ func (h *FleetHost) Listed(now time.Time, list []shared.Circuit, breaker func(sh
 		if b == nil || c.State == shared.Closed {
 			continue
 		}
+		f := b.fleetState.Load()
+		if f == nil && !b.believes(c.Reporters, now) {
+			b.suspected.Store(&suspicion{c.Reporters, now.Add(suspectedFor)})
+			continue
+		}
 		open[b] = true
-		if f := b.fleetState.Load(); c.State == shared.Open || f == nil {
+		if c.State == shared.Open || f == nil {
 			// Half-open: the next call asks for the probe.
 			b.follow(now.Add(min(c.Wait, b.cfg.OpenFor)), true)
 		} else {
@@ -101,6 +110,58 @@ type fleetState struct {
 type keptClaim struct {
 	holder string
 	until  time.Time // the store grants another then
+}
+
+// suspicion is a circuit that others report and this process has no reason to follow.
+type suspicion struct {
+	reporters int
+	until     time.Time // it is no longer listed, else
+}
+
+// run is a run of failures of a circuit, as b.mu guards it.
+type run struct {
+	length int
+	after  uint32    // the successes before it, see window.ever
+	last   time.Time // the latest failure
+}
+
+// failedAgain counts a failure that speaks of what the circuit is of.
+func (b *Breaker) failedAgain(now time.Time) {
+	after := b.successes.ever()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.run.after != after {
+		b.run = run{after: after}
+	}
+	b.run.length++
+	b.run.last = now
+}
+
+// believes reports whether this process follows others that report the circuit open.
+// Their own network may be what is broken, so what this process sees by itself goes
+// first: while calls succeed, it takes several failures in a row. Who has seen
+// nothing lately follows two reporters, or one and its own first failure.
+func (b *Breaker) believes(reporters int, now time.Time) bool {
+	if !b.Closed() {
+		return true
+	}
+	b.mu.Lock()
+	failures := b.run.length
+	if b.run.after != b.successes.ever() || now.Sub(b.run.last) > b.cfg.Window {
+		failures = 0
+	}
+	b.mu.Unlock()
+	if b.successes.total(now) > 0 {
+		return failures >= max(2, b.cfg.MinCalls/restOfMinCalls)
+	}
+	return failures > 0 || reporters > 1
+}
+
+// confirms reports whether a failure that was just counted confirms what others
+// report.
+func (b *Breaker) confirms(v Verdict, now time.Time) bool {
+	s := b.suspected.Load()
+	return s != nil && v == Failed && now.Before(s.until) && b.fleetState.Load() == nil && b.believes(s.reporters, now)
 }
 
 // FleetRefusesFor returns how long from now the fleet's circuit refuses an
@@ -224,17 +285,26 @@ func (r *ProbeRequest) Inconclusive() *shared.Report {
 	return r.b.report(r.Holder, shared.ProbeInconclusive)
 }
 
+// GiveUpProbe returns the report that frees the fleet's probe where this process keeps
+// it for a later call; nil: it does not.
+func (b *Breaker) GiveUpProbe() *shared.Report {
+	f := b.fleetState.Load()
+	if f == nil {
+		return nil
+	}
+	if kept := f.kept.Swap(nil); kept != nil {
+		return b.report(kept.holder, shared.ProbeInconclusive)
+	}
+	return nil
+}
+
 // fleetReport returns what the store must be informed of after an attempt that
 // ended with v; nil: nothing.
 func (b *Breaker) fleetReport(p *Permit, v Verdict, now time.Time) *shared.Report {
 	opened := b.opened.Load() && b.opened.Swap(false)
 	switch {
-	case opened, p.claim != "" && v.IsFailure():
-		b.mu.Lock()
-		b.opening.Cause = b.last
-		b.mu.Unlock()
-		b.follow(now.Add(b.cfg.OpenFor), false)
-		return b.report(p.claim, shared.Opened)
+	case opened, p.claim != "" && v.IsFailure(), b.confirms(v, now):
+		return b.reportOpening(p.claim, now)
 	case p.claim == "":
 		return nil
 	case v == Healthy, v == Alive:
@@ -246,6 +316,26 @@ func (b *Breaker) fleetReport(p *Permit, v Verdict, now time.Time) *shared.Repor
 		}
 	}
 	return b.report(p.claim, shared.ProbeInconclusive)
+}
+
+// reportOpening returns the report of a circuit that opened, or whose probe failed. That
+// no connection could be made may be this process's own trouble: it keeps its calls
+// back, and leaves the fleet's probe to another process.
+func (b *Breaker) reportOpening(claim string, now time.Time) *shared.Report {
+	b.mu.Lock()
+	why := b.last
+	b.mu.Unlock()
+	if why.Local && claim == "" {
+		return nil
+	}
+	b.follow(now.Add(b.cfg.OpenFor), why.Local)
+	b.mu.Lock()
+	b.opening.Cause = why
+	b.mu.Unlock()
+	if why.Local {
+		return b.report(claim, shared.ProbeInconclusive)
+	}
+	return b.report(claim, shared.Opened)
 }
 
 func (b *Breaker) report(holder string, e shared.Event) *shared.Report {

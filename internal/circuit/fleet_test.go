@@ -60,7 +60,7 @@ func TestNothingIsReportedOfAClosedCircuit(t *testing.T) {
 func TestListedCircuitRefusesUntilItsTimeAndClosesWhenNoLongerListed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b, h := newFleetCircuit()
-		open := []shared.Circuit{{CircuitID: hostID, State: shared.Open, Wait: 500 * time.Millisecond}}
+		open := []shared.Circuit{{CircuitID: hostID, State: shared.Open, Wait: 500 * time.Millisecond, Reporters: 2}}
 		h.Listed(time.Now(), open, circuitOf(b))
 		if wait, known := b.FleetRefusesFor(nil, time.Now()); !known || wait != 500*time.Millisecond {
 			t.Errorf("refuses for %s, known %t; want half a second", wait, known)
@@ -87,7 +87,7 @@ func TestListedCircuitRefusesUntilItsTimeAndClosesWhenNoLongerListed(t *testing.
 func TestListedCircuitRefusesNoLongerThanOpenFor(t *testing.T) {
 	b, h := newFleetCircuit()
 	now := time.Now()
-	h.Listed(now, []shared.Circuit{{CircuitID: hostID, State: shared.Open, Wait: time.Hour}}, circuitOf(b))
+	h.Listed(now, []shared.Circuit{{CircuitID: hostID, State: shared.Open, Wait: time.Hour, Reporters: 2}}, circuitOf(b))
 	if wait, _ := b.FleetRefusesFor(nil, now); wait != time.Second {
 		t.Errorf("refuses for %s, want OpenFor", wait)
 	}
@@ -127,7 +127,7 @@ func TestProbeRequestAnswers(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b, h := newFleetCircuit()
-				h.Listed(time.Now(), []shared.Circuit{{CircuitID: hostID, State: shared.HalfOpen}}, circuitOf(b))
+				h.Listed(time.Now(), []shared.Circuit{{CircuitID: hostID, State: shared.HalfOpen, Reporters: 2}}, circuitOf(b))
 				r, _ := b.RequestProbe(nil, "me", time.Now())
 				if r == nil {
 					t.Fatal("nobody may ask for the probe")
@@ -154,7 +154,7 @@ func TestProbeRequestAnswers(t *testing.T) {
 
 func TestClosedAnswerToAProbeRequestClosesTheCircuit(t *testing.T) {
 	b, h := newFleetCircuit()
-	h.Listed(time.Now(), []shared.Circuit{{CircuitID: hostID, State: shared.HalfOpen}}, circuitOf(b))
+	h.Listed(time.Now(), []shared.Circuit{{CircuitID: hostID, State: shared.HalfOpen, Reporters: 2}}, circuitOf(b))
 	r, _ := b.RequestProbe(nil, "me", time.Now())
 	p, _, ok := r.Answered(time.Now(), shared.Circuit{State: shared.Closed})
 	if !ok || p.Report(Healthy, time.Now()) != nil {
@@ -194,6 +194,7 @@ func TestInconsistentAnswers(t *testing.T) {
 		"another host":             {{CircuitID: shared.CircuitID{Host: "other.okta.com"}, State: shared.Open}},
 		"a method of no endpoint":  {{CircuitID: shared.CircuitID{Host: hostID.Host, Method: "GET"}, State: shared.Open}},
 		"a template of no methods": {{CircuitID: shared.CircuitID{Host: hostID.Host, Template: "/"}, State: shared.Open}},
+		"fewer than no reporters":  {{CircuitID: hostID, State: shared.Open, Reporters: -1}},
 		"too many":                 make([]shared.Circuit, maxListed+1),
 	} {
 		if ConsistentList(hostID.Host, list) {

@@ -167,6 +167,9 @@ func (p *Permit) count(b *Breaker, v Verdict, now time.Time) Verdict {
 		if b.id.OfHost() {
 			b.blameOn(nil, now)
 		}
+		if b.fleet != nil {
+			b.failedAgain(now)
+		}
 		b.fail(p.era)
 	}
 	return v

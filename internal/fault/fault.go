@@ -142,3 +142,21 @@ func timedOut(err error) bool {
 	var t interface{ Timeout() bool }
 	return errors.As(err, &t) && t.Timeout()
 }
+
+// Connecting reports whether err says that no connection was made: by the system, by
+// TLS, or by a proxy's CONNECT.
+func Connecting(err error) bool {
+	var (
+		op     *net.OpError
+		lookup *net.DNSError
+		record tls.RecordHeaderError
+	)
+	switch {
+	case errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect" || op.Op == "socks connect"):
+		return true
+	case errors.As(err, &lookup), errors.As(err, &record):
+		return true
+	}
+	text := err.Error()
+	return strings.Contains(text, "TLS handshake") || strings.Contains(text, "tls: ")
+}

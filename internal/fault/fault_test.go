@@ -70,3 +70,25 @@ func TestOfAnotherHost(t *testing.T) {
 		t.Error("an error without a URL is of another host")
 	}
 }
+
+func TestConnecting(t *testing.T) {
+	for _, tt := range []struct {
+		err  error
+		want bool
+	}{
+		{&net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}, true},
+		{&net.OpError{Op: "proxyconnect", Net: "tcp", Err: io.EOF}, true},
+		{&url.Error{Op: "Get", URL: "https://a/b", Err: &net.OpError{Op: "dial", Net: "tcp", Err: os.ErrDeadlineExceeded}}, true},
+		{&net.DNSError{Err: "server misbehaving", IsTemporary: true}, true},
+		{tls.RecordHeaderError{Msg: "not TLS"}, true},
+		{errors.New("net/http: TLS handshake timeout"), true},
+		{&net.OpError{Op: "remote error", Err: errors.New("tls: internal error")}, true},
+		{&net.OpError{Op: "read", Net: "tcp", Err: syscall.ECONNRESET}, false},
+		{io.ErrUnexpectedEOF, false},
+		{context.DeadlineExceeded, false},
+	} {
+		if got := fault.Connecting(tt.err); got != tt.want {
+			t.Errorf("%v: %t, want %t", tt.err, got, tt.want)
+		}
+	}
+}

@@ -11,9 +11,11 @@ import (
 
 // lease is a bucket's side of the store. bucket.mu guards it.
 type lease struct {
-	health *StoreHealth // of the store, for all buckets; never changed
-	holder string       // names this bucket to the store; never changed
+	health *StorePart    // of the store, for this bucket; never changed
+	holder string        // names this bucket to the store; never changed
+	name   shared.Bucket // identifies the bucket in requests that no call makes; by Name
 
+	watched  bool // places are returned when the bucket is idle; by Watch and Spare
 	pending  bool // a request is out, and no other is made; by newRequest and by the request's end
 	held     heldPlaces
 	answered lastAnswer
@@ -61,7 +63,11 @@ const (
 	// The store is asked again after soonest at the earliest, and after latest at
 	// the latest: it may have been emptied, or others may have returned places.
 	soonest = 5 * time.Millisecond
-	latest  = 5 * time.Second
+	latest  = time.Second
+	// Places are returned when the bucket was idle for so long: sooner when others may
+	// wait for them.
+	idleScarce = 250 * time.Millisecond
+	idleAmple  = 500 * time.Millisecond
 	// moment is what a call expects to wait for an answer of the store.
 	moment = time.Millisecond
 )
@@ -100,6 +106,14 @@ func (l *lease) sharers() int {
 		return max(l.answered.sharers, 1)
 	}
 	return 1
+}
+
+// idleFor returns how long the bucket keeps places that no call takes.
+func (l *lease) idleFor() time.Duration {
+	if l.answered.returnUnused {
+		return idleScarce
+	}
+	return idleAmple
 }
 
 // usable returns how many places may be taken now.

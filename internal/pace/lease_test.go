@@ -13,10 +13,10 @@ import (
 )
 
 // withStore returns a governor with a store.
-func withStore() (*pace.Governor, *pace.StoreHealth) {
-	g, h := pace.New(pace.Config{}), new(pace.StoreHealth)
-	g.Share(h, "p.")
-	return g, h
+func withStore() *pace.Governor {
+	g := pace.New(pace.Config{})
+	g.Share(new(pace.StoreHealth), "p.")
+	return g
 }
 
 // mustRequest returns the request that a call is to make.
@@ -46,12 +46,12 @@ func leasePlaces(t *testing.T, g *pace.Governor, now time.Time, places int, s pa
 }
 
 func TestCallsWithoutAPlaceAreReported(t *testing.T) {
-	g, h := withStore()
+	g := withStore()
 	leasePlaces(t, g, epoch, 1, limits(600, 599, time.Minute))
 	lost := enter(g, after(2*time.Second), users)
 	e := mustRequest(t, lost, after(2*time.Second))
 	e.Failed()
-	if !h.Failed(e.Permit, after(2*time.Second)) {
+	if !e.Permit.Failed(after(2 * time.Second)) {
 		t.Error("the store was lost before")
 	}
 	mustGo(t, lost, after(2*time.Second))
@@ -71,13 +71,13 @@ func TestCallsWithoutAPlaceAreReported(t *testing.T) {
 			t.Errorf("probe %d reports %d calls without a place, want %d", i+1, e.Request.Taken, want)
 		}
 		e.Failed()
-		h.Failed(e.Permit, now)
+		e.Permit.Failed(now)
 		prober.Done(now, limits(600, 590-i, time.Minute))
 	}
 }
 
 func TestPlacesAreReturnedOnceTheirTimeIsOver(t *testing.T) {
-	g, _ := withStore()
+	g := withStore()
 	leasePlaces(t, g, epoch, 10, limits(600, 599, time.Minute))
 	ticket := enter(g, after(2*time.Second), users)
 	e := mustRequest(t, ticket, after(2*time.Second))
@@ -87,7 +87,7 @@ func TestPlacesAreReturnedOnceTheirTimeIsOver(t *testing.T) {
 }
 
 func TestPlaceOfACallThatWasNotSentGoesToAnother(t *testing.T) {
-	g, _ := withStore()
+	g := withStore()
 	leasePlaces(t, g, epoch, 2, limits(600, 599, time.Minute))
 	now := after(800 * time.Millisecond) // the first calls of a window go step by step
 	first := enter(g, now, users)
@@ -99,7 +99,7 @@ func TestPlaceOfACallThatWasNotSentGoesToAnother(t *testing.T) {
 
 // While one call makes a request, the others wait for the answer.
 func TestOneCallMakesTheRequestForAll(t *testing.T) {
-	g, _ := withStore()
+	g := withStore()
 	first, second := enter(g, epoch, users), enter(g, epoch, users)
 	e := mustRequest(t, first, epoch)
 	if wait, why := second.Ready(epoch); wait == 0 || why == pace.Ask {
@@ -120,7 +120,7 @@ func TestOneCallMakesTheRequestForAll(t *testing.T) {
 // After places whose time was over when they came, a call once made the next request
 // at once, and again, as fast as the store answered.
 func TestNextRequestWaitsAfterPlacesThatCameTooLate(t *testing.T) {
-	g, _ := withStore()
+	g := withStore()
 	ticket := enter(g, epoch, users)
 	e := mustRequest(t, ticket, epoch)
 	now := after(10 * time.Millisecond)
@@ -132,7 +132,7 @@ func TestNextRequestWaitsAfterPlacesThatCameTooLate(t *testing.T) {
 }
 
 func TestInconsistentAnswersAreFound(t *testing.T) {
-	g, _ := withStore()
+	g := withStore()
 	e := mustRequest(t, enter(g, epoch, users), epoch)
 	e.Request = shared.LeaseRequest{Interactive: 3}
 	w := shared.Window{ID: 1, Limit: 10, Remaining: 5, Ends: time.Minute}
@@ -156,7 +156,7 @@ func TestInconsistentAnswersAreFound(t *testing.T) {
 // A store that had a window of the year 3000, by whatever mistake, once made the
 // process ignore all headers: their windows seemed to be older ones.
 func TestWindowBeyondTheServersClockIsInconsistent(t *testing.T) {
-	g, _ := withStore()
+	g := withStore()
 	ticket := enter(g, epoch, users)
 	e := mustRequest(t, ticket, epoch)
 	far := shared.Lease{Retry: time.Minute, Window: shared.Window{ID: 32_503_680_000, Limit: 600, Ends: time.Minute}}
@@ -173,7 +173,7 @@ func TestWindowBeyondTheServersClockIsInconsistent(t *testing.T) {
 // Headers that name older windows once the store's window is over show that it was
 // none.
 func TestHeadersCorrectAWrongWindowOfTheStore(t *testing.T) {
-	g, _ := withStore()
+	g := withStore()
 	ticket := enter(g, epoch, users)
 	e := mustRequest(t, ticket, epoch)
 	e.Answered(epoch, shared.Lease{Places: 1, Lasts: time.Second, Window: shared.Window{ID: after(50 * time.Minute).Unix(), Limit: 600, Remaining: 600, Ends: time.Second}})

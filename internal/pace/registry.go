@@ -73,7 +73,7 @@ func (g *Governor) newBucket(k Key, traits Traits, now time.Time) *bucket {
 // newLease returns the lease of a new bucket, which has nothing yet. Buckets of
 // one key can follow each other, and each is a holder of its own.
 func (g *Governor) newLease() *lease {
-	return &lease{health: g.store, holder: g.holder + strconv.FormatUint(g.holders.Add(1), 36)}
+	return &lease{health: g.store.Part(), holder: g.holder + strconv.FormatUint(g.holders.Add(1), 36)}
 }
 
 // sweep drops idle buckets that nothing refers to and, while there are too many,

@@ -195,11 +195,9 @@ func (s *simulation) ask(w *worker) {
 		})
 		return
 	}
-	if w.health.Due(s.clock(w.process)) {
-		if r := w.ticket.StoreProbe(s.clock(w.process)); r != nil {
-			s.put(w.process, r, func() { s.send(w) })
-			return
-		}
+	if r := w.ticket.StoreProbe(s.clock(w.process)); r != nil {
+		s.put(w.process, r, func() { s.send(w) })
+		return
 	}
 	s.send(w)
 }
@@ -228,10 +226,10 @@ func (s *simulation) put(p *process, r *pace.StoreRequest, then func()) {
 		}
 		if err != nil {
 			r.Failed()
-			p.health.Failed(r.Permit, s.clock(p))
+			r.Permit.Failed(s.clock(p))
 		} else {
 			r.Answered(s.clock(p), lease)
-			p.health.Succeeded(r.Permit)
+			r.Permit.Succeeded(s.clock(p))
 		}
 		then()
 	})

@@ -1,10 +1,11 @@
 // This file holds whether the store that processes share is to be asked: how its
-// loss is noticed, and how it is found to be back.
+// loss is noticed, in whole or in part, and how it is found to be back.
 
 package pace
 
 import (
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -12,9 +13,117 @@ import (
 // StoreHealth is whether a shared store works. While it does, every call may make
 // requests. Once a request fails the store is lost: one call at a time may probe
 // it, at growing intervals, so that no other pays for the loss; the first answer
-// brings it back. The zero StoreHealth works. It is safe for concurrent use.
+// brings it back, but for the parts whose own requests have failed. The zero
+// StoreHealth works. It is safe for concurrent use.
 type StoreHealth struct {
-	current atomic.Pointer[outage] // nil: the store works, as far as is known
+	whole health
+
+	ill  atomic.Bool // lost is not empty
+	mu   sync.Mutex
+	lost map[*StorePart]time.Time // the parts that are lost, and when each failed last
+}
+
+// StorePart is whether the store works for one bucket, or for the circuits of one host:
+// in a cluster of servers one may be lost, and what another answers does not bring it
+// back. It is safe for concurrent use.
+type StorePart struct {
+	store *StoreHealth
+	own   health
+}
+
+// Part returns a part of the store, which works as far as is known.
+func (h *StoreHealth) Part() *StorePart { return &StorePart{store: h} }
+
+// Permit is the permission for one request to the store. It must be used, and
+// its holder must report the outcome with [Permit.Failed] or [Permit.Succeeded].
+type Permit struct {
+	part       *StorePart
+	whole, own *outage // that the request probes; nil: the store, or the part, worked
+}
+
+// Probes reports whether the request finds out if the store is back.
+func (p Permit) Probes() bool { return p.whole != nil || p.own != nil }
+
+// Works reports whether the part works, as far as is known.
+func (s *StorePart) Works() bool { return s.store.whole.works() && s.own.works() }
+
+// Try returns the permit for one request, if there may be one: always while the part
+// works, and to one call at a time while it, or the store, is lost and a probe is due.
+func (s *StorePart) Try(now time.Time) (Permit, bool) {
+	whole, ok := s.store.whole.try(now)
+	if !ok {
+		return Permit{}, false
+	}
+	own, ok := s.own.try(now)
+	if !ok {
+		whole.abandon()
+		return Permit{}, false
+	}
+	return Permit{s, whole, own}, true
+}
+
+// Failed reports that the request failed. lost is true if all of the store worked until
+// then.
+func (p Permit) Failed(now time.Time) (lost bool) {
+	first := p.part.own.failed(p.own, now)
+	switch {
+	case p.whole != nil:
+		p.part.store.whole.failed(p.whole, now)
+	case first:
+		p.part.store.whole.failed(nil, now)
+	}
+	return p.part.store.losePart(p.part, now)
+}
+
+// Succeeded reports that the request was answered. back is true if a part was lost
+// until then, and none is now. The answer to a request from before a loss proves
+// nothing.
+func (p Permit) Succeeded(now time.Time) (back bool) {
+	h := p.part.store
+	h.whole.succeeded(p.whole)
+	p.part.own.succeeded(p.own)
+	return h.ill.Load() && p.part.Works() && h.regainPart(p, now)
+}
+
+// A part that nobody has asked for so long says nothing of the store any more.
+const partForgotten = 10 * time.Second
+
+// losePart records that a part failed and reports whether it is the first.
+func (h *StoreHealth) losePart(s *StorePart, now time.Time) (first bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.lost == nil {
+		h.lost = make(map[*StorePart]time.Time)
+	}
+	first = len(h.lost) == 0
+	h.lost[s] = now
+	h.ill.Store(true)
+	return first
+}
+
+// regainPart records that a part works and reports whether that makes all work.
+func (h *StoreHealth) regainPart(p Permit, now time.Time) (all bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.lost) == 0 {
+		return false
+	}
+	if p.Probes() {
+		delete(h.lost, p.part)
+	}
+	for other, failed := range h.lost {
+		if other != p.part && now.Sub(failed) >= partForgotten {
+			delete(h.lost, other)
+		}
+	}
+	h.ill.Store(len(h.lost) > 0)
+	return len(h.lost) == 0
+}
+
+// health is whether something works that is probed while it does not. The zero health
+// works.
+type health struct {
+	current atomic.Pointer[outage] // nil: it works, as far as is known
 	last    atomic.Pointer[outage] // the one that ended last
 }
 
@@ -23,66 +132,58 @@ type StoreHealth struct {
 type outage struct {
 	probeAt time.Time     // the next probe; never changed
 	wait    time.Duration // until then, less what was random; never changed
-	probing atomic.Bool   // a call has the permit for the probe; by Try
+	probing atomic.Bool   // a call has the permit for the probe; by try
 }
 
 // The interval of probes doubles from firstRetry to longestRetry.
 const (
 	firstRetry   = 50 * time.Millisecond
-	longestRetry = 2 * time.Second
+	longestRetry = time.Second
 )
 
-// Permit is the permission for one request to the store. It must be used, and
-// its holder must report the outcome with [StoreHealth.Failed] or
-// [StoreHealth.Succeeded].
-type Permit struct{ outage *outage } // that the request probes; nil: the store worked
+func (h *health) works() bool { return h.current.Load() == nil }
 
-// Works reports whether the store works, as far as is known.
-func (h *StoreHealth) Works() bool { return h.current.Load() == nil }
-
-// Due reports whether the store is lost and a probe is due.
-func (h *StoreHealth) Due(now time.Time) bool {
-	o := h.current.Load()
-	return o != nil && !now.Before(o.probeAt) && !o.probing.Load()
-}
-
-// Try returns the permit for one request, if there may be one: always while the
-// store works, and to one call at a time while it is lost and a probe is due.
-func (h *StoreHealth) Try(now time.Time) (Permit, bool) {
+// try returns the outage that the caller is to probe, nil where there is none; it is
+// false where another does, or a probe is not due.
+func (h *health) try(now time.Time) (*outage, bool) {
 	o := h.current.Load()
 	if o == nil {
-		return Permit{}, true
+		return nil, true
 	}
-	if now.Before(o.probeAt) || o.probing.Swap(true) {
-		return Permit{}, false
-	}
-	return Permit{o}, true
+	return o, !now.Before(o.probeAt) && !o.probing.Swap(true)
 }
 
-// Failed reports that a request failed. lost is true if the store worked until
-// then.
-func (h *StoreHealth) Failed(p Permit, now time.Time) (lost bool) {
-	if p.outage != nil {
-		h.current.CompareAndSwap(p.outage, newOutage(now, min(2*p.outage.wait, longestRetry)))
+// abandon leaves the probe to another call.
+func (o *outage) abandon() {
+	if o != nil {
+		o.probing.Store(false)
+	}
+}
+
+// failed records a failure; o is what the request probed. lost is true if it worked
+// until then.
+func (h *health) failed(o *outage, now time.Time) (lost bool) {
+	if o != nil {
+		h.current.CompareAndSwap(o, newOutage(now, min(2*o.wait, longestRetry)))
 		return false
 	}
 	wait := firstRetry
-	// A store that serves only some requests comes and goes with each: the interval
-	// grows over losses that follow each other.
-	if last := h.last.Load(); last != nil && now.Sub(last.probeAt) < longestRetry {
+	// What serves only some requests comes and goes with each: the interval grows over
+	// losses that follow each other.
+	if last := h.last.Load(); last != nil && now.Sub(last.probeAt) < 2*longestRetry {
 		wait = min(2*last.wait, longestRetry)
 	}
 	return h.current.CompareAndSwap(nil, newOutage(now, wait))
 }
 
-// Succeeded reports that a request was answered. back is true if the store was
-// lost until then. The answer to a request from before the loss proves nothing.
-func (h *StoreHealth) Succeeded(p Permit) (back bool) {
-	if p.outage == nil {
+// succeeded records an answer; o is what the request probed. back is true if it was
+// lost until then.
+func (h *health) succeeded(o *outage) (back bool) {
+	if o == nil {
 		return false
 	}
-	h.last.Store(p.outage)
-	return h.current.CompareAndSwap(p.outage, nil)
+	h.last.Store(o)
+	return h.current.CompareAndSwap(o, nil)
 }
 
 func newOutage(now time.Time, wait time.Duration) *outage {

@@ -16,7 +16,7 @@ import (
 // goroutine; until then the bucket makes no other.
 type StoreRequest struct {
 	Request shared.LeaseRequest // for [shared.Store].Lease
-	Permit  Permit              // for [StoreHealth.Failed] or [StoreHealth.Succeeded]
+	Permit  Permit              // to be reported with the answer
 
 	bucket *bucket // retained until the end
 	madeAt time.Time
@@ -39,7 +39,7 @@ func (t *Ticket) StoreRequest(now time.Time) *StoreRequest {
 	if !fullUnreported && (l.held.usable(now) > 0 || l.answered.retryAt.After(now)) {
 		return nil
 	}
-	return b.newRequest(now, Permit{})
+	return b.newRequest(now, Permit{part: l.health})
 }
 
 // StoreProbe returns a request to a lost store, to find out whether it is back;
@@ -56,10 +56,102 @@ func (t *Ticket) StoreProbe(now time.Time) *StoreRequest {
 		return nil
 	}
 	p, ok := b.lease.health.Try(now)
-	if !ok || p.outage == nil { // or it has come back this moment
+	if !ok || !p.Probes() { // or it has come back this moment
 		return nil
 	}
 	return b.newRequest(now, p)
+}
+
+// Watch reports whether to call Spare after a while: the answer to r granted places, and
+// nobody does yet.
+func (r *StoreRequest) Watch() (after time.Duration, ok bool) {
+	b := r.bucket
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.lease.watched || b.lease.held.places == 0 {
+		return 0, false
+	}
+	b.lease.watched = true
+	return b.lease.idleFor(), true
+}
+
+// Spare returns the request that returns the places of r's bucket when no call has
+// used it for a while; nil: there is nothing to return. again, unless 0, is when to call
+// it again, for the bucket is in use.
+func (r *StoreRequest) Spare(now time.Time) (give *StoreRequest, again time.Duration) {
+	b := r.bucket
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l := b.lease
+	idle := l.idleFor()
+	switch {
+	case l.held.places == 0:
+	case b.inFlight > 0 || b.line.len() > 0 || l.pending:
+		return nil, idle
+	case now.Before(b.usedAt.Add(idle)):
+		return nil, b.usedAt.Add(idle).Sub(now)
+	case b.retain():
+		defer b.release()
+		give = b.giveBack(now)
+	}
+	l.watched = false
+	return give, 0
+}
+
+// giveBack returns the request that returns the bucket's places, if it has any. It is
+// called under mu.
+func (b *bucket) giveBack(now time.Time) *StoreRequest {
+	l := b.lease
+	if l.pending || !l.health.Works() || l.held.places+l.held.returned == 0 {
+		return nil
+	}
+	l.held.until = now
+	r := b.newRequest(now, Permit{part: l.health})
+	r.Request.Prefetch = 0
+	return r
+}
+
+// GiveBack returns the requests that return all places that calls have leased and
+// not used.
+func (g *Governor) GiveBack(now time.Time) (all []*StoreRequest) {
+	if g.store == nil {
+		return nil
+	}
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	for _, b := range g.buckets {
+		b.mu.Lock()
+		if r := b.giveBack(now); r != nil {
+			all = append(all, r)
+		}
+		b.mu.Unlock()
+	}
+	return all
+}
+
+// WakeLines has the first call of each line look again: the store was lost, or is back.
+func (g *Governor) WakeLines() {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	for _, b := range g.buckets {
+		b.mu.Lock()
+		b.line.wakeFirst()
+		b.mu.Unlock()
+	}
+}
+
+// Named returns what identifies the bucket to the store, as Name kept it.
+func (r *StoreRequest) Named() shared.Bucket {
+	r.bucket.mu.Lock()
+	defer r.bucket.mu.Unlock()
+	return r.bucket.lease.name
+}
+
+// Name keeps what identifies the bucket to the store.
+func (r *StoreRequest) Name(name shared.Bucket) {
+	r.bucket.mu.Lock()
+	defer r.bucket.mu.Unlock()
+	r.bucket.lease.name = name
 }
 
 // newRequest is called under mu.

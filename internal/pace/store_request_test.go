@@ -13,7 +13,7 @@ import (
 
 // A scout that has ended is reported at once, and again if the store did not answer.
 func TestScoutThatEndedIsReportedUntilTheStoreAnswers(t *testing.T) {
-	g, h := withStore()
+	g := withStore()
 	scout := enter(g, epoch, users)
 	mustRequest(t, scout, epoch).Answered(epoch, shared.Lease{Places: 1, Lasts: time.Second})
 	mustGo(t, scout, epoch)
@@ -22,7 +22,7 @@ func TestScoutThatEndedIsReportedUntilTheStoreAnswers(t *testing.T) {
 		t.Fatalf("a scout's end makes the request %+v", r)
 	}
 	r.Failed()
-	h.Failed(r.Permit, epoch)
+	r.Permit.Failed(epoch)
 	now := after(time.Second)
 	prober := enter(g, now, users)
 	mustGo(t, prober, now)
@@ -30,7 +30,7 @@ func TestScoutThatEndedIsReportedUntilTheStoreAnswers(t *testing.T) {
 		t.Fatalf("after a lost request the next is %+v, want the scout in it", r)
 	}
 	r.Answered(now, shared.Lease{})
-	h.Succeeded(r.Permit)
+	r.Permit.Succeeded(epoch)
 	prober.Done(now, limits(600, 598, time.Minute))
 	now = now.Add(10 * time.Millisecond)
 	if r = mustRequest(t, enter(g, now, users), now); r.Request.ScoutsEnded != 0 {
@@ -40,7 +40,7 @@ func TestScoutThatEndedIsReportedUntilTheStoreAnswers(t *testing.T) {
 
 // The store counts the calls sent after Age as not yet in the headers.
 func TestAgeIsThatOfTheCallSentLast(t *testing.T) {
-	g, _ := withStore()
+	g := withStore()
 	leasePlaces(t, g, epoch, 3, limits(600, 599, time.Minute))
 	early, late := enter(g, after(700*time.Millisecond), users), enter(g, after(800*time.Millisecond), users)
 	mustGo(t, early, after(700*time.Millisecond))
@@ -68,7 +68,7 @@ func TestRequestIsForTheCallsThatCanBeSent(t *testing.T) {
 		{"a bucket's ceiling", pace.Config{MaxRate: 3, Burst: 1, BucketRates: map[string]float64{users.Bucket: 1}}, 20, 5, [3]int{3, 0, 0}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			g, _ := withStore()
+			g := withStore()
 			g.Configure(tt.cfg)
 			first := enter(g, epoch, users)
 			first.Ready(epoch)

@@ -4,6 +4,7 @@ package sharedtest
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/oktaretry/oktaretry/shared"
@@ -15,10 +16,25 @@ type circuit struct {
 	prober    string    // the holder of the probe; "": none
 	overdue   time.Time // when another holder may send one
 	successes int       // probes in a row
+	reporters []string  // processes that reported it open; two at most
+}
+
+// forgottenAfter is how long a circuit is remembered that nobody probes: nobody calls
+// its endpoint, or the store holds what no process wrote.
+const forgottenAfter = 10 * time.Minute
+
+// circuit returns a circuit that is not closed; nil: there is none. The caller holds mu.
+func (m *Memory) circuit(id shared.CircuitID) *circuit {
+	c := m.circuits[id]
+	if c == nil || m.Now().Before(c.until.Add(forgottenAfter)) || m.Now().Before(c.overdue) {
+		return c
+	}
+	delete(m.circuits, id)
+	return nil
 }
 
 func (c *circuit) state(now time.Time, id shared.CircuitID) shared.Circuit {
-	s := shared.Circuit{CircuitID: id, State: shared.Open, Wait: c.until.Sub(now)}
+	s := shared.Circuit{CircuitID: id, State: shared.Open, Wait: c.until.Sub(now), Reporters: len(c.reporters)}
 	if s.Wait <= 0 {
 		s.State, s.Wait = shared.HalfOpen, 0
 		if c.prober != "" {
@@ -33,8 +49,8 @@ func (m *Memory) Circuits(_ context.Context, host string) (list []shared.Circuit
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked["circuits"]++
-	for id, c := range m.circuits {
-		if id.Host == host {
+	for id := range m.circuits {
+		if c := m.circuit(id); c != nil && id.Host == host {
 			list = append(list, c.state(m.Now(), id))
 		}
 	}
@@ -47,7 +63,7 @@ func (m *Memory) Probe(_ context.Context, id shared.CircuitID, holder string, tt
 	defer m.mu.Unlock()
 	m.asked["probe"]++
 	now := m.Now()
-	c := m.circuits[id]
+	c := m.circuit(id)
 	if c == nil {
 		return shared.Circuit{CircuitID: id}, nil
 	}
@@ -65,7 +81,7 @@ func (m *Memory) Report(_ context.Context, id shared.CircuitID, r shared.Report)
 	defer m.mu.Unlock()
 	m.asked["report"]++
 	now := m.Now()
-	c := m.circuits[id]
+	c := m.circuit(id)
 	isProber := c != nil && c.prober != "" && c.prober == r.Holder
 	switch {
 	case r.Event == shared.Opened:
@@ -77,6 +93,9 @@ func (m *Memory) Report(_ context.Context, id shared.CircuitID, r shared.Report)
 			c.until = until
 		}
 		c.prober, c.successes = "", 0
+		if len(c.reporters) < 2 && !slices.Contains(c.reporters, r.Process) {
+			c.reporters = append(c.reporters, r.Process)
+		}
 	case !isProber:
 	case r.Event == shared.ProbeSucceeded:
 		c.prober = ""

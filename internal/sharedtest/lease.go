@@ -25,6 +25,7 @@ type bucket struct {
 	scouts  int       // in flight
 	scouted time.Time // when the first of them was sent
 	overdue time.Time // when they are waited for no longer
+	tried   time.Time // until when the answer of a call is waited for that finds out what became of lapsed places
 	at      time.Time // of the last request
 
 	holders map[string]*holder
@@ -223,12 +224,38 @@ func (b *bucket) answer(now time.Time, r *shared.LeaseRequest, h *holder) shared
 		if a.Places == 0 {
 			a.Retry = a.Window.Ends
 			if b.out() > h.out && b.remaining > reserve(b.limit, r.MaxUtilization) { // others may return some
-				a.Retry = min(a.Retry, 100*time.Millisecond<<min(h.dry, 5))
+				a.Retry = min(a.Retry, 100*time.Millisecond<<min(h.dry, 2))
 				h.dry++
+				b.findLapsed(now, r, h, &a)
 			}
 		}
 	}
 	return a
+}
+
+// findLapsed grants one place where other holders' time is over and none of them
+// returned its places: the header of a call that is sent now says what they used.
+func (b *bucket) findLapsed(now time.Time, r *shared.LeaseRequest, h *holder, a *shared.Lease) {
+	lapsed := 0
+	for _, o := range b.holders {
+		switch {
+		case o == h || o.out == 0:
+		case !now.Before(o.spent):
+			lapsed += o.out
+		default:
+			a.Retry = min(a.Retry, max(o.spent.Sub(now), time.Millisecond))
+		}
+	}
+	if lapsed == 0 || r.InFlight > 0 || r.Interactive+r.Background == 0 {
+		return
+	}
+	if now.Before(b.tried) {
+		a.Retry = min(a.Retry, max(b.tried.Sub(now), time.Millisecond))
+		return
+	}
+	b.tried = now.Add(Patience)
+	b.left--
+	a.Places, a.Lasts = 1, min(Patience, a.Window.Ends)
 }
 
 // scout grants the few places of calls that find out an unknown window: one where
