@@ -48,11 +48,12 @@ func (c *call) send() (*answer, StopReason) {
 		a.dispatch = nil
 		return nil, stop
 	}
-	if !c.progress.first() {
-		d.Began = time.Now() // a hook that signs a resend can take long
-	}
 	if d.Request.Body != nil {
-		a.reqBody = d.Request.Body // ours to close, should a sampler or a propagator panic
+		a.reqBody = d.Request.Body // ours to close, should a sampler, a propagator or an observer panic
+	}
+	if tellAttemptStart(c) || !c.progress.first() {
+		d.Began = time.Now() // a hook can take long
+		sent = d.Began
 	}
 	d.SendOnce(int(c.to.endpoint.host.spoken.Load()), c.opts.noRetry || c.t.signedOnce(c.req))
 	c.waits = nil
@@ -336,6 +337,7 @@ func (c *call) abandonAttempt() {
 	c.answer.Classification, c.answer.err = Classification{Class: ClassNetwork}, errPanicked
 	c.answer.arrived = c.now
 	c.endAttempt()
+	tellAttemptEnd(c)
 }
 
 // facts are gathered where there is something to decide.

@@ -90,5 +90,6 @@ func (c *call) reportTransitions(b *circuit.Breaker) {
 			Scope: id.Scope.String(), Host: id.Host, Name: id.Name, Method: id.Method, Template: id.Template,
 			From: ch.From.String(), To: ch.To.String(),
 		})
+		tellCircuitChange(c, id, ch)
 	}
 }

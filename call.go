@@ -205,12 +205,14 @@ func (c *call) refuse(err error) (*http.Response, error) {
 		c.req.Body.Close()
 	}
 	c.phase = ended
-	if c.opts.recorder != nil {
-		c.opts.recorder.add(Outcome{
-			Classification: Classification{Class: ClassNetwork},
-			Method:         telemetry.ShownMethod(c.to.method), Stop: StopInvalid, Start: c.outcome.Start, Err: err,
-		})
+	c.outcome = Outcome{
+		Classification: Classification{Class: ClassNetwork},
+		Method:         telemetry.ShownMethod(c.to.method), Stop: StopInvalid, Start: c.outcome.Start, Err: err,
 	}
+	if c.opts.recorder != nil {
+		c.opts.recorder.add(c.outcome)
+	}
+	tellCallEnd(c)
 	return nil, err
 }
 
@@ -370,6 +372,7 @@ func (c *call) conclude(stop StopReason, err error) {
 		c.opts.recorder.add(o.clone())
 	}
 	c.report.End(originWhere(c), c.to.where(), func() telemetry.CallEnd { return callEnd(o, left(c.ctx), c.end.by) })
+	tellCallEnd(c)
 	c.phase = ended
 }
 

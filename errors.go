@@ -8,11 +8,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"time"
 
 	"github.com/oktaretry/oktaretry/internal/exchange"
 	"github.com/oktaretry/oktaretry/internal/fault"
+	"github.com/oktaretry/oktaretry/internal/show"
+	"github.com/oktaretry/oktaretry/internal/telemetry"
 )
 
 // RateLimitError is the error of a call given up because of a rate limit: Okta
@@ -38,7 +41,9 @@ type RateLimitError struct {
 	left       time.Duration // until the deadline, with StopDeadline
 }
 
-func (e *RateLimitError) Error() string {
+func (e *RateLimitError) Error() string { return e.text() }
+
+func (e *RateLimitError) text() string {
 	var b strings.Builder
 	if e.ClientSide {
 		b.WriteString("oktaretry: rate limit (refused client-side, nothing was sent)")
@@ -90,14 +95,16 @@ type CircuitOpenError struct {
 	Since time.Time
 }
 
-func (e *CircuitOpenError) Error() string {
+func (e *CircuitOpenError) Error() string { return e.text() }
+
+func (e *CircuitOpenError) text() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "oktaretry: %s circuit open (refused client-side, nothing was sent) for %s %s%s: retry after %s",
-		e.Scope, e.Method, e.Host, e.Template, round(e.RetryAfter))
+		e.Scope, telemetry.ShownMethod(e.Method), e.Host, e.Template, round(e.RetryAfter))
 	if e.Failure != "" {
 		fmt.Fprintf(&b, "; open since %s for %s failures: %s", e.Since.UTC().Format(time.RFC3339), e.Class, e.Failure)
-		if e.Code != "" {
-			b.WriteString(" " + e.Code)
+		if code := shownCode(e.Code); code != "" {
+			b.WriteString(" " + code)
 		}
 	}
 	return b.String()
@@ -124,7 +131,9 @@ type PendingError struct {
 	left       time.Duration // until the deadline, with StopDeadline
 }
 
-func (e *PendingError) Error() string {
+func (e *PendingError) Error() string { return e.text() }
+
+func (e *PendingError) text() string {
 	var b strings.Builder
 	b.WriteString("oktaretry: still pending")
 	describe(&b, e.Code, e.RequestID, e.Method, e.Host, e.Template)
@@ -151,11 +160,11 @@ func (e *PendingError) Timeout() bool { return errors.Is(e.cause, context.Deadli
 func (e *PendingError) ErrorType() string { return "pending" }
 
 func describe(b *strings.Builder, code, requestID, method, host, template string) {
-	if code != "" {
+	if code = shownCode(code); code != "" {
 		b.WriteString(" " + code)
 	}
-	fmt.Fprintf(b, " for %s %s%s", method, host, template)
-	if requestID != "" {
+	fmt.Fprintf(b, " for %s %s%s", telemetry.ShownMethod(method), host, template)
+	if requestID = shownID(requestID); requestID != "" {
 		b.WriteString(" (request id " + requestID + ")")
 	}
 }
@@ -253,6 +262,113 @@ func (e *requestError) discreet()        {}
 func (*zeroTransportError) discreet()    {}
 func (e *attemptTimeoutError) discreet() {}
 func (e *interruptedError) discreet()    {}
+
+// errorKindName returns the part of the network that an error is about, as error.type
+// shows it; "" if it is not about the network.
+func errorKindName(err error) string {
+	if isLost(err) {
+		return fault.KindConnection
+	}
+	return fault.Kind(err)
+}
+
+// errorType returns the error.type of an error, as telemetry shows it; "" for nil.
+func errorType(err error) string {
+	var typed interface{ ErrorType() string }
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &typed):
+		return typed.ErrorType()
+	case errors.Is(err, context.Canceled):
+		return "canceled"
+	}
+	if kind := errorKindName(err); kind != "" {
+		return kind
+	}
+	return "_OTHER"
+}
+
+// errorName returns what an error is in known words, without its text, which other
+// packages may have filled; "" for nil.
+func errorName(err error) string {
+	var typed interface{ ErrorType() string }
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &typed):
+		return strings.ReplaceAll(typed.ErrorType(), "_", " ")
+	case errors.Is(err, context.Canceled):
+		return "canceled"
+	case isLost(err):
+		return "connection lost"
+	}
+	return fault.Name(err)
+}
+
+// shownErrorAttrs are the attributes that the errors of a call have in common.
+func shownErrorAttrs(err error, code, requestID, method, host, template string) (a show.Attrs) {
+	a.Text("error_type", errorType(err))
+	a.Text("code", shownCode(code))
+	a.Text("request_id", shownID(requestID))
+	a.Text("method", telemetry.ShownMethod(method))
+	a.Text("host", host)
+	a.Text("template", template)
+	return a
+}
+
+func (e RateLimitError) shown() show.Attrs {
+	a := shownErrorAttrs(&e, e.Code, e.RequestID, e.Method, e.Host, e.Template)
+	a.Text("bucket", e.Bucket)
+	a.IntIf("limit", e.Limit, e.Limit > 0)
+	a.Time("reset", e.Reset)
+	a.Seconds("retry_after_seconds", e.RetryAfter)
+	a.True("client_side", e.ClientSide)
+	a.Int("attempts", e.Attempts)
+	a.Text("stop", e.Stop.String())
+	return a
+}
+
+func (e RateLimitError) String() string                { return e.text() }
+func (e RateLimitError) Format(s fmt.State, verb rune) { show.Format(s, verb, e.text()) }
+func (e RateLimitError) LogValue() slog.Value          { return group(e.shown()) }
+func (e RateLimitError) MarshalJSON() ([]byte, error)  { return e.shown().JSON() }
+func (e RateLimitError) MarshalText() ([]byte, error)  { return []byte(e.text()), nil }
+
+func (e CircuitOpenError) shown() show.Attrs {
+	a := shownErrorAttrs(&e, e.Code, "", e.Method, e.Host, e.Template)
+	a.Text("scope", e.Scope.String())
+	a.Text("class", e.Class.String())
+	a.Text("failure", e.Failure)
+	a.Time("since", e.Since)
+	a.Seconds("retry_after_seconds", e.RetryAfter)
+	return a
+}
+
+func (e CircuitOpenError) String() string                { return e.text() }
+func (e CircuitOpenError) Format(s fmt.State, verb rune) { show.Format(s, verb, e.text()) }
+func (e CircuitOpenError) LogValue() slog.Value          { return group(e.shown()) }
+func (e CircuitOpenError) MarshalJSON() ([]byte, error)  { return e.shown().JSON() }
+func (e CircuitOpenError) MarshalText() ([]byte, error)  { return []byte(e.text()), nil }
+
+func (e PendingError) shown() show.Attrs {
+	a := shownErrorAttrs(&e, e.Code, e.RequestID, e.Method, e.Host, e.Template)
+	a.Seconds("retry_after_seconds", e.RetryAfter)
+	a.Int("polls", e.Polls)
+	a.Text("stop", e.Stop.String())
+	return a
+}
+
+func (e PendingError) String() string                { return e.text() }
+func (e PendingError) Format(s fmt.State, verb rune) { show.Format(s, verb, e.text()) }
+func (e PendingError) LogValue() slog.Value          { return group(e.shown()) }
+func (e PendingError) MarshalJSON() ([]byte, error)  { return e.shown().JSON() }
+func (e PendingError) MarshalText() ([]byte, error)  { return []byte(e.text()), nil }
+
+// Of the errors without a name %#v would print what they wrap.
+func (e *interruptedError) Format(s fmt.State, verb rune) { show.Format(s, verb, e.Error()) }
+func (e *canceledError) Format(s fmt.State, verb rune)    { show.Format(s, verb, e.Error()) }
+func (e *discreetError) Format(s fmt.State, verb rune)    { show.Format(s, verb, e.text) }
 
 // ErrorKind is what an error of the base means to [Policy].Network and to the
 // circuits: see [WithErrorClassifier].

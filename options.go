@@ -43,7 +43,8 @@ type config struct {
 	propagators  propagation.TextMapPropagator
 	logger       *slog.Logger
 	sharing      *sharedConfig
-	logWaitFrom  time.Duration
+	logFrom      time.Duration
+	observers    observers
 
 	noAttemptSpans, noAttemptMetrics bool
 }
@@ -52,17 +53,17 @@ type config struct {
 func (c *config) telemetry() telemetry.Config {
 	return telemetry.Config{
 		Tracers: c.tracers, Meters: c.meters, Propagators: c.propagators, Version: Version,
-		Logger: c.logger, LogWaitFrom: c.logWaitFrom,
+		Logger: c.logger, LogFrom: c.logFrom,
 		NoAttemptSpans: c.noAttemptSpans, NoAttemptMetrics: c.noAttemptMetrics,
 	}
 }
 
-// defaultLogWaitFrom is the shortest wait that is logged.
-const defaultLogWaitFrom = time.Second
+// defaultLogFrom is the shortest wait, and the shortest call, that is logged.
+const defaultLogFrom = 5 * time.Second
 
 // newConfig applies the options. Its error joins all of their problems.
 func newConfig(opts []Option) (config, error) {
-	c := config{policy: DefaultPolicy(), logWaitFrom: defaultLogWaitFrom}
+	c := config{policy: DefaultPolicy(), logFrom: defaultLogFrom}
 	var bad []error
 	for i, o := range opts {
 		if o == nil {
@@ -132,11 +133,13 @@ func WithAttemptMetrics(on bool) Option {
 	})
 }
 
-// WithLogThreshold sets the shortest wait that [WithLogger] logs; 0: every wait.
-// Default: 1 s.
+// WithLogThreshold sets from which duration on [WithLogger] logs what takes long: a
+// wait when it begins, by what is then known of it, and a call when it ends, waits
+// and attempts included. 0: every wait and every call. Default: 5 s. A call that was
+// given up is logged in any case, and so is the end of one with a wait that was.
 func WithLogThreshold(d time.Duration) Option {
 	return optionFunc(func(c *config) error {
-		c.logWaitFrom = d
+		c.logFrom = d
 		if d < 0 {
 			return fmt.Errorf("oktaretry: WithLogThreshold: %v is negative", d)
 		}
@@ -144,9 +147,10 @@ func WithLogThreshold(d time.Duration) Option {
 	})
 }
 
-// WithLogger logs each long wait ([WithLogThreshold]), each call that was given up
-// and each change of a circuit, with the ids of the trace. Default: nothing is
-// logged.
+// WithLogger logs each long wait ([WithLogThreshold]) when it begins and every 30 s
+// after that, each call that took long or was given up when it ends, and each change
+// of a circuit, with the ids of the trace. Default: nothing is logged. docs/telemetry.md
+// lists the lines.
 func WithLogger(l *slog.Logger) Option {
 	return optionFunc(func(c *config) error {
 		c.logger = l

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry/internal/exchange"
+	"github.com/oktaretry/oktaretry/internal/show"
 )
 
 // StopReason is why a call ended.
@@ -49,21 +50,39 @@ func (s StopReason) String() string {
 	return "unknown"
 }
 
-// WaitReason is what a call waited for.
+// WaitReason is what a call waited for. A call in line waits for what the first of
+// its line waits for.
 type WaitReason uint8
 
 const (
-	WaitNone        WaitReason = iota
-	WaitRateLimit              // Okta's rate limit: this call's own 429, or one that another call of the bucket met
-	WaitCeiling                // the user's Pace.MaxRate
-	WaitConcurrency            // too many calls to the host are in flight
-	WaitBackoff                // before sending again after an error
-	WaitPoll                   // before polling a pending answer
+	WaitNone WaitReason = iota
+	// WaitRateLimit is for what Okta named: a 429, of this call or of another one of
+	// the bucket, or a window of which Okta's headers say that nothing is left.
+	WaitRateLimit
+	// WaitLearning is for the answers of calls in flight, because it is not known what
+	// the bucket has left: it is new, its window is over and one call finds out about
+	// the next, a refusal is doubtful, or the calls in flight may have used the last
+	// places. It is the library's own caution and lasts a second at most each time.
+	// With [WithShared] it is for the store's answer as well.
+	WaitLearning
+	// WaitTurn is for the calls before this one, and for the distance between two,
+	// though the bucket has places: after a wait of all, with Pace.Smooth, or because
+	// other processes hold the places. It is the library's own caution.
+	WaitTurn
+	// WaitCeiling is for a limit of the user's own: Pace.MaxRate, BucketRates, or the
+	// share of a window that Pace.MaxUtilization leaves to others.
+	WaitCeiling
+	// WaitConcurrency is for a call to end, because too many are in flight: more than
+	// Pace.MaxInFlight, or than Okta accepts; and before sending again what Okta
+	// refused for that.
+	WaitConcurrency
+	WaitBackoff // before sending again after an error
+	WaitPoll    // before polling a pending answer
 
 	waitReasons = iota
 )
 
-var waitNames = [...]string{"none", "rate-limit", "ceiling", "concurrency", "backoff", "poll"}
+var waitNames = [...]string{"none", "rate-limit", "learning", "turn", "ceiling", "concurrency", "backoff", "poll"}
 
 // String returns the reason's name, as telemetry shows it.
 func (w WaitReason) String() string {
@@ -73,7 +92,8 @@ func (w WaitReason) String() string {
 	return "unknown"
 }
 
-// Wait is one wait of a call.
+// Wait is one wait of a call. A wait in line whose reason changes while it lasts is
+// several, one for each reason, whose sum is the time in line.
 type Wait struct {
 	Reason   WaitReason
 	Duration time.Duration
@@ -190,9 +210,7 @@ func (r *Recorder) String() string {
 }
 
 // Format prints the text of String by every verb: any other would print the fields.
-func (r *Recorder) Format(s fmt.State, verb rune) {
-	fmt.Fprintf(s, fmt.FormatString(s, verb), r.String())
-}
+func (r *Recorder) Format(s fmt.State, verb rune) { show.Format(s, verb, r.String()) }
 
 func (r *Recorder) add(o Outcome) {
 	r.mu.Lock()

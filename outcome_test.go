@@ -6,12 +6,17 @@ package oktaretry_test
 import (
 	"bytes"
 	"context"
+	"encoding"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -109,7 +114,7 @@ func TestOutcomeHasTheWaitThatDidNotFit(t *testing.T) {
 		defer cancel()
 		tr := rig.Over(t, script.Repeat(t, script.LimitedFor(time.Minute)), nil)
 		tr.RoundTrip(rig.Request(t, ctx, "GET", "/api/v1/users", nil))
-		if out := rig.WantStop(t, rec, oktaretry.StopDeadline); out.Needed != 61*time.Second || out.Elapsed != 0 || len(out.Waits) != 0 {
+		if out := rig.WantStop(t, rec, oktaretry.StopDeadline); out.Needed != time.Minute || out.Elapsed != 0 || len(out.Waits) != 0 {
 			t.Errorf("needed %s, took %s, waited %v", out.Needed, out.Elapsed, out.Waits)
 		}
 		// The bucket is known to be closed now: nothing is sent.
@@ -340,4 +345,126 @@ func TestRecorderHasWhatAnSDKFlattens(t *testing.T) {
 			}
 		}
 	})
+}
+
+// What a value holds of people is in its fields: no verb, encoder or log shows it, of
+// the value, a pointer to it, or a struct that it stands in.
+func TestNoFormShowsWhatIsPrivate(t *testing.T) {
+	const login = "alice@example.com"
+	private := errors.New("no mailbox for " + login)
+	api := &oktaretry.APIError{
+		Code: "E0000007", ID: "oae1", Link: login, Summary: "Not found: Resource not found: " + login,
+		Causes: []string{"login: " + login}, Description: login,
+	}
+	class := oktaretry.Classification{Class: oktaretry.ClassClientError, Code: "E0000007", Status: 404, RequestID: "req1", Error: api}
+	wait := oktaretry.Wait{Reason: oktaretry.WaitRateLimit, Duration: 2 * time.Second}
+	attempt := oktaretry.Attempt{Classification: class, Waits: []oktaretry.Wait{wait}, Err: private}
+	attempt.Error = &oktaretry.APIError{Code: login, ID: login, Summary: login}
+	outcome := oktaretry.Outcome{
+		Classification: class, Method: "GET", Host: "acme.okta.com", Template: "/api/v1/users/{id}", Bucket: "GET /api/v1/users/{id}",
+		Attempts: []oktaretry.Attempt{attempt, attempt}, Waits: []oktaretry.Wait{wait}, Stop: oktaretry.StopMaxElapsed, Err: private,
+		Elapsed: 41200 * time.Millisecond, Needed: 90 * time.Second,
+	}
+	snapshot := oktaretry.Snapshot{Buckets: []oktaretry.BucketState{{Host: "acme.okta.com", Limit: 600, Remaining: -1}},
+		Circuits: []oktaretry.CircuitState{{CircuitID: oktaretry.CircuitID{Scope: oktaretry.TripsHost, Host: "acme.okta.com"}, State: "open", RetryAfter: time.Second}}}
+	limited := oktaretry.RateLimitError{Code: login, RequestID: login + "/", Method: login, Host: "acme.okta.com", Stop: oktaretry.StopDeadline, RetryAfter: time.Minute}
+	open := oktaretry.CircuitOpenError{Scope: oktaretry.TripsHost, Method: "GET", Host: "acme.okta.com", Class: oktaretry.ClassNetwork, RetryAfter: time.Minute}
+	pending := oktaretry.PendingError{Code: "E0000070", Method: "GET", Host: "acme.okta.com", RetryAfter: time.Minute}
+	previous := oktaretry.Previous{Classification: class, Err: private, Header: http.Header{"X": {login}}}
+	for _, v := range []any{
+		*api, api, class, &class, wait, &wait, attempt, &attempt, outcome, &outcome, snapshot, &snapshot, snapshot.Buckets[0], &snapshot.Circuits[0],
+		limited, &limited, open, &open, pending, &pending, previous, &previous,
+		struct{ Nested any }{outcome}, struct{ Nested oktaretry.Outcome }{outcome}, []oktaretry.Attempt{attempt},
+		map[string]any{"api": api, "error": *api}, struct{ E *oktaretry.APIError }{api}, struct{ Attempt oktaretry.Attempt }{attempt},
+		struct{ oktaretry.Outcome }{outcome},
+	} {
+		var forms strings.Builder
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x", "%t", "%20v"} {
+			fmt.Fprintf(&forms, "%s: "+verb+"\n", verb, v)
+		}
+		text, err := json.Marshal(v)
+		if err != nil {
+			t.Errorf("%T: %v", v, err)
+		}
+		fmt.Fprintf(&forms, "json: %s\n", text)
+		if m, ok := v.(encoding.TextMarshaler); ok {
+			text, err := m.MarshalText()
+			fmt.Fprintf(&forms, "text: %s %v\n", text, err)
+		}
+		slog.New(slog.NewTextHandler(&forms, nil)).Info("text", "v", v, slog.Group("g", "nested", []any{v}))
+		slog.New(slog.NewJSONHandler(&forms, nil)).Info("json", "v", v, slog.Group("g", "nested", []any{v}))
+		for _, bad := range []string{login, hex.EncodeToString([]byte("alice")), "mailbox", "!PANIC", "PANIC="} {
+			if strings.Contains(strings.ToLower(forms.String()), strings.ToLower(bad)) {
+				t.Errorf("%T shows %q:\n%s", v, bad, forms.String())
+			}
+		}
+	}
+	var timeline strings.Builder
+	if err := outcome.WriteTimeline(&timeline); err != nil || strings.Contains(timeline.String(), "alice") {
+		t.Errorf("%v\n%s", err, timeline.String())
+	}
+}
+
+// The names are documented, and programs read them.
+func TestOutcomeHasNamesAndSeconds(t *testing.T) {
+	began := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	limited := oktaretry.Classification{Class: oktaretry.ClassRateLimited, Code: "E0000047", Status: 429, RequestID: "r1"}
+	o := oktaretry.Outcome{
+		Classification: oktaretry.Classification{Status: 200, RequestID: "r2"}, Method: "GET", Host: "acme.okta.com", Template: "/api/v1/users",
+		Bucket: "/api/v1/users", Stop: oktaretry.StopSuccess, Start: began, Elapsed: 41200 * time.Millisecond,
+		Attempts: []oktaretry.Attempt{
+			{Classification: limited, Start: began, Duration: 100 * time.Millisecond},
+			{Classification: oktaretry.Classification{Class: oktaretry.ClassNetwork}, Err: syscall.ECONNRESET,
+				Start: began.Add(36100 * time.Millisecond), Waits: []oktaretry.Wait{{Reason: oktaretry.WaitRateLimit, Duration: 36 * time.Second}}},
+			{Classification: oktaretry.Classification{Status: 200, RequestID: "r2"}, Start: began.Add(38600 * time.Millisecond), Duration: 2600 * time.Millisecond,
+				Waits: []oktaretry.Wait{{Reason: oktaretry.WaitBackoff, Duration: 2 * time.Second}, {Reason: oktaretry.WaitTurn, Duration: 500 * time.Millisecond}}},
+		},
+	}
+	for form, want := range map[string]string{
+		o.String(): "GET acme.okta.com/api/v1/users: 200 (success), stop success, 3 attempts in 41.2s, " +
+			"waited 38.5s (rate-limit 36s, backoff 2s, turn 500ms), request id r2",
+		asJSON(t, o): `{"method":"GET","host":"acme.okta.com","template":"/api/v1/users","bucket":"/api/v1/users","class":"success","status":200,` +
+			`"request_id":"r2","stop":"success","start":"2026-01-02T03:04:05Z","elapsed_seconds":41.2,"waited_seconds":38.5,"attempts":[` +
+			`{"class":"rate-limited","status":429,"code":"E0000047","request_id":"r1","start":"2026-01-02T03:04:05Z","duration_seconds":0.1},` +
+			`{"class":"network","start":"2026-01-02T03:04:41.1Z","duration_seconds":0,"error_type":"connection","error":"connection reset by peer",` +
+			`"waits":[{"reason":"rate-limit","duration_seconds":36}]},` +
+			`{"class":"success","status":200,"request_id":"r2","start":"2026-01-02T03:04:43.6Z","duration_seconds":2.6,` +
+			`"waits":[{"reason":"backoff","duration_seconds":2},{"reason":"turn","duration_seconds":0.5}]}]}`,
+		asJSON(t, oktaretry.Snapshot{}): `{"buckets":[],"circuits":[]}`,
+		asJSON(t, map[string]any{"class": oktaretry.ClassPending, "stop": oktaretry.StopBudget, "reason": oktaretry.WaitLearning}): `{"class":"pending","reason":"learning","stop":"budget"}`,
+	} {
+		if form != want {
+			t.Errorf("got  %s\nwant %s", form, want)
+		}
+	}
+	var b strings.Builder
+	slog.New(slog.NewTextHandler(&b, &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+		if len(groups) == 0 && (a.Key == "time" || a.Key == "level") || a.Key == "start" {
+			return slog.Attr{}
+		}
+		return a
+	}})).Info("done", "call", o)
+	rig.Equal(t, "log", b.String(), `msg=done call.method=GET call.host=acme.okta.com call.template=/api/v1/users call.bucket=/api/v1/users call.class=success `+
+		`call.status=200 call.request_id=r2 call.stop=success call.elapsed_seconds=41.2 call.waited_seconds=38.5 call.attempts=3 `+
+		`call.waits="rate-limit 36s, backoff 2s, turn 500ms"`+"\n")
+	b.Reset()
+	if err := o.WriteTimeline(&b); err != nil {
+		t.Fatal(err)
+	}
+	rig.Equal(t, "timeline", b.String(), `   0.10 s   Okta       429 E0000047 Too many requests exception        (rate-limited)
+   0.10 s   oktaretry  waits 36.00 s, until Okta's window is over
+  36.10 s   network    connection reset by peer                        (network)
+  36.10 s   oktaretry  waits 2.00 s and sends it again
+  38.10 s   oktaretry  waits 0.50 s in line
+  41.20 s   Okta       200                                             (success)
+`)
+}
+
+func asJSON(t *testing.T, v any) string {
+	t.Helper()
+	text, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }

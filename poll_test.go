@@ -318,7 +318,7 @@ func TestPollContinuesAfterOtherErrors(t *testing.T) {
 		from    time.Duration
 		slack   time.Duration
 	}{
-		{"429", script.Limited(script.Date(0), script.ResetIn(0, 19*time.Second)), 20 * time.Second, rig.Spread},
+		{"429", script.Limited(script.Date(0), script.ResetIn(0, 20*time.Second)), 20 * time.Second, rig.Spread},
 		{"503", script.Bare(503), 250 * time.Millisecond, 500 * time.Millisecond},
 		{"E0000009", script.Code(500, "E0000009"), 250 * time.Millisecond, 500 * time.Millisecond},
 		{"network", script.Fail(script.Refused), 250 * time.Millisecond, 500 * time.Millisecond},

@@ -11,15 +11,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/url"
 	"os"
 	"regexp"
-	"strconv"
 	"strings"
 	"syscall"
 
 	"github.com/oktaretry/oktaretry/internal/exchange"
+	"github.com/oktaretry/oktaretry/internal/show"
 )
 
 // shownCode returns code if it may be shown. An answer's "error" can hold any
@@ -51,6 +52,15 @@ var knownOAuthCodes = map[string]bool{
 	"invalid_dpop_proof": true, "use_dpop_nonce": true, "interaction_required": true, "consent_required": true,
 	"account_selection_required": true, "invalid_client_metadata": true, "invalid_redirect_uri": true,
 	"unsupported_token_type": true, "invalid_target": true, "mfa_required": true,
+}
+
+// group is what may be shown of a value, as a log has it.
+func group(a show.Attrs) slog.Value {
+	list := make([]slog.Attr, len(a))
+	for i, attr := range a {
+		list[i] = slog.Any(attr.Name, attr.Value)
+	}
+	return slog.GroupValue(list...)
 }
 
 // shownID returns id if it has the form of Okta's, else "".
@@ -166,7 +176,6 @@ type discreetError struct {
 }
 
 func (e *discreetError) Error() string        { return e.text }
-func (e *discreetError) GoString() string     { return strconv.Quote(e.text) } // %#v would print err
 func (e *discreetError) Is(target error) bool { return errors.Is(e.err, target) }
 func (e *discreetError) As(target any) bool   { return errors.As(e.err, target) }
 func (e *discreetError) Timeout() bool {

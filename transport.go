@@ -40,6 +40,7 @@ type Transport struct {
 	governor     *pace.Governor
 	sharing      *sharing // nil: without WithShared
 	keys         *identity.Keys
+	observers    observers
 	orgs         map[string]string
 	mu           sync.Mutex // serialises SetPolicy
 	settings     atomic.Pointer[settings]
@@ -76,7 +77,7 @@ func NewTransport(base http.RoundTripper, opts ...Option) (*Transport, error) {
 	}
 	t := &Transport{
 		base: base, prepareRetry: cfg.prepareRetry, buckets: cfg.buckets, caller: cfg.caller, circuits: cfg.circuits, orgs: cfg.orgs,
-		errorKind: cfg.errorKind, telemetry: tel, governor: pace.New(pace.Config(cfg.policy.Pace)), keys: identity.NewKeys(),
+		errorKind: cfg.errorKind, observers: cfg.observers, telemetry: tel, governor: pace.New(pace.Config(cfg.policy.Pace)), keys: identity.NewKeys(),
 	}
 	if cfg.sharing != nil {
 		if t.sharing, err = newSharing(cfg); err != nil {
@@ -394,7 +395,9 @@ func (c *call) judge(a *answer) {
 		}
 	}
 	if a.wait = max(wait, a.rule.MinWait); a.wait > wait || !varies {
-		a.spread = spread(&a.rule, a.wait)
+		if a.Class != ClassRateLimited || !c.ticket.FirstRefusal() || a.wait != named {
+			a.spread = spread(&a.rule, a.wait)
+		}
 	}
 }
 
@@ -412,4 +415,6 @@ func (c *call) learn(a *answer) {
 	if end.Split != "" {
 		c.report.BucketSplit(c.to.where(), c.to.route.Bucket, end.Split)
 	}
+	tellAttemptEnd(c)
+	tellBucketChanges(c, &end)
 }

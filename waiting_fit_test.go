@@ -20,7 +20,7 @@ import (
 
 func TestWaitThatDoesNotFitTheDeadlineIsNotBegun(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := rig.New(t, nil, script.Limited(script.Date(0), script.ResetIn(0, 59*time.Second)))
+		rt, base := rig.New(t, nil, script.Limited(script.Date(0), script.ResetIn(0, time.Minute)))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // the wait's very end
 		defer cancel()
 		c := rig.Do(t, ctx, rt, http.MethodGet, rig.UserURL, "").Stopped(oktaretry.StopDeadline).TookBetween(0, 0)
@@ -51,7 +51,7 @@ func TestWaitThatDoesNotFitTheDeadlineIsNotBegun(t *testing.T) {
 func TestWaitThatFitsTheDeadlineIsWaited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := rig.New(t, nil,
-			script.Limited(script.Date(0), script.ResetIn(0, 59*time.Second)), script.OK().After(time.Minute, rig.Spread))
+			script.Limited(script.Date(0), script.ResetIn(0, time.Minute)), script.OK().After(time.Minute, rig.Spread))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute+2*rig.Spread)
 		defer cancel()
 		rig.Do(t, ctx, rt, http.MethodGet, rig.UserURL, "").Is(200)
@@ -66,8 +66,8 @@ func TestWaitThatDoesNotFitMaxElapsedIsNotBegun(t *testing.T) {
 		sends int
 		took  time.Duration
 	}{
-		{"at first", 10 * time.Minute, 1, 0},
-		{"after others", 4 * time.Minute, 3, 2 * (4*time.Minute + time.Second)},
+		{"at first", 10*time.Minute + time.Second, 1, 0},
+		{"after others", 4 * time.Minute, 3, 2*4*time.Minute + time.Second},
 	} {
 		rig.Virtual(t, tt.name, func(t *testing.T) {
 			rt, base := rig.New(t, nil)
@@ -127,7 +127,7 @@ func TestWaitInLineFollowsTheRuleOfTheAnswersCode(t *testing.T) {
 	} {
 		rig.Virtual(t, tt.name, func(t *testing.T) {
 			rt, base := rig.New(t, tt.edit,
-				script.Limited(script.Date(0), script.ResetIn(0, 15*time.Minute)), script.OK().After(15*time.Minute+time.Second, rig.OwnSpread))
+				script.Limited(script.Date(0), script.ResetIn(0, 15*time.Minute)), script.OK().After(15*time.Minute, rig.OwnSpread))
 			ctx := t.Context()
 			if tt.ctx != nil {
 				ctx = tt.ctx(ctx)
@@ -193,7 +193,7 @@ func isA[E error](err error) bool {
 
 func TestCanceledWaiterThatSentNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := rig.New(t, nil, script.Limited(script.Date(0), script.ResetIn(0, 59*time.Second)), script.OK().After(time.Minute, rig.Spread))
+		rt, base := rig.New(t, nil, script.Limited(script.Date(0), script.ResetIn(0, time.Minute)), script.OK().After(time.Minute, rig.Spread))
 		go rig.Get(t, rt, rig.UserURL)
 		synctest.Wait()
 		c := rig.Do(t, rig.CancelAfter(t, 3*time.Second, errShutdown), rt, http.MethodGet, rig.UserURL, "")
@@ -265,8 +265,8 @@ func TestGivingUpInLineReportsWhenTheBucketOpens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		rt, base := rig.New(t, func(p *oktaretry.Policy) { p.Pace.MaxWait = 20 * time.Second },
-			script.Limited(script.Date(0), script.ResetIn(0, 59*time.Second)).Takes(time.Second),
-			script.Limited(script.Date(0), script.ResetIn(0, 89*time.Second)).Takes(30*time.Second),
+			script.Limited(script.Date(0), script.ResetIn(0, time.Minute)).Takes(time.Second),
+			script.Limited(script.Date(0), script.ResetIn(0, 90*time.Second)).Takes(30*time.Second),
 			script.OK())
 		first, second := rig.Start(t, rt, rig.UserURL), rig.Start(t, rt, rig.UserURL)
 		e := rig.Failure[*oktaretry.RateLimitError]((<-first).Stopped(oktaretry.StopMaxWait).TookBetween(30*time.Second, 30*time.Second))
@@ -285,7 +285,7 @@ func TestGivingUpInLineReportsWhenTheBucketOpens(t *testing.T) {
 func TestGivingUpDuringAGrownWaitReportsWhatIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := rig.New(t, nil,
-			script.Limited(script.Date(0), script.ResetIn(0, 9*time.Second)).Takes(time.Second),
+			script.Limited(script.Date(0), script.ResetIn(0, 10*time.Second)).Takes(time.Second),
 			script.Limited(script.Date(0), script.ResetIn(0, 34*time.Second)).Takes(5*time.Second),
 			script.OK())
 		canceled := make(chan rig.Call, 1)
@@ -305,7 +305,7 @@ func TestGivingUpDuringAGrownWaitReportsWhatIsLeft(t *testing.T) {
 
 func TestGivingUpDuringAWaitReportsWhatIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, _ := rig.New(t, nil, script.Limited(script.Date(0), script.ResetIn(0, 59*time.Second)))
+		rt, _ := rig.New(t, nil, script.Limited(script.Date(0), script.ResetIn(0, time.Minute)))
 		opens := time.Now().Add(time.Minute)
 		e := rig.Failure[*oktaretry.RateLimitError](rig.Do(t, rig.CancelAfter(t, 40*time.Second, errShutdown), rt, http.MethodGet, rig.UserURL, ""))
 		if late := e.Reset.Sub(opens); e.RetryAfter != 20*time.Second+late || late < 0 || late > rig.Spread {

@@ -5,8 +5,10 @@ package oktaretry_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -54,14 +56,14 @@ func TestWaitFollowsTheHeadersOfA429(t *testing.T) {
 
 		{"Retry-After of hours", script.Limited(script.Set("Retry-After", "7200")), 2 * time.Hour},
 
-		{"reset", script.Limited(script.Date(0), script.ResetIn(0, 30*time.Second)), 31 * time.Second},
+		{"reset", script.Limited(script.Date(0), script.ResetIn(0, 30*time.Second)), 30 * time.Second},
 		{"reset now", script.Limited(script.Date(0), script.ResetIn(0, 0)), time.Second},
-		{"reset, server ahead", script.Limited(script.Date(skew), script.ResetIn(skew, 30*time.Second)), 31 * time.Second},
-		{"reset, server behind", script.Limited(script.Date(-skew), script.ResetIn(-skew, 30*time.Second)), 31 * time.Second},
-		{"reset with calls remaining", script.Limited(script.Date(0), script.ResetIn(0, 30*time.Second), script.Set("X-Rate-Limit-Remaining", "7")), 31 * time.Second},
-		{"reset twice", script.Limited(script.Date(0), script.ResetIn(0, 60*time.Second, 30*time.Second)), 31 * time.Second},
-		{"reset twice, in order", script.Limited(script.Date(0), script.ResetIn(0, 30*time.Second, 60*time.Second)), 31 * time.Second},
-		{"reset garbage and good", script.Limited(script.Date(0), script.Set("X-Rate-Limit-Reset", "x"), script.ResetIn(0, 30*time.Second)), 31 * time.Second},
+		{"reset, server ahead", script.Limited(script.Date(skew), script.ResetIn(skew, 30*time.Second)), 30 * time.Second},
+		{"reset, server behind", script.Limited(script.Date(-skew), script.ResetIn(-skew, 30*time.Second)), 30 * time.Second},
+		{"reset with calls remaining", script.Limited(script.Date(0), script.ResetIn(0, 30*time.Second), script.Set("X-Rate-Limit-Remaining", "7")), 30 * time.Second},
+		{"reset twice", script.Limited(script.Date(0), script.ResetIn(0, 60*time.Second, 30*time.Second)), 30 * time.Second},
+		{"reset twice, in order", script.Limited(script.Date(0), script.ResetIn(0, 30*time.Second, 60*time.Second)), 30 * time.Second},
+		{"reset garbage and good", script.Limited(script.Date(0), script.Set("X-Rate-Limit-Reset", "x"), script.ResetIn(0, 30*time.Second)), 30 * time.Second},
 		{"reset missing", garbage("X-Rate-Limit-Limit", "600"), 0},
 		{"reset zero", garbage("X-Rate-Limit-Reset", "0"), 0},
 		{"reset negative", garbage("X-Rate-Limit-Reset", "-30"), 0},
@@ -71,21 +73,21 @@ func TestWaitFollowsTheHeadersOfA429(t *testing.T) {
 		{"reset in milliseconds", garbage("X-Rate-Limit-Reset", "946684830000"), 0},
 		{"reset in the past", script.Limited(script.Date(0), script.ResetIn(0, -5*time.Second)), 0},
 		{"reset more than an hour ahead", script.Limited(script.Date(0), script.ResetIn(0, time.Hour+time.Second)), 0},
-		{"reset an hour ahead", script.Limited(script.Date(0), script.ResetIn(0, time.Hour)), time.Hour + time.Second},
+		{"reset an hour ahead", script.Limited(script.Date(0), script.ResetIn(0, time.Hour)), time.Hour},
 
-		{"no Date, clocks agree", script.Limited(script.ResetIn(0, 30*time.Second)), 31 * time.Second},
+		{"no Date, clocks agree", script.Limited(script.ResetIn(0, 30*time.Second)), 30 * time.Second},
 		{"no Date, server ahead", script.Limited(script.ResetIn(skew, 30*time.Second)), 0},
 		{"no Date, server behind", script.Limited(script.ResetIn(-skew, 30*time.Second)), 0},
-		{"Date garbage", script.Limited(script.Set("Date", "yesterday"), script.ResetIn(0, 30*time.Second)), 31 * time.Second},
+		{"Date garbage", script.Limited(script.Set("Date", "yesterday"), script.ResetIn(0, 30*time.Second)), 30 * time.Second},
 		{"Date twice", script.Limited(script.Date(0), script.ResetIn(0, 30*time.Second), func(h http.Header, now time.Time) {
 			h.Add("Date", now.Add(-20*time.Second).UTC().Format(http.TimeFormat))
-		}), 31 * time.Second},
+		}), 30 * time.Second},
 
 		{"Retry-After longer than the reset", script.Limited(script.Date(0), script.ResetIn(0, 30*time.Second), script.Set("Retry-After", "45")), 45 * time.Second},
-		{"Retry-After shorter than the reset", script.Limited(script.Date(0), script.ResetIn(0, 30*time.Second), script.Set("Retry-After", "5")), 31 * time.Second},
+		{"Retry-After shorter than the reset", script.Limited(script.Date(0), script.ResetIn(0, 30*time.Second), script.Set("Retry-After", "5")), 30 * time.Second},
 		{"Retry-After and a reset in the past", script.Limited(script.Date(0), script.ResetIn(0, -30*time.Second), script.Set("Retry-After", "5")), 5 * time.Second},
-		{"the code under a 503", script.Code(503, "E0000047", script.Date(0), script.ResetIn(0, 30*time.Second)), 31 * time.Second},
-		{"a 429 without a code", script.Bare(429, script.Date(0), script.ResetIn(0, 30*time.Second)), 31 * time.Second},
+		{"the code under a 503", script.Code(503, "E0000047", script.Date(0), script.ResetIn(0, 30*time.Second)), 30 * time.Second},
+		{"a 429 without a code", script.Bare(429, script.Date(0), script.ResetIn(0, 30*time.Second)), 30 * time.Second},
 	} {
 		rig.Virtual(t, tt.name, func(t *testing.T) {
 			next := script.OK().After(tt.wait, rig.Spread)
@@ -126,7 +128,7 @@ func TestWaitWithoutADateUsesTheLearnedClock(t *testing.T) {
 			rt, base := rig.New(t, nil,
 				script.Bare(200, script.Date(skew)),
 				script.Limited(script.ResetIn(skew, 30*time.Second)),
-				script.OK().After(31*time.Second, rig.Spread))
+				script.OK().After(30*time.Second, rig.Spread))
 			rig.Get(t, rt, rig.UserURL).Is(200)
 			rig.Get(t, rt, rig.UserURL).Is(200)
 			base.WantSent(3)
@@ -149,7 +151,7 @@ func TestWaitFollowsTheCodesOwnText(t *testing.T) {
 		{"E0000205", script.Code(429, "E0000205"), time.Minute},
 		{"E0000109 with a shorter Retry-After", script.Code(429, "E0000109", script.Set("Retry-After", "1")), 30 * time.Second},
 		{"E0000109 with a longer Retry-After", script.Code(429, "E0000109", script.Set("Retry-After", "40")), 40 * time.Second},
-		{"E0000118 with a later reset", script.Code(429, "E0000118", script.Date(0), script.ResetIn(0, 20*time.Second)), 21 * time.Second},
+		{"E0000118 with a later reset", script.Code(429, "E0000118", script.Date(0), script.ResetIn(0, 20*time.Second)), 20 * time.Second},
 	} {
 		rig.Virtual(t, tt.name, func(t *testing.T) {
 			rt, base := rig.New(t, nil, tt.answer, script.OK().After(tt.wait, rig.OwnSpread))
@@ -190,7 +192,7 @@ func TestWaitForAConcurrencySlotHonoursRetryAfter(t *testing.T) {
 func TestEach429HasItsOwnWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		rt, base := rig.New(t, nil,
-			script.Limited(script.Date(0), script.ResetIn(0, 59*time.Second)),
+			script.Limited(script.Date(0), script.ResetIn(0, time.Minute)),
 			script.Limited(script.Set("Retry-After", "3")).After(60*time.Second, rig.Spread),
 			script.Limited(script.Date(0), script.ResetIn(0, 9*time.Second)).After(3*time.Second, rig.Spread),
 			script.OK().After(10*time.Second, rig.Spread))
@@ -301,4 +303,64 @@ func TestWaitThatOverflowsDoesNotCloseTheBucketForever(t *testing.T) {
 		rig.Get(t, rt, rig.UserURL).Is(200).TookBetween(time.Second, time.Minute+time.Second+2*rig.Spread)
 		base.WantSent(2)
 	})
+}
+
+// What Okta names is waited, and a second more at most: the first 429 of 2 s that a
+// process met once took 4.0 s. Whatever the moment of the second, and the local clock,
+// nothing is sent before the reset.
+func TestFirst429AddsASecondAtMost(t *testing.T) {
+	const named = 2 * time.Second
+	up := func(at time.Time) int64 { return at.Add(time.Second - 1).Unix() }
+	for _, skew := range []time.Duration{0, 10 * time.Minute, -10 * time.Minute, 300 * time.Millisecond, -700 * time.Millisecond, 90 * time.Second} {
+		for _, tt := range []struct {
+			name       string
+			date       bool
+			reset      bool
+			retryAfter bool
+			remaining  string // more than 0: the refusal is not the bucket's
+		}{
+			{"Date and Reset", true, true, false, "0"},
+			{"Date, Reset and Retry-After", true, true, true, "0"},
+			{"Date and Retry-After", true, false, true, "0"},
+			{"Retry-After", false, false, true, "0"},
+			{"Reset", false, true, false, "0"},
+			{"Reset and Retry-After", false, true, true, "0"},
+			{"Date and Reset, of one user", true, true, false, "7"},
+			{"Retry-After, of one user", false, false, true, "7"},
+		} {
+			if tt.reset && !tt.date && skew != 0 {
+				continue // nothing shows that the local clock is wrong
+			}
+			rig.Virtual(t, fmt.Sprintf("%s, server %s ahead", tt.name, skew), func(t *testing.T) {
+				for i := range 50 {
+					time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(time.Second + time.Duration(i)*20*time.Millisecond)))
+					var refused, reset time.Time // on the local clock
+					refuse := script.Limited(script.Set("X-Rate-Limit-Remaining", tt.remaining), script.Set("X-Rate-Limit-Limit", "600"), func(h http.Header, now time.Time) {
+						refused, reset = now, now.Add(named)
+						if tt.reset {
+							at := up(now.Add(skew + named))
+							reset = time.Unix(at, 0).Add(-skew)
+							h.Set("X-Rate-Limit-Reset", strconv.FormatInt(at, 10))
+						}
+						if tt.date {
+							script.Date(skew)(h, now)
+						}
+						if tt.retryAfter {
+							h.Set("Retry-After", "2")
+						}
+					})
+					rt, base := rig.New(t, nil, refuse, script.OK())
+					rig.Get(t, rt, rig.UserURL).Is(200)
+					again := base.Sent()[1].At
+					if took := again.Sub(refused); took > named+time.Second || took < named {
+						phase := time.Duration(refused.Add(skew).Nanosecond())
+						t.Errorf("at %s of a second: waited %s, want 2s to 3s", phase, took)
+					}
+					if again.Before(reset) {
+						t.Errorf("sent %s before the reset", reset.Sub(again))
+					}
+				}
+			})
+		}
+	}
 }

@@ -172,16 +172,11 @@ func (s *Store) Report(ctx context.Context, id shared.CircuitID, r shared.Report
 	return s.circuit(ctx, id, what, r.Holder, r.OpenFor.Microseconds(), r.Needed, strings.ReplaceAll(r.Process, ":", "_"))
 }
 
-<<<<<<< HEAD
 func (s *Store) circuit(ctx context.Context, id shared.CircuitID, what, holder string, d int64, needed int, process string) (shared.Circuit, error) {
-	answer, err := circuitScript.Run(ctx, s.client, s.circuits(id.Host), what, circuitField(id), holder, d, needed, process).Int64Slice()
-=======
-func (s *Store) circuit(ctx context.Context, id shared.CircuitID, what, holder string, d int64, needed int) (shared.Circuit, error) {
 	if s.isZero() {
 		return shared.Circuit{}, errZero
 	}
-	answer, err := circuitScript.Run(ctx, s.client, s.circuits(id.Host), what, circuitField(id), holder, d, needed).Int64Slice()
->>>>>>> godoc
+	answer, err := circuitScript.Run(ctx, s.client, s.circuits(id.Host), what, circuitField(id), holder, d, needed, process).Int64Slice()
 	if err != nil {
 		return shared.Circuit{}, err
 	}

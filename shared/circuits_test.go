@@ -125,7 +125,7 @@ func TestConfirmedOpeningReachesAllProcessesWithinASecond(t *testing.T) {
 			if got := rig.Circuits(p.Transport, "open"); len(got) != 1 || got[0] != rig.HostCircuit {
 				t.Errorf("process %d: open are %q", i, got)
 			}
-			if n := strings.Count(p.log.String(), "circuit open"); n != 1 {
+			if n := strings.Count(p.log.String(), "from=closed to=open"); n != 1 {
 				t.Errorf("process %d: %d log lines say that the circuit is open", i, n)
 			}
 		}

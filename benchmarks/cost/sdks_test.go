@@ -11,10 +11,11 @@ import (
 	"time"
 
 	okta2 "github.com/okta/okta-sdk-golang/v2/okta"
-	okta5 "github.com/okta/okta-sdk-golang/v5/okta"
+	okta6 "github.com/okta/okta-sdk-golang/v6/okta"
 
 	"github.com/oktaretry/oktaretry/benchmarks/internal/meter"
 	"github.com/oktaretry/oktaretry/benchmarks/internal/peers"
+	"github.com/oktaretry/oktaretry/benchmarks/internal/sdks"
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
@@ -35,7 +36,7 @@ func sdkBenches(refused bool) (benches []*meter.Bench) {
 	for _, b := range []struct {
 		name   string
 		client func(http.RoundTripper, bool) func(context.Context) error
-	}{{"SDK v2", sdk2}, {"SDK v5", sdk5}} {
+	}{{"SDK v2", sdk2}, {"SDK v6", sdk6}} {
 		for _, under := range []bool{false, true} {
 			name := b.name
 			if under {
@@ -64,7 +65,7 @@ func sdkBenches(refused bool) (benches []*meter.Bench) {
 
 // sdkTitle is a bench's name with the version of its SDK.
 func sdkTitle(name string) string {
-	return strings.NewReplacer("SDK v2", peers.Title("okta-sdk-golang", peers.SDK2Module), "SDK v5", peers.Title("okta-sdk-golang", peers.SDK5Module)).Replace(name)
+	return strings.NewReplacer("SDK v2", peers.Title("okta-sdk-golang", sdks.V2Module), "SDK v6", peers.Title("okta-sdk-golang", sdks.V6Module)).Replace(name)
 }
 
 // sdk2 gets a user by okta-sdk-golang v2. Without its own retries, it has one
@@ -74,20 +75,20 @@ func sdk2(base http.RoundTripper, retries bool) func(context.Context) error {
 	if !retries {
 		set = append(set, okta2.WithRateLimitMaxRetries(0))
 	}
-	client := peers.SDK2(base, orgURL, token, set...)
+	client := sdks.V2(base, orgURL, token, set...)
 	return func(ctx context.Context) error {
 		_, _, err := client.User.GetUser(ctx, "00u1")
 		return err
 	}
 }
 
-// sdk5 gets a user by okta-sdk-golang v5, which has no retries unless told.
-func sdk5(base http.RoundTripper, retries bool) func(context.Context) error {
-	var set []okta5.ConfigSetter
+// sdk6 gets a user by okta-sdk-golang v6, which has no retries unless told.
+func sdk6(base http.RoundTripper, retries bool) func(context.Context) error {
+	var set []okta6.ConfigSetter
 	if retries {
-		set = append(set, okta5.WithRateLimitMaxRetries(2), okta5.WithRateLimitMaxBackOff(int64(time.Minute/time.Second)))
+		set = append(set, okta6.WithRateLimitMaxRetries(2), okta6.WithRateLimitMaxBackOff(int64(time.Minute/time.Second)))
 	}
-	client := peers.SDK5(base, orgURL, token, set...)
+	client := sdks.V6(base, orgURL, token, set...)
 	return func(ctx context.Context) error {
 		_, _, err := client.UserAPI.GetUser(ctx, "00u1").Execute()
 		return err

@@ -76,30 +76,49 @@ func table(all []measuredAxis) string {
 // plotted shows all axes with the same scale: a line that grew with n would
 // leave the page.
 func plotted(t *testing.T, all []measuredAxis) string {
+	var curves []chart.Curve
+	for _, m := range all {
+		c := chart.Curve{Label: m.name}
+		for _, n := range m.steps {
+			c.Points = append(c.Points, plotter.XY{X: float64(n), Y: m.median(n) / 1000})
+		}
+		curves = append(curves, c)
+	}
+	return drawn(t, curves)
+}
+
+// drawn has each curve with its label above its end.
+func drawn(t *testing.T, curves []chart.Curve) string {
 	p := chart.New("what a call costs as work grows")
 	p.X.Label.Text, p.Y.Label.Text = "how many", "µs a call"
-	p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, plot.TickerFunc(powersOfTen)
-	p.Legend.Top, p.Legend.Left = true, true
-	p.Legend.Padding, p.Legend.XOffs = vg.Points(2), vg.Points(8)
+	p.X.Scale, p.X.Tick.Marker, p.Y.Tick.Marker = plot.LogScale{}, plot.TickerFunc(powersOfTen), plot.TickerFunc(fives)
 	p.Add(plotter.NewGrid())
 	highest := 0.0
-	for i, m := range all {
-		var line plotter.XYs
-		for _, n := range m.steps {
-			line = append(line, plotter.XY{X: float64(n), Y: m.median(n) / 1000})
-			highest = max(highest, m.median(n)/1000)
+	for i, c := range curves {
+		for _, at := range c.Points {
+			highest = max(highest, at.Y)
 		}
-		l, points, err := plotter.NewLinePoints(line)
+		points, err := plotter.NewScatter(c.Points)
 		if err != nil {
 			t.Fatal(err)
 		}
-		l.LineStyle = draw.LineStyle{Color: chart.Colours[i], Width: vg.Points(2)}
 		points.GlyphStyle = draw.GlyphStyle{Color: chart.Colours[i], Radius: vg.Points(3), Shape: draw.CircleGlyph{}}
-		p.Add(l, points)
-		p.Legend.Add(m.name, l)
+		p.Add(points)
+		last := c.Points[len(c.Points)-1]
+		curves[i].At, curves[i].Right, curves[i].Colour = last, true, chart.Colours[i]
+		curves[i].Label = fmt.Sprintf("%s %s: %.1f µs", count(int(last.X)), c.Label, last.Y)
 	}
-	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 1, 100_000, 0, 1.15*highest
+	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 1, 100_000, 0, 1.2*highest
+	chart.Lines(t, p, curves...)
 	return chart.SVG(9*vg.Inch, 4*vg.Inch, p)
+}
+
+// fives has a labelled tick each 5 µs.
+func fives(_, most float64) (ticks []plot.Tick) {
+	for at := 0.0; at <= most; at += 5 {
+		ticks = append(ticks, plot.Tick{Value: at, Label: fmt.Sprintf("%.0f", at)})
+	}
+	return ticks
 }
 
 func powersOfTen(least, most float64) (ticks []plot.Tick) {

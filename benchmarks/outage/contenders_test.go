@@ -19,6 +19,7 @@ import (
 	"github.com/hashicorp/go-retryablehttp"
 
 	"github.com/oktaretry/oktaretry/benchmarks/internal/peers"
+	"github.com/oktaretry/oktaretry/benchmarks/internal/sdks"
 )
 
 // contender is a client that is compared with others.
@@ -56,8 +57,7 @@ var compared = []contender{
 		"opens for 5 s when half of at least 20 answers in 30 s failed.", over(peers.Failsafe)},
 	{"failsafehttp", peers.FailsafeModule, atItsBest, "3 retries of GETs only, backoff from ½ to 8 s ± ½ of it, none while the circuit is open; a circuit breaker that " +
 		"opens for 5 s after 20 failures in a row and lets one probe out; 10 s for each attempt.", over(bestFailsafe)},
-	{"okta-sdk-golang", peers.SDK2Module, "", "`NewClient` with its own defaults. Its settings are about 429s only.", sdk2},
-	{"okta-sdk-golang", peers.SDK5Module, "", "`NewAPIClient` with its own defaults. Its settings are about 429s only.", sdk5},
+	{"okta-sdk-golang", sdks.V6Module, "", "`NewAPIClient` with its own defaults. Its settings are about 429s only.", sdk6},
 }
 
 const org = "https://example.okta.com"

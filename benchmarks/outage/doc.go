@@ -4,7 +4,7 @@
 //
 //	go test ./benchmarks/outage -run TestScenarios -update
 //
-// writes RESULTS.md and the plot outage.svg. Without -update the same test holds
+// writes RESULTS.md and the plots outage.svg and requests.svg. Without -update the same test holds
 // this library to its targets only; -full runs all and writes nothing.
 //
 // # The load

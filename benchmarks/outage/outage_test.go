@@ -16,7 +16,7 @@ import (
 
 var (
 	full   = flag.Bool("full", false, "run all: three seeds, the scenarios without targets, the peers in what they are compared in")
-	update = flag.Bool("update", false, "do as -full, and write what was measured into RESULTS.md and outage.svg")
+	update = flag.Bool("update", false, "do as -full, and write what was measured into RESULTS.md, outage.svg and requests.svg")
 )
 
 const command = "go test ./benchmarks/outage -run TestScenarios -update"

@@ -13,6 +13,7 @@ import (
 const (
 	resultsFile = "RESULTS.md"
 	plotFile    = "outage.svg"
+	barsFile    = "requests.svg"
 )
 
 func read(t *testing.T, file string) string {
@@ -24,7 +25,7 @@ func read(t *testing.T, file string) string {
 }
 
 func write(t *testing.T, all []result, swept map[string]measure) {
-	for file, text := range map[string]string{resultsFile: report(all, swept), plotFile: draw(t, of(all, plotted))} {
+	for file, text := range map[string]string{resultsFile: report(all, swept), plotFile: lines(t, of(all, plotted)), barsFile: bars(t, of(all, plotted))} {
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -60,7 +61,9 @@ Written by `+"`%s`"+`. The time is virtual (testing/synctest). 100 workers make 
 second each, a fifth of them POSTs; the server is well, in trouble, and well again. [doc.go](doc.go) says what each figure
 means. This library's figures are the worst of three runs, with its default policy; the peers ran once.
 
-![requests and successes a second, before, in and after an outage of two minutes](outage.svg)
+![requests that a server gets in an outage of two minutes, and how soon callers are served after it, by client](requests.svg)
+
+![requests a second of three clients, before, in and after an outage of two minutes](outage.svg)
 
 ## This library and its targets
 
@@ -90,7 +93,7 @@ means. This library's figures are the worst of three runs, with its default poli
 			fmt.Fprintf(&b, "| %s | %s | ≥ %s | %s | ≤ %s | %s | %d |\n", r.scenario.words, percent(r.gets), percent(want.gets), percent(r.load), percent(want.load), percent(r.peak), r.twice)
 		}
 	}
-	b.WriteString("\n## The peers\n\nNeither SDK tries a 503 or a lost connection again: what they do is what the bare client does.\n")
+	b.WriteString("\n## The peers\n\nOkta's SDK tries neither a 503 nor a lost connection again: it does what the bare client does.\n")
 	for _, name := range shown {
 		b.WriteString(outageTable(of(all, name)))
 	}

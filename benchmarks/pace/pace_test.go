@@ -16,7 +16,7 @@ import (
 
 var (
 	thorough = flag.Bool("full", false, "run each scenario with three seeds for each offset, not with one")
-	update   = flag.Bool("update", false, "do as -full, run the peers too, and write what was measured into docs/pace.md, RESULTS.md and pace.svg")
+	update   = flag.Bool("update", false, "do as -full, run the peers too, and write what was measured into docs/pace.md, RESULTS.md, pace.svg and docs/img/429s.svg")
 )
 
 const command = "go test ./benchmarks/pace -run TestScenarios -update"
@@ -47,12 +47,12 @@ func TestScenarios(t *testing.T) {
 		}
 	}
 	if *update {
-		write(t, all)
+		write(t, all, throttleSection(measureThrottle(t)))
 	}
 }
 
-// TestPeersAtTheirBestMakeAllCalls holds the peers' set-up to be what it says.
-func TestPeersAtTheirBestMakeAllCalls(t *testing.T) {
+// TestTunedPeersMakeAllCalls holds the peers' set-up to be what it says.
+func TestTunedPeersMakeAllCalls(t *testing.T) {
 	if race.Enabled {
 		t.Skip("some peers race with their caller's request")
 	}

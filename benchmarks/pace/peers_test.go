@@ -19,6 +19,7 @@ import (
 
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/benchmarks/internal/peers"
+	"github.com/oktaretry/oktaretry/benchmarks/internal/sdks"
 )
 
 // call makes one call and reports whether it ended well.
@@ -50,10 +51,9 @@ var compared = []peer{
 		over(peers.Failsafe)},
 	{"failsafehttp", peers.FailsafeModule, true, "The same with no end of retries and a `DelayFunc` that waits likewise.",
 		over(bestFailsafe)},
-	{"okta-sdk-golang", peers.SDK2Module, false, "`NewClient` with its own defaults: 2 retries, each after Reset − Date + 1 s or 30 s, whichever is less.", sdk2(nil)},
-	{"okta-sdk-golang", peers.SDK2Module, true, "The same with `WithRateLimitMaxRetries(10000)` and `WithRateLimitMaxBackOff(300)`.", sdk2(endless)},
-	{"okta-sdk-golang", peers.SDK5Module, false, "`NewAPIClient` with its own defaults: no retries.", sdk5(nil)},
-	{"okta-sdk-golang", peers.SDK5Module, true, "The same with `WithRateLimitMaxRetries(10000)` and `WithRateLimitMaxBackOff(300)`.", sdk5(endless)},
+	{"okta-sdk-golang", sdks.V2Module, false, "`NewClient` with its own defaults: 2 retries, each after Reset − Date + 1 s or 30 s, whichever is less.", sdk2},
+	{"okta-sdk-golang", sdks.V6Module, false, "`NewAPIClient` with its own defaults: no retries.", sdk6(nil)},
+	{"okta-sdk-golang", sdks.V6Module, true, "The same with `WithRateLimitMaxRetries(10000)` and `WithRateLimitMaxBackOff(300)`.", sdk6(endless)},
 	{"AWS adaptive mode", awsModule, false, "`retry.NewAdaptiveMode()` of the AWS SDK around each call, 429 as its throttling error: 3 attempts, up to 20 s apart, " +
 		"a quota of retries, and a rate that follows the refusals.", over(awsAdaptive)},
 	{"AWS adaptive mode", awsModule, true, "The same with no end of attempts, no quota of retries, and a `Backoff` that waits likewise.", over(bestAWSAdaptive)},

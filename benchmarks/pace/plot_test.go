@@ -1,83 +1,115 @@
 package pace_test
 
-// This file draws the plot.
+// This file draws the plots: bars of all libraries, and the 429s of three over
+// time.
 
 import (
+	"cmp"
 	"fmt"
-	"image/color"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
-	"gonum.org/v1/plot/vg/draw"
 
 	"github.com/oktaretry/oktaretry/benchmarks/internal/chart"
+	"github.com/oktaretry/oktaretry/benchmarks/internal/sdks"
 )
 
 const (
-	plottedScenario = "tight" // where the libraries differ most
-	plotWidth       = 9 * vg.Inch
-	plotHeight      = 8 * vg.Inch
+	barScenario  = "one"   // the plainest
+	lineScenario = "tight" // where the libraries differ most
 )
 
-// widths let those show that lie under others.
-var widths = []vg.Length{vg.Points(2), vg.Points(1.8), vg.Points(3.8), vg.Points(5.8), vg.Points(7.8), vg.Points(2)}
-
-// plotted is the plot as an SVG: calls done and 429s over time. Libraries that
-// do the same lie upon each other, the narrow lines on top.
-func plotted(t *testing.T, all []summary) string {
-	done, refusals := newPanel("calls done"), newPanel("429s")
-	some := of(all, plottedScenario)
-	slices.Reverse(some) // this library on top
-	end := 0.0
+// bars shows all libraries, those first that lost no call.
+func bars(t *testing.T, all []summary) string {
+	some := of(all, barScenario)
+	slices.SortStableFunc(some, func(a, b summary) int {
+		return cmp.Or(compareBool(!a.ours(), !b.ours()), cmp.Compare(a.median(failed), b.median(failed)),
+			cmp.Compare(a.median(refused), b.median(refused)), cmp.Compare(a.median(overSeconds), b.median(overSeconds)))
+	})
+	var names []string
+	var refusals, times []chart.Row
 	for _, m := range some {
-		end = max(end, m.runs[0].took.Seconds())
-	}
-	var legend []func() // from the last entry on
-	var titles []string
-	for _, m := range compared {
-		if !slices.Contains(titles, m.title()) {
-			titles = append(titles, m.title())
+		names = append(names, m.name())
+		refusals = append(refusals, chart.Row{Value: m.median(refused), Label: count(m.median(refused)), Ours: m.ours()})
+		over := chart.Row{Value: max(m.median(overSeconds), 0), Label: m.time(), Ours: m.ours()}
+		if m.median(failed) > 0 { // it has no time: the job was not done
+			over.Value, over.Fails = 0, true
 		}
-	}
-	for _, m := range some {
-		r, nth := m.runs[0], slices.Index(titles, m.peer.title())
-		style := draw.LineStyle{Color: chart.Colours[nth], Width: widths[nth]}
-		label := m.peer.title()
-		if !m.ours() {
-			label += ", " + m.peer.form()
-			if !m.peer.best {
-				style.Width, style.Dashes = vg.Points(1.4), []vg.Length{vg.Points(4), vg.Points(2)}
-			}
-		}
-		line := add(t, done, style, r.doneAt, r.took, end)
-		legend = append(legend, func() { done.Legend.Add(label, line) })
-		line = add(t, refusals, style, r.refusedAt, r.took, end)
-		if r.failed > 0 {
-			note(t, refusals, line.XYs[len(line.XYs)-1], style.Color, count(float64(r.failed))+" calls failed")
-		}
-	}
-	for _, entry := range slices.Backward(legend) {
-		entry()
+		times = append(times, over)
 	}
 	s := some[0].scenario
-	done.Title.Text = fmt.Sprintf("%s calls by %d workers, %d calls a minute allowed", count(float64(s.calls)), s.workers, s.limit)
-	refusals.X.Label.Text = "minutes since the start"
-	return render(done, refusals)
+	return chart.Beside(10*vg.Inch, 4*vg.Inch,
+		chart.Bars(t, fmt.Sprintf("429s met by %s calls, %s a minute allowed", count(float64(s.calls)), count(float64(s.limit))), names, refusals, 0.15),
+		chart.Bars(t, "time over the least possible", nil, times, 0.15))
 }
 
-func newPanel(what string) *plot.Plot {
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
+
+// name is what a plot calls a library.
+func (m summary) name() string {
+	if m.ours() {
+		return m.peer.name
+	}
+	name := strings.Replace(m.peer.title(), "okta-sdk-golang", "Okta's SDK", 1)
+	return name + ", " + m.peer.form()
+}
+
+// lines shows the 429s of three libraries over time: this one, the best of the
+// others that lost no call, and Okta's own SDK, tuned.
+func lines(t *testing.T, all []summary) string {
+	some := of(all, lineScenario)
+	s, own := some[0].scenario, some[0]
+	best := bestPeer(some)
+	sdk := some[slices.IndexFunc(some, func(m summary) bool { return m.peer.module == sdks.V6Module && m.peer.best })]
+	p := panel("429s so far")
+	p.Title.Text = fmt.Sprintf("429s met by %s calls of %d workers, %d calls a minute allowed", count(float64(s.calls)), s.workers, s.limit)
+	p.X.Label.Text = "minutes since the start"
+	end, highest := 0.0, 0.0
+	var curves []chart.Curve
+	for i, m := range []summary{sdk, best, own} {
+		r := m.runs[0]
+		no := float64(r.refused)
+		end, highest = max(end, r.took.Seconds()), max(highest, no)
+		curves = append(curves, chart.Curve{
+			Points: steps(r.refusedAt, r.took, 1), Label: m.name() + ": " + count(no),
+			At: plotter.XY{X: r.took.Seconds(), Y: no}, Right: true,
+			Colour: chart.Colours[[]int{5, 2, 0}[i]],
+		})
+	}
+	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = 0, 1.02*end, 0, 1.1*highest
+	chart.Lines(t, p, curves...)
+	return chart.SVG(9*vg.Inch, 4*vg.Inch, p)
+}
+
+// bestPeer is who met the fewest 429s of the peers that lost no call.
+func bestPeer(some []summary) summary {
+	whole := slices.DeleteFunc(slices.Clone(some), func(m summary) bool { return m.ours() || m.most(failed) > 0 })
+	return slices.MinFunc(whole, func(a, b summary) int {
+		return cmp.Or(cmp.Compare(a.median(refused), b.median(refused)), cmp.Compare(a.median(overSeconds), b.median(overSeconds)))
+	})
+}
+
+func panel(what string) *plot.Plot {
 	p := chart.OverTime(what, 60, func(seconds float64) string {
 		if math.Mod(seconds, 300) != 0 {
 			return ""
 		}
 		return fmt.Sprintf("%.0f", seconds/60)
 	})
-	p.Legend.YOffs, p.Legend.XOffs = vg.Points(-4), vg.Points(8)
 	p.Y.Tick.Marker = plot.TickerFunc(func(least, most float64) []plot.Tick {
 		ticks := plot.DefaultTicks{}.Ticks(least, most)
 		for i, tick := range ticks {
@@ -88,35 +120,6 @@ func newPanel(what string) *plot.Plot {
 		return ticks
 	})
 	return p
-}
-
-// add draws how many of the moments have passed, until the job was over.
-func add(t *testing.T, p *plot.Plot, style draw.LineStyle, moments []time.Duration, took time.Duration, end float64) *plotter.Line {
-	line, err := plotter.NewLine(steps(moments, took, end/1500))
-	if err != nil {
-		t.Fatal(err)
-	}
-	line.LineStyle = style
-	p.Add(line)
-	last := line.XYs[len(line.XYs)-1]
-	over, err := plotter.NewScatter(plotter.XYs{last})
-	if err != nil {
-		t.Fatal(err)
-	}
-	over.GlyphStyle = draw.GlyphStyle{Color: style.Color, Radius: vg.Points(3), Shape: draw.CircleGlyph{}}
-	p.Add(over)
-	return line
-}
-
-// note writes beside a point.
-func note(t *testing.T, p *plot.Plot, at plotter.XY, of color.Color, text string) {
-	labels, err := plotter.NewLabels(plotter.XYLabels{XYs: plotter.XYs{at}, Labels: []string{text}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	labels.TextStyle[0].Font, labels.TextStyle[0].Color = p.Legend.TextStyle.Font, of
-	labels.Offset = vg.Point{X: vg.Points(5), Y: vg.Points(6)}
-	p.Add(labels)
 }
 
 // steps is the curve of a count, with no two corners nearer to each other than
@@ -135,16 +138,4 @@ func steps(moments []time.Duration, took time.Duration, dot float64) plotter.XYs
 		}
 	}
 	return append(curve, plotter.XY{X: took.Seconds(), Y: float64(len(moments))})
-}
-
-// render puts panels above each other, with the same scale of time.
-func render(panels ...*plot.Plot) string {
-	most := 0.0
-	for _, p := range panels {
-		most = max(most, p.X.Max)
-	}
-	for _, p := range panels {
-		p.X.Min, p.X.Max, p.Y.Min = 0, most, 0
-	}
-	return chart.SVG(plotWidth, plotHeight, panels...)
 }

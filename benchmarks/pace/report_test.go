@@ -16,6 +16,7 @@ const (
 	docFile     = "../../docs/pace.md"
 	resultsFile = "RESULTS.md"
 	plotFile    = "pace.svg"
+	barsFile    = "../../docs/img/429s.svg"
 )
 
 func read(t *testing.T, file string) string {
@@ -26,15 +27,16 @@ func read(t *testing.T, file string) string {
 	return string(text)
 }
 
-func write(t *testing.T, all []summary) {
+func write(t *testing.T, all []summary, throttled string) {
 	doc, err := docfile.Between(read(t, docFile), "pace", compact(all))
 	if err != nil {
 		t.Fatal(docFile, ": ", err)
 	}
 	for file, text := range map[string]string{
 		docFile:     doc,
-		resultsFile: report(all),
-		plotFile:    plotted(t, all),
+		resultsFile: report(all, throttled),
+		plotFile:    lines(t, all),
+		barsFile:    bars(t, all),
 	} {
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -121,7 +123,7 @@ func count(n float64) string {
 }
 
 // report is RESULTS.md.
-func report(all []summary) string {
+func report(all []summary, throttled string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `# Pace, measured
 
@@ -137,6 +139,10 @@ all processes and apps of the org share one bucket of 600 calls in 60 s, each wi
   %d seeds each (what is not about windows: once with each seed), the peers once with each. Figures are medians; in parentheses, the range.
 - **429s** are those that the job met; the percentage is of its calls. Peers may give calls up: what failed was not tried again.
 - Goroutines are scheduled differently in every run, so figures differ a little when they are made anew.
+
+![429s and time over the optimum of a job of 3,000 calls, by library](../../docs/img/429s.svg)
+
+![429s over time of three libraries that share a limit of 50 calls a minute with 200 workers](pace.svg)
 
 ## This library and its targets
 
@@ -167,6 +173,7 @@ all processes and apps of the org share one bucket of 600 calls in 60 s, each wi
 	for _, s := range scenarios {
 		b.WriteString(peersTable(of(all, s.name)))
 	}
+	b.WriteString("\n" + throttled)
 	b.WriteString("\n## Set-up\n\n")
 	for _, p := range compared {
 		fmt.Fprintf(&b, "- **%s**, %s: %s\n", p.title(), p.form(), p.setup)

@@ -83,7 +83,7 @@ func (s scenario) run(t *testing.T, set setting, p peer) (r result) {
 
 func (s scenario) options(set setting, random *random) []oktatest.Option {
 	opts := []oktatest.Option{
-		oktatest.WithUsers(1), oktatest.WithJournal(0),
+		oktatest.WithUsers(0), oktatest.WithJournal(0),
 		oktatest.WithClockSkew(s.skew), oktatest.WithLatency(latency), oktatest.WithoutLimits(),
 	}
 	if s.limit > 0 {

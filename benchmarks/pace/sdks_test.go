@@ -13,16 +13,15 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/ratelimit"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	okta2 "github.com/okta/okta-sdk-golang/v2/okta"
 	"github.com/okta/okta-sdk-golang/v2/okta/query"
-	okta5 "github.com/okta/okta-sdk-golang/v5/okta"
+	okta6 "github.com/okta/okta-sdk-golang/v6/okta"
 
-	"github.com/oktaretry/oktaretry/benchmarks/internal/peers"
+	"github.com/oktaretry/oktaretry/benchmarks/internal/sdks"
 )
 
 const awsModule = "github.com/aws/aws-sdk-go-v2"
 
-// rateLimit is how an SDK of Okta's retries. nil: as by default.
+// rateLimit is how SDK v6 retries. nil: as by default.
 type rateLimit struct {
 	maxRetries int32
 	maxBackoff int64 // seconds
@@ -31,27 +30,22 @@ type rateLimit struct {
 // endless outlasts any window.
 var endless = &rateLimit{10_000, 300}
 
-func sdk2(limit *rateLimit) func(http.RoundTripper, string, scenario) call {
-	return func(base http.RoundTripper, token string, _ scenario) call {
-		var set []okta2.ConfigSetter
-		if limit != nil {
-			set = append(set, okta2.WithRateLimitMaxRetries(limit.maxRetries), okta2.WithRateLimitMaxBackOff(limit.maxBackoff))
-		}
-		client := peers.SDK2(base, org, token, set...)
-		return func(ctx context.Context) error {
-			_, _, err := client.User.ListUsers(ctx, query.NewQueryParams(query.WithLimit(1)))
-			return err
-		}
+// sdk2 is okta-sdk-golang v2 as by default. Tuned, it does what v6 does.
+func sdk2(base http.RoundTripper, token string, _ scenario) call {
+	client := sdks.V2(base, org, token)
+	return func(ctx context.Context) error {
+		_, _, err := client.User.ListUsers(ctx, query.NewQueryParams(query.WithLimit(1)))
+		return err
 	}
 }
 
-func sdk5(limit *rateLimit) func(http.RoundTripper, string, scenario) call {
+func sdk6(limit *rateLimit) func(http.RoundTripper, string, scenario) call {
 	return func(base http.RoundTripper, token string, _ scenario) call {
-		var set []okta5.ConfigSetter
+		var set []okta6.ConfigSetter
 		if limit != nil {
-			set = append(set, okta5.WithRateLimitMaxRetries(limit.maxRetries), okta5.WithRateLimitMaxBackOff(limit.maxBackoff))
+			set = append(set, okta6.WithRateLimitMaxRetries(limit.maxRetries), okta6.WithRateLimitMaxBackOff(limit.maxBackoff))
 		}
-		client := peers.SDK5(base, org, token, set...)
+		client := sdks.V6(base, org, token, set...)
 		return func(ctx context.Context) error {
 			_, _, err := client.UserAPI.ListUsers(ctx).Limit(1).Execute()
 			return err

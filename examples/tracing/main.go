@@ -62,7 +62,7 @@ func run(ctx context.Context, w io.Writer, addr string, again bool) error {
 		oktaretry.WithPolicy(policy()),
 		oktaretry.WithTracerProvider(tel.tracers),
 		oktaretry.WithMeterProvider(tel.meters),
-		oktaretry.WithLogger(tel.logger))
+		oktaretry.WithLogger(tel.logger), oktaretry.WithLogThreshold(time.Second))
 	if err != nil {
 		return err
 	}

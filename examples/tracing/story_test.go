@@ -36,7 +36,7 @@ func TestStory(t *testing.T) {
 		`─ wait: rate-limit`,
 		`4\. A ceiling`,
 		`three pages of groups`,
-		`─ GET /api/v1/groups +error\.type=_OTHER`, // a kept connection's: no backoff
+		`─ GET /api/v1/groups +error\.type=connection`, // a kept connection's: no backoff
 		`─ wait: ceiling`,
 		`─ GET /api/v1/groups +resend_count=1 status_code=200`,
 		`5\. One endpoint fails`,
@@ -64,8 +64,8 @@ func TestStory(t *testing.T) {
 		`circuit of the host: half-open → closed`,
 		`What the log says`,
 		`level=INFO msg="oktaretry: waiting" reason=rate-limit`,
-		`level=WARN msg="oktaretry: call given up" stop=deadline`,
-		`level=WARN msg="oktaretry: circuit open" scope=host`,
+		`level=WARN msg="oktaretry: call done" .*stop=deadline`,
+		`level=WARN msg="oktaretry: circuit" scope=host from=closed to=open`,
 		`Some of what http://127\.0\.0\.1:\d+/metrics says`,
 		`oktaretry_circuit_changes_total{.*oktaretry_circuit_to="open"} 1`,
 		`oktaretry_polls_total{.*} 3`,

@@ -6,6 +6,7 @@ package fault
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -110,6 +111,79 @@ func RequestRefused(err error) bool {
 		"http2: request body larger than specified content length", "http2: invalid ",
 		"request header list larger than peer's advertised limit", "invalid request :path", "invalid HTTP header", "invalid HTTP trailer",
 	}, func(s string) bool { return strings.Contains(text, s) })
+}
+
+// Kinds of errors, as [Kind] returns them.
+const (
+	KindDNS        = "dns"        // the host's name was not resolved
+	KindConnect    = "connect"    // no connection was made: refused, unreachable
+	KindTLS        = "tls"        // certificates, the handshake, no TLS at all
+	KindTimeout    = "timeout"    // whatever took too long, but a look-up of the name
+	KindConnection = "connection" // it broke, or brought what is not HTTP
+)
+
+// Kind returns which part of the network an error is about, in a word that may be a
+// label; "" if it is not known to be about the network.
+func Kind(err error) string {
+	var lookup *net.DNSError
+	switch text := deepestText(err); {
+	case errors.As(err, &lookup), strings.HasSuffix(text, "no such host"):
+		return KindDNS
+	case timedOut(err):
+		return KindTimeout
+	case ofTLS(err, text):
+		return KindTLS
+	case ofDial(err, text):
+		return KindConnect
+	case OfNetwork(err):
+		return KindConnection
+	}
+	return ""
+}
+
+func deepestText(err error) string {
+	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
+		err = inner
+	}
+	return err.Error()
+}
+
+// ofTLS reports whether one side refused the other's certificate, or its TLS.
+func ofTLS(err error, text string) bool {
+	var (
+		verification *tls.CertificateVerificationError
+		authority    x509.UnknownAuthorityError
+		host         x509.HostnameError
+		certificate  x509.CertificateInvalidError
+		record       tls.RecordHeaderError
+		alert        tls.AlertError
+		op           *net.OpError
+	)
+	switch {
+	case errors.As(err, &verification), errors.As(err, &authority), errors.As(err, &host), errors.As(err, &certificate),
+		errors.As(err, &record), errors.As(err, &alert), errors.Is(err, http.ErrSchemeMismatch):
+		return true
+	case errors.As(err, &op):
+		return op.Op == "remote error" || op.Op == "local error"
+	}
+	return strings.HasPrefix(text, "tls: ") || strings.HasPrefix(text, "remote error: tls: ")
+}
+
+// ofDial reports whether no connection was made.
+func ofDial(err error, text string) bool {
+	var op *net.OpError
+	if errors.As(err, &op) {
+		switch op.Op {
+		case "dial", "proxyconnect", "socks connect":
+			return true
+		}
+	}
+	for _, number := range []syscall.Errno{syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.ENETUNREACH} {
+		if errors.Is(err, number) {
+			return true
+		}
+	}
+	return strings.HasSuffix(text, "connection refused") || slices.Contains(unreached, text)
 }
 
 // Name names the kind of an error: the system's word for it where there is one, else

@@ -27,7 +27,7 @@ type bucket struct {
 	mu        sync.Mutex // guards all below
 	usedAt    time.Time  // when a call last asked or ended; by ready and done
 	line      line       // by ready, left and done
-	blockedBy Reason     // what the first of the line waits for, or waited for last; by ready and spreadLine
+	blockedBy *causes    // nil until a call waits; by ready and spreadLine
 	inFlight  int        // by ready, left and done
 	slots     slots      // of its own
 	window    window
@@ -58,12 +58,12 @@ func (b *bucket) ready(t *Ticket, now time.Time, cfg *Config) (time.Duration, Re
 	ahead := b.line.ahead(&t.waiter)
 	if t.behind = ahead > 0; t.behind {
 		b.line.push(&t.waiter)
-		return b.estimate(now, ahead, cfg), cmp.Or(b.blockedBy, Turn)
+		return b.estimate(now, ahead, cfg), cmp.Or(b.blockedBy.why(), Turn)
 	}
 	wait, why := b.gate(t, now, cfg)
 	if wait > 0 {
 		if why != Ask { // which only t is to do
-			b.blockedBy = why
+			b.blockedFor(why, now)
 		}
 		b.line.push(&t.waiter)
 		return wait, why
@@ -75,7 +75,7 @@ func (b *bucket) ready(t *Ticket, now time.Time, cfg *Config) (time.Duration, Re
 		b.line.wakeFirst()
 	}
 	if b.line.len() == 0 {
-		b.blockedBy = NoReason
+		b.blockedFor(NoReason, now)
 	}
 	t.entry = b.window.enter(now, b.inFlight)
 	t.entry.inDoubt = b.refusals.enter(now)
@@ -98,14 +98,14 @@ func (b *bucket) gate(t *Ticket, now time.Time, cfg *Config) (time.Duration, Rea
 		if wait := b.heldUntil.Sub(now); wait > 0 {
 			return wait, Held
 		}
-		b.heldUntil = time.Time{}
+		b.heldUntil, t.reopened = time.Time{}, true
 		b.spreadLine(now)
 	}
 	if b.nextAt.After(now) {
 		return b.nextAt.Sub(now), Turn
 	}
-	if wait := b.refusals.room(now); wait > 0 {
-		return wait, Answers
+	if wait, why := b.refusals.room(now); wait > 0 {
+		return wait, why
 	}
 	why, wait, pause := b.room(t, now, cfg)
 	if why != NoReason {
@@ -156,8 +156,8 @@ func (b *bucket) spreadLine(now time.Time) {
 	}
 	b.step = min(gap, spread/time.Duration(b.line.len()))
 	b.stepUntil = now.Add(2 * spread)
-	if b.blockedBy == Held || b.blockedBy == Exhausted {
-		b.blockedBy = Turn
+	if why := b.blockedBy.why(); why.NamesAWait() || why == Answers {
+		b.blockedFor(Turn, now)
 	}
 }
 
@@ -251,7 +251,10 @@ func (b *bucket) hold(until, now time.Time) (whole bool) {
 		capped = longest
 	}
 	if capped.After(b.heldUntil) {
-		b.heldAt, b.heldUntil = now, capped.Add(rand.N(gap))
+		b.heldAt, b.heldUntil = now, capped
+		if b.host.clock.isSharp() { // else processes come back as far apart as they were refused
+			b.heldUntil = capped.Add(rand.N(gap))
+		}
 		b.line.wakeAll()
 	}
 	return !until.After(b.heldUntil)
@@ -317,4 +320,17 @@ func (b *bucket) state(now time.Time) State {
 // jitter returns between a half and one and a half of d.
 func jitter(d time.Duration) time.Duration {
 	return time.Duration(float64(d) * (0.5 + rand.Float64()))
+}
+
+// blockedFor records what the first of the line waits for from now on.
+func (b *bucket) blockedFor(why Reason, now time.Time) {
+	c := b.blockedBy
+	if c.why() == why {
+		return
+	}
+	if c == nil {
+		c = new(causes)
+		b.blockedBy = c
+	}
+	c.spent, c.now, c.since = c.until(now), why, now
 }

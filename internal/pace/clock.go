@@ -85,13 +85,22 @@ func (c *Clock) Until(reset int64, now time.Time) (wait time.Duration, isSharp, 
 	if wait < from || wait > to {
 		return 0, false, false
 	}
-	return wait, known != nil && known.hi-known.lo <= sharp, true
+	return wait, c.isSharp(), true
+}
+
+// isKnown reports whether the server's clock is known from a Date.
+func (c *Clock) isKnown() bool { return c.known.Load() != nil }
+
+// isSharp reports whether the server's clock is known well.
+func (c *Clock) isSharp() bool {
+	known := c.known.Load()
+	return known != nil && known.hi-known.lo <= sharp
 }
 
 // rulesOut reports whether, by a clock that is known from answers, reset cannot be
 // that of an open window.
 func (c *Clock) rulesOut(reset int64, now time.Time) bool {
-	if c.known.Load() == nil {
+	if !c.isKnown() {
 		return false
 	}
 	_, _, ok := c.Until(reset, now)

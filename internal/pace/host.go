@@ -23,6 +23,8 @@ type host struct {
 	waiting  []*bucket // whose first call waits for a slot; by queue and next
 	pruneAt  int       // the length of waiting at which unused buckets are removed; by queue
 
+	refusedOnce atomic.Bool // a 429 was met; by Ticket.FirstRefusal
+
 	crowded atomic.Bool // waiting is not empty; by queue and next, under mu
 }
 

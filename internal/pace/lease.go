@@ -52,6 +52,7 @@ type unreported struct {
 	scoutsBack   int           // scouts that ended, whatever they found; by observe
 	unleased     int           // calls that were sent without a place; by take
 	unleasedIn   int64         // the ID of their window; by take
+	any          bool          // a header was seen, and no request was made since; by observe and report
 	reportedFull int64         // the ID of the window that the store knows to be used up; by report
 }
 
@@ -82,7 +83,7 @@ func (l *lease) room(w *window, now time.Time, utilization float64) (why Reason,
 		if w.isUsedUp(utilization) && now.Before(w.closedUntil()) {
 			switch { // headers count for more than the store
 			case l.seen.reportedFull == w.id:
-				return Exhausted, w.closedUntil().Sub(now), 0
+				return usedUp(w.left), w.closedUntil().Sub(now), 0
 			case !l.pending:
 				return Ask, moment, 0 // others may hold places that are gone
 			}
@@ -125,7 +126,7 @@ func (h *heldPlaces) usable(now time.Time) int {
 }
 
 // record records the store's answer to a request for so many places.
-func (l *lease) record(now, madeAt time.Time, wanted int, a *shared.Lease) {
+func (l *lease) record(now, madeAt time.Time, wanted int, a *shared.Lease, utilization float64) {
 	known := &l.answered
 	known.windowID, known.sharers, known.returnUnused = a.Window.ID, a.Sharers, a.ReturnUnused
 	known.noneBefore = time.Time{}
@@ -133,7 +134,7 @@ func (l *lease) record(now, madeAt time.Time, wanted int, a *shared.Lease) {
 	case a.Places > 0:
 		l.grant(now, madeAt, a)
 	case wanted > 0:
-		l.deny(now, a)
+		l.deny(now, a, utilization)
 	}
 }
 
@@ -150,7 +151,7 @@ func (l *lease) grant(now, madeAt time.Time, a *shared.Lease) {
 }
 
 // deny records that there are no places, and when to request some again.
-func (l *lease) deny(now time.Time, a *shared.Lease) {
+func (l *lease) deny(now time.Time, a *shared.Lease, utilization float64) {
 	if !now.Before(l.held.until) {
 		l.held.places = 0
 	}
@@ -160,7 +161,10 @@ func (l *lease) deny(now time.Time, a *shared.Lease) {
 	case a.Held:
 		known.retryFor, known.noneBefore = Held, now.Add(a.Retry)
 	case a.Window.ID != 0 && a.Window.Ends > 0:
-		known.retryFor, known.noneBefore = Exhausted, now.Add(a.Retry)
+		known.retryFor, known.noneBefore = Leased, now.Add(a.Retry)
+		if left := a.Window.Remaining; left <= reserve(a.Window.Limit, utilization) {
+			known.retryFor = usedUp(left)
+		}
 	default:
 		known.retryFor = Answers
 	}
@@ -210,6 +214,7 @@ func (l *lease) observe(p place, s Seen, windowID int64) {
 	case s.Slots || s.Limit <= 0 || s.Remaining < 0 || !isSameWindow(s.Reset, windowID):
 		return
 	}
+	u.any = true
 	w := shared.Window{ID: s.Reset, Limit: min(s.Limit, most), Remaining: min(s.Remaining, most)}
 	if isSameWindow(u.window.ID, windowID) {
 		w.Remaining = min(w.Remaining, u.window.Remaining)

@@ -110,15 +110,16 @@ func (r *refusals) accepted(e entry, now time.Time, w *window) {
 
 func (r *refusals) reset() { r.inRow, r.inDoubt, r.spaceAt = 0, false, time.Time{} }
 
-// room returns how long the next call waits for a scout's answer.
-func (r *refusals) room(now time.Time) time.Duration {
+// room returns how long the next call waits for a scout's answer, or for its distance
+// from the last call.
+func (r *refusals) room(now time.Time) (time.Duration, Reason) {
 	if r == nil {
-		return 0
+		return 0, NoReason
 	}
 	if r.inDoubt && r.scouts > 0 && now.Before(r.overdue) {
-		return r.overdue.Sub(now)
+		return r.overdue.Sub(now), Answers
 	}
-	return max(r.spaceAt.Sub(now), 0)
+	return max(r.spaceAt.Sub(now), 0), Turn
 }
 
 // enter counts a call that is sent and reports whether it is a scout.

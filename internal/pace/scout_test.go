@@ -148,18 +148,20 @@ func TestScoutInTheOldWindowAddsASecondFromThenOn(t *testing.T) {
 	}
 }
 
-// A refusal's reset may lack a fraction of a second. Where no scout is there to find
-// out, because the bucket has accepted no call yet, the second is added at once.
-func TestUntilAddsASecondToTheResetOfAnUnknownBucket(t *testing.T) {
+// A refusal's reset may lack a fraction of a second, and so may its Date: the wait by
+// both is never before the reset, and up to a second after it. The local clock's
+// second stands for a Date that no answer had.
+func TestUntilAddsASecondAtMost(t *testing.T) {
 	for _, tt := range []struct {
 		name       string
 		accepted   bool // a call of the bucket
 		knownClock bool
 		want       time.Duration
 	}{
-		{"nothing is known", false, false, 61 * second},
-		{"the bucket is known", true, false, 60 * second},
+		{"nothing is known", false, false, 60 * second},
+		{"a window is known, by the local clock", true, false, 60 * second},
 		{"the clock is known", false, true, 60 * second},
+		{"both are", true, true, 60 * second},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			g := pace.New(pace.Config{})

@@ -76,7 +76,8 @@ func (r *StoreRequest) Watch() (after time.Duration, ok bool) {
 }
 
 // Spare returns the request that returns the places of r's bucket when no call has
-// used it for a while; nil: there is nothing to return. again, unless 0, is when to call
+// used it for a while, and reports what the last calls saw where others may wait for
+// that; nil: there is nothing to return. again, unless 0, is when to call
 // it again, for the bucket is in use.
 func (r *StoreRequest) Spare(now time.Time) (give *StoreRequest, again time.Duration) {
 	b := r.bucket
@@ -85,7 +86,7 @@ func (r *StoreRequest) Spare(now time.Time) (give *StoreRequest, again time.Dura
 	l := b.lease
 	idle := l.idleFor()
 	switch {
-	case l.held.places == 0:
+	case l.held.places == 0 && !l.owesReport():
 	case b.inFlight > 0 || b.line.len() > 0 || l.pending:
 		return nil, idle
 	case now.Before(b.usedAt.Add(idle)):
@@ -98,11 +99,14 @@ func (r *StoreRequest) Spare(now time.Time) (give *StoreRequest, again time.Dura
 	return give, 0
 }
 
+// owesReport reports whether other processes may wait for what was seen here.
+func (l *lease) owesReport() bool { return l.seen.any }
+
 // giveBack returns the request that returns the bucket's places, if it has any. It is
 // called under mu.
 func (b *bucket) giveBack(now time.Time) *StoreRequest {
 	l := b.lease
-	if l.pending || !l.health.Works() || l.held.places+l.held.returned == 0 {
+	if l.pending || !l.health.Works() || l.held.places+l.held.returned == 0 && !l.owesReport() {
 		return nil
 	}
 	l.held.until = now
@@ -173,7 +177,7 @@ func (b *bucket) report(r *shared.LeaseRequest, now time.Time) {
 	r.Late, r.Unbound, r.Refused = w.late, w.unbound, max(b.heldUntil.Sub(now), 0)
 	r.LastWindowID = l.answered.windowID
 	r.InFlight = b.inFlight + seen.unanswered
-	r.ScoutsEnded, seen.scoutsBack = seen.scoutsBack, 0
+	r.ScoutsEnded, seen.scoutsBack, seen.any = seen.scoutsBack, 0, false
 	if seen.window.ID != 0 && isSameWindow(seen.window.ID, w.id) {
 		r.Seen, r.Age = seen.window, now.Sub(seen.sentAt)
 		r.Seen.Ends = w.reset.Sub(now)
@@ -261,7 +265,7 @@ func (r *StoreRequest) Answered(now time.Time, a shared.Lease) {
 		b.spreadLine(now)
 		b.lease.answered.retryAt = time.Time{}
 	}
-	b.lease.record(now, r.madeAt, r.Request.Wants(), &a)
+	b.lease.record(now, r.madeAt, r.Request.Wants(), &a, b.cfg.Load().utilization())
 	b.line.wakeFirst()
 	b.mu.Unlock()
 	b.release()

@@ -18,6 +18,8 @@ type Ticket struct {
 	behind bool          // others go first, as far as is known
 	nap    time.Duration // how long to sleep before asking again; 0: as long as the wait
 
+	reopened bool // the call was the first to ask after a hold; by gate, under bucket.mu
+
 	// The call in flight; by Ready, under bucket.mu.
 	inFlight  bool
 	entry     entry   // into the window
@@ -34,6 +36,12 @@ type End struct {
 	Held bool
 	// Request is to be put to the shared store now; nil: none.
 	Request *StoreRequest
+	// Limit is the bucket's limit by the call's answer, and Before the one that was
+	// known until then; both are -1 if unknown.
+	Limit, Before int
+	// HeldUntil is until when the call's refusal has closed the bucket, which was open
+	// or closed for less; zero if it has not.
+	HeldUntil time.Time
 	// Split is the kinds of calls that are counted apart and their limits, if the call's
 	// answer has split its bucket.
 	Split string
@@ -81,11 +89,15 @@ func (t *Ticket) Observe(sent, arrived time.Time, date int64) {
 }
 
 // Until returns how long after now the window ends whose reset a refusal names;
-// false when that reset is not plausible. The server may cut the fraction off its
-// reset, so a second is added, or less if the window is known to end sooner: where
-// the server is known to, where it just did, and for a bucket that is known by
-// refusals only. Elsewhere a single scout finds out, and if it meets the old window,
-// window.late adds the second from then on.
+// false when that reset is not plausible. It is the reset less the Date, or where no
+// answer had one less the local clock's present second. So it is never early, for the
+// second may just have begun, and adds no more than a second, for it may just end.
+//
+// The server may cut the fraction off its reset, too, and end the window up to a second
+// after it. So a second is added, or less if the window is known to end sooner, where
+// the server is known to do so, where it just did, and from the second refusal on of a
+// bucket that has accepted nothing. Elsewhere a single scout finds out, and if it meets
+// the old window, window.late adds the second from then on.
 func (t *Ticket) Until(reset int64, now time.Time) (time.Duration, bool) {
 	b := t.bucket
 	wait, sharp, ok := b.host.clock.Until(reset, now)
@@ -95,7 +107,10 @@ func (t *Ticket) Until(reset int64, now time.Time) (time.Duration, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	w := &b.window
-	if wait > 0 && !w.late && (w.accepted || sharp) {
+	if wait > 0 && !w.late && (w.accepted || sharp || b.refusals == nil) {
+		if !b.host.clock.isKnown() {
+			wait += time.Duration(now.Nanosecond())
+		}
 		return wait, true
 	}
 	if end := w.lateEnd(now.Add(wait)).Sub(now); end > 0 && isSameWindow(reset, w.id) {
@@ -104,6 +119,10 @@ func (t *Ticket) Until(reset int64, now time.Time) (time.Duration, bool) {
 	wait += time.Second
 	return wait, wait > 0
 }
+
+// FirstRefusal reports whether no call to the host was refused before, and notes that
+// one is now.
+func (t *Ticket) FirstRefusal() bool { return !t.bucket.host.refusedOnce.Swap(true) }
 
 // Done ends a call that was sent and reports what its answer carried. It does
 // nothing for a ticket that is not in flight.
@@ -117,12 +136,24 @@ func (t *Ticket) Done(now time.Time, seen Seen) End {
 		shown = t.reportToPart(s, now, seen)
 	}
 	b.mu.Lock()
-	known := b.window.limit
+	known, held := b.window.limit, b.heldUntil
 	result := b.done(t, now, shown)
+	result.Before, result.Limit = known, b.window.limit
+	if b.heldUntil.After(held) && b.heldUntil.After(now) {
+		result.HeldUntil = b.heldUntil
+	}
 	b.mu.Unlock()
 	result.Split = t.compare(now, seen, known)
 	t.release(now)
 	return result
+}
+
+// Reopened reports, once, whether the call was the first to ask for its turn after its
+// bucket had been closed by a refusal.
+func (t *Ticket) Reopened() bool {
+	was := t.reopened
+	t.reopened = false
+	return was
 }
 
 // Leave ends a call that was not sent. It does nothing for a ticket that is done
@@ -148,4 +179,37 @@ func (t *Ticket) release(now time.Time) {
 	b.host.passOn(b.cfg.Load().MaxInFlight)
 	t.bucket, t.inFlight = nil, false
 	b.release()
+}
+
+// Mark is a moment of a call's wait, from which [Mark.Until] counts.
+type Mark struct {
+	bucket *bucket
+	at     time.Time
+	why    Reason // what Ready returned
+	spent  [reasons]time.Duration
+}
+
+// Mark returns the present moment of a wait for why, as Ready has just returned it.
+func (t *Ticket) Mark(now time.Time, why Reason) Mark {
+	b := t.bucket
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return Mark{b, now, why, b.blockedBy.until(now)}
+}
+
+// Until returns how long the call has waited for what since the mark, by Reason. The
+// sum is exactly the time since the mark.
+func (m *Mark) Until(now time.Time) (waited [reasons]time.Duration) {
+	m.bucket.mu.Lock()
+	spent := m.bucket.blockedBy.until(now)
+	m.bucket.mu.Unlock()
+	left := now.Sub(m.at)
+	for r := Held; r < reasons && left > 0; r++ {
+		if r != m.why {
+			waited[r] = max(min(spent[r]-m.spent[r], left), 0)
+			left -= waited[r]
+		}
+	}
+	waited[m.why] = left
+	return waited
 }

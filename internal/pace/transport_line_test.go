@@ -54,7 +54,7 @@ func Test429HoldsTheCallersOfItsBucketOnly(t *testing.T) {
 		{"no credential", "GET", rig.UserURL, "", false},
 	} {
 		rig.Virtual(t, tt.name, func(t *testing.T) {
-			rt, _ := refusesOnce(t, "/api/v1/users/00u1", 59*time.Second)
+			rt, _ := refusesOnce(t, "/api/v1/users/00u1", time.Minute)
 			first := make(chan rig.Call, 1)
 			go func() {
 				first <- rig.Do(t, t.Context(), rt, "GET", rig.UserURL, "", "Authorization", "SSWS a")
@@ -95,7 +95,7 @@ func Test429NarrowerThanABucketHoldsNobodyElse(t *testing.T) {
 
 func Test429HoldsTheBucketAlsoWhenItsCallGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := rig.New(t, nil, script.Limited(script.Date(0), script.ResetIn(0, 29*time.Second)), script.OK().After(30*time.Second, rig.Spread))
+		rt, base := rig.New(t, nil, script.Limited(script.Date(0), script.ResetIn(0, 30*time.Second)), script.OK().After(30*time.Second, rig.Spread))
 		rig.Failure[*oktaretry.RateLimitError](rig.Do(t, oktaretry.WithNoRetry(t.Context()), rt, "GET", rig.UserURL, ""))
 		rig.Get(t, rt, rig.UserURL).Is(200)
 		base.WantSent(2)
@@ -111,7 +111,7 @@ func releaseOrder(t *testing.T, n int, ctx func(int) context.Context) (order []s
 	rt, base := rig.New(t, nil)
 	base.Choose(func(*http.Request) script.Step {
 		if time.Now().Before(reset) {
-			return script.Limited(script.Date(0), script.ResetIn(0, 59*time.Second))
+			return script.Limited(script.Date(0), script.ResetIn(0, time.Minute))
 		}
 		return script.OK()
 	})
@@ -178,7 +178,7 @@ func TestRefusedCallGoesBeforeThoseNeverSent(t *testing.T) {
 		reset := time.Now().Add(time.Minute)
 		rt, base := rig.New(t, nil)
 		base.Choose(func(req *http.Request) script.Step {
-			refused := script.Limited(script.Date(0), func(h http.Header, now time.Time) { script.ResetIn(0, reset.Sub(now)-time.Second)(h, now) })
+			refused := script.Limited(script.Date(0), func(h http.Header, now time.Time) { script.ResetIn(0, reset.Sub(now))(h, now) })
 			switch {
 			case !time.Now().Before(reset):
 				return script.OK()
@@ -205,7 +205,7 @@ func TestRefusedCallGoesBeforeThoseNeverSent(t *testing.T) {
 
 func TestCanceledWaiterDelaysNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		rt, base := refusesOnce(t, "/api/v1/users/00u1", 59*time.Second)
+		rt, base := refusesOnce(t, "/api/v1/users/00u1", time.Minute)
 		first := make(chan rig.Call, 1)
 		go func() {
 			first <- rig.Do(t, rig.CancelAfter(t, 30*time.Second, errors.New("shutting down")), rt, "GET", rig.UserURL, "")
@@ -303,7 +303,7 @@ func TestResetOfAnHourClosesTheBucketForAMinute(t *testing.T) {
 			script.Limited(script.Date(0), script.ResetIn(0, time.Hour)), script.OK().After(time.Minute+time.Second, rig.Spread), script.OK())
 		first, second := rig.Start(t, rt, rig.UserURL), rig.Start(t, rt, rig.UserURL)
 		(<-second).Is(200).TookBetween(time.Minute+time.Second, time.Minute+time.Second+2*rig.Spread)
-		(<-first).Is(200).TookBetween(time.Hour+time.Second, time.Hour+time.Second+2*rig.Spread)
+		(<-first).Is(200).TookBetween(time.Hour, time.Hour+2*rig.Spread)
 		base.WantSent(3)
 	})
 }
@@ -343,5 +343,78 @@ func TestMaxWaitBoundsTheLine(t *testing.T) {
 		}
 		(<-first).Is(200).TookBetween(30*time.Second, 31*time.Second+rig.Spread) // as its own refusal ordered
 		base.WantSent(2)
+	})
+}
+
+// What Okta named is apart from what the library does out of caution, and the parts
+// of a wait are its whole.
+func TestEachCauseOfAWaitHasItsOwnReason(t *testing.T) {
+	type parts = map[oktaretry.WaitReason]time.Duration
+	// waits sends n calls at once and returns the waits of all, by reason.
+	waits := func(t *testing.T, rt *oktaretry.Transport, target string, n int) (all parts) {
+		all = parts{}
+		for _, c := range runWorkers(t, rt, target, n, n) {
+			var sum time.Duration
+			for _, a := range c.Outcome.Attempts {
+				for _, w := range a.Waits {
+					all[w.Reason] += w.Duration
+					sum += w.Duration
+				}
+				sum += a.Duration
+			}
+			if sum != c.Outcome.Elapsed {
+				t.Errorf("waits and attempts sum up to %s of %s", sum, c.Outcome.Elapsed)
+			}
+		}
+		return all
+	}
+	only := func(t *testing.T, got parts, want ...oktaretry.WaitReason) {
+		t.Helper()
+		for reason := range got {
+			if !slices.Contains(want, reason) {
+				t.Errorf("waits for %s in %v, want %v", reason, got, want)
+			}
+		}
+		for _, reason := range want {
+			if got[reason] == 0 {
+				t.Errorf("no wait for %s in %v", reason, got)
+			}
+		}
+	}
+	rig.Virtual(t, "a new bucket", func(t *testing.T) {
+		rt, _, target := overOkta(t, 600, nil)
+		only(t, waits(t, rt, target, 20), oktaretry.WaitLearning, oktaretry.WaitTurn)
+	})
+	rig.Virtual(t, "a window that is used up", func(t *testing.T) {
+		rt, _, target := overOkta(t, 10, nil)
+		runWorkers(t, rt, target, 1, 10)
+		got := waits(t, rt, target, 5)
+		only(t, got, oktaretry.WaitRateLimit, oktaretry.WaitLearning, oktaretry.WaitTurn)
+		if caution := got[oktaretry.WaitLearning] + got[oktaretry.WaitTurn]; caution > 5*time.Second {
+			t.Errorf("%s of caution in %v", caution, got)
+		}
+	})
+	rig.Virtual(t, "the share that MaxUtilization leaves to others", func(t *testing.T) {
+		rt, _, target := overOkta(t, 100, func(p *oktaretry.Policy) { p.Pace.MaxUtilization = 0.5 })
+		runWorkers(t, rt, target, 1, 50)
+		only(t, waits(t, rt, target, 1), oktaretry.WaitCeiling)
+	})
+	rig.Virtual(t, "another call's 429", func(t *testing.T) {
+		rt, okta, target := overOkta(t, 600, nil)
+		rig.Get(t, rt, target).Is(200)
+		okta.Script("*", oktatest.RateLimited(20*time.Second))
+		go func() { rig.Get(t, rt, target).Is(200) }()
+		time.Sleep(time.Second)
+		got := waits(t, rt, target, 1)
+		only(t, got, oktaretry.WaitRateLimit, oktaretry.WaitTurn) // the refused call goes first
+		if got[oktaretry.WaitRateLimit] < 19*time.Second {
+			t.Errorf("%v, want 19 s and more for the rate limit", got)
+		}
+	})
+	rig.Virtual(t, "spread over the window", func(t *testing.T) {
+		rt, _, target := overOkta(t, 60, func(p *oktaretry.Policy) { p.Pace.Smooth = true })
+		rig.Get(t, rt, target).Is(200)
+		rig.Get(t, rt, target).Is(200)
+		only(t, waits(t, rt, target, 1), oktaretry.WaitTurn)
 	})
 }

@@ -105,6 +105,15 @@ func (w *window) isUsedUp(utilization float64) bool {
 	return w.id != 0 && w.left <= reserve(w.limit, utilization)
 }
 
+// usedUp returns why a window with so many places left takes no more calls: by the
+// server's headers, or because these are for others.
+func usedUp(left int) Reason {
+	if left > 0 {
+		return Reserved
+	}
+	return Exhausted
+}
+
 // isBursting reports whether the bucket accepts more calls than its headers name.
 func (w *window) isBursting() bool { return w.bursts > 1 }
 
@@ -391,7 +400,7 @@ func (w *window) room(now time.Time, inFlight int, utilization float64) (why Rea
 	}
 	if free <= 0 {
 		if wait := w.closedUntil().Sub(now); wait > 0 {
-			return Exhausted, wait, 0
+			return usedUp(w.left), wait, 0
 		}
 		why, wait = w.scouts.room(now, 1)
 		return why, wait, 0

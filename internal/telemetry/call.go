@@ -26,14 +26,17 @@ type Call struct {
 	traced  bool                 // the call's span was started, so attempts may have spans
 	carrier headerCarrier        // of the attempt in flight
 	scratch []attribute.KeyValue // for spans, which copy
+	waits   []reasonWait         // that have ended, by reason
+	wait    waiting              // the last one that was logged
 }
 
 // Result is the meaning of an answer, in words that may be shown.
 type Result struct {
 	Class, Code, RequestID string
 	Status                 int
-	Err                    error // of an attempt without an answer, or of the call
-	Terminal, NotSent      bool  // of a network error
+	Err                    error              // of an attempt without an answer, or of the call
+	Kind                   func(error) string // names the part of the network that Err is about, else ""; nil: none does
+	Terminal, NotSent      bool               // of a network error
 }
 
 func (r *Result) errorType() string {
@@ -53,9 +56,15 @@ func (r *Result) failure() string {
 		typed   interface{ ErrorType() string }
 		timeout interface{ Timeout() bool }
 	)
-	switch {
-	case errors.As(r.Err, &typed):
+	if errors.As(r.Err, &typed) {
 		return typed.ErrorType()
+	}
+	if r.Kind != nil {
+		if kind := r.Kind(r.Err); kind != "" {
+			return kind
+		}
+	}
+	switch {
 	case r.Terminal:
 		return "terminal"
 	case errors.As(r.Err, &timeout) && timeout.Timeout():
@@ -73,8 +82,9 @@ type CallEnd struct {
 	Circuit                 string // the scope of the circuit that refused; "" if none did
 	Attempts                int
 	Elapsed, Waited, Needed time.Duration
-	Failed                  bool // and not because the caller canceled it
-	GivenUp                 bool // Failed, and not with a client error: it is logged
+	Failed                  bool   // and not because the caller canceled it
+	GivenUp                 bool   // Failed, and not with a client error: its line is a warning
+	Cause                   Result // of the last answer that was no success; of the last one if there was none
 }
 
 // AttemptEnd is how an attempt ended.
@@ -124,7 +134,7 @@ func (c *Call) Recording() bool { return c.span.IsRecording() }
 // Reset returns an empty Call that reuses the memory of c.
 func (c *Call) Reset() Call {
 	clear(c.scratch)
-	return Call{scratch: c.scratch[:0]}
+	return Call{scratch: c.scratch[:0], waits: c.waits[:0]}
 }
 
 // End counts and logs the call, which began at origin and ended at w, and ends its
@@ -156,8 +166,8 @@ func (c *Call) End(origin, w Where, end func() CallEnd) {
 		c.scratch = list
 	}
 	c.countCall(origin, &e, timed, counted)
-	if e.GivenUp {
-		c.logGivenUp(w, &e)
+	if level, logged := c.logsEnd(&e); logged {
+		c.logEnd(w, level, &e)
 	}
 }
 
@@ -186,7 +196,8 @@ func (c *Call) StartAttempt(w Where, resends int, poll bool) (context.Context, t
 // attempts have no spans of their own, the call's span gets an event for each. It
 // calls end only if something is to be reported.
 func (c *Call) EndAttempt(ctx context.Context, span trace.Span, w Where, end func() AttemptEnd) {
-	defer span.End()
+	var options []trace.SpanEndOption
+	defer func() { span.End(options...) }()
 	h := c.t.metrics.attemptDuration
 	timed, recording := h != nil && h.Enabled(ctx), span.IsRecording()
 	event := !recording && !c.t.attemptSpans && c.span.IsRecording()
@@ -206,6 +217,9 @@ func (c *Call) EndAttempt(ctx context.Context, span trace.Span, w Where, end fun
 	}
 	list := a.appendAll(append(c.scratch[:0], keyBucket.String(w.Bucket)), kind)
 	if recording {
+		if end := a.Start.Add(a.Duration); time.Since(end) >= time.Millisecond { // its body was long in coming
+			options = []trace.SpanEndOption{trace.WithTimestamp(end)}
+		}
 		span.SetAttributes(list...)
 		c.scratch = list
 		if kind != "" {
@@ -264,6 +278,7 @@ func (c *Call) Waited(w Where, reason string, d time.Duration, began time.Time) 
 			keyWaitReason.String(reason), keyWait.Float64(d.Seconds())))
 	}
 	c.countWait(w, reason, d)
+	c.addWait(reason, d)
 }
 
 // Changed reports a change of a circuit.

@@ -24,7 +24,7 @@ import (
 func newTelemetry(t *testing.T, edit func(*telemetry.Config)) (*telemetry.Telemetry, *rig.Recorder) {
 	t.Helper()
 	r := rig.NewRecorder()
-	c := telemetry.Config{Tracers: r.Tracer, Meters: r.Meter, Propagators: propagation.TraceContext{}, Logger: r.Logger, LogWaitFrom: time.Second}
+	c := telemetry.Config{Tracers: r.Tracer, Meters: r.Meter, Propagators: propagation.TraceContext{}, Logger: r.Logger, LogFrom: time.Second}
 	if edit != nil {
 		edit(&c)
 	}
@@ -57,9 +57,10 @@ func report(t *testing.T, tel *telemetry.Telemetry) {
 	ctx, span := c.StartAttempt(w, 0, false)
 	c.EndAttempt(ctx, span, w, func() telemetry.AttemptEnd { return failed })
 	c.Changed(w, telemetry.CircuitChange{Scope: "host", Host: w.Host, From: "closed", To: "open"})
-	if !c.Waiting(w, "backoff", 2*time.Second) {
+	if !c.LogsWait(2 * time.Second) {
 		t.Error("a wait of 2 s is not logged, of 1 s on it is")
 	}
+	c.LogWait(w, time.Now(), telemetry.WaitStart{Reason: "backoff", AtMost: 2 * time.Second, Attempts: 1, Result: failed.Result})
 	c.Waited(w, "backoff", 2*time.Second, time.Now())
 	ctx, span = c.StartAttempt(w, 1, false)
 	c.EndAttempt(ctx, span, w, func() telemetry.AttemptEnd { return succeeded })
@@ -90,7 +91,7 @@ func TestCallReportsSpansEventsMetricsAndLogs(t *testing.T) {
 	for _, l := range r.Lines(t) {
 		lines = append(lines, l["msg"])
 	}
-	rig.Equal(t, "lines", lines, []any{"oktaretry: circuit open", "oktaretry: waiting"})
+	rig.Equal(t, "lines", lines, []any{"oktaretry: circuit", "oktaretry: waiting", "oktaretry: call done"})
 }
 
 func TestCallWithoutAttemptSpansHasAttemptEvents(t *testing.T) {

@@ -60,8 +60,19 @@ type fuseHandler struct {
 	*fuse
 }
 
-func (h fuseHandler) Handle(_ context.Context, r slog.Record) error { h.burn(r.Message); return nil }
-func (h fuseHandler) Enabled(context.Context, slog.Level) bool      { return true }
+func (h fuseHandler) Handle(_ context.Context, r slog.Record) error {
+	text := r.Message
+	r.Attrs(func(a slog.Attr) bool {
+		if a.Key == "to" { // which changes of circuits tell apart
+			text += " to " + a.Value.String()
+		}
+		return true
+	})
+	h.fuse.burn(text)
+	return nil
+}
+
+func (h fuseHandler) Enabled(context.Context, slog.Level) bool { return true }
 
 // panicCase is a place for a panic. Its fuse burns once.
 type panicCase struct {
@@ -97,8 +108,8 @@ func panicCases() []panicCase {
 		{name: "the bucket's name of a poll", steps: pending, options: buckets, at: 2, word: "bucket", began: 2},
 		{name: "the line of a wait", steps: down, options: handler, at: 1, word: "waiting", began: 2},
 		{name: "the line of a wait in line", steps: limited, options: handler, at: 1, word: "waiting", began: 2},
-		{name: "the line of the end", steps: down, options: handler, at: 1, word: "given up", began: 5},
-		{name: "the line of an end without an answer", steps: []script.Step{script.Fail(script.Reset)}, options: handler, at: 1, word: "given up", began: 5},
+		{name: "the line of the end", steps: down, options: handler, at: 1, word: "call done", began: 5},
+		{name: "the line of an end without an answer", steps: []script.Step{script.Fail(script.Reset)}, options: handler, at: 1, word: "call done", began: 5},
 	}
 }
 
@@ -155,9 +166,9 @@ func runPanicCase(t *testing.T, tt panicCase, kind string) {
 // A probe whose call panicked returns its slot, also when the panic came from the
 // log line of the circuit's change.
 func TestPanicInCircuitLogReturnsTheProbe(t *testing.T) {
-	for _, word := range []string{"circuit half-open", "circuit closed"} {
+	for _, state := range []string{"circuit to half-open", "circuit to closed"} {
 		synctest.Test(t, func(t *testing.T) {
-			handler := fuseHandler{slog.DiscardHandler, newFuse(1, word)}
+			handler := fuseHandler{slog.DiscardHandler, newFuse(1, state)}
 			tr := rig.Over(t, script.Repeat(t, script.Bare(503), script.OK()), func(p *oktaretry.Policy) {
 				p.Breaker.MinCalls, p.Breaker.ProbeTimeout, p.Breaker.Probes = 1, time.Hour, 1
 			}, oktaretry.WithLogger(slog.New(handler)))
@@ -172,11 +183,11 @@ func TestPanicInCircuitLogReturnsTheProbe(t *testing.T) {
 			}
 			time.Sleep(open.RetryAfter)
 			if v := rig.Panicked(func() { call() }); v != "boom" {
-				t.Fatalf("%s: panicked with %v", word, v)
+				t.Fatalf("%s: panicked with %v", state, v)
 			}
 			rig.WantIdle(t, tr)
 			if resp, err = call(); err != nil {
-				t.Fatal(fmt.Errorf("after a panic over %q: %w", word, err))
+				t.Fatal(fmt.Errorf("after a panic over %q: %w", state, err))
 			}
 			resp.Body.Close()
 		})

@@ -5,8 +5,11 @@ package telemetry_test
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
+	"net"
 	"net/http"
 	"runtime"
 	"testing"
@@ -133,9 +136,14 @@ func TestSpanStatusFollowsTheClientRules(t *testing.T) {
 		{"rate limit", "GET", nil, []script.Step{script.Code(429, "E0000146")}, 0, ending{"429", "429", "rate-limited", "max-elapsed"}},
 		{"pending", "GET", nil, []script.Step{pending}, 0, ending{"", "pending", "pending", "max-elapsed"}},
 		{"connect", "GET", nil, []script.Step{script.Fail(script.Refused)}, 0, ending{"connect", "connect", "network", "max-attempts"}},
-		{"terminal", "GET", nil, []script.Step{script.Fail(x509.HostnameError{Certificate: new(x509.Certificate), Host: "a.b"})}, 0,
-			ending{"terminal", "terminal", "network", "fail-fast"}},
-		{"reset", "GET", nil, []script.Step{script.Fail(script.Reset)}, 0, ending{"_OTHER", "_OTHER", "network", "max-attempts"}},
+		{"certificate", "GET", nil, []script.Step{script.Fail(x509.HostnameError{Certificate: new(x509.Certificate), Host: "a.b"})}, 0,
+			ending{"tls", "tls", "network", "fail-fast"}},
+		{"terminal", "GET", nil, []script.Step{script.Fail(http.ErrNotSupported)}, 0, ending{"terminal", "terminal", "network", "fail-fast"}},
+		{"no such host", "GET", nil, []script.Step{script.Fail(&net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "a.b", IsNotFound: true}})}, 0,
+			ending{"dns", "dns", "network", "fail-fast"}},
+		{"reset", "GET", nil, []script.Step{script.Fail(script.Reset)}, 0, ending{"connection", "connection", "network", "max-attempts"}},
+		{"closed", "GET", nil, []script.Step{script.Fail(io.EOF)}, 0, ending{"connection", "connection", "network", "max-attempts"}},
+		{"a layer above the network", "GET", nil, []script.Step{script.Fail(errors.New("no token for alice"))}, 0, ending{"terminal", "terminal", "network", "fail-fast"}},
 		{"attempt timeout", "GET", timeout, []script.Step{script.Hang()}, 0, ending{"timeout", "timeout", "network", "max-attempts"}},
 		{"circuit", "GET", noProbe, []script.Step{script.Down()}, 0, ending{"503", "503", "server-error", "circuit-open"}},
 		{"deadline before the wait", "GET", nil, []script.Step{limitedFor7s}, time.Second, ending{"429", "429", "rate-limited", "deadline"}},
@@ -261,11 +269,12 @@ func TestCircuitChangesAreEventsAndLogLinesOfTheCallThatCausedThem(t *testing.T)
 		var changes []string
 		for _, l := range r.Lines(t) {
 			if l["from"] != nil {
-				changes = append(changes, fmt.Sprint(l["msg"], l["scope"]))
+				changes = append(changes, fmt.Sprint(l["level"], " ", l["msg"], " ", l["scope"], ": ", l["from"], " → ", l["to"]))
 			}
 		}
 		rig.Equal(t, "lines", changes, []string{
-			"oktaretry: circuit openendpoint", "oktaretry: circuit half-openendpoint", "oktaretry: circuit closedendpoint"})
+			"WARN oktaretry: circuit endpoint: closed → open", "DEBUG oktaretry: circuit endpoint: open → half-open",
+			"INFO oktaretry: circuit endpoint: half-open → closed"})
 	})
 }
 

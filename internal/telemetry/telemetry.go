@@ -34,7 +34,7 @@ type Config struct {
 	Propagators propagation.TextMapPropagator
 	Version     string        // of the instrumentation scope
 	Logger      *slog.Logger  // nil: nothing is logged
-	LogWaitFrom time.Duration // the shortest wait that is logged
+	LogFrom     time.Duration // the shortest wait, and the shortest call, that is logged
 
 	NoAttemptSpans, NoAttemptMetrics bool
 }
@@ -51,8 +51,9 @@ type Telemetry struct {
 	noPropagator propagation.TextMapPropagator // the global ones at construction, if they write nothing
 	metrics      metrics
 
-	log         *slog.Logger // nil: nothing is logged
-	logWaitFrom time.Duration
+	log          *slog.Logger // nil: nothing is logged
+	logFrom      time.Duration
+	hookPanicked atomic.Bool // and that was reported
 }
 
 // New returns a Telemetry, or the error of a provider that refuses an instrument.
@@ -62,7 +63,7 @@ func New(c Config) (*Telemetry, error) {
 		attemptSpans: !c.NoAttemptSpans,
 		propagators:  c.Propagators,
 		log:          c.Logger,
-		logWaitFrom:  c.LogWaitFrom,
+		logFrom:      c.LogFrom,
 	}
 	if t.global {
 		c.Tracers = otel.GetTracerProvider()

@@ -46,7 +46,7 @@ var layers = [...][]string{
 	{"internal/words"},
 	{root, "observability"},
 	{"internal/ask", "internal/budget", "internal/circuit", "internal/document", "internal/exchange", "internal/fault", "internal/pace", "internal/replay", "internal/telemetry"},
-	{"internal/h2raw", "internal/identity", "internal/route", "internal/wire", "shared"},
+	{"internal/h2raw", "internal/identity", "internal/route", "internal/show", "internal/wire", "shared"},
 }
 
 // alone are packages that import none of the module, whatever their layer.

@@ -67,13 +67,7 @@ func empty(size float64) *plot.Plot {
 
 // Note writes beside a point.
 func Note(t *testing.T, p *plot.Plot, x, y float64, text string) {
-	labels, err := plotter.NewLabels(plotter.XYLabels{XYs: plotter.XYs{{X: x, Y: y}}, Labels: []string{text}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	labels.TextStyle[0].Font = p.X.Tick.Label.Font
-	labels.Offset = vg.Point{X: vg.Points(4), Y: vg.Points(-4)}
-	p.Add(labels)
+	label(t, p, plotter.XY{X: x, Y: y}, text, color.Black, draw.XLeft, vg.Point{X: vg.Points(4), Y: vg.Points(-4)})
 }
 
 // SVG puts panels above each other.
@@ -82,13 +76,25 @@ func SVG(width, height vg.Length, panels ...*plot.Plot) string {
 	for _, p := range panels {
 		rows = append(rows, []*plot.Plot{p})
 	}
+	return drawn(width, height, rows)
+}
+
+// Beside puts panels beside each other.
+func Beside(width, height vg.Length, panels ...*plot.Plot) string {
+	return drawn(width, height, [][]*plot.Plot{panels})
+}
+
+// drawn has rows of panels, all of the same length, on a ground of their own.
+func drawn(width, height vg.Length, rows [][]*plot.Plot) string {
 	canvas := vgsvg.New(width, height)
 	dc := draw.New(canvas)
 	dc.SetColor(color.White) // readable on a dark page, too
 	dc.Fill(dc.Rectangle.Path())
-	tiles := draw.Tiles{Rows: len(rows), Cols: 1, PadX: vg.Points(8), PadY: vg.Points(12), PadTop: vg.Points(8), PadBottom: vg.Points(8), PadLeft: vg.Points(8), PadRight: vg.Points(16)}
+	tiles := draw.Tiles{Rows: len(rows), Cols: len(rows[0]), PadX: vg.Points(8), PadY: vg.Points(12), PadTop: vg.Points(8), PadBottom: vg.Points(8), PadLeft: vg.Points(8), PadRight: vg.Points(16)}
 	for i, row := range plot.Align(rows, tiles, dc) {
-		rows[i][0].Draw(row[0])
+		for j, at := range row {
+			rows[i][j].Draw(at)
+		}
 	}
 	var b bytes.Buffer
 	if _, err := canvas.WriteTo(&b); err != nil {

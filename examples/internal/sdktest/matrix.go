@@ -263,7 +263,7 @@ type took struct {
 	words       string
 	reason      oktaretry.WaitReason
 	waits       span // how many the Recorder saw
-	inLine      bool // and some for a bucket of which nothing was known yet
+	inLine      bool // and some in the line of a bucket of which nothing was known yet
 	least, most time.Duration
 }
 
@@ -276,8 +276,9 @@ func (want took) check(t *testing.T, took time.Duration, waits map[oktaretry.Wai
 		t.Errorf("waited %d times for %s, want %d to %d", n, want.reason, want.waits.least, want.waits.most)
 	}
 	delete(waits, want.reason)
-	if want.inLine {
-		delete(waits, oktaretry.WaitRateLimit)
+	if want.inLine || want.reason == oktaretry.WaitRateLimit {
+		delete(waits, oktaretry.WaitLearning)
+		delete(waits, oktaretry.WaitTurn)
 	}
 	if len(waits) > 0 {
 		t.Errorf("waited for %v as well", waits)

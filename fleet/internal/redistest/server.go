@@ -121,12 +121,6 @@ func (s *Server) Kill() {
 	s.cmd = nil
 }
 
-// Pause stops the process: its sockets stay open, nothing is answered.
-func (s *Server) Pause() { s.cmd.Process.Signal(syscall.SIGSTOP) }
-
-// Resume lets a paused server go on.
-func (s *Server) Resume() { s.cmd.Process.Signal(syscall.SIGCONT) }
-
 // Stop kills the server and removes its directory.
 func (s *Server) Stop() {
 	s.Kill()

@@ -1,24 +1,24 @@
-package peers
-
-// This file sets up Okta's own SDKs.
+// Package sdks sets up Okta's own SDKs. It is apart from the other peers because
+// the SDKs take long to compile.
+package sdks
 
 import (
 	"context"
 	"net/http"
 
 	okta2 "github.com/okta/okta-sdk-golang/v2/okta"
-	okta5 "github.com/okta/okta-sdk-golang/v5/okta"
+	okta6 "github.com/okta/okta-sdk-golang/v6/okta"
 )
 
 // The modules of the SDKs.
 const (
-	SDK2Module = "github.com/okta/okta-sdk-golang/v2"
-	SDK5Module = "github.com/okta/okta-sdk-golang/v5"
+	V2Module = "github.com/okta/okta-sdk-golang/v2"
+	V6Module = "github.com/okta/okta-sdk-golang/v6"
 )
 
-// SDK2 is a client of okta-sdk-golang v2 without its cache. It panics where the
+// V2 is a client of okta-sdk-golang v2 without its cache. It panics where the
 // SDK refuses the settings.
-func SDK2(base http.RoundTripper, org, token string, set ...okta2.ConfigSetter) (client *okta2.Client) {
+func V2(base http.RoundTripper, org, token string, set ...okta2.ConfigSetter) (client *okta2.Client) {
 	set = append([]okta2.ConfigSetter{
 		okta2.WithOrgUrl(org), okta2.WithToken(token), okta2.WithCache(false), okta2.WithHttpClientPtr(&http.Client{Transport: base}),
 	}, set...)
@@ -29,16 +29,16 @@ func SDK2(base http.RoundTripper, org, token string, set ...okta2.ConfigSetter) 
 	return client
 }
 
-// SDK5 is a client of okta-sdk-golang v5 without its cache. It panics where the
+// V6 is a client of okta-sdk-golang v6 without its cache. It panics where the
 // SDK refuses the settings.
-func SDK5(base http.RoundTripper, org, token string, set ...okta5.ConfigSetter) (client *okta5.APIClient) {
-	set = append([]okta5.ConfigSetter{
-		okta5.WithOrgUrl(org), okta5.WithToken(token), okta5.WithCache(false), okta5.WithHttpClientPtr(&http.Client{Transport: base}),
+func V6(base http.RoundTripper, org, token string, set ...okta6.ConfigSetter) (client *okta6.APIClient) {
+	set = append([]okta6.ConfigSetter{
+		okta6.WithOrgUrl(org), okta6.WithToken(token), okta6.WithCache(false), okta6.WithHttpClientPtr(&http.Client{Transport: base}),
 	}, set...)
 	outside(func() error {
-		cfg, err := okta5.NewConfiguration(set...)
+		cfg, err := okta6.NewConfiguration(set...)
 		if err == nil {
-			client = okta5.NewAPIClient(cfg)
+			client = okta6.NewAPIClient(cfg)
 		}
 		return err
 	})
