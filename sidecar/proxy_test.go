@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"regexp"
 	"strconv"
@@ -366,4 +367,24 @@ func TestBodiesUpToTheBoundAreSentAgain(t *testing.T) {
 		t.Errorf("beyond the bound: %d %s", a.status, a.body)
 	}
 	a.error(t)
+}
+
+func TestOktaIsCalledOverHTTP2(t *testing.T) {
+	protocols := make(chan string, 2)
+	org := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { protocols <- r.Proto }))
+	org.EnableHTTP2 = true
+	org.StartTLS()
+	defer org.Close()
+	base := newBase()
+	base.TLSClientConfig = org.Client().Transport.(*http.Transport).TLSClientConfig.Clone()
+	s := start(t, Config{Orgs: []Org{{URL: org.URL}}, Base: base})
+	if a := s.do("GET", "/api/v1/users", ""); a.status != 200 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	if p := <-protocols; p != "HTTP/2.0" {
+		t.Errorf("Okta was called over %s", p)
+	}
+	if base.IdleConnTimeout >= 5*time.Second {
+		t.Errorf("idle connections are kept for %s; Okta closes them after 5 s", base.IdleConnTimeout)
+	}
 }

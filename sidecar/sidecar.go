@@ -115,7 +115,7 @@ func (s *Sidecar) newTransport() (*oktaretry.Transport, error) {
 
 // newBase returns a transport that keeps as many connections as a proxy needs, and none
 // of them until Okta closes it after 5 s.
-func newBase() http.RoundTripper {
+func newBase() *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.MaxIdleConns = 0 // no bound but that of each host
 	t.MaxIdleConnsPerHost = 256
