@@ -18,9 +18,48 @@
 // ContextTimeoutEnabled a question ends when oktaretry stops waiting for its
 // answer, after [oktaretry.SharedTimeout]; without it the connection stays in use
 // until the client's ReadTimeout. With MaxRetries -1 a failed question is not
-// asked again, for the call that asked has long gone on by itself. The user needs
-// the commands EVAL, EVALSHA, SCRIPT LOAD, TIME, HGET, HSET, HDEL, HGETALL,
-// DEL, PEXPIRE and PTTL, on the keys of the prefix.
+// asked again, for the call that asked has long gone on by itself.
+//
+// A client of a Cluster or of Sentinels finds the new master after a failover. It must
+// not wait long for a server that is dead:
+//
+//	redis.NewClusterClient(&redis.ClusterOptions{
+//		Addrs:                 []string{…}, // of several nodes
+//		ContextTimeoutEnabled: true,
+//		DialTimeout:           time.Second,
+//		ReadTimeout:           time.Second,
+//		DialerRetries:         1,
+//	})
+//	redis.NewFailoverClient(&redis.FailoverOptions{
+//		MasterName:            "mymaster",
+//		SentinelAddrs:         []string{…}, // of all sentinels
+//		ContextTimeoutEnabled: true,
+//		MaxRetries:            -1,
+//		DialTimeout:           time.Second,
+//		ReadTimeout:           time.Second,
+//		DialerRetries:         1,
+//	})
+//
+// MaxRedirects of a Cluster's client stays as it is: with -1 it would follow no slot that
+// has moved. By itself the client looks where the slots are once a minute, at
+// ClusterStateReloadInterval; a [Store] has it look after each error, so that setting
+// needs no change. With the settings above the store is in use again within 3 s of the
+// promotion of a replica. Neither RouteByLatency, RouteRandomly nor ReadOnly is of use,
+// for each question writes.
+//
+// go-redis prints several lines for each connection that fails to standard error, in all of the
+// program; see [LogTo].
+//
+// # The rights of the user
+//
+// The user needs no more than this:
+//
+//	ACL SETUSER oktaretry on >PASSWORD ~oktaretry:* \
+//	  +evalsha +eval +time +hget +hset +hdel +hgetall +del +pexpire +pttl
+//
+// The pattern of keys is the prefix, see [WithPrefix]. In a Redis Cluster the client itself
+// needs +cluster|slots (before Redis 7: +cluster) and +command besides; without the latter it
+// asks for the list of commands at each question in vain.
 //
 // # When Redis is lost
 //

@@ -22,6 +22,7 @@ import (
 	"github.com/oktaretry/oktaretry/fleet"
 	"github.com/oktaretry/oktaretry/fleet/internal/redistest"
 	"github.com/oktaretry/oktaretry/oktatest"
+	"github.com/oktaretry/oktaretry/shared"
 )
 
 // process is one Transport over a fake Okta in memory, with a real store.
@@ -290,4 +291,75 @@ func TestScriptsAreFlushedWhileCallsGo(t *testing.T) {
 	p.calls(t, 600*time.Millisecond)
 	<-done
 	p.says(t, 0, 0)
+}
+
+// A call that waits since another process has all places is told that the store is
+// dead, and so are those behind it and those that come later.
+func TestCallsThatWaitAreToldOfTheLossAtOnce(t *testing.T) {
+	for name, ill := range map[string]func(*redistest.Server){
+		"killed": (*redistest.Server).Kill,
+		"paused": (*redistest.Server).Pause,
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := redistest.New(t)
+			client := redistest.Client(server.Addr)
+			defer client.Close()
+			p := newProcess(t, client)
+			p.okta.SetLimit("GET /api/v1/users/{id}", 30)
+			p.call(t, "") // it knows the window now
+			waits := make(chan struct{})
+			go takeAllPlaces(t, client, waits)
+			<-waits
+			sent := p.okta.Arrived()
+			done := make(chan time.Time, 3)
+			for range cap(done) {
+				go func() {
+					p.call(t, "")
+					done <- time.Now()
+				}()
+			}
+			time.Sleep(300 * time.Millisecond)
+			if n := p.okta.Arrived(); n != sent {
+				t.Skipf("%d calls had a place, for the machine is busy", n-sent)
+			}
+			ill(server)
+			dead := time.Now()
+			for range cap(done) {
+				at := <-done
+				t.Logf("a call that waited went on %s after the loss", at.Sub(dead).Round(time.Millisecond))
+				if took := at.Sub(dead); took > bound {
+					t.Errorf("it waited for %s more", took)
+				}
+			}
+			p.says(t, 1, 0)
+			late := time.Now()
+			p.call(t, "")
+			t.Logf("a later call took %s", time.Since(late).Round(time.Millisecond))
+		})
+	}
+}
+
+// takeAllPlaces leases all places of the bucket that process's calls go to, as a busy
+// process would, and keeps them until the store is lost. It closes waits when there is
+// none left.
+func takeAllPlaces(t *testing.T, client redis.UniversalClient, waits chan struct{}) {
+	store, err := fleet.New(client)
+	if err != nil {
+		t.Error(err)
+	}
+	bucket := shared.Bucket{Host: "acme.okta.com", Bucket: "GET /api/v1/users/{id}"}
+	has, dry := 0, 0
+	for {
+		lease, err := store.Lease(t.Context(), bucket, shared.LeaseRequest{Holder: "other", Unused: has, Interactive: 30, MaxUtilization: 1})
+		if err != nil {
+			return
+		}
+		has += lease.Places
+		if lease.Places > 0 || has == 0 {
+			dry = 0
+		} else if dry++; dry == 15 { // the process has had the time to return what it had
+			close(waits)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
 }

@@ -34,8 +34,13 @@ var (
 // it: the zero value and nil answer every question with an error.
 type Store struct {
 	client redis.UniversalClient
+	reload func(context.Context) // has the client look where the slots are; nil: there is none
 	prefix string
 }
+
+// reloader is a client of a Redis Cluster. By itself it learns that a master died only
+// from another one's redirect, or within a minute.
+type reloader interface{ ReloadState(context.Context) }
 
 var _ shared.Store = (*Store)(nil)
 
@@ -82,7 +87,20 @@ func New(client redis.UniversalClient, opts ...Option) (*Store, error) {
 	if err := errors.Join(bad...); err != nil {
 		return nil, err
 	}
+	if cluster, ok := client.(reloader); ok {
+		s.reload = cluster.ReloadState
+	}
 	return s, nil
+}
+
+// run runs a script. After an error a client of a cluster looks, in the background,
+// where the slots are now.
+func (s *Store) run(ctx context.Context, script *redis.Script, keys []string, args ...any) *redis.Cmd {
+	cmd := script.Run(ctx, s.client, keys, args...)
+	if cmd.Err() != nil && s.reload != nil {
+		s.reload(context.WithoutCancel(ctx))
+	}
+	return cmd
 }
 
 // isNilPointer reports whether an interface holds a pointer that is nil, which it
@@ -103,7 +121,7 @@ func (s *Store) Lease(ctx context.Context, b shared.Bucket, r shared.LeaseReques
 	}
 	sum := sha256.Sum256([]byte(b.Host + "\x00" + b.Bucket + "\x00" + b.Credential))
 	key := s.prefix + "{" + hex.EncodeToString(sum[:12]) + "}:"
-	answer, err := leaseScript.Run(ctx, s.client, []string{key + "window", key + "holders"},
+	answer, err := s.run(ctx, leaseScript, []string{key + "window", key + "holders"},
 		r.Holder, b.Host+" "+b.Bucket,
 		r.Seen.ID, r.Seen.Limit, r.Seen.Remaining, r.Seen.Ends.Microseconds(),
 		digit(r.Late), digit(r.Unbound), r.LastWindowID, r.Refused.Microseconds(),
@@ -133,7 +151,7 @@ func (s *Store) Circuits(ctx context.Context, host string) ([]shared.Circuit, er
 	if s.isZero() {
 		return nil, errZero
 	}
-	answer, err := circuitScript.Run(ctx, s.client, s.circuits(host), "list", "").Slice()
+	answer, err := s.run(ctx, circuitScript, s.circuits(host), "list", "").Slice()
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +194,7 @@ func (s *Store) circuit(ctx context.Context, id shared.CircuitID, what, holder s
 	if s.isZero() {
 		return shared.Circuit{}, errZero
 	}
-	answer, err := circuitScript.Run(ctx, s.client, s.circuits(id.Host), what, circuitField(id), holder, d, needed, process).Int64Slice()
+	answer, err := s.run(ctx, circuitScript, s.circuits(id.Host), what, circuitField(id), holder, d, needed, process).Int64Slice()
 	if err != nil {
 		return shared.Circuit{}, err
 	}

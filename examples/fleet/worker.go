@@ -6,10 +6,13 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -40,6 +43,7 @@ func work(until io.Reader) error {
 	url, redisAddr, _ := strings.Cut(rest, " ")
 	var opts []oktaretry.Option
 	if redisAddr != "" {
+		fleet.LogTo(slog.Default()) // which drops DEBUG: oktaretry says itself that Redis is lost
 		client := redis.NewClient(&redis.Options{Addr: redisAddr, ContextTimeoutEnabled: true, MaxRetries: -1})
 		defer client.Close()
 		store, err := fleet.New(client)
@@ -53,8 +57,9 @@ func work(until io.Reader) error {
 		return err
 	}
 	ctx, stop := context.WithCancel(context.Background())
+	var calls sync.WaitGroup
 	for range 5 {
-		go func() {
+		calls.Go(func() {
 			for ctx.Err() == nil {
 				req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 				if err != nil {
@@ -69,9 +74,12 @@ func work(until io.Reader) error {
 				io.Copy(io.Discard, resp.Body)
 				resp.Body.Close()
 			}
-		}()
+		})
 	}
 	io.Copy(io.Discard, until)
 	stop()
-	return nil
+	calls.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return transport.Close(ctx) // the others may use what it leased, at once
 }

@@ -70,6 +70,7 @@ func work(text string) error {
 	var lines changes
 	opts := []oktaretry.Option{oktaretry.WithPolicy(policy), oktaretry.WithLogger(slog.New(&lines))}
 	if o.Redis != "" {
+		fleet.LogTo(nil)
 		client := redistest.Client(o.Redis)
 		defer client.Close()
 		store, err := fleet.New(client)

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"testing"
@@ -18,12 +19,15 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// Server is a redis-server process. It keeps nothing on disk.
+// Server is a process of redis-server, valkey-server or a sentinel. It keeps no data on
+// disk.
 type Server struct {
-	Addr string
-	args []string
-	cmd  *exec.Cmd
-	dir  string
+	Addr   string
+	binary string
+	config string // the content of its configuration file; "": none
+	args   []string
+	cmd    *exec.Cmd
+	dir    string
 }
 
 // ErrMissing is the error when redis-server is not installed.
@@ -31,36 +35,53 @@ var ErrMissing = errors.New("redis-server is not installed: apt-get install redi
 
 // Start starts a server with further arguments, such as "--requirepass", "x".
 func Start(args ...string) (*Server, error) {
-	if _, err := exec.LookPath("redis-server"); err != nil {
+	return started(Server{binary: "redis-server", args: args})
+}
+
+// started starts s on a free port, in a directory of its own.
+func started(s Server) (*Server, error) {
+	if _, err := exec.LookPath(s.binary); err != nil {
 		return nil, ErrMissing
 	}
 	var err error
 	for range 5 { // another program may take the port first
-		var s *Server
-		if s, err = start(args); err == nil {
-			return s, nil
+		started := s
+		if err = started.start(); err == nil {
+			return &started, nil
 		}
 	}
 	return nil, err
 }
 
-func start(args []string) (*Server, error) {
+func (s *Server) start() (err error) {
+	if s.Addr, err = freeAddr(); err != nil {
+		return err
+	}
+	if s.dir, err = os.MkdirTemp("", "redistest"); err != nil {
+		return err
+	}
+	if s.config != "" {
+		err = os.WriteFile(s.configFile(), []byte(s.config), 0o600)
+	}
+	if err == nil {
+		err = s.Restart()
+	}
+	if err != nil {
+		s.Stop()
+	}
+	return err
+}
+
+func (s *Server) configFile() string { return filepath.Join(s.dir, "redis.conf") }
+
+// freeAddr returns an address of the loopback interface that nothing listens on.
+func freeAddr() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	addr := l.Addr().String()
-	l.Close()
-	dir, err := os.MkdirTemp("", "redistest")
-	if err != nil {
-		return nil, err
-	}
-	s := &Server{Addr: addr, args: args, dir: dir}
-	if err := s.Restart(); err != nil {
-		s.Stop()
-		return nil, err
-	}
-	return s, nil
+	defer l.Close()
+	return l.Addr().String(), nil
 }
 
 // New starts a server that stops when the test ends. Where redis-server is not
@@ -68,14 +89,21 @@ func start(args []string) (*Server, error) {
 func New(t testing.TB, args ...string) *Server {
 	t.Helper()
 	s, err := Start(args...)
+	Need(t, err)
+	t.Cleanup(s.Stop)
+	return s
+}
+
+// Need skips the test where err is that redis-server is not installed, but in CI fails,
+// as it does after any other error.
+func Need(t testing.TB, err error) {
+	t.Helper()
 	switch {
 	case errors.Is(err, ErrMissing) && os.Getenv("CI") == "":
 		t.Skipf("left out, for no other server will do: %v", err)
 	case err != nil:
 		t.Fatal(err)
 	}
-	t.Cleanup(s.Stop)
-	return s
 }
 
 // Restart starts the server anew, on its port and with nothing in it. It must
@@ -85,9 +113,13 @@ func (s *Server) Restart() error {
 	if err != nil {
 		return err
 	}
-	s.cmd = exec.Command("redis-server", append([]string{
-		"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", s.dir, "--loglevel", "warning",
-	}, s.args...)...)
+	args := []string{"--port", port, "--bind", "127.0.0.1", "--dir", s.dir, "--loglevel", "warning"}
+	if s.config == "" {
+		args = append(args, "--save", "", "--appendonly", "no")
+	} else {
+		args = append([]string{s.configFile()}, args...)
+	}
+	s.cmd = exec.Command(s.binary, append(args, s.args...)...)
 	dieWithParent(s.cmd)
 	if err := s.cmd.Start(); err != nil {
 		return err
@@ -107,7 +139,7 @@ func (s *Server) Restart() error {
 		time.Sleep(10 * time.Millisecond)
 	}
 	s.Kill()
-	return fmt.Errorf("redis-server on %s does not answer", s.Addr)
+	return fmt.Errorf("%s on %s does not answer", s.binary, s.Addr)
 }
 
 func (s *Server) running() bool { return s.cmd.Process.Signal(syscall.Signal(0)) == nil }
