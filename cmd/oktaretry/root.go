@@ -60,6 +60,7 @@ Exit codes: 0 it went well; 1 it went well, and what was asked about is not so
 		newExplain(),
 		newPolicy(),
 		newFake(),
+		newProxy(),
 		newMan(),
 		newVersion(),
 	)
