@@ -27,6 +27,7 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 
 	"github.com/oktaretry/oktaretry"
+	debugpage "github.com/oktaretry/oktaretry/debug"
 	"github.com/oktaretry/oktaretry/fleet"
 	"github.com/oktaretry/oktaretry/policyfile"
 	"github.com/oktaretry/oktaretry/sidecar"
@@ -216,8 +217,10 @@ func (f *proxyFlags) addTLS(c *sidecar.Config, logger *slog.Logger) error {
 	return err
 }
 
-// addMetrics has the metrics of calls, of the sidecar and of the process served.
+// addMetrics has the metrics of calls, of the sidecar and of the process served, and the
+// page of package debug.
 func addMetrics(c *sidecar.Config) (*sdkmetric.MeterProvider, error) {
+	c.Debug = debugpage.Handler
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	scraped, err := otelprometheus.New(otelprometheus.WithRegisterer(registry))

@@ -46,7 +46,8 @@ func newRoot() *cobra.Command {
 		Use:   "oktaretry",
 		Short: "Explain, check and try out resilience of calls to Okta",
 		Long: `oktaretry explains what the library of that name does after each of Okta's errors,
-checks policy files, and serves a fake Okta to any language.
+checks policy files, serves a fake Okta to any language, and is a proxy through which
+any language has the library.
 
 Exit codes: 0 it went well; 1 it went well, and what was asked about is not so
 (a policy is refused, two differ, a code is unknown); 2 it could not be done.`,
