@@ -75,7 +75,9 @@ func badDay(t *testing.T) *httptest.Server {
 	org := startOrg()
 	t.Cleanup(org.Close)
 	org.Script("GET /api/v1/users/{id}", oktatest.EOF, oktatest.Pass)
-	transport, err := oktaretry.NewTransport(nil, oktaretry.WithPolicy(policy()), oktaretry.WithShared(lostStore{}),
+	p := policy()
+	p.Breaker.OpenFor = time.Hour // a browser may take long
+	transport, err := oktaretry.NewTransport(nil, oktaretry.WithPolicy(p), oktaretry.WithShared(lostStore{}),
 		oktaretry.WithBuckets(func(r *http.Request) string {
 			if r.URL.Path == "/api/v1/groups" && r.Method == http.MethodGet {
 				return hostile
