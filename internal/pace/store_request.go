@@ -86,9 +86,9 @@ func (r *StoreRequest) Spare(now time.Time) (give *StoreRequest, again time.Dura
 	l := b.lease
 	idle := l.idleFor()
 	switch {
-	case l.held.places == 0 && !l.owesReport():
-	case b.inFlight > 0 || b.line.len() > 0 || l.pending:
+	case b.inFlight > 0 || b.line.len() > 0 || l.pending: // what they see is to be reported
 		return nil, idle
+	case l.held.places == 0 && !l.owesReport():
 	case now.Before(b.usedAt.Add(idle)):
 		return nil, b.usedAt.Add(idle).Sub(now)
 	case b.retain():
