@@ -5,6 +5,8 @@
 package oktaretry
 
 import (
+	"time"
+
 	"github.com/oktaretry/oktaretry/internal/circuit"
 	"github.com/oktaretry/oktaretry/internal/telemetry"
 	"github.com/oktaretry/oktaretry/shared"
@@ -29,6 +31,15 @@ func scopeOf(id shared.CircuitID) Scope {
 		return TripsHost
 	}
 	return TripsEndpoint
+}
+
+// openedBy returns what opened a circuit that is not closed, and when.
+func openedBy(b *circuit.Breaker) (class Class, code, failure string, since time.Time) {
+	o := b.Opening()
+	if o.Failure == "" {
+		return ClassNetwork, "", "", o.Since // another process's word
+	}
+	return Class(o.Class), o.Code, o.Failure, o.Since
 }
 
 // passCircuits asks the host's circuit and then the endpoint's. If the second

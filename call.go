@@ -94,13 +94,9 @@ func (d *destination) circuitOpenError(by Scope, retryAfter time.Duration) *Circ
 	}
 	e := &CircuitOpenError{
 		Scope: by, Method: telemetry.ShownMethod(d.method), Host: d.host, Template: d.route.Template,
-		RetryAfter: retryAfter, Class: ClassNetwork,
+		RetryAfter: retryAfter,
 	}
-	o := d.endpoint.circuits()[place].Opening()
-	if o.Failure != "" {
-		e.Class, e.Code, e.Failure = Class(o.Class), o.Code, o.Failure
-	}
-	e.Since = o.Since
+	e.Class, e.Code, e.Failure, e.Since = openedBy(d.endpoint.circuits()[place])
 	return e
 }
 
@@ -370,6 +366,9 @@ func (c *call) conclude(stop StopReason, err error) {
 	c.phase = reporting
 	if c.opts.recorder != nil {
 		c.opts.recorder.add(o.clone())
+	}
+	if stop != StopSuccess {
+		c.t.givenUp.add(o, c.origin, left(c.ctx))
 	}
 	c.report.End(originWhere(c), c.to.where(), func() telemetry.CallEnd { return callEnd(o, left(c.ctx), c.end.by) })
 	tellCallEnd(c)

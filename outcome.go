@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry/internal/exchange"
+	"github.com/oktaretry/oktaretry/internal/recent"
 	"github.com/oktaretry/oktaretry/internal/show"
 )
 
@@ -329,4 +330,87 @@ func (o Outcome) clone() Outcome {
 		o.Attempts[i].Waits = slices.Clone(o.Attempts[i].Waits)
 	}
 	return o
+}
+
+// hasFailed reports whether a call ended in an error, or in an answer that is one.
+func hasFailed(o *Outcome, left bool) bool {
+	return (o.Status >= 400 || o.Err != nil) && !(o.Stop == StopCanceled && left)
+}
+
+// isGivenUp reports whether a call came to nothing. A client error is the caller's own
+// matter.
+func isGivenUp(o *Outcome, left bool) bool {
+	return hasFailed(o, left) && (o.Err != nil || o.Class != ClassClientError)
+}
+
+// givenUp holds the last calls that came to nothing.
+type givenUp struct {
+	log recent.Log[refusedCall, Outcome]
+}
+
+// refusedCall is what calls have in common that are refused with nothing sent.
+type refusedCall struct {
+	origin *endpoint
+	stop   StopReason
+}
+
+// add records a call that has ended, if it was given up. A refused one costs no
+// allocation: there can be many.
+func (g *givenUp) add(o *Outcome, origin *endpoint, left bool) {
+	if !isGivenUp(o, left) {
+		return
+	}
+	var key refusedCall
+	if len(o.Attempts) == 0 && origin != nil {
+		key = refusedCall{origin, o.Stop}
+	}
+	g.log.Add(key, o.lasting())
+}
+
+// maxLasting bounds the attempts that are kept of a call given up.
+const maxLasting = 100
+
+// lasting returns an outcome that keeps nothing of the call alive: no answer's body,
+// no error that the base or the caller made, no memory that another call uses.
+func (o *Outcome) lasting() Outcome {
+	l := *o
+	l.Code, l.Error, l.Err, l.Waits = shownCode(o.Code), nil, lastingError(o.Err), nil
+	if len(o.Waits) > 0 {
+		l.Waits = slices.Clone(o.Waits)
+	}
+	l.Attempts = nil
+	if n := len(o.Attempts); n > 0 {
+		l.Attempts = slices.Clone(o.Attempts[max(0, n-maxLasting):])
+	}
+	for i := range l.Attempts {
+		a := &l.Attempts[i]
+		a.Code, a.Error, a.Err, a.Waits = shownCode(a.Code), nil, lastingError(a.Err), slices.Clone(a.Waits)
+	}
+	return l
+}
+
+// lastingError returns err without what others made: of an error that is not this
+// package's, its name in known words is left.
+func lastingError(err error) error {
+	switch e := err.(type) {
+	case nil, *CircuitOpenError:
+		return err
+	case *RateLimitError:
+		own := *e
+		own.cause = onlyDeadline(e.cause)
+		return &own
+	case *PendingError:
+		own := *e
+		own.cause = onlyDeadline(e.cause)
+		return &own
+	}
+	return &discreetError{text: errorName(err)}
+}
+
+// onlyDeadline returns err if it is that of a deadline, which nobody made.
+func onlyDeadline(err error) error {
+	if err == context.DeadlineExceeded {
+		return err
+	}
+	return nil
 }

@@ -430,7 +430,7 @@ func TestOutcomeHasNamesAndSeconds(t *testing.T) {
 			`"waits":[{"reason":"rate-limit","duration_seconds":36}]},` +
 			`{"class":"success","status":200,"request_id":"r2","start":"2026-01-02T03:04:43.6Z","duration_seconds":2.6,` +
 			`"waits":[{"reason":"backoff","duration_seconds":2},{"reason":"turn","duration_seconds":0.5}]}]}`,
-		asJSON(t, oktaretry.Snapshot{}): `{"buckets":[],"circuits":[]}`,
+		asJSON(t, oktaretry.Snapshot{}): `{"buckets":[],"circuits":[],"budgets":[],"store":{"shared":false},"given_up":[]}`,
 		asJSON(t, map[string]any{"class": oktaretry.ClassPending, "stop": oktaretry.StopBudget, "reason": oktaretry.WaitLearning}): `{"class":"pending","reason":"learning","stop":"budget"}`,
 	} {
 		if form != want {

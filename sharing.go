@@ -134,6 +134,14 @@ type sharing struct {
 	wakeLines func() // of the governor: calls in line may go on without the store
 	claims    atomic.Uint64
 	telemetry telemetry.Store
+	lostAt    atomic.Pointer[time.Time]    // the last loss; nil: none
+	failed    atomic.Pointer[failedAsking] // the last request that failed; nil: none
+}
+
+// failedAsking is a request to the store that failed.
+type failedAsking struct {
+	op, kind string
+	at       time.Time
 }
 
 func newSharing(c config) (*sharing, error) {
@@ -168,11 +176,16 @@ func (s *sharing) permit(part *pace.StorePart, now time.Time) (pace.Permit, bool
 func (s *sharing) put(ctx context.Context, op string, p pace.Permit, question func(context.Context) error, answered func(error)) {
 	s.questions.Put(ctx, question, func(took time.Duration, err error) {
 		answered(err) // first, for a log handler may panic
-		lost := err != nil && p.Failed(time.Now())
-		back := err == nil && p.Succeeded(time.Now())
+		now := time.Now()
+		lost := err != nil && p.Failed(now)
+		back := err == nil && p.Succeeded(now)
 		kind, text := "", ""
 		if err != nil {
 			kind, text = ask.Kind(err), shownText(err.Error())
+			s.failed.Store(&failedAsking{op, kind, now})
+		}
+		if lost {
+			s.lostAt.Store(&now)
 		}
 		s.telemetry.Asked(ctx, op, took, kind)
 		if lost || back {

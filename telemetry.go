@@ -41,9 +41,7 @@ func callEnd(o *Outcome, left bool, by Scope) telemetry.CallEnd {
 			break
 		}
 	}
-	end.Failed = (o.Status >= 400 || o.Err != nil) && !(o.Stop == StopCanceled && left)
-	// A client error is the caller's own matter, and not logged.
-	end.GivenUp = end.Failed && (o.Err != nil || o.Class != ClassClientError)
+	end.Failed, end.GivenUp = hasFailed(o, left), isGivenUp(o, left)
 	return end
 }
 

@@ -40,6 +40,7 @@ type Transport struct {
 	governor     *pace.Governor
 	sharing      *sharing // nil: without WithShared
 	keys         *identity.Keys
+	givenUp      givenUp
 	observers    observers
 	orgs         map[string]string
 	mu           sync.Mutex // serialises SetPolicy

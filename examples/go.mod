@@ -3,6 +3,8 @@ module github.com/oktaretry/oktaretry/examples
 go 1.26.0
 
 require (
+	github.com/chromedp/cdproto v0.159.0
+	github.com/chromedp/chromedp v0.23.0
 	github.com/okta/okta-sdk-golang/v2 v2.20.0
 	github.com/okta/okta-sdk-golang/v5 v5.0.2
 	github.com/okta/okta-sdk-golang/v6 v6.1.6
@@ -10,6 +12,7 @@ require (
 	github.com/oktaretry/oktaretry/oktav2 v0.1.0
 	github.com/oktaretry/oktaretry/oktav5 v0.1.0
 	github.com/oktaretry/oktaretry/oktav6 v0.1.0
+	github.com/oktaretry/oktaretry/policyfile v0.1.0
 	github.com/prometheus/client_golang v1.25.0
 	github.com/prometheus/common v0.72.0
 	github.com/prometheus/prometheus v0.315.0
@@ -29,7 +32,10 @@ require (
 )
 
 require (
+	github.com/fsnotify/fsnotify v1.10.1 // indirect
 	github.com/go-jose/go-jose/v4 v4.1.4 // indirect
+	github.com/go-json-experiment/json v0.0.0-20260213210345-44df1a37e875 // indirect
+	github.com/goccy/go-yaml v1.19.2 // indirect
 	github.com/lestrrat-go/httprc/v3 v3.0.1 // indirect
 	github.com/lestrrat-go/jwx/v3 v3.0.12 // indirect
 	github.com/lestrrat-go/option/v2 v2.0.0 // indirect
@@ -113,3 +119,5 @@ replace github.com/oktaretry/oktaretry/oktav2 => ../oktav2
 replace github.com/oktaretry/oktaretry/oktav5 => ../oktav5
 
 replace github.com/oktaretry/oktaretry/oktav6 => ../oktav6
+
+replace github.com/oktaretry/oktaretry/policyfile => ../policyfile

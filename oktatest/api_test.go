@@ -295,3 +295,35 @@ func TestHandlersJoinTheAPI(t *testing.T) {
 		wantCode(t, do(t, o.Transport(), "GET", org+"/api/v1/zones/z1", ""), 429, "E0000047")
 	})
 }
+
+func TestAddedUsersAndGroupsTakeNoPlaceOfALimit(t *testing.T) {
+	o := oktatest.New(oktatest.WithLimit("POST /api/v1/users", 1))
+	for _, login := range []string{"ann@example.com", "ben@example.com", "cy@example.com"} {
+		if _, err := o.AddUser("", map[string]any{"login": login, "email": login, "firstName": "A"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := o.AddGroup(map[string]any{"name": "staff"}, "ann@example.com", "cy@example.com"); err != nil {
+		t.Fatal(err)
+	}
+	members := do(t, o.Transport(), "GET", "https://example.okta.com/api/v1/groups/"+o.GroupIDs()[0]+"/users", "").list(t)
+	if len(members) != 2 || o.Arrived() != 1 {
+		t.Errorf("%d members after %d requests, want 2 after the test's own", len(members), o.Arrived())
+	}
+	for name, err := range map[string]error{
+		"a login twice":     second(o.AddUser("", map[string]any{"login": "Ann@example.com", "email": "x@example.com"})),
+		"no email":          second(o.AddUser("", map[string]any{"login": "dee@example.com"})),
+		"an unknown status": second(o.AddUser("GONE", map[string]any{"login": "eve@example.com", "email": "e@example.com"})),
+		"a group twice":     second(o.AddGroup(map[string]any{"name": "Staff"})),
+		"an unknown member": second(o.AddGroup(map[string]any{"name": "board"}, "nobody@example.com")),
+	} {
+		if err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	if len(o.UserIDs()) != 3 || len(o.GroupIDs()) != 1 {
+		t.Errorf("%d users and %d groups, want 3 and 1: what is refused changes nothing", len(o.UserIDs()), len(o.GroupIDs()))
+	}
+}
+
+func second[A any](_ A, err error) error { return err }

@@ -254,3 +254,58 @@ func (o *Okta) GroupIDs() []string {
 	}
 	return ids
 }
+
+// statuses are those that a user can have.
+var statuses = []string{
+	"STAGED", "PROVISIONED", "ACTIVE", "RECOVERY", "PASSWORD_EXPIRED", "LOCKED_OUT", "SUSPENDED", "DEPROVISIONED",
+}
+
+// AddUser adds a user as if an admin had done so before: no request arrives, and no
+// limit counts one. An empty status is ACTIVE. The profile needs a login that no other
+// user has, and an email. It returns the user's id.
+func (o *Okta) AddUser(status string, profile map[string]any) (id string, err error) {
+	status = cmp.Or(status, "ACTIVE")
+	now := o.now().Truncate(time.Millisecond)
+	u := &user{status: status, created: now, activated: now, statusChanged: now, lastUpdated: now, profile: merge(nil, profile)}
+	o.directory.mu.Lock()
+	defer o.directory.mu.Unlock()
+	switch {
+	case !slices.Contains(statuses, status):
+		return "", fmt.Errorf("oktatest: user %q: status %q, want one of %s", u.login(), status, strings.Join(statuses, ", "))
+	case u.login() == "":
+		return "", fmt.Errorf("oktatest: a user has no login")
+	case text(u.profile["email"]) == "":
+		return "", fmt.Errorf("oktatest: user %q has no email", u.login())
+	case o.directory.taken(u.login(), ""):
+		return "", fmt.Errorf("oktatest: there is a user %q already", u.login())
+	}
+	o.directory.addUser(u)
+	return u.id, nil
+}
+
+// AddGroup adds a group as AddUser adds a user. The profile needs a name that no other
+// group has; members are users by login or id.
+func (o *Okta) AddGroup(profile map[string]any, members ...string) (id string, err error) {
+	now := o.now().Truncate(time.Millisecond)
+	g := &group{created: now, lastUpdated: now, lastMembers: now, profile: merge(nil, profile)}
+	o.directory.mu.Lock()
+	defer o.directory.mu.Unlock()
+	if g.name() == "" {
+		return "", fmt.Errorf("oktatest: a group has no name")
+	}
+	for _, other := range o.directory.groups {
+		if strings.EqualFold(other.name(), g.name()) {
+			return "", fmt.Errorf("oktatest: there is a group %q already", g.name())
+		}
+	}
+	for _, key := range members {
+		if o.directory.user(key) == nil {
+			return "", fmt.Errorf("oktatest: group %q has a member %q, who is no user", g.name(), key)
+		}
+	}
+	o.directory.addGroup(g)
+	for _, key := range members {
+		o.directory.setMember(o.directory.groupsByID[g.id], o.directory.user(key).num, true, now)
+	}
+	return g.id, nil
+}

@@ -49,6 +49,10 @@ var play = gosync.OnceValue(func() played {
 
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
+	p.store = newStore()
+	if p.err = playShared(ctx, p.store); p.err != nil {
+		return p
+	}
 	out := newPage()
 	ended := make(chan error, 1)
 	began := time.Now()
@@ -57,7 +61,6 @@ var play = gosync.OnceValue(func() played {
 		return p
 	}
 	url := regexp.MustCompile(`metrics at (http://\S+)`).FindStringSubmatch(out.String())[1]
-	p.store = newStore()
 	done, scraped := make(chan struct{}), make(chan error, 1)
 	go func() { scraped <- p.store.scrapeUntil(ctx, done, url) }()
 

@@ -4,7 +4,12 @@
 package identity
 
 import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"hash/maphash"
 	"net/http"
@@ -76,8 +81,26 @@ const recentTokens = 1 << 6
 // token is a JWT's key and that of its client. Decoding one takes some microseconds.
 type token struct{ key, client uint64 }
 
-// NewKeys returns Keys of their own secret.
-func NewKeys() *Keys { return &Keys{seed: maphash.MakeSeed()} }
+// Of one process all Keys have one secret, so that a label means the same everywhere.
+var (
+	seed     = maphash.MakeSeed()
+	labelKey = rand.Text()
+)
+
+// NewKeys returns Keys of the process's secret.
+func NewKeys() *Keys { return &Keys{seed: seed} }
+
+// Label returns what to show for a key, 8 hexadecimal digits: nobody finds the key, or
+// its identity, from it, for it is a hash (HMAC-SHA-256) by a random secret of this
+// process. It is "" for the key of no identity.
+func (k *Keys) Label(key uint64) string {
+	if key == k.Of("", "") {
+		return ""
+	}
+	mac := hmac.New(sha256.New, []byte(labelKey))
+	mac.Write(binary.BigEndian.AppendUint64(nil, key))
+	return hex.EncodeToString(mac.Sum(nil)[:4])
+}
 
 // Of returns the key of an Authorization header and a caller.
 func (k *Keys) Of(authorization, caller string) uint64 {

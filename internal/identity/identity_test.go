@@ -76,3 +76,17 @@ func TestKeysAllocateNothingForKnownTokens(t *testing.T) {
 		t.Errorf("%.0f allocations", n)
 	}
 }
+
+func TestLabelsTellCredentialsApartAndRevealNone(t *testing.T) {
+	k, other := NewKeys(), NewKeys()
+	a, b := k.Of("SSWS 00abc", ""), k.Of("SSWS 00abd", "")
+	if len(k.Label(a)) != 8 || k.Label(a) == k.Label(b) {
+		t.Errorf("labels %q and %q", k.Label(a), k.Label(b))
+	}
+	if k.Label(a) != other.Label(other.Of("SSWS 00abc", "")) {
+		t.Error("one credential has two labels in one process")
+	}
+	if got := k.Label(k.Of("", "")); got != "" {
+		t.Errorf("no credential has label %q", got)
+	}
+}

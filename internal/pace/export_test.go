@@ -43,3 +43,13 @@ func (g *Governor) LineForSlots(name string) int {
 	defer h.mu.Unlock()
 	return len(h.waiting)
 }
+
+// LockBucket holds up the calls of a bucket until unlock.
+func (g *Governor) LockBucket(k Key, now time.Time) (unlock func()) {
+	b := g.bucket(k, Traits{}, now)
+	b.mu.Lock()
+	return func() {
+		b.mu.Unlock()
+		b.release()
+	}
+}

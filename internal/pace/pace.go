@@ -130,13 +130,18 @@ type State struct {
 	InFlight, Waiting int
 }
 
-// States returns the state of every bucket, in no order.
+// States returns the state of every bucket, in no order. It takes the lock of one
+// bucket at a time and none else meanwhile, so it holds up no call.
 func (g *Governor) States(now time.Time) []State {
 	g.mu.RLock()
-	defer g.mu.RUnlock()
-	states := make([]State, 0, len(g.buckets))
+	all := make([]*bucket, 0, len(g.buckets))
 	for _, b := range g.buckets {
-		states = append(states, b.state(now))
+		all = append(all, b)
+	}
+	g.mu.RUnlock()
+	states := make([]State, len(all))
+	for i, b := range all {
+		states[i] = b.state(now)
 	}
 	return states
 }

@@ -134,3 +134,34 @@ func TestGovernorIsSafeForConcurrentUse(t *testing.T) {
 		}
 	}
 }
+
+// A page that shows a bucket must not hold up the calls of others, nor the first call
+// of a new one.
+func TestStatesHoldsUpNoOtherBucket(t *testing.T) {
+	g, now := pace.New(pace.Config{}), time.Now()
+	unlock := g.LockBucket(pace.Key{Host: "slow"}, now)
+	asked := make(chan []pace.State, 1)
+	go func() { asked <- g.States(now) }()
+	entered := make(chan struct{})
+	go func() {
+		defer close(entered)
+		for i := range 1000 {
+			var (
+				ticket pace.Ticket
+				hint   pace.Hint
+			)
+			g.Enter(&ticket, now, pace.Key{Host: strconv.Itoa(i)}, pace.Call{}, &hint)
+			ticket.Leave(now)
+			time.Sleep(10 * time.Microsecond) // the other begins meanwhile
+		}
+	}()
+	select {
+	case <-entered:
+	case <-time.After(30 * time.Second):
+		t.Error("calls of other buckets wait for a bucket that is being shown")
+	}
+	unlock()
+	if got := <-asked; len(got) == 0 {
+		t.Error("no states")
+	}
+}

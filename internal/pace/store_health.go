@@ -34,6 +34,9 @@ type StorePart struct {
 // Part returns a part of the store, which works as far as is known.
 func (h *StoreHealth) Part() *StorePart { return &StorePart{store: h} }
 
+// Works reports whether all parts of the store work, as far as is known.
+func (h *StoreHealth) Works() bool { return h.whole.works() && !h.ill.Load() }
+
 // Permit is the permission for one request to the store. It must be used, and
 // its holder must report the outcome with [Permit.Failed] or [Permit.Succeeded].
 type Permit struct {

@@ -114,7 +114,7 @@ func TestInspect(t *testing.T) {
 			[]string{"internal/wire/up.go imports example.test/house/internal/telemetry: not in a lower layer"}},
 		{"PackageInNoLayer", files{"internal/attic/attic.go": source("attic", "")}, []string{"internal/attic is in no layer: give it a place in the table"}},
 		{"RestrictedImport", files{"internal/pace/log.go": source("pace", `import _ "log/slog"`)},
-			[]string{"internal/pace/log.go imports log/slog: only for internal/telemetry, internal/rig, ."}},
+			[]string{"internal/pace/log.go imports log/slog: only for internal/telemetry, internal/show, internal/rig, ."}},
 		{"Lines", files{"internal/wire/long.go": source("wire", strings.Repeat("\n", maxLines-4))}, []string{"internal/wire/long.go: 451 lines, at most 450"}},
 		{"LinesInOtherModule", files{"tools/go.mod": "module example.test/house/tools\n", "tools/main.go": "package main\n" + strings.Repeat("\n", maxLines)},
 			[]string{"tools/main.go: 451 lines, at most 450"}},
@@ -294,7 +294,7 @@ func TestRefusal(t *testing.T) {
 		{root, "github.com/sony/gobreakers", ""},
 		{root, "log/slog", ""},
 		{"internal/pace", "log", ""},
-		{"internal/circuit", "log/slog", "only for internal/telemetry, internal/rig, ."},
+		{"internal/circuit", "log/slog", "only for internal/telemetry, internal/show, internal/rig, ."},
 		{root, "go.opentelemetry.io/otel/trace", ""},
 		{root, "go.opentelemetry.io/otel/trace/noop", ""},
 		{root, "go.opentelemetry.io/otel/metric", ""},
@@ -305,7 +305,7 @@ func TestRefusal(t *testing.T) {
 		{root, "go.opentelemetry.io/otel/semconv/v1.43.0", "only for internal/telemetry, internal/rig"},
 		{root, "go.opentelemetry.io/otel/sdk/trace", "only for internal/telemetry, internal/rig"},
 		{"internal/telemetry", "go.opentelemetry.io/otel/semconv/v1.43.0/httpconv", ""},
-		{"internal/pace", "go.opentelemetry.io/otel/trace", "only for internal/telemetry, internal/rig, ."},
+		{"internal/pace", "go.opentelemetry.io/otel/trace", "only for internal/telemetry, internal/show, internal/rig, ."},
 	} {
 		if got := m.refusal(tt.importer, tt.imported); got != tt.want {
 			t.Errorf("%s imports %s: %q, want %q", tt.importer, tt.imported, got, tt.want)

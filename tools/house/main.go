@@ -43,9 +43,10 @@ const (
 // first are for tests: they also import each other, and no others import them.
 var layers = [...][]string{
 	{"contract", "oktatest", "internal/docs", "internal/rig", "internal/rig/script", "internal/sharedtest", "internal/soak"},
+	{"debug", "internal/words"},
 	{root, "observability"},
 	{"internal/ask", "internal/budget", "internal/circuit", "internal/document", "internal/exchange", "internal/fault", "internal/pace", "internal/replay", "internal/telemetry"},
-	{"internal/h2raw", "internal/identity", "internal/route", "internal/show", "internal/wire", "shared"},
+	{"internal/h2raw", "internal/identity", "internal/recent", "internal/route", "internal/show", "internal/wire", "shared"},
 }
 
 // alone are packages that import none of the module, whatever their layer.
@@ -58,7 +59,7 @@ var restricted = []struct {
 	who    []string
 }{
 	{"github.com/sony/gobreaker", []string{"internal/circuit"}},
-	{"log/slog", []string{"internal/telemetry", "internal/rig", root}},
+	{"log/slog", []string{"internal/telemetry", "internal/show", "internal/rig", root}},
 	{"go.opentelemetry.io/otel/metric", []string{"internal/telemetry", "internal/rig", root}},
 	{"go.opentelemetry.io/otel/propagation", []string{"internal/telemetry", "internal/rig", root}},
 	{"go.opentelemetry.io/otel/trace", []string{"internal/telemetry", "internal/rig", root}},

@@ -27,7 +27,7 @@ func TestEveryReleasedModuleHasAProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, m := range r.modules {
-		if slices.Contains(unpublished, m.name) {
+		if slices.Contains(unpublished, m.name) || m.isCommand() {
 			continue
 		}
 		if _, err := os.Stat(program(m)); err != nil {
@@ -44,7 +44,7 @@ func program(m *module) string {
 	return filepath.Join(programs, name+".go.txt")
 }
 
-// TestReleasedModulesCanBeHad is what the first user of a release does.
+// TestReleasedModulesCanBeHad is what the first user of a release does: go get a module, or go run a command.
 func TestReleasedModulesCanBeHad(t *testing.T) {
 	if !*play {
 		t.Skip("releases this checkout and builds programs: run it with -play")
@@ -65,6 +65,10 @@ func TestReleasedModulesCanBeHad(t *testing.T) {
 		}
 		t.Run(m.path(), func(t *testing.T) {
 			user := t.TempDir()
+			if m.isCommand() {
+				inUser(t, user, env, "run", m.path()+"@"+r.version, "version")
+				return
+			}
 			text, err := os.ReadFile(program(m))
 			if err != nil {
 				t.Fatal(err)
@@ -73,13 +77,19 @@ func TestReleasedModulesCanBeHad(t *testing.T) {
 			for _, args := range [][]string{
 				{"mod", "init", "example.com/user"}, {"get", m.path() + "@" + r.version}, {"get", "."}, {"run", unoptimised, "."},
 			} {
-				cmd := exec.Command("go", args...)
-				cmd.Dir, cmd.Env = user, env
-				if out, err := cmd.CombinedOutput(); err != nil {
-					t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
-				}
+				inUser(t, user, env, args...)
 			}
 		})
+	}
+}
+
+// inUser runs the go command as the user of a release does.
+func inUser(t *testing.T, dir string, env []string, args ...string) {
+	t.Helper()
+	cmd := exec.Command("go", args...)
+	cmd.Dir, cmd.Env = dir, env
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
 	}
 }
 

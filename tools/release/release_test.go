@@ -12,12 +12,13 @@ import (
 )
 
 var files = map[string]string{
-	"go.work":          "go 1.26.0\n\nuse (\n\t./adapter\n\t.\n\t./store\n\t./tools\n)\n",
+	"go.work":          "go 1.26.0\n\nuse (\n\t./adapter\n\t.\n\t./cmd/tool\n\t./store\n\t./tools\n)\n",
 	"go.mod":           "module " + rootPath + "\n\ngo 1.26.0\n",
 	"doc.go":           "package oktaretry\n\nconst Version = \"0.1.0\"\n",
 	"CHANGELOG.md":     "# Changelog\n\n## [0.1.0] - unreleased\n\n- All.\n",
 	"store/go.mod":     "module " + rootPath + "/store\n\ngo 1.26.0\n\nrequire " + rootPath + " v0.1.0\n",
 	"adapter/go.mod":   "module " + rootPath + "/adapter\n\ngo 1.26.0\n\nrequire (\n\t" + rootPath + " v0.1.0\n\t" + rootPath + "/store v0.1.0\n)\n",
+	"cmd/tool/go.mod":  "module " + rootPath + "/cmd/tool\n\ngo 1.26.0\n\nrequire " + rootPath + " v0.1.0\n\nreplace " + rootPath + " => ../../\n",
 	"tools/go.mod":     "module " + rootPath + "/tools\n\ngo 1.26.0\n",
 	"store/store.go":   "package store\n",
 	"adapter/empty.go": "package adapter\n",
@@ -77,7 +78,7 @@ func TestModulesAreTaggedAfterThoseThatTheyRequire(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := strings.Join(tags, " "), "v0.1.0 store/v0.1.0 adapter/v0.1.0"; got != want {
+	if got, want := strings.Join(tags, " "), "v0.1.0 cmd/tool/v0.1.0 store/v0.1.0 adapter/v0.1.0"; got != want {
 		t.Errorf("tagged %s, want %s", got, want)
 	}
 	if got := gitIn(t, dir, "show", "adapter/v0.1.0^{commit}:CHANGELOG.md"); !strings.Contains(got, "## [0.1.0] - 2026-11-28\n") {
@@ -85,6 +86,25 @@ func TestModulesAreTaggedAfterThoseThatTheyRequire(t *testing.T) {
 	}
 	if got := gitIn(t, dir, "status", "--porcelain"); got != "" {
 		t.Errorf("changes are left:\n%s", got)
+	}
+}
+
+// go run path@version refuses a module with a replace directive.
+func TestATaggedCommandHasNoReplacements(t *testing.T) {
+	dir := project(t, nil)
+	before := gitIn(t, dir, "show", "HEAD:cmd/tool/go.mod")
+	r, err := open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tagged(r); err != nil {
+		t.Fatal(err)
+	}
+	if got := gitIn(t, dir, "show", "cmd/tool/v0.1.0^{commit}:cmd/tool/go.mod"); strings.Contains(got, "replace") || !strings.Contains(got, "require "+rootPath+" v0.1.0") {
+		t.Errorf("what is tagged has\n%s", got)
+	}
+	if got := gitIn(t, dir, "show", "HEAD:cmd/tool/go.mod"); got != before {
+		t.Errorf("after the release it is\n%s\nwant\n%s", got, before)
 	}
 }
 

@@ -123,6 +123,9 @@ func inOrder(modules []*module) (sorted []*module, err error) {
 
 func (m *module) path() string { return m.file.Module.Mod.Path }
 
+// isCommand reports whether m is a program, which is run by go run path@version.
+func (m *module) isCommand() bool { return strings.HasPrefix(m.name, "cmd/") }
+
 // own returns what m requires of this repository.
 func (m *module) own() (requires []*modfile.Require) {
 	for _, q := range m.file.Require {

@@ -52,7 +52,8 @@ func (r *repository) begin(version string) error {
 }
 
 // tag dates the entry of the version that was begun, commits that and tags the commit for each module. It returns the
-// tags, each after those of the modules that its module requires.
+// tags, each after those of the modules that its module requires. What is tagged has no replace directives in the modules
+// of commands; the commit after it has them again.
 func (r *repository) tag(now time.Time) (tags []string, err error) {
 	if err := r.check(); err != nil {
 		return nil, err
@@ -78,7 +79,11 @@ func (r *repository) tag(now time.Time) (tags []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := r.git("commit", "-q", "-m", "Release "+r.version, changelogFile); err != nil {
+	replaced, err := r.dropReplacements()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := r.git("commit", "-q", "-a", "-m", "Release "+r.version); err != nil {
 		return nil, err
 	}
 	for _, tag := range tags {
@@ -86,7 +91,50 @@ func (r *repository) tag(now time.Time) (tags []string, err error) {
 			return nil, err
 		}
 	}
-	return tags, nil
+	return tags, r.restore(replaced)
+}
+
+// dropReplacements takes the replace directives out of the modules of commands: go run path@version refuses a module that
+// has any. It returns what their go.mod files had before, by path.
+func (r *repository) dropReplacements() (before map[string][]byte, err error) {
+	before = make(map[string][]byte)
+	for _, m := range r.modules {
+		if !m.isCommand() {
+			continue
+		}
+		path := r.path(m, "go.mod")
+		if before[path], err = os.ReadFile(path); err != nil {
+			return nil, err
+		}
+		for _, replace := range slices.Clone(m.file.Replace) {
+			if err := m.file.DropReplace(replace.Old.Path, replace.Old.Version); err != nil {
+				return nil, err
+			}
+		}
+		m.file.Cleanup()
+		text, err := m.file.Format()
+		if err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			return nil, err
+		}
+	}
+	return before, nil
+}
+
+// restore commits what dropReplacements found: until the next release, commands are built with the modules beside them.
+func (r *repository) restore(before map[string][]byte) error {
+	for path, text := range before {
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			return err
+		}
+	}
+	if changes, err := r.git("status", "--porcelain"); err != nil || changes == "" {
+		return err
+	}
+	_, err := r.git("commit", "-q", "-a", "-m", "Build commands with the modules beside them again, after "+r.version)
+	return err
 }
 
 func (r *repository) git(args ...string) (string, error) {

@@ -6,24 +6,29 @@ package snippets
 import (
 	"context"
 	"fmt"
+	"log"
+	"log/slog"
 	"net/http"
 	"testing"
 	"time"
 
 	"github.com/okta/okta-sdk-golang/v6/okta"
 	"github.com/redis/go-redis/v9"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
 
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/contract"
 	"github.com/oktaretry/oktaretry/fleet"
 	"github.com/oktaretry/oktaretry/oktatest"
 	"github.com/oktaretry/oktaretry/oktav6"
+	"github.com/oktaretry/oktaretry/policyfile"
 )
 
 // The blocks that are not run are compiled, which is what they are here for.
 var _ = []any{
 	readmeRules, readmeOutcome, rulesEdit, paceSettings, fleetStore, byHand, TestMyStack,
-	beforeSDK, afterSDK, afterRetryable, afterFailsafe,
+	beforeSDK, afterSDK, afterRetryable, afterFailsafe, policyRead, policyWatch, policyCount,
 }
 
 func readmeUse(ctx context.Context, url, token string, handle func([]okta.User)) error {
@@ -173,4 +178,28 @@ func afterFailsafe() (*http.Client, error) {
 		return nil, err
 	}
 	return transport.Client(), nil
+}
+
+func policyRead() (*oktaretry.Transport, error) {
+	policy, err := policyfile.Read("policy.yaml") // or policyfile.FromEnv()
+	if err != nil {
+		log.Fatal(err) // every problem, with line and column
+	}
+	transport, err := oktaretry.NewTransport(nil, oktaretry.WithPolicy(policy))
+	return transport, err
+}
+
+func policyWatch(ctx context.Context, transport *oktaretry.Transport) <-chan struct{} {
+	watcher, err := policyfile.Watch(ctx, transport, "/etc/okta/policy.yaml", policyfile.WithLogger(slog.Default()))
+	if err != nil {
+		log.Fatal(err) // the file is bad, or is not there: nothing has changed
+	}
+	return watcher.Done()
+}
+
+func policyCount(ctx context.Context, changes metric.Int64Counter) policyfile.Option {
+	count := policyfile.OnChange(func(c policyfile.Change) {
+		changes.Add(ctx, 1, metric.WithAttributes(attribute.Bool("refused", c.Err != nil)))
+	})
+	return count
 }

@@ -51,6 +51,14 @@ type node struct {
 // of time. Before each line stand the time since the trace began and the
 // duration; a wait, which is an event, has the duration that it tells.
 func Print(w io.Writer, spans []sdktrace.ReadOnlySpan) {
+	for _, root := range trees(spans) {
+		fmt.Fprintf(w, "\ntrace %s\n", root.trace)
+		root.print(w, root.at, "", "")
+	}
+}
+
+// trees returns the roots of the spans in the order of time.
+func trees(spans []sdktrace.ReadOnlySpan) []node {
 	known, children := map[trace.SpanID]bool{}, map[trace.SpanID][]sdktrace.ReadOnlySpan{}
 	for _, s := range spans {
 		known[s.SpanContext().SpanID()] = true
@@ -65,10 +73,7 @@ func Print(w io.Writer, spans []sdktrace.ReadOnlySpan) {
 		}
 	}
 	sortByTime(roots)
-	for _, root := range roots {
-		fmt.Fprintf(w, "\ntrace %s\n", root.trace)
-		root.print(w, root.at, "", "")
-	}
+	return roots
 }
 
 func sortByTime(list []node) {

@@ -1,0 +1,207 @@
+// This file tests the fake Okta as a server.
+
+package main_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// served is a fake that runs.
+type served struct {
+	t             *testing.T
+	cmd           *exec.Cmd
+	URL, Token    string
+	Users, Groups int
+	Scenarios     []string
+}
+
+func serve(t *testing.T, args ...string) *served {
+	t.Helper()
+	s := &served{t: t, cmd: exec.Command(command, append([]string{"fake", "--json"}, args...)...)}
+	out, err := s.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.cmd.Stderr = os.Stderr
+	if err := s.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.cmd.Process.Kill(); s.cmd.Wait() })
+	line, err := bufio.NewReader(out).ReadBytes('\n')
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(line, s); err != nil {
+		t.Fatalf("%v in %s", err, line)
+	}
+	return s
+}
+
+// do sends a request as the fake's token.
+func (s *served) do(method, path string) (status int, h http.Header, body string) {
+	s.t.Helper()
+	req, err := http.NewRequest(method, s.URL+path, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "SSWS "+s.Token)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return resp.StatusCode, resp.Header, string(text)
+}
+
+const org = `users:
+  - {login: ann@example.com, firstName: Ann, lastName: Lee, groups: [staff, board]}
+  - {login: ben@example.com, email: b@example.com, status: SUSPENDED, profile: {department: sales}, groups: [staff]}
+groups:
+  - {name: staff, description: Everyone}
+  - {name: empty}
+`
+
+func TestFakeServesTheSeed(t *testing.T) {
+	dir := files(t, map[string]string{"org.yaml": org})
+	s := serve(t, "--seed", filepath.Join(dir, "org.yaml"), "--users", "2")
+	if s.Users != 4 || s.Groups != 3 {
+		t.Errorf("%d users and %d groups, want 4 and 3", s.Users, s.Groups)
+	}
+	if status, h, body := s.do("GET", "/api/v1/users/ben@example.com"); status != 200 || h.Get("X-Rate-Limit-Limit") == "" ||
+		!strings.Contains(body, `"status":"SUSPENDED"`) || !strings.Contains(body, `"department":"sales"`) || !strings.Contains(body, `"email":"b@example.com"`) {
+		t.Errorf("%d %v %s", status, h, body)
+	}
+	var groups []struct{ ID string }
+	if _, _, body := s.do("GET", "/api/v1/groups?q=staff"); json.Unmarshal([]byte(body), &groups) != nil || len(groups) != 1 {
+		t.Fatalf("groups named staff: %s", body)
+	}
+	if _, _, body := s.do("GET", "/api/v1/groups/"+groups[0].ID+"/users"); strings.Count(body, `"id"`) != 2+2 { // users, and their types
+		t.Errorf("members of staff: %s", body)
+	}
+	s.Token = "another"
+	if status, _, body := s.do("GET", "/api/v1/users"); status != 401 || !strings.Contains(body, "E0000011") {
+		t.Errorf("another token: %d %s", status, body)
+	}
+}
+
+func TestFakeRefusesABadSeedAtItsPlace(t *testing.T) {
+	dir := files(t, map[string]string{
+		"unknown.yaml":  "users:\n  - {login: ann@example.com, lastNam: Lee}\n",
+		"doubled.yaml":  "users: []\ngroups: []\nusers: []\n",
+		"type.yaml":     "users:\n  - login: [a]\n",
+		"twice.yaml":    "users:\n  - login: ann@example.com\n  - login: Ann@example.com\n",
+		"status.yaml":   "users:\n  - {login: ann@example.com, status: HAPPY}\n",
+		"nameless.yaml": "groups:\n  - {description: x}\n",
+		"empty.yaml":    "",
+		"noyaml.yaml":   "users: {\n",
+	})
+	for file, want := range map[string]string{
+		"unknown.yaml":  "oktaretry: unknown.yaml:2:30: unknown field \"lastNam\"",
+		"doubled.yaml":  "oktaretry: doubled.yaml:3:1: mapping key \"users\" already defined",
+		"type.yaml":     "oktaretry: type.yaml:2:12: ",
+		"twice.yaml":    "oktaretry: twice.yaml: oktatest: there is a user \"Ann@example.com\" already",
+		"status.yaml":   "oktaretry: status.yaml: oktatest: user \"ann@example.com\": status \"HAPPY\", want one of STAGED,",
+		"nameless.yaml": "oktaretry: nameless.yaml: oktatest: a group has no name",
+		"empty.yaml":    "oktaretry: empty.yaml:1:1: the file is empty",
+		"noyaml.yaml":   "oktaretry: noyaml.yaml:1:8: ",
+	} {
+		if got := oktaretry(t, dir, "fake", "--seed", file); got.code != 2 || got.out != "" || !strings.HasPrefix(got.err, want) {
+			t.Errorf("%s: code %d, %s%s\nwant %s", file, got.code, got.out, got.err, want)
+		}
+	}
+}
+
+func TestFakePlaysItsScenarios(t *testing.T) {
+	t.Run("quota-storm", func(t *testing.T) {
+		s := serve(t, "--users", "1", "--scenario", "quota-storm")
+		for range 100 {
+			if status, h, body := s.do("GET", "/api/v1/users"); status == 429 {
+				if h.Get("X-Rate-Limit-Remaining") != "0" || !strings.Contains(body, "E0000047") {
+					t.Errorf("%v %s", h, body)
+				}
+				return
+			}
+		}
+		t.Error("100 calls, and none is refused")
+	})
+	t.Run("brownout", func(t *testing.T) {
+		s := serve(t, "--users", "1", "--scenario", "brownout")
+		seen := ""
+		for range 6 {
+			status, _, _ := s.do("GET", "/api/v1/users")
+			seen += fmt.Sprint(status, " ")
+		}
+		if seen != "200 200 500 200 200 504 " {
+			t.Errorf("answers %s", seen)
+		}
+	})
+	t.Run("push", func(t *testing.T) {
+		s := serve(t, "--users", "1", "--scenario", "push,clock-skew")
+		status, h, body := s.do("POST", "/api/v1/users/me/factors/opf1/verify")
+		if status != 201 || !strings.Contains(body, `"factorResult":"WAITING"`) {
+			t.Errorf("%d %v %s", status, h, body)
+		}
+	})
+	t.Run("outage", func(t *testing.T) {
+		s := serve(t, "--users", "1", "--scenario", "outage")
+		for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+			req, _ := http.NewRequest("GET", s.URL+"/api/v1/users", nil)
+			req.Header.Set("Authorization", "SSWS "+s.Token)
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				return // a connection that breaks
+			}
+			resp.Body.Close()
+			if resp.StatusCode == 503 {
+				return
+			}
+		}
+		t.Error("no outage comes")
+	})
+}
+
+func TestFakeEndsBySIGTERM(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("left out: Windows has no SIGTERM")
+	}
+	s := serve(t, "--scenario", "slow")
+	hung := make(chan error, 1)
+	go func() {
+		resp, err := http.Get(s.URL + "/.well-known/okta-organization")
+		if err == nil {
+			resp.Body.Close()
+		}
+		hung <- err
+	}()
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.cmd.Wait(); err != nil {
+		t.Errorf("it ends with %v, want exit code 0", err)
+	}
+	<-hung
+}
+
+func TestFakeListensWhereItIsTold(t *testing.T) {
+	s := serve(t)
+	port := s.URL[strings.LastIndex(s.URL, ":")+1:]
+	if got := oktaretry(t, "", "fake", "--port", port); got.code != 2 || !strings.Contains(got.err, "address already in use") && runtime.GOOS != "windows" {
+		t.Errorf("a port in use: %+v", got)
+	}
+}

@@ -1,0 +1,241 @@
+// This file tests the command as a process.
+
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// command is the path of the program, which TestMain builds.
+var command string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "oktaretry")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	command = filepath.Join(dir, "oktaretry")
+	if runtime.GOOS == "windows" {
+		command += ".exe"
+	}
+	code := 1
+	if out, err := exec.Command("go", "build", "-o", command, ".").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
+	} else {
+		code = m.Run()
+	}
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// result is how a process ended.
+type result struct {
+	code     int
+	out, err string
+}
+
+// oktaretry runs the command in dir.
+func oktaretry(t *testing.T, dir string, args ...string) result {
+	t.Helper()
+	var out, errs bytes.Buffer
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, command, args...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &errs
+	err := cmd.Run()
+	if _, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
+		t.Fatal(err)
+	}
+	return result{cmd.ProcessState.ExitCode(), out.String(), errs.String()}
+}
+
+// files makes a directory of files.
+func files(t *testing.T, texts map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range texts {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+var policies = map[string]string{
+	"good.yaml": "serverError:\n  maxAttempts: 6\ncodes:\n  E0000112: {action: backoff}\n",
+	"same.json": `{"codes": {"E0000112": {"action": "backoff"}}, "serverError": {"maxAttempts": 6}}`,
+	"odd.yaml":  "codes:\n  E0999999: {action: backoff}\n",
+	"bad.yaml":  "serverError:\n  maxAttempts: many\n  maxElapsd: 1m\n",
+}
+
+func TestExitCodesAndStreams(t *testing.T) {
+	dir := files(t, policies)
+	const badProblems = "bad.yaml:2:16: serverError.maxAttempts is \"many\", want a whole number\nbad.yaml:3:3: serverError.maxElapsd is unknown"
+	for _, c := range []struct {
+		args     string
+		code     int
+		out, err string // what they begin with; "" is nothing at all, "*" anything
+	}{
+		{"version", 0, "oktaretry 0.", ""},
+		{"", 0, "oktaretry explains what", ""},
+		{"--help", 0, "oktaretry explains what", ""},
+		{"help explain", 0, "Explain an error: a code", ""},
+		{"nonsense", 2, "", "oktaretry: unknown command \"nonsense\""},
+		{"codes --nonsense", 2, "", "oktaretry: unknown flag: --nonsense"},
+		{"codes nonsense", 2, "", "oktaretry: unknown command \"nonsense\""},
+		{"codes", 0, "CODE ", ""},
+		{"codes --class rate-limited", 0, "CODE ", ""},
+		{"codes --class nonsense", 2, "", "oktaretry: --class nonsense: want one of rate-limited, server-error,"},
+		{"codes --policy bad.yaml", 1, "", badProblems},
+		{"explain E0000047", 0, "E0000047  Too many requests exception\n", ""},
+		{"explain E0000047 --policy good.yaml", 0, "E0000047  Too many requests exception\n", ""},
+		{"explain E0000047 --policy none.yaml", 2, "", "oktaretry: policyfile: open none.yaml: "},
+		{"explain E0000047 --policy bad.yaml", 1, "", badProblems},
+		{"explain E0000047 --method STEAL", 2, "", "oktaretry: --method STEAL: want one of GET,"},
+		{"explain 503", 0, "503  Service Unavailable\n", ""},
+		{"explain E0999999", 1, "", "oktaretry: \"E0999999\" is no code of Okta's"},
+		{"explain 200", 1, "", "oktaretry: \"200\" is no code"},
+		{"explain", 2, "", "oktaretry: requires at least 1 arg(s)"},
+		{"policy", 0, "Check, print and compare", ""},
+		{"policy check", 2, "", "oktaretry: requires at least 1 arg(s)"},
+		{"policy check good.yaml same.json", 0, "", ""},
+		{"policy check good.yaml bad.yaml", 1, badProblems, ""},
+		{"policy check none.yaml", 2, "", "oktaretry: policyfile: open none.yaml: "},
+		{"policy check odd.yaml", 0, "odd.yaml:2:3: warning: codes.E0999999 is a code that the catalogue lacks\n", ""},
+		{"policy check --strict odd.yaml", 1, "odd.yaml:2:3: warning: ", ""},
+		{"policy print", 0, "answer ", ""},
+		{"policy print good.yaml", 0, "answer ", ""},
+		{"policy print good.yaml same.json", 0, "good.yaml\nanswer ", ""},
+		{"policy print bad.yaml good.yaml", 1, "\ngood.yaml\nanswer ", badProblems},
+		{"policy print bad.yaml", 1, "", badProblems},
+		{"policy print none.yaml", 2, "", "oktaretry: policyfile: open none.yaml: "},
+		{"policy diff good.yaml same.json", 0, "", ""},
+		{"policy diff good.yaml", 1, "codes.E0000112.action: fail-fast -> backoff\nserverError.maxAttempts: 4 -> 6\n", ""},
+		{"policy diff good.yaml odd.yaml", 1, "codes.E0000112.action: backoff -> fail-fast\ncodes.E0999999.action: fail-fast -> backoff\nserverError.maxAttempts: 6 -> 4\n", ""},
+		{"policy diff bad.yaml", 2, "", "oktaretry: bad.yaml:2:16: "},
+		{"policy diff good.yaml none.yaml", 2, "", "oktaretry: policyfile: open none.yaml: "},
+		{"policy schema", 0, "{\n", ""},
+		{"fake --port 99999", 2, "", "oktaretry: listen tcp: address 99999"},
+		{"fake --scenario nonsense", 2, "", "oktaretry: --scenario nonsense: want one of brownout,"},
+		{"fake --scenario outage,flaky", 2, "", "oktaretry: --scenario: outage and flaky cannot be played together"},
+		{"fake --seed none.yaml", 2, "", "oktaretry: open none.yaml: "},
+		{"completion bash", 0, "# bash completion", ""},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			got := oktaretry(t, dir, strings.Fields(c.args)...)
+			if got.code != c.code || !begins(got.out, c.out) || !begins(got.err, c.err) {
+				t.Errorf("exit code %d\nstdout: %s\nstderr: %s\nwant code %d, %q and %q", got.code, got.out, got.err, c.code, c.out, c.err)
+			}
+		})
+	}
+}
+
+func begins(text, with string) bool {
+	if with == "" {
+		return text == ""
+	}
+	return strings.HasPrefix(text, with)
+}
+
+func TestJSONIsWhatAProgramReads(t *testing.T) {
+	dir := files(t, policies)
+	for _, c := range []struct {
+		args string
+		code int
+		has  string // a member and its value, as JSON has them without white space
+	}{
+		{"version --json", 0, `"version":"`},
+		{"codes --json", 0, `"code":"E0000001","status":400,"class":"client-error"`},
+		{"codes --json --class pending", 0, `"rule":{"action":"poll"`},
+		{"explain E0000109 --json --method POST", 0, `"request":"POST/api/v1/users"`},
+		{"policy check --json bad.yaml", 1, `"file":"bad.yaml","line":2,"column":16,"severity":"error","path":"serverError.maxAttempts"`},
+		{"policy check --json good.yaml", 0, `[]`},
+		{"policy print --json good.yaml", 0, `"maxAttempts":6`},
+		{"policy diff --json good.yaml", 1, `{"path":"serverError.maxAttempts","from":4,"to":6}`},
+		{"policy diff --json good.yaml same.json", 0, `[]`},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			got := oktaretry(t, dir, strings.Fields(c.args)...)
+			var v any
+			if err := json.Unmarshal([]byte(got.out), &v); err != nil {
+				t.Fatalf("%v in %s", err, got.out)
+			}
+			text := strings.Join(strings.Fields(got.out), "")
+			if got.code != c.code || got.err != "" || !strings.Contains(text, c.has) {
+				t.Errorf("exit code %d, %s%s\nwant %d and %s", got.code, got.err, got.out, c.code, c.has)
+			}
+		})
+	}
+}
+
+func TestWhatIsPrintedAsJSONIsAPolicyFile(t *testing.T) {
+	dir := files(t, policies)
+	printed := oktaretry(t, dir, "policy", "print", "--json", "good.yaml")
+	if err := os.WriteFile(filepath.Join(dir, "printed.json"), []byte(printed.out), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := oktaretry(t, dir, "policy", "diff", "good.yaml", "printed.json"); got.code != 0 || got.out != "" {
+		t.Errorf("it differs from the file that it was printed from: %+v", got)
+	}
+}
+
+func TestOutputHasNoColoursWhereItIsNoTerminal(t *testing.T) {
+	for _, args := range [][]string{{"explain", "E0000047"}, {"policy", "diff", "good.yaml"}} {
+		if got := oktaretry(t, files(t, policies), args...); strings.Contains(got.out+got.err, "\x1b") {
+			t.Errorf("%q has escape sequences: %q", args, got.out)
+		}
+	}
+}
+
+func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
+	for _, args := range []string{
+		"codes", "explain", "policy check", "policy print", "policy diff", "policy schema", "fake", "man", "version",
+	} {
+		got := oktaretry(t, t.TempDir(), append(strings.Fields(args), "--help")...)
+		if got.code != 0 || !strings.Contains(got.out, "Examples:\n") || !strings.Contains(got.out, "Usage:\n  oktaretry "+args) {
+			t.Errorf("%s --help: %+v", args, got)
+		}
+	}
+}
+
+func TestManWritesAPageForEachCommand(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "man1")
+	if got := oktaretry(t, "", "man", dir); got.code != 0 || got.out != "" {
+		t.Fatalf("%+v", got)
+	}
+	for _, page := range []string{"oktaretry.1", "oktaretry-explain.1", "oktaretry-policy-check.1", "oktaretry-fake.1"} {
+		text, err := os.ReadFile(filepath.Join(dir, page))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if !bytes.Contains(text, []byte(`.TH "OKTARETRY`)) {
+			t.Errorf("%s is no page: %.200s", page, text)
+		}
+	}
+}
+
+func TestCompletionOffersCodesAndScenarios(t *testing.T) {
+	for args, want := range map[string]string{
+		"explain E00000":      "E0000047\tToo many requests exception",
+		"fake --scenario out": "outage",
+		"codes --class ser":   "server-error",
+		"poli":                "policy\t",
+	} {
+		if got := oktaretry(t, "", append([]string{"__complete"}, strings.Fields(args)...)...); got.code != 0 || !strings.Contains(got.out, want) {
+			t.Errorf("completing %q: %+v, want %q", args, got, want)
+		}
+	}
+}
