@@ -121,7 +121,7 @@ func (f *proxyFlags) run(ctx context.Context, logTo io.Writer) error {
 	}
 	defer meters.Shutdown(context.WithoutCancel(ctx))
 	c.Options = append(c.Options, oktaretry.WithLogger(logger), oktaretry.WithMeterProvider(meters))
-	store, err := f.addRedis(&c)
+	store, err := f.addRedis(&c, logger)
 	if err != nil {
 		return err
 	}
@@ -140,7 +140,15 @@ func (f *proxyFlags) run(ctx context.Context, logTo io.Writer) error {
 	logger.Info("serving", slog.String("address", l.Addr().String()), slog.Int("orgs", len(c.Orgs)), slog.String("version", oktaretry.Version))
 	daemon.SdNotify(false, daemon.SdNotifyReady)
 	context.AfterFunc(ctx, func() { daemon.SdNotify(false, daemon.SdNotifyStopping) })
+	defer returnLeases(ctx, s.Transport())
 	return s.Run(ctx, l, admin)
+}
+
+// returnLeases gives back, within a second, what was leased from Redis and not used.
+func returnLeases(ctx context.Context, t *oktaretry.Transport) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	t.Close(ctx)
 }
 
 func (f *proxyFlags) logger(w io.Writer) *slog.Logger {
@@ -234,7 +242,7 @@ func addMetrics(c *sidecar.Config) (*sdkmetric.MeterProvider, error) {
 }
 
 // addRedis shares the quota; the Redis need not be there yet.
-func (f *proxyFlags) addRedis(c *sidecar.Config) (io.Closer, error) {
+func (f *proxyFlags) addRedis(c *sidecar.Config, logger *slog.Logger) (io.Closer, error) {
 	if f.redis == "" {
 		return io.NopCloser(nil), nil
 	}
@@ -243,6 +251,7 @@ func (f *proxyFlags) addRedis(c *sidecar.Config) (io.Closer, error) {
 		return nil, errors.New("--redis: not a URL of the form redis://HOST:PORT/DB") // which may hold a password
 	}
 	options.ContextTimeoutEnabled, options.MaxRetries = true, -1
+	fleet.LogTo(logger)
 	client := redis.NewClient(options)
 	store, err := fleet.New(client)
 	if err != nil {

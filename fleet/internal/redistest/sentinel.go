@@ -74,7 +74,7 @@ func (w *Watched) start() error {
 	}
 	w.Nodes = append(w.Nodes, replica)
 	for range 3 {
-		s, err := started(Server{binary: "redis-server", args: []string{"--sentinel"}, config: fmt.Sprintf(
+		s, err := started(Server{binary: program(), args: []string{"--sentinel"}, config: fmt.Sprintf(
 			"sentinel monitor %[1]s 127.0.0.1 %[2]d 2\nsentinel down-after-milliseconds %[1]s 1000\nsentinel failover-timeout %[1]s 5000\n",
 			MasterName, master.Port())})
 		if err != nil {

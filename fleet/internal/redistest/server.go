@@ -4,6 +4,7 @@
 package redistest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,12 +31,16 @@ type Server struct {
 	dir    string
 }
 
+// program is the server's: redis-server, or what the environment names, such as
+// valkey-server.
+func program() string { return cmp.Or(os.Getenv("OKTARETRY_REDIS_SERVER"), "redis-server") }
+
 // ErrMissing is the error when redis-server is not installed.
 var ErrMissing = errors.New("redis-server is not installed: apt-get install redis-server")
 
 // Start starts a server with further arguments, such as "--requirepass", "x".
 func Start(args ...string) (*Server, error) {
-	return started(Server{binary: "redis-server", args: args})
+	return started(Server{binary: program(), args: args})
 }
 
 // started starts s on a free port, in a directory of its own.
