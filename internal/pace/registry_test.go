@@ -18,7 +18,7 @@ import (
 // they take at most is bounded, and once all are idle nothing of them is left.
 func TestMemoryIsBoundedForAnyNumberOfKeys(t *testing.T) {
 	const mostBuckets = 1 << 14
-	keys := 20 * mostBuckets
+	keys := 8 * mostBuckets
 	if raceEnabled {
 		keys = 6 * mostBuckets // thirty times slower
 	}
