@@ -227,7 +227,7 @@ func (c *call) askStore(e *pace.StoreRequest) bool {
 	asked := false
 	defer func() {
 		if !asked { // the user's function panicked: the bucket must not wait for an answer
-			e.Failed()
+			e.Withdraw()
 		}
 	}()
 	b := shared.Bucket{

@@ -6,6 +6,8 @@ package shared_test
 import (
 	"context"
 	"errors"
+	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
@@ -218,6 +220,69 @@ func TestLogShowsNoPasswordOfTheStore(t *testing.T) {
 		}
 		if !strings.Contains(text, "cache.example:6379") || !strings.Contains(text, "refused") {
 			t.Errorf("the log does not show what is wrong: %s", text)
+		}
+	})
+}
+
+// A call in flight probes a lost store. Its permit was lost with the call, and the store
+// was never asked again.
+func TestPanicInSharedCredentialLosesNoProbeOfTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		panics, store := false, sharedtest.NewFaulty(t)
+		name := func(*http.Request) string {
+			if panics {
+				panic("boom")
+			}
+			return "client"
+		}
+		okta := oktatest.New(oktatest.WithUsers(1), oktatest.WithLatency(50*time.Millisecond))
+		rt, err := oktaretry.NewTransport(okta.Transport(), oktaretry.WithShared(store, oktaretry.SharedCredential(name)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		target := rig.Org + "/api/v1/users/" + okta.UserIDs()[0]
+		store.Set(sharedtest.Fails)
+		rig.Get(t, rt, target).Is(200)
+		store.Set(sharedtest.None)
+		time.Sleep(3 * time.Second)
+		panics = true
+		if got := rig.Panicked(func() { rig.GetOnce(t, rt, target) }); got != "boom" {
+			t.Fatalf("recovered %v", got)
+		}
+		panics = false
+		for range 5 {
+			time.Sleep(3 * time.Second)
+			rig.Get(t, rt, target).Is(200)
+		}
+		if rt.Snapshot().Store.Lost {
+			t.Error("the store is still lost, 15 s after it is back")
+		}
+	})
+}
+
+// panicHandler is a log handler that panics.
+type panicHandler struct{ slog.Handler }
+
+func (panicHandler) Handle(context.Context, slog.Record) error { panic("no space left") }
+
+// Places are returned by no call: a panic there would end the program.
+func TestPanicOfTheLogEndsNoProgram(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		okta, store := oktatest.New(oktatest.WithUsers(1)), sharedtest.NewFaulty(t)
+		rt, err := oktaretry.NewTransport(okta.Transport(), oktaretry.WithShared(store),
+			oktaretry.WithLogger(slog.New(panicHandler{slog.NewTextHandler(io.Discard, nil)})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		target := rig.Org + "/api/v1/users/" + okta.UserIDs()[0]
+		for range 3 { // the last leases some ahead
+			rig.Get(t, rt, target).Is(200)
+		}
+		asked := store.AskedFaulty.Load()
+		store.Set(sharedtest.Fails)
+		time.Sleep(time.Second) // the idle bucket returns its places
+		if store.AskedFaulty.Load() == asked {
+			t.Fatal("no places were returned")
 		}
 	})
 }
