@@ -92,7 +92,9 @@ func (c *call) waitInLine(wait time.Duration, why pace.Reason) StopReason {
 	stop, logged, told := StopNone, false, false
 	for now := began; wait > 0 && stop == StopNone; {
 		if why == pace.Ask && c.ctx.Err() == nil && c.askStore(c.ticket.StoreRequest(time.Now())) {
-			now = time.Now()
+			before := now
+			now = c.now
+			waited.add(why, now.Sub(before))
 			wait, why = ready(c, now)
 			continue
 		}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -283,6 +284,29 @@ func TestPanicOfTheLogEndsNoProgram(t *testing.T) {
 		time.Sleep(time.Second) // the idle bucket returns its places
 		if store.AskedFaulty.Load() == asked {
 			t.Fatal("no places were returned")
+		}
+	})
+}
+
+// The time that a call in line waited for the store's answer was of no reason.
+func TestWaitsOfACallInLineAddUpWithASlowStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := sharedtest.NewFaulty(t)
+		store.Takes.Store(int64(30 * time.Millisecond))
+		all, _, target := newProcesses(t, 2, 20, store, nil)
+		asked := false
+		for _, c := range runCalls(t, all, target, 5, 50) {
+			spent := c.Outcome.Waited()
+			for _, a := range c.Outcome.Attempts {
+				spent += a.Duration
+				asked = asked || slices.ContainsFunc(a.Waits, func(w oktaretry.Wait) bool { return w.Reason == oktaretry.WaitLearning })
+			}
+			if rest := c.Outcome.Elapsed - spent; rest > 61*time.Millisecond || rest < 0 { // the store's list of circuits, and what the answer reports
+				t.Errorf("%s of %s are of no attempt and no wait: %v", rest, c.Outcome.Elapsed, c.Outcome)
+			}
+		}
+		if !asked {
+			t.Error("no call waited for the store")
 		}
 	})
 }
