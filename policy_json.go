@@ -214,7 +214,9 @@ func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d)
 
 func (d *duration) UnmarshalText(text []byte) error {
 	parsed, err := time.ParseDuration(string(text))
-	*d = duration(parsed)
+	if err == nil {
+		*d = duration(parsed)
+	}
 	return err
 }
 

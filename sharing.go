@@ -224,7 +224,11 @@ func (s *sharing) returnSpare(e *pace.StoreRequest, after time.Duration) {
 		if again > 0 {
 			s.returnSpare(e, again)
 		}
-		s.giveBack(context.Background(), give)
+		// A panic of a log handler would end the program: no call waits for this.
+		ask.Recovered(context.Background(), func(ctx context.Context) error {
+			s.giveBack(ctx, give)
+			return nil
+		})
 	})
 }
 
@@ -244,7 +248,7 @@ func (s *sharing) close(ctx context.Context, requests []*pace.StoreRequest, r *e
 	for i, e := range requests {
 		if ctx.Err() != nil {
 			for _, e := range requests[i:] {
-				e.Failed()
+				e.Withdraw()
 			}
 			break
 		}

@@ -150,7 +150,8 @@ type AttemptEnd struct {
 	Attempt
 }
 
-// WaitStart is a wait that begins.
+// WaitStart is a wait that begins. What a call only waits for an answer of the store of
+// [WithShared] is not announced: it is in the Outcome.
 type WaitStart struct {
 	ObservedCall
 	Reason WaitReason

@@ -92,7 +92,9 @@ func (c *call) waitInLine(wait time.Duration, why pace.Reason) StopReason {
 	stop, logged, told := StopNone, false, false
 	for now := began; wait > 0 && stop == StopNone; {
 		if why == pace.Ask && c.ctx.Err() == nil && c.askStore(c.ticket.StoreRequest(time.Now())) {
-			now = time.Now()
+			before := now
+			now = c.now
+			waited.add(why, now.Sub(before))
 			wait, why = ready(c, now)
 			continue
 		}
@@ -227,7 +229,7 @@ func (c *call) askStore(e *pace.StoreRequest) bool {
 	asked := false
 	defer func() {
 		if !asked { // the user's function panicked: the bucket must not wait for an answer
-			e.Failed()
+			e.Withdraw()
 		}
 	}()
 	b := shared.Bucket{

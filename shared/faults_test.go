@@ -6,7 +6,10 @@ package shared_test
 import (
 	"context"
 	"errors"
+	"io"
+	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -218,6 +221,92 @@ func TestLogShowsNoPasswordOfTheStore(t *testing.T) {
 		}
 		if !strings.Contains(text, "cache.example:6379") || !strings.Contains(text, "refused") {
 			t.Errorf("the log does not show what is wrong: %s", text)
+		}
+	})
+}
+
+// A call in flight probes a lost store. Its permit was lost with the call, and the store
+// was never asked again.
+func TestPanicInSharedCredentialLosesNoProbeOfTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		panics, store := false, sharedtest.NewFaulty(t)
+		name := func(*http.Request) string {
+			if panics {
+				panic("boom")
+			}
+			return "client"
+		}
+		okta := oktatest.New(oktatest.WithUsers(1), oktatest.WithLatency(50*time.Millisecond))
+		rt, err := oktaretry.NewTransport(okta.Transport(), oktaretry.WithShared(store, oktaretry.SharedCredential(name)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		target := rig.Org + "/api/v1/users/" + okta.UserIDs()[0]
+		store.Set(sharedtest.Fails)
+		rig.Get(t, rt, target).Is(200)
+		store.Set(sharedtest.None)
+		time.Sleep(3 * time.Second)
+		panics = true
+		if got := rig.Panicked(func() { rig.GetOnce(t, rt, target) }); got != "boom" {
+			t.Fatalf("recovered %v", got)
+		}
+		panics = false
+		for range 5 {
+			time.Sleep(3 * time.Second)
+			rig.Get(t, rt, target).Is(200)
+		}
+		if rt.Snapshot().Store.Lost {
+			t.Error("the store is still lost, 15 s after it is back")
+		}
+	})
+}
+
+// panicHandler is a log handler that panics.
+type panicHandler struct{ slog.Handler }
+
+func (panicHandler) Handle(context.Context, slog.Record) error { panic("no space left") }
+
+// Places are returned by no call: a panic there would end the program.
+func TestPanicOfTheLogEndsNoProgram(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		okta, store := oktatest.New(oktatest.WithUsers(1)), sharedtest.NewFaulty(t)
+		rt, err := oktaretry.NewTransport(okta.Transport(), oktaretry.WithShared(store),
+			oktaretry.WithLogger(slog.New(panicHandler{slog.NewTextHandler(io.Discard, nil)})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		target := rig.Org + "/api/v1/users/" + okta.UserIDs()[0]
+		for range 3 { // the last leases some ahead
+			rig.Get(t, rt, target).Is(200)
+		}
+		asked := store.AskedFaulty.Load()
+		store.Set(sharedtest.Fails)
+		time.Sleep(time.Second) // the idle bucket returns its places
+		if store.AskedFaulty.Load() == asked {
+			t.Fatal("no places were returned")
+		}
+	})
+}
+
+// The time that a call in line waited for the store's answer was of no reason.
+func TestWaitsOfACallInLineAddUpWithASlowStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := sharedtest.NewFaulty(t)
+		store.Takes.Store(int64(30 * time.Millisecond))
+		all, _, target := newProcesses(t, 2, 20, store, nil)
+		asked := false
+		for _, c := range runCalls(t, all, target, 5, 50) {
+			spent := c.Outcome.Waited()
+			for _, a := range c.Outcome.Attempts {
+				spent += a.Duration
+				asked = asked || slices.ContainsFunc(a.Waits, func(w oktaretry.Wait) bool { return w.Reason == oktaretry.WaitLearning })
+			}
+			if rest := c.Outcome.Elapsed - spent; rest > 61*time.Millisecond || rest < 0 { // the store's list of circuits, and what the answer reports
+				t.Errorf("%s of %s are of no attempt and no wait: %v", rest, c.Outcome.Elapsed, c.Outcome)
+			}
+		}
+		if !asked {
+			t.Error("no call waited for the store")
 		}
 	})
 }

@@ -53,3 +53,10 @@ func (g *Governor) LockBucket(k Key, now time.Time) (unlock func()) {
 		b.release()
 	}
 }
+
+// LostParts returns how many parts are known to be lost.
+func (h *StoreHealth) LostParts() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.lost)
+}

@@ -47,6 +47,13 @@ type Permit struct {
 // Probes reports whether the request finds out if the store is back.
 func (p Permit) Probes() bool { return p.whole != nil || p.own != nil }
 
+// abandon leaves what the request would have probed to another call. It stands for the
+// report of an outcome.
+func (p Permit) abandon() {
+	p.whole.abandon()
+	p.own.abandon()
+}
+
 // Works reports whether the part works, as far as is known.
 func (s *StorePart) Works() bool { return s.store.whole.works() && s.own.works() }
 
@@ -100,8 +107,18 @@ func (h *StoreHealth) losePart(s *StorePart, now time.Time) (first bool) {
 	}
 	first = len(h.lost) == 0
 	h.lost[s] = now
+	h.forget(s, now)
 	h.ill.Store(true)
 	return first
+}
+
+// forget drops the parts but s that nobody has asked for long. It is called under mu.
+func (h *StoreHealth) forget(s *StorePart, now time.Time) {
+	for other, failed := range h.lost {
+		if other != s && now.Sub(failed) >= partForgotten {
+			delete(h.lost, other)
+		}
+	}
 }
 
 // regainPart records that a part works and reports whether that makes all work.
@@ -114,11 +131,7 @@ func (h *StoreHealth) regainPart(p Permit, now time.Time) (all bool) {
 	if p.Probes() {
 		delete(h.lost, p.part)
 	}
-	for other, failed := range h.lost {
-		if other != p.part && now.Sub(failed) >= partForgotten {
-			delete(h.lost, other)
-		}
-	}
+	h.forget(p.part, now)
 	h.ill.Store(len(h.lost) > 0)
 	return len(h.lost) == 0
 }

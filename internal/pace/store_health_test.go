@@ -149,3 +149,17 @@ func TestStoreIsBackWithoutPartsThatNobodyAsks(t *testing.T) {
 		t.Error("it is not back")
 	}
 }
+
+// Each failed probe of a long loss may be another bucket's.
+func TestLongLossKeepsFewParts(t *testing.T) {
+	var h pace.StoreHealth
+	now := epoch
+	lose(t, h.Part(), now)
+	for range 100 {
+		now = now.Add(2 * time.Second)
+		lose(t, h.Part(), now)
+	}
+	if n := h.LostParts(); n > 6 {
+		t.Errorf("%d parts are kept", n)
+	}
+}

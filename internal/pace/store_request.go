@@ -12,8 +12,8 @@ import (
 )
 
 // StoreRequest is a request to the store, made by a call for its bucket. It ends
-// with one call of [StoreRequest.Answered] or [StoreRequest.Failed], by any
-// goroutine; until then the bucket makes no other.
+// with one call of [StoreRequest.Answered], [StoreRequest.Failed] or
+// [StoreRequest.Withdraw], by any goroutine; until then the bucket makes no other.
 type StoreRequest struct {
 	Request shared.LeaseRequest // for [shared.Store].Lease
 	Permit  Permit              // to be reported with the answer
@@ -284,4 +284,11 @@ func (r *StoreRequest) Failed() {
 	b.line.wakeFirst()
 	b.mu.Unlock()
 	b.release()
+}
+
+// Withdraw records that the request was not put to the store, and leaves the probe that
+// it was, if it was one, to another call.
+func (r *StoreRequest) Withdraw() {
+	r.Permit.abandon()
+	r.Failed()
 }

@@ -122,7 +122,7 @@ func TestSearchesAndTheListUseTheirWholeLimitsAfterOneWindow(t *testing.T) {
 			if values := r.Values(t, "oktaretry.bucket.limit"); values["/api/v1/users (limit 50) example.okta.com 443"] != 50 {
 				t.Errorf("gauge of limits: %v", values)
 			}
-			runtime.KeepAlive(rt) // which the gauges do not
+			runtime.KeepAlive(rt) // the gauges hold it weakly
 		})
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -105,8 +106,8 @@ func (a Attrs) Line() string {
 		case float64:
 			text = fmt.Sprintf("%.6g", v)
 		case string:
-			if strings.ContainsAny(v, " \"=") {
-				text = fmt.Sprintf("%q", v)
+			if quoted := strconv.Quote(v); strings.ContainsAny(v, " =") || len(quoted) > len(v)+2 {
+				text = quoted
 			}
 		}
 		parts = append(parts, attr.Name+"="+text)
