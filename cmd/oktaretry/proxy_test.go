@@ -88,12 +88,13 @@ func TestProxyServesReloadsAndStops(t *testing.T) {
 	code := make(chan int, 1)
 	go func() {
 		code <- run(ctx, []string{"proxy", "--org", org.URL, "--listen", addr, "--admin", admin, "--policy", policy, "--token-file", token, "--log-json",
-			"--redis", "redis://127.0.0.1:1/0"}, nil, io.Discard, log)
+			"--log-level", "debug", "--redis", "redis://127.0.0.1:1/0"}, nil, io.Discard, log)
 	}()
 	await(t, "it is ready", func() bool { status, _ := fetch(t, "http://"+admin+"/readyz"); return status == 200 })
 	if status, body := fetch(t, "http://"+addr+"/api/v1/users"); status != 200 || !strings.Contains(body, addr) {
 		t.Errorf("%d %s", status, body)
 	}
+	await(t, "what go-redis says is in the log", func() bool { return log.has(`"msg":"go-redis: `) })
 	if status, body := fetch(t, "http://"+admin+"/metrics"); status != 200 || !strings.Contains(body, "oktaretry_call_duration_seconds_count{") ||
 		!strings.Contains(body, "oktaretry_sidecar_active{") || !strings.Contains(body, "go_goroutines ") {
 		t.Errorf("metrics: %d %s", status, body)
