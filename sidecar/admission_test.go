@@ -320,7 +320,7 @@ func TestListeningBeyondTheMachineNeedsAuthentication(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := s.checkListener(l); errors.Is(err, ErrExposed) != tt.refused {
+			if err := s.CheckListener(l); errors.Is(err, ErrExposed) != tt.refused {
 				t.Errorf("%s on %s: %v", name, addr, err)
 			}
 			l.Close()

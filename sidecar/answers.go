@@ -145,7 +145,7 @@ func (s *Sidecar) refuse(w http.ResponseWriter, r *http.Request, f *refusal) {
 func (s *Sidecar) answer(w http.ResponseWriter, r *http.Request, a answer) {
 	s.metrics.answered(a.kind)
 	id := write(w, r, a)
-	s.config.Logger.LogAttrs(r.Context(), slog.LevelWarn, "call failed", slog.String("error.type", a.kind), slog.Int("status", a.status),
+	s.config.Logger.LogAttrs(r.Context(), slog.LevelWarn, "call failed", slog.String("error_type", a.kind), slog.Int("status", a.status),
 		slog.String("code", a.code), slog.String("error_id", id), slog.String("okta_request_id", a.requestID))
 }
 

@@ -137,13 +137,19 @@ func (c Config) validate() error {
 			add("name %q is not a host", n)
 		}
 	}
-	for _, d := range []time.Duration{c.MaxTimeout, c.HeaderTimeout, c.StallTimeout, c.IdleTimeout, c.Grace} {
-		if d < 0 {
-			add("negative duration %s", d)
+	for _, d := range []struct {
+		name string
+		time.Duration
+	}{
+		{"MaxTimeout", c.MaxTimeout}, {"HeaderTimeout", c.HeaderTimeout}, {"StallTimeout", c.StallTimeout},
+		{"IdleTimeout", c.IdleTimeout}, {"Grace", c.Grace},
+	} {
+		if d.Duration < 0 {
+			add("%s is %s, want 0 or more", d.name, d.Duration)
 		}
 	}
 	if c.MaxConns < 0 || c.MaxHeader < 0 {
-		add("negative MaxConns or MaxHeader")
+		add("MaxConns is %d and MaxHeader %d, want 0 or more", c.MaxConns, c.MaxHeader)
 	}
 	taken := map[string]bool{}
 	for _, o := range c.Orgs {

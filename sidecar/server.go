@@ -42,7 +42,7 @@ func (s *Sidecar) Run(ctx context.Context, l, admin net.Listener) error {
 	if admin != nil {
 		defer admin.Close()
 	}
-	if err := s.checkListener(l); err != nil {
+	if err := s.CheckListener(l); err != nil {
 		return err
 	}
 	calls, end := context.WithCancelCause(context.WithoutCancel(ctx))
@@ -68,7 +68,7 @@ func (s *Sidecar) Run(ctx context.Context, l, admin net.Listener) error {
 
 // drain stops a server that has calls in flight.
 func (s *Sidecar) drain(srv *http.Server, l net.Listener, connections *connectionCount, end context.CancelCauseFunc) error {
-	s.config.Logger.Info("stopping", slog.Duration("grace", s.config.Grace))
+	s.config.Logger.Info("stopping", slog.String("grace", s.config.Grace.String()))
 	s.draining.Store(true)
 	graceful, cancel := context.WithTimeout(context.Background(), s.config.Grace)
 	defer cancel()
@@ -122,8 +122,9 @@ func (s *Sidecar) guard(l net.Listener) net.Listener {
 	}}
 }
 
-// checkListener refuses a listener that strangers can reach.
-func (s *Sidecar) checkListener(l net.Listener) error {
+// CheckListener returns [ErrExposed] for a listener that strangers can reach, which
+// [Sidecar.Run] refuses. A program that reports that it serves checks before.
+func (s *Sidecar) CheckListener(l net.Listener) error {
 	addr, ok := l.Addr().(*net.TCPAddr)
 	if !ok || addr.IP.IsLoopback() || s.auth != nil {
 		return nil

@@ -254,7 +254,7 @@ func TestSettingsThatMakeNoSenseAreRefusedTogether(t *testing.T) {
 		"a path":         {Config{Orgs: []Org{{URL: "https://acme.okta.com/api"}}}, []string{"more than"}},
 		"a user":         {Config{Orgs: []Org{{URL: "https://u:secret@acme.okta.com"}}}, []string{"more than"}},
 		"two of a name":  {Config{Orgs: []Org{{URL: "https://acme.okta.com"}, {URL: "https://ACME.okta.com:443"}}}, []string{"two orgs"}},
-		"several things": {Config{Names: []string{"a/b"}, Grace: -1, MaxConns: -1}, []string{"no org", "a/b", "-1ns", "MaxConns"}},
+		"several things": {Config{Names: []string{"a/b"}, Grace: -1, MaxConns: -1}, []string{"no org", "a/b", "Grace is -1ns", "MaxConns is -1"}},
 	} {
 		_, err := New(tt.c)
 		for _, want := range tt.want {

@@ -22,8 +22,9 @@ func newExplain() *cobra.Command {
 		Use:   "explain CODE...",
 		Short: "Explain an error code: what Okta means, what happens, what to do",
 		Long: `Explain an error: a code of Okta's, an OAuth error, a status (of an answer without a
-code), or "network" (no answer at all). The steps are those of a real call through the library, against a fake Okta, in
-virtual time and by the policy given; the waits are without their variation at random.
+code), or "network" (no answer at all). The steps are those of a real call through the
+library, against a fake Okta, in virtual time and by the policy given. Real waits vary at
+random; the waits shown do not.
 
 With --json it prints an object for each code.
 
@@ -33,7 +34,7 @@ Exit codes: 0 it is explained; 1 nothing has that name, or the policy is refused
   oktaretry explain E0000109 --policy policy.yaml --method POST
   oktaretry explain 503 --json
   oktaretry explain network --method POST`,
-		Args:              cobra.MinimumNArgs(1),
+		Args:              atLeastOne("an error code, such as E0000047"),
 		ValidArgsFunction: completeCodes,
 		RunE: func(cmd *cobra.Command, codes []string) error {
 			p, err := policyOrDefault(cmd, policy)

@@ -43,7 +43,7 @@ Exit codes: 0 every file is fine; 1 a file has a problem, or with --strict a war
 		Example: `  oktaretry policy check policy.yaml
   oktaretry policy check --strict deploy/*.yaml
   vim -q <(oktaretry policy check policy.yaml)`,
-		Args:              cobra.MinimumNArgs(1),
+		Args:              atLeastOne("a policy file"),
 		ValidArgsFunction: policyFiles,
 		RunE: func(cmd *cobra.Command, files []string) error {
 			found := []finding{}

@@ -92,7 +92,7 @@ accepted any more, and calls in flight and in line are finished within --grace.`
 	flags.DurationVar(&f.grace, "grace", 30*time.Second, "how long calls may go on after SIGTERM")
 	flags.DurationVar(&f.timeout, "timeout", 0, "bound each call, whatever its client asks for (default no bound but the policy's)")
 	flags.IntVar(&f.maxConns, "max-conns", 1024, "how many connections of clients to serve at a time")
-	flags.TextVar(&f.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
+	flags.TextVar(&f.logLevel, "log-level", slog.LevelInfo, "from which `level` on to log: debug, info, warn or error")
 	flags.BoolVar(&f.logJSON, "log-json", false, "log JSON")
 	if err := cmd.MarkFlagRequired("org"); err != nil {
 		panic(err) // the flag is defined above
@@ -137,6 +137,9 @@ func (f *proxyFlags) run(ctx context.Context, logTo io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if err := s.CheckListener(l); err != nil {
+		return err
+	}
 	logger.Info("serving", slog.String("address", l.Addr().String()), slog.Int("orgs", len(c.Orgs)), slog.String("version", oktaretry.Version))
 	daemon.SdNotify(false, daemon.SdNotifyReady)
 	context.AfterFunc(ctx, func() { daemon.SdNotify(false, daemon.SdNotifyStopping) })
@@ -171,8 +174,11 @@ func (f *proxyFlags) addOrgs(c *sidecar.Config) error {
 	if err := f.addTokens(c); err != nil {
 		return err
 	}
-	if f.clientID == "" && f.keyFile == "" {
+	switch given := f.clientID != "" || f.keyFile != "" || f.keyID != "" || len(f.scopes) > 0; {
+	case !given:
 		return nil
+	case f.clientID == "" || f.keyFile == "" || len(f.scopes) == 0:
+		return errors.New("access tokens take --client-id, --private-key and --scope together")
 	}
 	if len(c.Orgs) > 1 || len(f.tokenFiles) > 0 {
 		return errors.New("--client-id and --private-key are for a single org without --token-file")

@@ -88,12 +88,13 @@ func TestProxyServesReloadsAndStops(t *testing.T) {
 	code := make(chan int, 1)
 	go func() {
 		code <- run(ctx, []string{"proxy", "--org", org.URL, "--listen", addr, "--admin", admin, "--policy", policy, "--token-file", token, "--log-json",
-			"--redis", "redis://127.0.0.1:1/0"}, nil, io.Discard, log)
+			"--log-level", "debug", "--redis", "redis://127.0.0.1:1/0"}, nil, io.Discard, log)
 	}()
 	await(t, "it is ready", func() bool { status, _ := fetch(t, "http://"+admin+"/readyz"); return status == 200 })
 	if status, body := fetch(t, "http://"+addr+"/api/v1/users"); status != 200 || !strings.Contains(body, addr) {
 		t.Errorf("%d %s", status, body)
 	}
+	await(t, "what go-redis says is in the log", func() bool { return log.has(`"msg":"go-redis: `) })
 	if status, body := fetch(t, "http://"+admin+"/metrics"); status != 200 || !strings.Contains(body, "oktaretry_call_duration_seconds_count{") ||
 		!strings.Contains(body, "oktaretry_sidecar_active{") || !strings.Contains(body, "go_goroutines ") {
 		t.Errorf("metrics: %d %s", status, body)
@@ -144,13 +145,16 @@ func TestProxyRefusesWhatMakesNoSense(t *testing.T) {
 		"a token of either of two":   {[]string{"--org", org, "--org", "https://b.okta.com", "--token-file", token}, "ORG-HOST=FILE"},
 		"a token twice":              {[]string{"--org", org, "--token-file", token, "--token-file", token}, "second"},
 		"a token that is not there":  {[]string{"--org", org, "--token-file", token + "x"}, "no such file"},
-		"a key without scopes":       {[]string{"--org", org, "--client-id", "0oa1", "--private-key", token}, "scopes"},
-		"a key of two orgs":          {[]string{"--org", org, "--org", "https://b.okta.com", "--client-id", "0oa1", "--private-key", token}, "single org"},
+		"a key without scopes":       {[]string{"--org", org, "--client-id", "0oa1", "--private-key", token}, "--scope"},
+		"a key of two orgs":          {[]string{"--org", org, "--org", "https://b.okta.com", "--client-id", "0oa1", "--private-key", token, "--scope", "okta.users.read"}, "single org"},
+		"a client id alone":          {[]string{"--org", org, "--client-id", "0oa1"}, "--client-id, --private-key and --scope"},
+		"a scope alone":              {[]string{"--org", org, "--scope", "okta.users.read"}, "--client-id, --private-key and --scope"},
+		"a negative grace":           {[]string{"--org", org, "--grace", "-1s"}, "Grace is -1s"},
 		"a Redis by http":            {[]string{"--org", org, "--redis", "http://:secret@redis"}, "redis://"},
 		"a policy that is not there": {[]string{"--org", org, "--policy", token + "x"}, "no such file"},
 	} {
 		log := new(lockedLog)
-		if c := run(t.Context(), append([]string{"proxy"}, tt.args...), nil, io.Discard, log); c != exitTrouble || !log.has(tt.want) || log.has("secret") {
+		if c := run(t.Context(), append([]string{"proxy"}, tt.args...), nil, io.Discard, log); c != exitTrouble || !log.has(tt.want) || log.has("secret") || log.has("msg=serving") {
 			t.Errorf("%s: exit code %d, %s", name, c, log.text.String())
 		}
 	}

@@ -67,3 +67,13 @@ Exit codes: 0 it went well; 1 it went well, and what was asked about is not so
 	)
 	return root
 }
+
+// atLeastOne refuses a command line without arguments, and names what is missing.
+func atLeastOne(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return fmt.Errorf("%s takes %s, or several: see %s --help", cmd.Name(), what, cmd.CommandPath())
+		}
+		return nil
+	}
+}

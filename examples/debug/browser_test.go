@@ -70,8 +70,9 @@ func browser(t *testing.T) context.Context {
 // hostile is a bucket's name that tries to be markup.
 const hostile = `<script>alert(1)</script>"'><img src=x onerror=alert(2)>`
 
-// badDay serves the page of a transport that has seen all that the page shows.
-func badDay(t *testing.T) *httptest.Server {
+// badDay serves the page of a transport that has seen all that the page shows. The
+// bucket of the groups has the name given, or its usual one if that is "".
+func badDay(t *testing.T, groups string) *httptest.Server {
 	org := startOrg()
 	t.Cleanup(org.Close)
 	org.Script("GET /api/v1/users/{id}", oktatest.EOF, oktatest.Pass)
@@ -80,7 +81,7 @@ func badDay(t *testing.T) *httptest.Server {
 	transport, err := oktaretry.NewTransport(nil, oktaretry.WithPolicy(p), oktaretry.WithShared(lostStore{}),
 		oktaretry.WithBuckets(func(r *http.Request) string {
 			if r.URL.Path == "/api/v1/groups" && r.Method == http.MethodGet {
-				return hostile
+				return groups
 			}
 			return ""
 		}))
@@ -182,7 +183,7 @@ func do[T any](t *testing.T, ctx context.Context, action chromedp.Action[T]) T {
 
 func TestPageLooksRightInABrowser(t *testing.T) {
 	root := browser(t)
-	server := badDay(t)
+	server := badDay(t, hostile)
 	for i, width := range []int64{400, 800, 1600} {
 		for j, scheme := range []string{"light", "dark"} {
 			for _, script := range []bool{(i+j)%2 == 0} { // each of two of them meets both of the third
@@ -232,7 +233,7 @@ func TestPicturesOfThePage(t *testing.T) {
 		t.Skip("-update writes the pictures of docs/img")
 	}
 	root := browser(t)
-	server := badDay(t)
+	server := badDay(t, "") // ordinary names, for that is what readers have
 	for _, scheme := range []string{"light", "dark"} {
 		ctx, _ := tab(t, root, 1200, scheme, true)
 		do(t, ctx, chromedp.Navigate(server.URL+"/debug/oktaretry"))
@@ -272,7 +273,7 @@ func until(t *testing.T, ctx context.Context, what string, wanted func(seen) boo
 
 func TestPageRefreshesUnderItsReadersHand(t *testing.T) {
 	root := browser(t)
-	server := badDay(t)
+	server := badDay(t, hostile)
 	ctx, said := tab(t, root, 800, "light", true)
 	do(t, ctx, chromedp.Navigate(server.URL+"/debug/oktaretry?refresh=1"))
 	do(t, ctx, chromedp.Evaluate[chromedp.Void](`{
@@ -302,7 +303,7 @@ func TestPageRefreshesUnderItsReadersHand(t *testing.T) {
 
 func TestPageRefreshesWithoutScripts(t *testing.T) {
 	root := browser(t)
-	server := badDay(t)
+	server := badDay(t, hostile)
 	ctx, _ := tab(t, root, 800, "light", false)
 	do(t, ctx, chromedp.Navigate(server.URL+"/debug/oktaretry?refresh=1"))
 	before := until(t, ctx, "showed", func(seen) bool { return true })
@@ -318,7 +319,7 @@ func TestPageRefreshesWithoutScripts(t *testing.T) {
 // the text from what is behind it.
 func TestPageIsAccessible(t *testing.T) {
 	root := browser(t)
-	server := badDay(t)
+	server := badDay(t, hostile)
 	for _, scheme := range []string{"light", "dark"} {
 		ctx, _ := tab(t, root, 1600, scheme, true)
 		do(t, ctx, chromedp.Navigate(server.URL+"/debug/oktaretry?refresh=0"))

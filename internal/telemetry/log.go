@@ -86,7 +86,7 @@ func (c *Call) BucketSplit(w Where, bucket, kinds string) {
 }
 
 // logsEnd reports whether the end of a call has a line, and at which level: where it
-// was given up, took long, or a wait of its was logged.
+// was given up, took long, or one of its waits was logged.
 func (c *Call) logsEnd(end *CallEnd) (level slog.Level, logged bool) {
 	if end.GivenUp {
 		return slog.LevelWarn, c.logEnabled(slog.LevelWarn)
