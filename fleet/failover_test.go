@@ -191,7 +191,15 @@ func used(addrs func(context.Context) []string) func(context.Context) error {
 	}
 }
 
+// skipFailovers leaves what takes many seconds to one of the runs of these tests.
+func skipFailovers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("fails servers over, for some 20 s")
+	}
+}
+
 func TestClusterChangesItsMastersInMidTraffic(t *testing.T) {
+	skipFailovers(t)
 	t.Parallel()         // it waits for most of its time
 	var log lockedBuffer // of go-redis, in all tests that run now
 	fleet.LogTo(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
@@ -234,6 +242,7 @@ func TestClusterChangesItsMastersInMidTraffic(t *testing.T) {
 }
 
 func TestSentinelsChangeTheMasterInMidTraffic(t *testing.T) {
+	skipFailovers(t)
 	t.Parallel() // it waits for most of its time
 	watched := redistest.NewWatched(t)
 	user, rules := documentedRights(t)
