@@ -20,7 +20,7 @@ func TestMemoryIsBoundedForAnyNumberOfKeys(t *testing.T) {
 	const mostBuckets = 1 << 14
 	keys := 8 * mostBuckets
 	if raceEnabled {
-		keys = 6 * mostBuckets // thirty times slower
+		keys = 3 * mostBuckets // thirty times slower
 	}
 	for name, seen := range map[string]pace.Seen{
 		"answered": noLimits,
