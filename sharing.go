@@ -243,10 +243,10 @@ func (s *sharing) giveBack(ctx context.Context, e *pace.StoreRequest) {
 }
 
 // close returns all places and probes that this process has and does not use. Requests
-// are sent one after the other until ctx ends.
+// are sent one after the other until ctx ends, or the store is lost.
 func (s *sharing) close(ctx context.Context, requests []*pace.StoreRequest, r *endpoints) error {
 	for i, e := range requests {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || !s.health.Works() {
 			for _, e := range requests[i:] {
 				e.Withdraw()
 			}
@@ -256,7 +256,7 @@ func (s *sharing) close(ctx context.Context, requests []*pace.StoreRequest, r *e
 	}
 	r.eachCircuit(func(b *circuit.Breaker) {
 		part := r.partOf(b)
-		if report := b.GiveUpProbe(); report != nil && part != nil && ctx.Err() == nil {
+		if report := b.GiveUpProbe(); report != nil && part != nil && ctx.Err() == nil && part.Works() {
 			now := time.Now()
 			s.report(ctx, part, b, report, &now)
 		}

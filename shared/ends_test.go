@@ -162,24 +162,53 @@ func TestCloseEndsWithItsContextAndWithoutAStore(t *testing.T) {
 	})
 }
 
+// A store that hangs keeps Close for one answer, however many buckets have places.
+func TestCloseGivesUpOnAStoreThatIsLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := sharedtest.NewFaulty(t)
+		all, _, target := newProcesses(t, 1, 600, store, nil, oktatest.WithLimitPerCredential())
+		var wg sync.WaitGroup
+		for i := range 50 { // each credential has a bucket of its own, and places left in it
+			wg.Go(func() {
+				for range 5 {
+					rig.Do(t, t.Context(), all[0], "GET", target, "", "Authorization", fmt.Sprintf("SSWS token %d", i))
+				}
+			})
+		}
+		wg.Wait()
+		store.Set(sharedtest.Hangs)
+		began := time.Now()
+		if err := all[0].Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(began); took > 200*time.Millisecond {
+			t.Errorf("it took %s", took)
+		}
+	})
+}
+
 // A call waits for places that others hold when the store is lost: it goes by what its
-// process knows as soon as any call has noticed.
+// process knows as soon as another call has noticed.
 func TestWaitingCallsHearOfTheStoresLossAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := sharedtest.NewFaulty(t)
 		all, _, target := newProcesses(t, 1, 20, store, nil)
 		runCalls(t, all, target, 1, 3)
 		time.Sleep(time.Second)
-		l, err := store.Lease(t.Context(), store.Buckets()[0], shared.LeaseRequest{Holder: "other", Prefetch: 20, Interactive: 20, MaxUtilization: 1})
-		if err != nil || l.Places == 0 {
-			t.Fatal(l, err)
+		for all := 0; all < 17; { // the window's other places
+			l, err := store.Lease(t.Context(), store.Buckets()[0], shared.LeaseRequest{Holder: "other", Interactive: 20, Unused: all, MaxUtilization: 1})
+			if err != nil || l.Places == 0 {
+				t.Fatal(l, err)
+			}
+			all += l.Places
 		}
 		waits := make(chan time.Duration)
 		go func() { waits <- runsInto(t, all[0], target) }()
-		time.Sleep(300 * time.Millisecond)
+		time.Sleep(310 * time.Millisecond) // it asked just now, and asks again in 400 ms
 		store.Set(sharedtest.Fails)
-		if took := <-waits; took > time.Second {
-			t.Errorf("it waited %s for a store that is lost", took)
+		send(t, t.Context(), all[0], rig.AppURL) // of another bucket, and notices
+		if took := <-waits; took < 310*time.Millisecond || took > 310*time.Millisecond+2*50*time.Millisecond {
+			t.Errorf("it went after %s, though the store was lost after 310 ms", took)
 		}
 	})
 }

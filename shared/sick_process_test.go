@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/fault"
 	"github.com/oktaretry/oktaretry/internal/rig"
 	"github.com/oktaretry/oktaretry/internal/sharedtest"
 	"github.com/oktaretry/oktaretry/shared"
@@ -143,6 +144,28 @@ func TestSickProcessStopsNobodyWhoComesLater(t *testing.T) {
 				})
 			}
 			wg.Wait()
+		})
+	}
+}
+
+// That no connection can be made is told to nobody, not even by two of them; what came
+// over a connection is.
+func TestErrorsOfConnectingAreNotReported(t *testing.T) {
+	for _, trouble := range troubles {
+		rig.Virtual(t, trouble.name, func(t *testing.T) {
+			store := sharedtest.NewFaulty(t)
+			networks, all := fleetOf(t, 2, store)
+			for i, p := range all {
+				networks[i].trouble.Store(&trouble)
+				calls(t, p, 60, 50*time.Millisecond)
+				if got := rig.Circuits(p, "open"); len(got) == 0 {
+					t.Error("no circuit is open")
+				}
+			}
+			local := trouble.err != nil && fault.Connecting(trouble.err)
+			if n := store.Asked("report"); (n == 0) != local {
+				t.Errorf("%d reports reached the store", n)
+			}
 		})
 	}
 }

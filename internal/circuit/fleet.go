@@ -115,7 +115,7 @@ type keptClaim struct {
 // suspicion is a circuit that others report and this process has no reason to follow.
 type suspicion struct {
 	reporters int
-	until     time.Time // it is no longer listed, else
+	until     time.Time // when it counts no longer, unless it is listed again
 }
 
 // run is a run of failures of a circuit, as b.mu guards it.
