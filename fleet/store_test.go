@@ -398,3 +398,41 @@ func TestServerIsEmptyAfterARestart(t *testing.T) {
 		t.Errorf("after the restart: %v, want nothing", err)
 	}
 }
+
+// A holder died with all places that were left. When its time is over, one call is to
+// find out what it used, and no other until that had time to answer.
+func TestOnePlaceFindsOutWhatADeadHolderUsed(t *testing.T) {
+	s, client := newStore(t)
+	ctx := t.Context()
+	b := shared.Bucket{Host: "h", Bucket: "b"}
+	seen := shared.Window{ID: 1000, Limit: 10, Remaining: 10, Ends: 50 * time.Second}
+	lease := func(holder string, r shared.LeaseRequest) shared.Lease {
+		t.Helper()
+		r.Holder, r.MaxUtilization = holder, 1
+		l, err := s.Lease(ctx, b, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	if l := lease("dead", shared.LeaseRequest{Interactive: 10, Seen: seen}); l.Places != 10 {
+		t.Fatalf("%+v, want all places", l)
+	}
+	if l := lease("b", shared.LeaseRequest{Interactive: 3}); l.Places != 0 || l.Retry > 4*time.Second {
+		t.Errorf("%+v, want none until the other's time is over", l)
+	}
+	holders := client.Keys(ctx, "*:holders").Val()[0]
+	parts := strings.Split(client.HGet(ctx, holders, "dead").Val(), ":")
+	parts[3], parts[4] = "1", "1" // long over
+	client.HSet(ctx, holders, "dead", strings.Join(parts, ":"))
+	if l := lease("b", shared.LeaseRequest{Interactive: 3}); l.Places != 1 || l.Lasts > time.Second {
+		t.Errorf("%+v, want one place for a second", l)
+	}
+	if l := lease("c", shared.LeaseRequest{Interactive: 3}); l.Places != 0 || l.Retry > time.Second {
+		t.Errorf("%+v, want none while that is out", l)
+	}
+	seen.Remaining = 7 // the dead one had used two, and this is the third
+	if l := lease("b", shared.LeaseRequest{Interactive: 3, LastWindowID: 1000, Seen: seen}); l.Places != 3 {
+		t.Errorf("%+v, want three of the seven that are left", l)
+	}
+}
