@@ -18,9 +18,9 @@ import (
 // they take at most is bounded, and once all are idle nothing of them is left.
 func TestMemoryIsBoundedForAnyNumberOfKeys(t *testing.T) {
 	const mostBuckets = 1 << 14
-	keys := 8 * mostBuckets
+	keys := 20 * mostBuckets
 	if raceEnabled {
-		keys = 3 * mostBuckets // thirty times slower
+		keys = 6 * mostBuckets // thirty times slower
 	}
 	for name, seen := range map[string]pace.Seen{
 		"answered": noLimits,

@@ -410,7 +410,7 @@ func TestBucketNamesStayWithinBounds(t *testing.T) {
 		t.Fatal(err)
 	}
 	req, _ := http.NewRequest("GET", rig.UserURL, nil)
-	for range 40_000 {
+	for range 100_000 {
 		resp, err := rt.RoundTrip(req)
 		if err != nil {
 			t.Fatal(err)

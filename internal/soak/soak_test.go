@@ -51,10 +51,10 @@ func TestSoak(t *testing.T) {
 		n    int
 	}
 	parts := []part{
-		{"outcomes", runOutcomes, 3_000},
-		{"paths", runPaths, 5_000},
-		{"credentials", crowds["credentials"].run, 3_000},
-		{"hosts", crowds["hosts"].run, 3_000},
+		{"outcomes", runOutcomes, 5_000},
+		{"paths", runPaths, 10_000},
+		{"credentials", crowds["credentials"].run, 6_000},
+		{"hosts", crowds["hosts"].run, 6_000},
 	}
 	if *fully {
 		parts = []part{
