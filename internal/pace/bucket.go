@@ -220,7 +220,7 @@ func (b *bucket) done(t *Ticket, now time.Time, seen Seen) (end End) {
 	}
 	b.window.leave(t.entry)
 	if seen.Accepted {
-		b.refusals.accepted(t.entry, now, &b.window)
+		b.refusals.accepted(t.entry, now, &seen, &b.window)
 		b.lift(t.entry, now)
 	}
 	b.refusals.leave(t.entry)

@@ -21,6 +21,7 @@ type refusals struct {
 	inRow   int       // since the last acceptance, of calls that were sent one after the other
 	since   time.Time // when the first of inRow arrived
 	until   time.Time // the time that it named
+	window  int64     // of the first one, by its reset; 0: unknown
 	inDoubt bool      // a scout is to find out what the first one meant
 	scouts  int       // that are out
 	overdue time.Time // when its answer is waited for no longer
@@ -39,6 +40,10 @@ const (
 	// call each spacedBy.
 	spacedAfter = 10
 	spacedBy    = 100 * time.Millisecond
+	// lateBy is how long after the end of its window the time may be that a refusal
+	// names: up to a second that the server's clock is unknown by, and one that the
+	// server may have cut off.
+	lateBy = 2 * time.Second
 )
 
 // explained reports whether the bucket's own headers explain a refusal.
@@ -71,7 +76,7 @@ func (r *refusals) refused(e entry, now time.Time, s *Seen, w *window) (wide boo
 		return true
 	}
 	if r.inRow == 0 {
-		r.inRow, r.since, r.until = 1, now, s.Hold
+		r.inRow, r.since, r.until, r.window = 1, now, s.Hold, s.Reset
 	} else if e.sentAt.After(r.since) { // those sent before were refused with the first
 		r.inRow++
 	}
@@ -96,12 +101,17 @@ func (r *refusals) refused(e entry, now time.Time, s *Seen, w *window) (wide boo
 }
 
 // accepted records a call that passed. If it was sent after an unexplained refusal
-// and before the time that this named, such refusals are narrow.
-func (r *refusals) accepted(e entry, now time.Time, w *window) {
+// and before the time that this named, such refusals are narrow. A call of the
+// next window shows that only well before the time, for this may be a little late.
+func (r *refusals) accepted(e entry, now time.Time, s *Seen, w *window) {
 	if r == nil || r.inRow == 0 || !e.sentAt.After(r.since) {
 		return
 	}
-	if e.sentAt.Before(r.until) {
+	until := r.until
+	if r.window > 0 && s.Reset > r.window+sameWindow {
+		until = until.Add(-lateBy)
+	}
+	if e.sentAt.Before(until) {
 		r.narrowUntil = now.Add(narrowFor)
 		w.suspect = 0
 	}

@@ -163,6 +163,43 @@ func TestRefusalWithPlacesLeftHoldsTheBucket(t *testing.T) {
 	mustGo(t, next, after(time.Minute+gap))
 }
 
+// A refusal may name a time shortly after its window's end, for the server's clock was
+// hardly known then. A call that was sent in between, and accepted in the next window,
+// once made a token's share, refused for all, look like the limit of one user.
+func TestCallAcceptedInTheNextWindowLeavesAShareSuspected(t *testing.T) {
+	const accepted, next = 150, 60*second + 300*time.Millisecond
+	sendShare := func(g *pace.Governor, from, reset time.Duration) {
+		for i := range accepted {
+			send(t, g, users, after(from+2*gap*time.Duration(i+1)), limits(600, 599-i, reset))
+		}
+	}
+	for _, tt := range []struct {
+		name      string
+		hold      time.Duration // that the refusals name
+		suspected bool          // from the calls accepted at next
+	}{
+		{"the refusals named the window's end", 60 * second, true},
+		{"the refusals named a little more", next + 200*time.Millisecond, true},
+		{"the refusals named far more", 5 * time.Minute, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			g := pace.New(pace.Config{})
+			sendShare(g, 0, time.Minute)
+			for _, ticket := range sendMany(t, g, after(10*second), 20) {
+				s := refusal(600, 600-accepted, time.Minute)
+				s.Hold = after(tt.hold)
+				ticket.Done(after(10*second), s)
+			}
+			sendShare(g, next, 2*time.Minute)
+			now := after(next + 10*second)
+			mustGo(t, enter(g, now, users), now)
+			if wait, _ := enter(g, now, users).Ready(now); wait > 0 != tt.suspected {
+				t.Errorf("beside a call that finds out about the share, the next waits for %s; want a wait: %t", wait, tt.suspected)
+			}
+		})
+	}
+}
+
 func TestBucketThatAcceptsMoreThanItsLimitIsUsed(t *testing.T) {
 	for _, tt := range []struct {
 		utilization float64
