@@ -5,7 +5,8 @@
 //
 //	go test ./benchmarks/pace -run TestScenarios -update
 //
-// writes RESULTS.md, the plots pace.svg and docs/img/429s.svg, and the table of docs/pace.md. Without
-// -update the same test holds this library to its targets only: goroutines are
-// scheduled differently in every run, so no two tables are equal.
+// writes RESULTS.md, the plots pace.svg and docs/img/429s.svg, and the table of docs/pace.md. With
+// -full instead, or without a flag in small, the same test holds this library to its
+// targets only: goroutines are scheduled differently in every run, so no two tables are
+// equal.
 package pace

@@ -24,7 +24,7 @@ func TestFleetUsesEveryPlaceAndIsNeverRefused(t *testing.T) {
 		{"clocks 10 minutes apart", func(*server) {}, apart, 1200 * time.Millisecond},
 		{"windows from the middle of a second on", func(s *server) { s.offset, s.roundUp = 2500*time.Millisecond, true }, apart, 1600 * time.Millisecond},
 	} {
-		for seed := range uint64(4) {
+		for seed := range uint64(2) {
 			srv := newServer(600, 10*time.Second, 0)
 			tt.edit(srv)
 			s := simulate(t, seed, srv, simConfig{processes: 8, workers: 25, calls: 6000, withStore: true, skew: tt.skew})
@@ -50,7 +50,7 @@ func TestFleetUsesEveryPlaceAndIsNeverRefused(t *testing.T) {
 
 // Three of eight processes are killed while they hold places.
 func TestFleetUsesThePlacesOfKilledProcesses(t *testing.T) {
-	for seed := range uint64(6) {
+	for seed := range uint64(3) {
 		srv := newServer(600, 10*time.Second, 0)
 		killed := 15*time.Second + time.Duration(seed)*100*time.Millisecond
 		s := simulate(t, seed, srv, simConfig{processes: 8, workers: 25, calls: 5000, withStore: true, skew: apart, edit: func(s *simulation) {
@@ -74,7 +74,7 @@ func TestFleetUsesThePlacesOfKilledProcesses(t *testing.T) {
 // The store is gone from the middle of one window to the middle of another, in
 // which nobody has a place any more: that it is back is found out in the next.
 func TestFleetSendsCallsWithoutItsStore(t *testing.T) {
-	for seed := range uint64(6) {
+	for seed := range uint64(3) {
 		s := simulate(t, seed, newServer(600, 10*time.Second, 0), simConfig{processes: 8, workers: 25, calls: 9000, withStore: true, skew: apart, edit: func(s *simulation) {
 			s.store.isDown = func(at time.Time) bool {
 				return at.Sub(epoch) > 30200*time.Millisecond && at.Sub(epoch) < 70300*time.Millisecond

@@ -47,12 +47,12 @@ func TestRefusalsOfOneHoldNobodyElse(t *testing.T) {
 		every   time.Duration // between two calls of others
 		most    time.Duration // that one of them may take
 	}{
-		{"logins of a name", "POST /api/v1/authn", post("/api/v1/authn", `{"username":"{}"}`), 200, 500 * time.Millisecond, 3 * time.Second},
-		{"token calls of a name", "POST /oauth2/v1/token", post("/oauth2/v1/token", `{"username":"{}"}`), 200, 500 * time.Millisecond, 3 * time.Second},
+		{"logins of a name", "POST /api/v1/authn", post("/api/v1/authn", `{"username":"{}"}`), 100, 500 * time.Millisecond, 3 * time.Second},
+		{"token calls of a name", "POST /oauth2/v1/token", post("/oauth2/v1/token", `{"username":"{}"}`), 100, 500 * time.Millisecond, 3 * time.Second},
 		{"codes of a user", verify, post("/api/v1/users/{}/factors/f/verify", `{"passCode":"123456"}`), 30, time.Second, 3 * time.Second},
-		{"a state token", "POST /idp/idx/challenge/answer", post("/idp/idx/challenge/answer", `{"stateHandle":"{}"}`), 200, 200 * time.Millisecond, time.Second},
-		{"a session", "POST /api/v1/sessions/me/lifecycle/refresh", post("/api/v1/sessions/me/lifecycle/refresh", ``, "Cookie", "sid={}"), 300, 200 * time.Millisecond, time.Second},
-		{"a browser", "POST /oauth2/default/v1/authorize", post("/oauth2/default/v1/authorize", ``, "X-Device-Token", "{}"), 200, 200 * time.Millisecond, time.Second},
+		{"a state token", "POST /idp/idx/challenge/answer", post("/idp/idx/challenge/answer", `{"stateHandle":"{}"}`), 100, 200 * time.Millisecond, time.Second},
+		{"a session", "POST /api/v1/sessions/me/lifecycle/refresh", post("/api/v1/sessions/me/lifecycle/refresh", ``, "Cookie", "sid={}"), 100, 200 * time.Millisecond, time.Second},
+		{"a browser", "POST /oauth2/default/v1/authorize", post("/oauth2/default/v1/authorize", ``, "X-Device-Token", "{}"), 100, 200 * time.Millisecond, time.Second},
 	} {
 		for _, headers := range []oktatest.Headers{oktatest.HeadersOfBucket, oktatest.HeadersOfLimit} {
 			for _, known := range []bool{false, true} {
@@ -128,9 +128,9 @@ func TestWaveOfLoginsThatOktaAcceptsDoesNotWait(t *testing.T) {
 func TestShareOfATokenCostsFewRefusals(t *testing.T) {
 	for _, workers := range []int{1, 5, 50} {
 		rig.Virtual(t, fmt.Sprint(workers, " workers"), func(t *testing.T) {
-			rt, okta, target := overOkta(t, 600, nil, oktatest.WithCredentialShare(0.5))
+			rt, okta, target := overOkta(t, 200, nil, oktatest.WithCredentialShare(0.5))
 			began := time.Now()
-			runWorkers(t, rt, target, workers, 1200)
+			runWorkers(t, rt, target, workers, 400)
 			if n := okta.Answered(429); n > 3*4 {
 				t.Errorf("%d refusals in 4 windows, want 3 a window at most", n)
 			}

@@ -55,11 +55,11 @@ func (o *opening) count(now time.Time) (status, left int, ends time.Time) {
 // A process that did not open a window itself once lost up to a second of each:
 // four of them 4 s in four windows.
 func TestWindowsThatOpenWithinASecondAreFollowedByTheNextAtOnce(t *testing.T) {
-	const most = 2500 * time.Millisecond // of which 600 ms are the calls of the last window
+	const most = 2100 * time.Millisecond // of which 200 ms are the calls of the last window
 	for _, tt := range []struct{ processes, workers, refusals int }{{1, 50, 4}, {4, 25, 40}} {
-		for at := time.Duration(0); at < time.Second; at += 170 * time.Millisecond {
+		for at := time.Duration(0); at < time.Second; at += 330 * time.Millisecond {
 			rig.Virtual(t, fmt.Sprintf("%d processes, %s", tt.processes, at), func(t *testing.T) {
-				const calls, limit = 3000, 600
+				const calls, limit = 1000, 200
 				time.Sleep(at)
 				okta := &opening{limit: limit}
 				began := time.Now()
@@ -82,18 +82,19 @@ func TestWindowsThatOpenWithinASecondAreFollowedByTheNextAtOnce(t *testing.T) {
 
 // After a window whose share was used up, many calls once went ahead into the next
 // one, which the server had not begun yet. That a token's share is not half, as
-// Okta's default is, takes the refusals of two windows to learn.
+// Okta's default is, takes the refusals of two windows to learn. The resets, in whole
+// seconds, are early by the fraction at which windows open: by none, little or most.
 func TestShareOfATokenCostsFewRefusalsWhereverInASecondWindowsOpen(t *testing.T) {
-	for at := time.Duration(0); at < time.Second; at += 110 * time.Millisecond {
-		for share, learned := range map[int]int{300: 0, 150: 1, 450: 1} {
-			rig.Virtual(t, fmt.Sprintf("%d of 600, %s", share, at), func(t *testing.T) {
+	for at := time.Duration(0); at < time.Second; at += 220 * time.Millisecond {
+		for share, learned := range map[int]int{100: 0, 50: 1, 150: 1} {
+			rig.Virtual(t, fmt.Sprintf("%d of 200, %s", share, at), func(t *testing.T) {
 				time.Sleep(at)
-				okta := &opening{limit: 600, share: share}
+				okta := &opening{limit: 200, share: share}
 				rt := rig.Over(t, okta, nil)
-				runWorkers(t, rt, rig.UserURL, 50, 3*learned*share)
+				runWorkers(t, rt, rig.UserURL, 20, 3*learned*share)
 				okta.worst, okta.inThis = 0, 0
 				began := time.Now()
-				runWorkers(t, rt, rig.UserURL, 50, 4*share)
+				runWorkers(t, rt, rig.UserURL, 20, 4*share)
 				if okta.worst > 3 {
 					t.Errorf("%d refusals in one window, want 3 at most", okta.worst)
 				}

@@ -140,7 +140,7 @@ func (c *client) work(workers int, path string, until time.Time) {
 }
 
 func TestNarrowLimitCostsOtherBucketsNothing(t *testing.T) {
-	const lasts = 30 * time.Second
+	const lasts = 15 * time.Second
 	type load struct {
 		path           string
 		workers        int
@@ -206,13 +206,13 @@ func TestCallsThatComeAfterTwoNarrowLimitsWereMetAreNotDelayed(t *testing.T) {
 			path.Base(authorizePath): {crowd: allow(5), takes: 400 * time.Millisecond, refuses: 20 * time.Millisecond},
 			path.Base(tokenPath):     {crowd: allow(7), takes: 300 * time.Millisecond, refuses: 20 * time.Millisecond},
 		})
-		until := time.Now().Add(time.Minute)
+		until := time.Now().Add(30 * time.Second)
 		c.work(12, authorizePath, until)
 		c.work(12, tokenPath, until)
-		time.Sleep(20 * time.Second)
+		time.Sleep(15 * time.Second)
 		c.work(80, usersPath, until)
 		c.wg.Wait()
-		if n, want := wide.accepted.Load(), 80*int64(40*time.Second/wide.takes); n < want*95/100 {
+		if n, want := wide.accepted.Load(), 80*int64(15*time.Second/wide.takes); n < want*95/100 {
 			t.Errorf("%d calls where nothing is refused, want about %d", n, want)
 		}
 	})
@@ -256,7 +256,7 @@ func TestBurstBeyondTheLimitIsDoneAtThePaceOfTheLimit(t *testing.T) {
 
 func TestLimitOfTheHostIsSharedByItsBuckets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const lasts, takes = 20 * time.Second, 50 * time.Millisecond
+		const lasts, takes = 20 * time.Second, 100 * time.Millisecond
 		org := allow(75)
 		users := &backend{crowd: org, takes: takes, refuses: 20 * time.Millisecond}
 		groups := &backend{crowd: org, takes: takes, refuses: 20 * time.Millisecond}
@@ -280,22 +280,22 @@ func TestLimitOfTheHostIsSharedByItsBuckets(t *testing.T) {
 
 func TestHostIsBackAtWorkSecondsAfterItsLimitIsRaised(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const takes = 50 * time.Millisecond
-		org := allow(20)
+		const takes = 100 * time.Millisecond
+		org := allow(10)
 		users := &backend{crowd: org, takes: takes, refuses: 20 * time.Millisecond}
 		groups := &backend{crowd: org, takes: takes, refuses: 20 * time.Millisecond}
 		c := newClient(t, backends{path.Base(usersPath): users, path.Base(groupsPath): groups})
 		began := time.Now()
-		c.work(100, usersPath, began.Add(25*time.Second))
-		c.work(100, groupsPath, began.Add(25*time.Second))
+		c.work(50, usersPath, began.Add(23*time.Second))
+		c.work(50, groupsPath, began.Add(23*time.Second))
 		time.Sleep(10 * time.Second)
-		org.allowed.Store(150)
+		org.allowed.Store(75)
 		time.Sleep(8 * time.Second)
 		before := users.accepted.Load() + groups.accepted.Load()
 		time.Sleep(5 * time.Second)
-		n, best := users.accepted.Load()+groups.accepted.Load()-before, 150*int64(5*time.Second/takes)
+		n, best := users.accepted.Load()+groups.accepted.Load()-before, 75*int64(5*time.Second/takes)
 		if n < best*9/10 {
-			t.Errorf("%d calls in 5 s with 150 slots, want about %d", n, best)
+			t.Errorf("%d calls in 5 s with 75 slots, want about %d", n, best)
 		}
 		c.wg.Wait()
 	})

@@ -34,12 +34,12 @@ func oktaWith(opts ...oktatest.Option) *oktatest.Okta {
 	}, opts...)...)
 }
 
-// searches makes an org with 50 searches for users a minute, and 600 of all other
+// searches makes an org with 50 searches for users a minute, and 200 of all other
 // calls there.
 func searches() *oktatest.Okta {
 	search := oktatest.BucketUserSearch
 	search.Limit = 50
-	return oktaWith(oktatest.WithBucket(search), oktatest.WithLimit("/api/v1/users", 600))
+	return oktaWith(oktatest.WithBucket(search), oktatest.WithLimit("/api/v1/users", 200))
 }
 
 // job is calls by several workers that never pause.
@@ -99,24 +99,20 @@ func TestSearchesAndTheListUseTheirWholeLimitsAfterOneWindow(t *testing.T) {
 	for _, tt := range []struct{ listers, searchers int }{{10, 10}, {5, 50}, {20, 1}} {
 		rig.Virtual(t, fmt.Sprintf("%d list and %d search", tt.listers, tt.searchers), func(t *testing.T) {
 			list, search := &job{"GET", listURL, tt.listers, atomic.Int64{}}, &job{"GET", searchURL, tt.searchers, atomic.Int64{}}
-			rt := rig.Over(t, searches().Transport(), nil)
-			run(t, rt, time.Minute, list)
-			alone := run(t, rt, 4*time.Minute, list)[0]
-
 			okta, r := searches(), rig.NewRecorder()
-			rt = rig.Over(t, okta.Transport(), nil, r.Options()...)
+			rt := rig.Over(t, okta.Transport(), nil, r.Options()...)
 			run(t, rt, time.Minute, list, search)
-			got := run(t, rt, 4*time.Minute, list, search)
-			if got[0] < alone*95/100 || got[1] < 4*50*95/100 {
-				t.Errorf("%d lists and %d searches in four minutes, want %d and 200", got[0], got[1], alone)
+			got := run(t, rt, 2*time.Minute, list, search)
+			if got[0] < 2*200*95/100 || got[1] < 2*50*95/100 {
+				t.Errorf("%d lists and %d searches in two minutes, want 400 and 100", got[0], got[1])
 			}
 			if n := okta.Answered(429); n > 8 {
 				t.Errorf("%d answers of 429, want a handful", n)
 			}
-			rig.Equal(t, "buckets", bucketNames(rt), []string{"/api/v1/users", "/api/v1/users (limit 50)", "/api/v1/users (limit 600)"})
+			rig.Equal(t, "buckets", bucketNames(rt), []string{"/api/v1/users", "/api/v1/users (limit 200)", "/api/v1/users (limit 50)"})
 			log := splitLines(t, r)
 			if len(log) != 1 || log[0]["bucket"] != "/api/v1/users" ||
-				log[0]["kinds"] != "GET /api/v1/users?limit: 600, GET /api/v1/users?search: 50" {
+				log[0]["kinds"] != "GET /api/v1/users?limit: 200, GET /api/v1/users?search: 50" {
 				t.Errorf("log %v, want one line with both kinds", log)
 			}
 			if values := r.Values(t, "oktaretry.bucket.limit"); values["/api/v1/users (limit 50) example.okta.com 443"] != 50 {
@@ -145,7 +141,7 @@ func TestErrorAndOutcomeNameThePartOfABucket(t *testing.T) {
 		if e := rig.Failure[*oktaretry.RateLimitError](c); e.Bucket != part || !e.ClientSide || c.Outcome.Bucket != part {
 			t.Errorf("refused by the line: error %q and outcome %q, want %q", e.Bucket, c.Outcome.Bucket, part)
 		}
-		if c := rig.Get(t, rt, listURL).Is(200); c.Outcome.Bucket != "/api/v1/users (limit 600)" {
+		if c := rig.Get(t, rt, listURL).Is(200); c.Outcome.Bucket != "/api/v1/users (limit 200)" {
 			t.Errorf("the list's outcome has bucket %q", c.Outcome.Bucket)
 		}
 	})
@@ -158,9 +154,9 @@ func TestReadsOfAnAppAreSplitFromItsWrites(t *testing.T) {
 		get, put := &job{"GET", rig.AppURL, 10, atomic.Int64{}}, &job{"PUT", rig.AppURL, 5, atomic.Int64{}}
 		remove := &job{"DELETE", rig.AppURL, 5, atomic.Int64{}}
 		run(t, rt, time.Minute, get, put, remove)
-		got := run(t, rt, 4*time.Minute, get, put, remove)
-		if got[0] < 4*500*95/100 || got[1]+got[2] < 4*100*95/100 || got[1] < 100 || got[2] < 100 {
-			t.Errorf("GET, PUT and DELETE were answered %d times in four minutes, want 2000 of GET and 400 of both others", got)
+		got := run(t, rt, 2*time.Minute, get, put, remove)
+		if got[0] < 2*500*95/100 || got[1]+got[2] < 2*100*95/100 || got[1] < 50 || got[2] < 50 {
+			t.Errorf("GET, PUT and DELETE were answered %d times in two minutes, want 1000 of GET and 200 of both others", got)
 		}
 		if n := okta.Answered(429); n > 8 {
 			t.Errorf("%d answers of 429, want a handful", n)
@@ -170,10 +166,10 @@ func TestReadsOfAnAppAreSplitFromItsWrites(t *testing.T) {
 
 func TestNewLimitOfAnOrgSplitsNoBucket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		okta, r := oktaWith(oktatest.WithLimit("/api/v1/users", 600)), rig.NewRecorder()
+		okta, r := oktaWith(oktatest.WithLimit("/api/v1/users", 120)), rig.NewRecorder()
 		rt := rig.Over(t, okta.Transport(), nil, r.Options()...)
 		jobs := []*job{{"GET", listURL, 5, atomic.Int64{}}, {"GET", searchURL, 5, atomic.Int64{}}, {"GET", usersURL, 5, atomic.Int64{}}}
-		for _, limit := range []int{600, 300, 1200, 600} {
+		for _, limit := range []int{120, 60, 240, 120} {
 			okta.SetLimit("/api/v1/users", limit)
 			run(t, rt, 90*time.Second, jobs...)
 		}
@@ -206,12 +202,12 @@ func TestProcessesShareThePartsOfABucketByName(t *testing.T) {
 			jobs := []*job{{"GET", listURL, list.workers, atomic.Int64{}}, {"GET", searchURL, search.workers, atomic.Int64{}}}
 			all.Go(func() {
 				run(t, rt, time.Minute, jobs...)
-				got[i] = run(t, rt, 4*time.Minute, jobs...)
+				got[i] = run(t, rt, 2*time.Minute, jobs...)
 			})
 		}
 		all.Wait()
-		if lists, found := got[0][0]+got[1][0], got[0][1]+got[1][1]; lists < 4*600*95/100 || found < 4*50*95/100 {
-			t.Errorf("%d lists and %d searches in four minutes, want 2400 and 200", lists, found)
+		if lists, found := got[0][0]+got[1][0], got[0][1]+got[1][1]; lists < 2*200*95/100 || found < 2*50*95/100 {
+			t.Errorf("%d lists and %d searches in two minutes, want 400 and 100", lists, found)
 		}
 		if n := okta.Answered(429); n > 16 {
 			t.Errorf("%d answers of 429, want a handful for each", n)
@@ -221,6 +217,6 @@ func TestProcessesShareThePartsOfABucketByName(t *testing.T) {
 			names = append(names, b.Bucket)
 		}
 		slices.Sort(names)
-		rig.Equal(t, "buckets of the store", names, []string{"/api/v1/users", "/api/v1/users (limit 50)", "/api/v1/users (limit 600)"})
+		rig.Equal(t, "buckets of the store", names, []string{"/api/v1/users", "/api/v1/users (limit 200)", "/api/v1/users (limit 50)"})
 	})
 }
