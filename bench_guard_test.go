@@ -146,7 +146,7 @@ func TestKnownEndpointsAndBucketsTakeLittleMemory(t *testing.T) {
 	if rig.Race {
 		t.Skip("the race detector keeps memory of its own")
 	}
-	const n, most = 10_000, 1024
+	const n, most = 5_000, 1024
 	paths := [...]string{"users", "groups", "apps", "logs", "policies", "zones", "idps", "authorizationServers", "domains", "features"}
 	methods := [...]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "QUERY"}
 	for name, header := range map[string]func(i int) (method, host, path, token string){

@@ -107,16 +107,16 @@ func TestSickProcessesStopNobodyElse(t *testing.T) {
 						if i < sick {
 							networks[i].trouble.Store(&trouble)
 						}
-						failed[i] = calls(t, p, 600, 100*time.Millisecond)
+						failed[i] = calls(t, p, 300, 100*time.Millisecond)
 					})
 				}
 				wg.Wait()
 				for i, n := range failed {
 					if i >= sick && n > 0 {
-						t.Errorf("%d of 600 calls of the healthy process %d failed", n, i)
+						t.Errorf("%d of 300 calls of the healthy process %d failed", n, i)
 					}
-					if i < sick && n < 590 {
-						t.Errorf("%d of 600 calls of the sick process %d failed", n, i)
+					if i < sick && n < 290 {
+						t.Errorf("%d of 300 calls of the sick process %d failed", n, i)
 					}
 				}
 			})

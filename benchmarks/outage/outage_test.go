@@ -15,7 +15,7 @@ import (
 )
 
 var (
-	full   = flag.Bool("full", false, "run all: three seeds, the scenarios without targets, the peers in what they are compared in")
+	full   = flag.Bool("full", false, "run all: three seeds, outages of all lengths in full, the scenarios without targets, the peers in what they are compared in")
 	update = flag.Bool("update", false, "do as -full, and write what was measured into RESULTS.md, outage.svg and requests.svg")
 )
 
@@ -29,10 +29,10 @@ var shown = []string{plotted, "refused-120", "hung-120"}
 // TestScenarios fails where this library misses a target.
 func TestScenarios(t *testing.T) {
 	everything, seeds := *full || *update, 1
-	scenarios := targeted()
+	scenarios := brief()
 	if everything {
 		seeds = 3
-		scenarios = append(scenarios, hostile()...)
+		scenarios = append(targeted(), hostile()...)
 	}
 	var all []result
 	for _, s := range scenarios {
@@ -71,19 +71,19 @@ func TestRecoveryWhateverTheLength(t *testing.T) {
 	}
 }
 
-// sweep has outages of each kind whose lengths differ by a second, or half of
+// sweep has outages of each kind whose lengths differ by two seconds, or half of
 // one where all is run; longer than AttemptTimeout.
 func sweep(t *testing.T) map[string]measure {
-	step := time.Second
+	step, after := 2*time.Second, 15*time.Second
 	if *full || *update {
-		step /= 2
+		step, after = time.Second/2, 20*time.Second
 	}
 	byKind := make(map[string]measure)
 	for _, k := range kinds {
 		var all []measure
 		for long := shortest; long <= longest; long += step {
 			s := outage(k.name, k.words, long, k.fate)
-			s.before, s.after = 10*time.Second, 20*time.Second
+			s.before, s.after = 10*time.Second, after
 			m := s.play(t, 1, ours).measure()
 			t.Logf("%s of %s: first %s, recovered %s, peak %.2f", long, k.words, seconds(m.first), seconds(m.recovered), m.peak)
 			all = append(all, m)
@@ -97,26 +97,23 @@ const shortest, longest = 66 * time.Second, 72 * time.Second
 
 func (s scenario) comparesPeers() bool { return slices.Contains(shown, s.name) || s.target.gets > 0 }
 
-// TestPeersMeetTheOutage holds the peers' set-up to be what it says.
+// TestPeersMeetTheOutage holds the peers' set-up to be what it says, in a small outage.
 func TestPeersMeetTheOutage(t *testing.T) {
 	if race.Enabled {
 		t.Skip("some peers race with their caller's request")
 	}
-	for _, s := range outages() {
-		if s.name != plotted {
-			continue
-		}
-		for _, c := range compared[1:] {
-			m := s.measure(t, c, 1).measure
-			normal := int(s.normal() * s.trouble.Seconds())
-			switch {
-			case m.first == never:
-				t.Errorf("%s: no call ended well after the outage", c.title())
-			case c.form == atItsBest && m.twice > 0:
-				t.Errorf("%s: %d POSTs were read twice", c.title(), m.twice)
-			case c.form == "" && m.hits != normal:
-				t.Errorf("%s: %d requests, want %d: it doesn't retry 503s", c.title(), m.hits, normal)
-			}
+	s := outage("503-60", "60 s of 503s, for 20 workers", time.Minute, unavailable)
+	s.workers, s.before = 20, 10*time.Second
+	for _, c := range compared[1:] {
+		m := s.measure(t, c, 1).measure
+		normal := int(s.normal() * s.trouble.Seconds())
+		switch {
+		case m.first == never:
+			t.Errorf("%s: no call ended well after the outage", c.title())
+		case c.form == atItsBest && m.twice > 0:
+			t.Errorf("%s: %d POSTs were read twice", c.title(), m.twice)
+		case c.form == "" && m.hits != normal:
+			t.Errorf("%s: %d requests, want %d: it doesn't retry 503s", c.title(), m.hits, normal)
 		}
 	}
 }

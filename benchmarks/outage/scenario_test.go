@@ -123,6 +123,23 @@ func targeted() []scenario {
 	return append(outages(), b)
 }
 
+// brief are those of them that go test runs each time, shorter where that shows the
+// same: an outage of each kind, one endpoint's, and two minutes of a brown-out.
+func brief() (some []scenario) {
+	for _, s := range targeted() {
+		switch s.name {
+		case "503-120", "refused-120", "hung-120", "503-only":
+		case brownOut(100, 0.3).name:
+			s.trouble = 2 * time.Minute
+		default:
+			continue
+		}
+		s.after = 30 * time.Second
+		some = append(some, s)
+	}
+	return some
+}
+
 // hostile are the scenarios without targets.
 func hostile() []scenario {
 	flap := outage("flap", "10 s up, 10 s down, for 2 minutes", 2*time.Minute, 0)

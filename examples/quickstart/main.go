@@ -40,8 +40,8 @@ func run(ctx context.Context, w io.Writer) error {
 	defer tracers.Shutdown(ctx)
 
 	policy := oktaretry.DefaultPolicy()
-	policy.Pending.InitialWait = 500 * time.Millisecond // 4 s by default: nobody wants to watch that
-	policy.Pending.MaxWait = 500 * time.Millisecond
+	policy.Pending.InitialWait = 200 * time.Millisecond // 4 s by default: nobody wants to watch that
+	policy.Pending.MaxWait = 200 * time.Millisecond
 
 	transport, err := oktaretry.NewTransport(nil,
 		oktaretry.WithPolicy(policy), oktaretry.WithTracerProvider(tracers))

@@ -26,6 +26,7 @@ import (
 
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/examples/internal/spantree"
+	"github.com/oktaretry/oktaretry/oktatest"
 	"github.com/oktaretry/oktaretry/oktav6"
 )
 
@@ -38,16 +39,29 @@ func main() {
 	if !*serve {
 		*addr = "127.0.0.1:0"
 	}
-	if err := run(ctx, os.Stdout, *addr, *serve); err != nil {
+	org := oktatest.StartServer(smallOrg()...)
+	defer org.Close()
+	around := surroundings{
+		org: org.Okta, orgURL: org.URL, connect: oktav6.NewClient,
+		serve: func(h http.Handler) (string, func() error, error) { return serveOn(*addr, h) },
+	}
+	if err := run(ctx, os.Stdout, around, *serve); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, w io.Writer, addr string, again bool) error {
-	org := startOrg()
-	defer org.Close()
+// surroundings are what is around the program: this machine, or the memory of a test,
+// whose time is virtual.
+type surroundings struct {
+	org     *oktatest.Okta
+	orgURL  string
+	network http.RoundTripper // nil: the real one
+	connect func(context.Context, http.RoundTripper, ...okta.ConfigSetter) (*okta.APIClient, error)
+	serve   func(http.Handler) (url string, stop func() error, err error)
+}
 
-	tel, err := newTelemetry(ctx)
+func run(ctx context.Context, w io.Writer, around surroundings, again bool) error {
+	tel, err := newTelemetry(ctx, around.network)
 	if err != nil {
 		return err
 	}
@@ -58,7 +72,7 @@ func run(ctx context.Context, w io.Writer, addr string, again bool) error {
 		tel.shutdown(ctx)
 	}()
 
-	transport, err := oktaretry.NewTransport(nil,
+	transport, err := oktaretry.NewTransport(around.network,
 		oktaretry.WithPolicy(policy()),
 		oktaretry.WithTracerProvider(tel.tracers),
 		oktaretry.WithMeterProvider(tel.meters),
@@ -67,24 +81,22 @@ func run(ctx context.Context, w io.Writer, addr string, again bool) error {
 		return err
 	}
 
-	client, err := oktav6.NewClient(ctx, transport, okta.WithOrgUrl(org.URL), okta.WithToken("a-token"))
+	client, err := around.connect(ctx, transport, okta.WithOrgUrl(around.orgURL), okta.WithToken("a-token"))
 	if err != nil {
 		return err
 	}
 
-	listener, err := net.Listen("tcp", addr)
-	if err != nil {
-		return err
-	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", tel.handler)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	go server.Serve(listener)
-	defer server.Close()
-	metrics := "http://" + listener.Addr().String() + "/metrics"
-	fmt.Fprintf(w, "okta-sdk-golang/v6 → oktaretry → a fake Okta at %s; metrics at %s\n", org.URL, metrics)
+	url, stop, err := around.serve(mux)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	metrics := url + "/metrics"
+	fmt.Fprintf(w, "okta-sdk-golang/v6 → oktaretry → a fake Okta at %s; metrics at %s\n", around.orgURL, metrics)
 
-	s := sync{org: org, client: client}
+	s := sync{org: around.org, client: client}
 	for round := 1; ; round++ {
 		err := tell(ctx, w, tel, s.steps(), round > 1)
 		if ctx.Err() != nil {
@@ -96,7 +108,7 @@ func run(ctx context.Context, w io.Writer, addr string, again bool) error {
 		if round == 1 {
 			fmt.Fprintf(w, "\nWhat the log says. A line's trace_id is that of a trace above:\n\n%s", tel.log.String())
 			fmt.Fprintf(w, "\nSome of what %s says, without server_address, server_port and otel_scope_…:\n\n", metrics)
-			if err := printMetrics(ctx, w, metrics); err != nil {
+			if err := printMetrics(ctx, w, around.network, metrics); err != nil {
 				return err
 			}
 		}
@@ -110,6 +122,17 @@ func run(ctx context.Context, w io.Writer, addr string, again bool) error {
 			return nil
 		}
 	}
+}
+
+// serveOn serves h on an address of this machine.
+func serveOn(addr string, h http.Handler) (url string, stop func() error, err error) {
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return "", nil, err
+	}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	go server.Serve(listener)
+	return "http://" + listener.Addr().String(), server.Close, nil
 }
 
 // tell lives the steps, each in a trace of its own, and prints the trace

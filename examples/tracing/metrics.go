@@ -23,12 +23,12 @@ var telling = regexp.MustCompile(`^oktaretry_(` +
 var leftOut = regexp.MustCompile(`(server_address|server_port|otel_scope_[a-z_]+)="[^"]*",?`)
 
 // printMetrics prints the telling lines of what url serves.
-func printMetrics(ctx context.Context, w io.Writer, url string) error {
+func printMetrics(ctx context.Context, w io.Writer, network http.RoundTripper, url string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := (&http.Client{Transport: network}).Do(req)
 	if err != nil {
 		return err
 	}

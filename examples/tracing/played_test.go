@@ -1,7 +1,7 @@
 package main
 
-// This file plays the story once for all tests: twice over, watched as in
-// production by a Prometheus that scrapes and a collector that takes OTLP.
+// This file plays the story once for all tests, in virtual time: twice over, watched
+// as in production by a Prometheus that scrapes and a collector that takes OTLP.
 
 import (
 	"bytes"
@@ -9,14 +9,15 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"regexp"
 	gosync "sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/oktaretry/oktaretry/examples/internal/sdktest"
+	"github.com/oktaretry/oktaretry/oktatest"
 )
 
 func TestMain(m *testing.M) { os.Exit(sdktest.Main(m)) }
@@ -34,35 +35,48 @@ type played struct {
 // to Prometheus, so what happens once a round grows in the second only.
 const rounds = 2
 
-var play = gosync.OnceValue(func() played {
-	p := played{collector: new(collector)}
-	otlp := httptest.NewServer(p.collector)
-	defer otlp.Close()
+var (
+	playOnce  gosync.Once
+	thePlayed played
+)
+
+// thePlay plays the story, in virtual time, unless that has been done.
+func thePlay(t *testing.T) played {
+	t.Helper()
+	playOnce.Do(func() {
+		thePlayed = played{collector: new(collector), store: newStore()}
+		synctest.Test(t, func(t *testing.T) { thePlayed.play(t) })
+	})
+	if thePlayed.err != nil {
+		t.Fatalf("%v\n%s", thePlayed.err, thePlayed.text)
+	}
+	return thePlayed
+}
+
+func (p *played) play(t *testing.T) {
 	for name, value := range map[string]string{
-		"OTEL_EXPORTER_OTLP_ENDPOINT": otlp.URL,
+		"OTEL_EXPORTER_OTLP_ENDPOINT": "http://" + collectorHost,
 		"OTEL_RESOURCE_ATTRIBUTES":    "deployment.environment.name=test",
 		"OTEL_METRIC_EXPORT_INTERVAL": "1000",
 	} {
-		os.Setenv(name, value)
-		defer os.Unsetenv(name)
+		t.Setenv(name, value)
 	}
-
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	memory := network{collectorHost: oktatest.NewTransport(p.collector)}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	p.store = newStore()
-	if p.err = playShared(ctx, p.store); p.err != nil {
-		return p
+	if p.err = playShared(ctx, p.store, memory); p.err != nil {
+		return
 	}
 	out := newPage()
 	ended := make(chan error, 1)
 	began := time.Now()
-	go func() { ended <- run(ctx, out, "127.0.0.1:0", true) }()
+	go func() { ended <- run(ctx, out, memory.surroundings(), true) }()
 	if p.err = out.waitFor(ctx, `metrics at (http://\S+)`, 1); p.err != nil {
-		return p
+		return
 	}
 	url := regexp.MustCompile(`metrics at (http://\S+)`).FindStringSubmatch(out.String())[1]
 	done, scraped := make(chan struct{}), make(chan error, 1)
-	go func() { scraped <- p.store.scrapeUntil(ctx, done, url) }()
+	go func() { scraped <- p.store.scrapeUntil(ctx, done, memory, url) }()
 
 	p.err = out.waitFor(ctx, `That was round \d`, rounds)
 	close(done)
@@ -70,20 +84,6 @@ var play = gosync.OnceValue(func() played {
 	cancel()
 	p.err = errors.Join(p.err, <-ended)
 	p.text, p.took = out.String(), time.Since(began)
-	return p
-})
-
-// thePlay plays the story, unless that has been done.
-func thePlay(t *testing.T) played {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("the story takes half a minute")
-	}
-	p := play()
-	if p.err != nil {
-		t.Fatalf("%v\n%s", p.err, p.text)
-	}
-	return p
 }
 
 // page is printed on by one goroutine and read by another.
@@ -125,13 +125,13 @@ func (p *page) waitFor(ctx context.Context, pattern string, n int) error {
 }
 
 // get returns what url serves, in Prometheus' own choice of formats.
-func get(ctx context.Context, url string) (body []byte, contentType string, err error) {
+func get(ctx context.Context, over http.RoundTripper, url string) (body []byte, contentType string, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, "", err
 	}
 	req.Header.Set("Accept", "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5")
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := (&http.Client{Transport: over}).Do(req)
 	if err != nil {
 		return nil, "", err
 	}

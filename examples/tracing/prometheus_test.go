@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net/http"
 	"slices"
 	"time"
 
@@ -24,8 +25,7 @@ import (
 
 const (
 	scrapeEvery = 200 * time.Millisecond
-	// rateInterval stands for $__rate_interval: many scrapes, for on a busy
-	// machine they come late.
+	// rateInterval stands for $__rate_interval: many scrapes.
 	rateInterval = "10s"
 	lookback     = 5 * time.Second
 )
@@ -55,11 +55,11 @@ func newStore() *store {
 }
 
 // scrapeUntil scrapes url, and once more when done is closed.
-func (s *store) scrapeUntil(ctx context.Context, done <-chan struct{}, url string) error {
+func (s *store) scrapeUntil(ctx context.Context, done <-chan struct{}, over http.RoundTripper, url string) error {
 	tick := time.NewTicker(scrapeEvery)
 	defer tick.Stop()
 	for last := false; ; {
-		body, contentType, err := get(ctx, url)
+		body, contentType, err := get(ctx, over, url)
 		if err == nil {
 			err = s.add(body, contentType, time.Now())
 		}

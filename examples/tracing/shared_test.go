@@ -8,7 +8,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"sync/atomic"
 	"time"
 
@@ -18,26 +17,25 @@ import (
 )
 
 // playShared calls a fake Okta while the store goes and comes, scraped by s.
-func playShared(ctx context.Context, s *store) error {
-	tel, err := newTelemetry(ctx)
+func playShared(ctx context.Context, s *store, memory network) error {
+	tel, err := newTelemetry(ctx, memory)
 	if err != nil {
 		return err
 	}
 	defer tel.shutdown(context.WithoutCancel(ctx))
-	org := oktatest.StartServer(oktatest.WithUsers(3))
-	defer org.Close()
+	org := oktatest.New(oktatest.WithUsers(3))
 	var common grantsAll
-	transport, err := oktaretry.NewTransport(nil, oktaretry.WithMeterProvider(tel.meters), oktaretry.WithShared(&common))
+	transport, err := oktaretry.NewTransport(org.Transport(), oktaretry.WithMeterProvider(tel.meters), oktaretry.WithShared(&common))
 	if err != nil {
 		return err
 	}
-	target := httptest.NewServer(tel.handler)
-	defer target.Close()
+	const target = "shared-program:9464"
+	memory[target] = oktatest.NewTransport(tel.handler)
 	done, scraped := make(chan struct{}), make(chan error, 1)
-	go func() { scraped <- s.scrapeUntil(ctx, done, target.URL) }()
+	go func() { scraped <- s.scrapeUntil(ctx, done, memory, "http://"+target) }()
 	for began := time.Now(); time.Since(began) < 4*time.Second && ctx.Err() == nil; time.Sleep(20 * time.Millisecond) {
 		common.down.Store(time.Since(began)/time.Second%2 == 1)
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, org.URL+"/api/v1/users/"+org.UserIDs()[0], nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+orgHost+"/api/v1/users/"+org.UserIDs()[0], nil)
 		if err != nil {
 			return err
 		}

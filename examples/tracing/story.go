@@ -20,16 +20,17 @@ import (
 // window is how long Okta counts; a minute in most real orgs.
 const window = 2 * time.Second
 
-// startOrg starts a fake Okta whose limits are small, so that the story is short.
-func startOrg() *oktatest.Server {
-	return oktatest.StartServer(
+// smallOrg is a fake Okta whose limits are small, so that the story is short.
+func smallOrg() []oktatest.Option {
+	return []oktatest.Option{
 		oktatest.WithUsers(40), oktatest.WithGroups(3),
 		// The window has just begun, or the first step would not always meet its end.
 		oktatest.WithWindow(window, time.Duration(time.Now().Unix()%2)*time.Second),
 		oktatest.WithLimit("GET /api/v1/users/{id}", 30),
 		oktatest.WithLimit("GET /api/v1/users", 6), // and of most below /users/{id}
 		oktatest.WithBucket(oktatest.Bucket{Patterns: []string{"/api/v1/users/{id}/factors/{id}/verify"}, Limit: 20}),
-		oktatest.WithLatency(40*time.Millisecond))
+		oktatest.WithLatency(40 * time.Millisecond),
+	}
 }
 
 // policy is the default one in a hurry: nobody wants to watch real waits.
@@ -48,7 +49,7 @@ func policy() oktaretry.Policy {
 
 // sync is the program whose telemetry we see.
 type sync struct {
-	org    *oktatest.Server
+	org    *oktatest.Okta
 	client *okta.APIClient
 }
 

@@ -12,8 +12,8 @@ import (
 // TestStory checks the first round line by line, so that it cannot rot.
 func TestStory(t *testing.T) {
 	p := thePlay(t)
-	if p.took > rounds*30*time.Second { // 8 s, on a quiet machine
-		t.Errorf("took %v for %d rounds, want some 10 s each", p.took, rounds)
+	if p.took > rounds*15*time.Second { // of virtual time
+		t.Errorf("took %v for %d rounds, want 10 s each", p.took, rounds)
 	}
 	const times = ` +\d+\.\d{3} s +[\d.]+ m?s +`
 	rest := p.text

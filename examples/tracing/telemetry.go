@@ -35,7 +35,9 @@ type telemetry struct {
 	log   *bytes.Buffer       // to print it; read while no call is running
 }
 
-func newTelemetry(ctx context.Context) (*telemetry, error) {
+// newTelemetry sends what goes out over a network; nil is the exporters' own, which
+// the environment shapes.
+func newTelemetry(ctx context.Context, network http.RoundTripper) (*telemetry, error) {
 	t := &telemetry{spans: new(spantree.Collector), log: new(bytes.Buffer)}
 
 	// The service's name comes from here, or from OTEL_SERVICE_NAME.
@@ -58,11 +60,18 @@ func newTelemetry(ctx context.Context) (*telemetry, error) {
 
 	// The exporters read the rest of the OTEL_EXPORTER_OTLP_ variables themselves.
 	if os.Getenv("OTEL_EXPORTER_OTLP_ENDPOINT") != "" {
-		spans, err := otlptracehttp.New(ctx)
+		var forSpans []otlptracehttp.Option
+		var forNumbers []otlpmetrichttp.Option
+		if network != nil {
+			client := &http.Client{Transport: network}
+			forSpans = append(forSpans, otlptracehttp.WithHTTPClient(client))
+			forNumbers = append(forNumbers, otlpmetrichttp.WithHTTPClient(client))
+		}
+		spans, err := otlptracehttp.New(ctx, forSpans...)
 		if err != nil {
 			return nil, err
 		}
-		numbers, err := otlpmetrichttp.New(ctx)
+		numbers, err := otlpmetrichttp.New(ctx, forNumbers...)
 		if err != nil {
 			return nil, err
 		}

@@ -217,25 +217,27 @@ func TestCallsAreCountedByStopReasonAndAttempts(t *testing.T) {
 // A server can answer with any number for a status. What is beyond the sets
 // that an endpoint remembers is counted like the rest.
 func TestManyStatusesAreAllCounted(t *testing.T) {
-	n := 300 // more than an endpoint remembers
-	status := 0
-	r := rig.Observe(t, nil, script.Do(func(req *http.Request) (*http.Response, error) {
-		status++
-		return script.Bare(200 + status%n).Respond(req)
-	}))
-	for range 2 * n {
-		if err := r.Do(oktaretry.WithNoRetry(t.Context()), "GET", rig.UserURL); err != nil {
-			var limited *oktaretry.RateLimitError
-			if !errors.As(err, &limited) {
-				t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		n := 300 // more than an endpoint remembers
+		status := 0
+		r := rig.Observe(t, nil, script.Do(func(req *http.Request) (*http.Response, error) {
+			status++
+			return script.Bare(200 + status%n).Respond(req)
+		}))
+		for range 2 * n {
+			if err := r.Do(oktaretry.WithNoRetry(t.Context()), "GET", rig.UserURL); err != nil {
+				var limited *oktaretry.RateLimitError
+				if !errors.As(err, &limited) {
+					t.Fatal(err)
+				}
 			}
 		}
-	}
-	counts := r.Counts(t, "http.client.request.duration", "server.", "url.template", "http.request.method", "error.type")
-	rig.Equal(t, "series", len(counts), n)
-	for status, count := range counts {
-		if count != 2 {
-			t.Errorf("%s was counted %d times, want 2", status, count)
+		counts := r.Counts(t, "http.client.request.duration", "server.", "url.template", "http.request.method", "error.type")
+		rig.Equal(t, "series", len(counts), n)
+		for status, count := range counts {
+			if count != 2 {
+				t.Errorf("%s was counted %d times, want 2", status, count)
+			}
 		}
-	}
+	})
 }

