@@ -112,7 +112,12 @@ func (p *process) loses(t *testing.T) {
 // regains makes calls until the log says that the store is back, which is said once.
 func (p *process) regains(t *testing.T) {
 	t.Helper()
+	began := time.Now()
 	p.callsUntil(t, "the store is back", p.whole)
+	// Probes are 1.25 s apart at most; a part that fails for 10 s would be forgotten.
+	if took := time.Since(began); took > 8*time.Second {
+		t.Errorf("the store is back after %s", took)
+	}
 	p.says(t, 1, 1)
 }
 

@@ -36,19 +36,19 @@ func newStoreOn(t *testing.T, addr string, opts ...fleet.Option) (*fleet.Store, 
 	return s, client
 }
 
-// seeds returns how many courses of events are compared: n, or a quarter without -full.
-func seeds(n uint64) uint64 {
+// seeds returns how many courses of events are compared: a quarter of them without -full.
+func seeds() uint64 {
 	if *full {
-		return n
+		return 60
 	}
-	return n / 4
+	return 15
 }
 
 // Random courses of events, in which nothing depends on milliseconds: both
 // stores must hand out the same places and tell of the same window.
 func TestScriptsDoWhatTheStoreInMemoryDoes(t *testing.T) {
 	s, client := newStore(t)
-	for seed := range seeds(60) {
+	for seed := range seeds() {
 		client.FlushAll(t.Context())
 		m := sharedtest.NewMemory()
 		random := rand.New(rand.NewPCG(seed, 3))
@@ -114,7 +114,7 @@ func near(t *testing.T, d *time.Duration, want time.Duration) {
 
 func TestCircuitScriptsDoWhatTheStoreInMemoryDoes(t *testing.T) {
 	s, client := newStore(t)
-	for seed := range seeds(40) {
+	for seed := range uint64(40) {
 		client.FlushAll(t.Context())
 		m := sharedtest.NewMemory()
 		random := rand.New(rand.NewPCG(seed, 4))
