@@ -18,6 +18,7 @@ import (
 )
 
 func TestCluster(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

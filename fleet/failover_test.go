@@ -6,6 +6,7 @@ package fleet_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -28,8 +29,9 @@ import (
 // that each of three masters has several.
 const tokens = 12
 
-// traffic makes calls until stop is called, and checks that each succeeds in time.
-func (p *process) traffic(t *testing.T) (stop func()) {
+// traffic makes calls with so many tokens until stop is called, and checks that each
+// succeeds in time.
+func (p *process) traffic(t *testing.T, tokens int) (stop func()) {
 	t.Helper()
 	done := make(chan struct{})
 	var wg sync.WaitGroup
@@ -119,7 +121,7 @@ func (s servers) survives(t *testing.T, p *process, c change) {
 	if !ok {
 		t.Fatal("there is no master")
 	}
-	stop := p.traffic(t)
+	stop := p.traffic(t, tokens)
 	defer stop()
 	until(t, "the store is used", func() error { return s.serves(ctx) })
 	before, _ := p.storeLines()
@@ -191,15 +193,18 @@ func used(addrs func(context.Context) []string) func(context.Context) error {
 	}
 }
 
-// skipFailovers leaves what takes many seconds to one of the runs of these tests.
-func skipFailovers(t *testing.T) {
-	if testing.Short() {
-		t.Skip("fails servers over, for some 20 s")
+var full = flag.Bool("full", false, "fail clusters and sentinels over, for some 20 s, and compare stores in many more courses of events")
+
+// inFull leaves a test to one of the runs of these tests.
+func inFull(t *testing.T) {
+	t.Helper()
+	if !*full {
+		t.Skip("left out, for it takes some 20 s: run it with -full")
 	}
 }
 
 func TestClusterChangesItsMastersInMidTraffic(t *testing.T) {
-	skipFailovers(t)
+	inFull(t)
 	t.Parallel()         // it waits for most of its time
 	var log lockedBuffer // of go-redis, in all tests that run now
 	fleet.LogTo(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))
@@ -242,7 +247,7 @@ func TestClusterChangesItsMastersInMidTraffic(t *testing.T) {
 }
 
 func TestSentinelsChangeTheMasterInMidTraffic(t *testing.T) {
-	skipFailovers(t)
+	inFull(t)
 	t.Parallel() // it waits for most of its time
 	watched := redistest.NewWatched(t)
 	user, rules := documentedRights(t)
@@ -290,7 +295,7 @@ func (r *reloading) ReloadState(context.Context) { r.reloads++ }
 
 // Only go-redis knows where the slots are, and looks once a minute by itself.
 func TestStoreAsksForTheSlotsAfterAnError(t *testing.T) {
-	client := &reloading{UniversalClient: redistest.Client("127.0.0.1:1")}
+	client := &reloading{UniversalClient: redistest.Client("127.0.0.1:1", onceDialled)}
 	defer client.Close()
 	store, err := fleet.New(client)
 	if err != nil {

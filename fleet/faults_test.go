@@ -6,10 +6,13 @@ package fleet_test
 import (
 	"bytes"
 	"context"
+	"errors"
+	"flag"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,6 +27,12 @@ import (
 	"github.com/oktaretry/oktaretry/oktatest"
 	"github.com/oktaretry/oktaretry/shared"
 )
+
+// TestMain lets more tests run at once than there are cores, for they wait.
+func TestMain(m *testing.M) {
+	flag.Set("test.parallel", "8") // unless -parallel is given
+	os.Exit(m.Run())
+}
 
 // process is one Transport over a fake Okta in memory, with a real store.
 type process struct {
@@ -71,33 +80,53 @@ const (
 	// patience with the store is twenty times the default's, lest a store on a busy
 	// machine count as lost.
 	patience = time.Second
-	// bound is what a call may take: Okta's 5 ms, patience, twice, and as much again.
-	bound = 4 * patience
+	// bound is what a call may take: patience, twice, and much more for a busy machine.
+	// What has no end without the patience takes thirty times as long.
+	bound = 10 * patience
 )
 
-// calls makes calls for a time, and checks that each succeeds within the bound.
-func (p *process) calls(t *testing.T, d time.Duration) {
+// callsUntil makes calls until f returns nil, and checks that each succeeds in time.
+func (p *process) callsUntil(t *testing.T, what string, f func() error) {
 	t.Helper()
-	var wg sync.WaitGroup
-	until := time.Now().Add(d)
-	for range 4 {
-		wg.Go(func() {
-			for time.Now().Before(until) {
-				began := time.Now()
-				resp, err := p.Client().Get(p.target)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				io.Copy(io.Discard, resp.Body)
-				resp.Body.Close()
-				if took := time.Since(began); resp.StatusCode != http.StatusOK || took > bound {
-					t.Errorf("status %d after %s", resp.StatusCode, took)
-				}
-			}
-		})
+	stop := p.traffic(t, 1)
+	defer stop()
+	until(t, what, f)
+}
+
+// loses makes calls until the log says that the store is lost, and on until two probes of
+// it have failed: it is said once.
+func (p *process) loses(t *testing.T) {
+	t.Helper()
+	p.callsUntil(t, "the loss is noticed", func() error {
+		if lost, _ := p.storeLines(); lost == 0 {
+			return errors.New("the store is not lost")
+		}
+		return nil
+	})
+	stop := p.traffic(t, 1)
+	time.Sleep(250 * time.Millisecond)
+	stop()
+	p.says(t, 1, 0)
+}
+
+// regains makes calls until the log says that the store is back, which is said once.
+func (p *process) regains(t *testing.T) {
+	t.Helper()
+	began := time.Now()
+	p.callsUntil(t, "the store is back", p.whole)
+	// Probes are 1.25 s apart at most; a part that fails for 10 s would be forgotten.
+	if took := time.Since(began); took > 8*time.Second {
+		t.Errorf("the store is back after %s", took)
 	}
-	wg.Wait()
+	p.says(t, 1, 1)
+}
+
+// uses makes calls until the server at addr has run a script for them.
+func (p *process) uses(t *testing.T, addr string) {
+	t.Helper()
+	p.callsUntil(t, "the store is used", func() error {
+		return used(func(context.Context) []string { return []string{addr} })(t.Context())
+	})
 }
 
 // says checks how often the log says that the store is lost, and back.
@@ -109,7 +138,12 @@ func (p *process) says(t *testing.T, lost, back int) {
 	}
 }
 
+// withoutEnd takes go-redis's own bounds off what waits for a server: the transport's
+// patience must do.
+func withoutEnd(o *redis.Options) { o.ReadTimeout, o.WriteTimeout = 30*bound, 30*bound }
+
 func TestRedisDiesAndComesBack(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	for _, tt := range []struct {
 		name     string
 		ill      func(*redistest.Server)
@@ -123,27 +157,23 @@ func TestRedisDiesAndComesBack(t *testing.T) {
 		{"paused", (*redistest.Server).Pause, func(_ *testing.T, s *redistest.Server) { s.Resume() }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			server := redistest.New(t)
-			client := redistest.Client(server.Addr)
+			client := redistest.Client(server.Addr, withoutEnd)
 			defer client.Close()
-			client.Ping(t.Context())
 			p := newProcess(t, client)
-			p.calls(t, 200*time.Millisecond)
+			p.uses(t, server.Addr)
 			tt.ill(server)
-			p.calls(t, time.Second)
-			p.says(t, 1, 0)
+			p.loses(t)
 			tt.recovers(t, server)
-			time.Sleep(2500 * time.Millisecond)
-			p.calls(t, 200*time.Millisecond)
-			p.says(t, 1, 1)
-			if n, _ := client.DBSize(t.Context()).Result(); n == 0 {
-				t.Error("the server is not used")
-			}
+			p.regains(t)
+			p.uses(t, server.Addr)
 		})
 	}
 }
 
 func TestRedisThatAnswersErrors(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	for _, tt := range []struct {
 		name string
 		args []string
@@ -167,6 +197,7 @@ func TestRedisThatAnswersErrors(t *testing.T) {
 		}, well: func(t *testing.T, c *redis.Client) { c.Do(t.Context(), "REPLICAOF", "NO", "ONE") }, word: "READONLY"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			server := redistest.New(t, tt.args...)
 			var edits []func(*redis.Options)
 			if tt.edit != nil {
@@ -178,16 +209,13 @@ func TestRedisThatAnswersErrors(t *testing.T) {
 				tt.ill(t, client)
 			}
 			p := newProcess(t, client)
-			p.calls(t, 300*time.Millisecond)
-			p.says(t, 1, 0)
+			p.loses(t)
 			if !strings.Contains(p.log.String(), tt.word) {
 				t.Errorf("no %s in the log:\n%s", tt.word, p.log.String())
 			}
 			if tt.well != nil {
 				tt.well(t, client)
-				time.Sleep(2500 * time.Millisecond)
-				p.calls(t, 200*time.Millisecond)
-				p.says(t, 1, 1)
+				p.regains(t)
 			}
 		})
 	}
@@ -195,6 +223,7 @@ func TestRedisThatAnswersErrors(t *testing.T) {
 
 // What listens there is no Redis, or is one that talks nonsense.
 func TestServerThatTalksNonsense(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	for name, answer := range map[string]string{
 		"HTTP":               "HTTP/1.1 400 Bad Request\r\n\r\n",
 		"garbage":            "\x00\xff\x17garbage\r\n\r\n",
@@ -204,6 +233,7 @@ func TestServerThatTalksNonsense(t *testing.T) {
 		"closes":             "",
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			l, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
 				t.Fatal(err)
@@ -231,9 +261,7 @@ func TestServerThatTalksNonsense(t *testing.T) {
 			}()
 			client := redistest.Client(l.Addr().String())
 			defer client.Close()
-			p := newProcess(t, client)
-			p.calls(t, 300*time.Millisecond)
-			p.says(t, 1, 0)
+			newProcess(t, client).loses(t)
 		})
 	}
 }
@@ -241,6 +269,7 @@ func TestServerThatTalksNonsense(t *testing.T) {
 // A failover, as far as one machine shows it: the old master becomes a replica
 // and the client is led to the new one.
 func TestFailover(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	master, replica := redistest.New(t), redistest.New(t)
 	ctx := t.Context()
 	admin := redistest.Client(replica.Addr)
@@ -258,51 +287,56 @@ func TestFailover(t *testing.T) {
 		}
 	})
 	defer client.Close()
-	client.Ping(ctx)
 	p := newProcess(t, client)
-	p.calls(t, 200*time.Millisecond)
+	p.uses(t, master.Addr)
 	master.Kill()
-	p.calls(t, 500*time.Millisecond)
+	p.loses(t)
 	if err := admin.Do(ctx, "REPLICAOF", "NO", "ONE").Err(); err != nil {
 		t.Fatal(err)
 	}
 	mu.Lock()
 	addr = replica.Addr
 	mu.Unlock()
-	time.Sleep(2500 * time.Millisecond)
-	p.calls(t, 200*time.Millisecond)
-	p.says(t, 1, 1)
+	p.regains(t)
+	p.uses(t, replica.Addr)
 }
 
 func TestScriptsAreFlushedWhileCallsGo(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	server := redistest.New(t)
 	client := redistest.Client(server.Addr)
 	defer client.Close()
-	client.Ping(t.Context())
 	p := newProcess(t, client)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for range 50 {
-			client.ScriptFlush(t.Context())
-			time.Sleep(10 * time.Millisecond)
+	stop := p.traffic(t, tokens)
+	for range 5 {
+		client.ScriptFlush(t.Context())
+		before, err := redistest.Commands(t.Context(), server.Addr)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}()
-	p.calls(t, 600*time.Millisecond)
-	<-done
+		until(t, "a script is run", func() error {
+			if now, err := redistest.Commands(t.Context(), server.Addr); err != nil || now == before {
+				return fmt.Errorf("%d scripts, %v", now, err)
+			}
+			return nil
+		})
+	}
+	stop()
 	p.says(t, 0, 0)
 }
 
 // A call that waits since another process has all places is told that the store is
 // dead, and so are those behind it and those that come later.
 func TestCallsThatWaitAreToldOfTheLossAtOnce(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	for name, ill := range map[string]func(*redistest.Server){
 		"killed": (*redistest.Server).Kill,
 		"paused": (*redistest.Server).Pause,
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			server := redistest.New(t)
-			client := redistest.Client(server.Addr)
+			client := redistest.Client(server.Addr, withoutEnd)
 			defer client.Close()
 			p := newProcess(t, client)
 			p.okta.SetLimit("GET /api/v1/users/{id}", 30)

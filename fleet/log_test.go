@@ -7,11 +7,15 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/logging"
 
 	"github.com/oktaretry/oktaretry/fleet"
 	"github.com/oktaretry/oktaretry/fleet/internal/redistest"
 )
+
+// onceDialled has go-redis dial once, and not again after a refusal.
+func onceDialled(o *redis.Options) { o.DialerRetries = 1 }
 
 func TestLogToGivesGoRedisALogger(t *testing.T) {
 	defer logging.Enable()
@@ -21,7 +25,7 @@ func TestLogToGivesGoRedisALogger(t *testing.T) {
 	}{{slog.LevelDebug, true}, {slog.LevelInfo, false}} {
 		var log lockedBuffer
 		fleet.LogTo(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: tt.level})))
-		client := redistest.Client("127.0.0.1:1")
+		client := redistest.Client("127.0.0.1:1", onceDialled)
 		if client.Ping(t.Context()).Err() == nil {
 			t.Fatal("nothing listens there")
 		}
@@ -31,7 +35,7 @@ func TestLogToGivesGoRedisALogger(t *testing.T) {
 		}
 	}
 	fleet.LogTo(nil)
-	client := redistest.Client("127.0.0.1:1")
+	client := redistest.Client("127.0.0.1:1", onceDialled)
 	defer client.Close()
 	client.Ping(t.Context())
 }

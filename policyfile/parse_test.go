@@ -5,6 +5,7 @@ package policyfile_test
 import (
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -293,5 +294,6 @@ func FuzzParse(f *testing.F) {
 
 func TestMain(m *testing.M) {
 	os.Unsetenv(policyfile.EnvVar)
+	flag.Set("test.parallel", "8") // more than there are cores, for tests of Watch wait; unless -parallel is given
 	os.Exit(m.Run())
 }

@@ -16,6 +16,7 @@ import (
 )
 
 func TestErrorsHaveOktasFormAndAnHonestRetryAfter(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	const private = "jane.doe@example.com"
 	org := oktatest.NewServer(t, oktatest.WithUsers(1))
 	for _, tt := range []struct {

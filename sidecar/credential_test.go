@@ -22,6 +22,7 @@ import (
 )
 
 func TestTheHeldTokenReplacesAnyOther(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	org := oktatest.NewServer(t, oktatest.WithUsers(1), oktatest.RequireAuth("SSWS held", "SSWS newer"))
 	path := writeFile(t, "token", "held\n")
 	token, err := TokenFile(path)
@@ -159,6 +160,7 @@ func TestAPrivateKeyGetsTokensOnceForAll(t *testing.T) {
 }
 
 func TestATokenIsRenewedBeforeItEnds(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	org := tokenOrg(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.Write([]byte(`{"token_type":"Bearer","expires_in":11,"access_token":"good"}`)) // good for a second

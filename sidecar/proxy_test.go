@@ -61,6 +61,7 @@ func TestPagesAreFollowedThroughTheSidecar(t *testing.T) {
 }
 
 func TestARateLimitIsSurvived(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	org := oktatest.NewServer(t, oktatest.WithUsers(1))
 	s := start(t, Config{}, org)
 	org.Script("POST /api/v1/users", oktatest.RateLimited(0))
@@ -344,6 +345,7 @@ func TestABrokenBodyBreaksTheAnswerOff(t *testing.T) {
 }
 
 func TestBodiesUpToTheBoundAreSentAgain(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	var attempts atomic.Int32
 	org := recording(t, nil, func(w http.ResponseWriter, r *http.Request) {
 		n, _ := io.Copy(io.Discard, r.Body)

@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"io"
 	"log/slog"
 	"net"
@@ -21,6 +22,12 @@ import (
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/oktatest"
 )
+
+// TestMain lets more tests run at once than there are cores, for they wait.
+func TestMain(m *testing.M) {
+	flag.Set("test.parallel", "8") // unless -parallel is given
+	os.Exit(m.Run())
+}
 
 // served is a Sidecar on a loopback port.
 type served struct {

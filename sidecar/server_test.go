@@ -26,6 +26,7 @@ import (
 )
 
 func TestCallsInFlightAndInLineAreFinished(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	org := oktatest.NewServer(t, oktatest.WithUsers(1), oktatest.WithLatency(100*time.Millisecond))
 	s := start(t, Config{}, org)
 	org.Script("GET /api/v1/users", oktatest.RateLimited(time.Second))
@@ -70,6 +71,7 @@ func TestAKeptConnectionMayBringOneMoreCall(t *testing.T) {
 }
 
 func TestWhatOutlastsTheGraceIsAnswered(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	org := oktatest.NewServer(t, oktatest.WithUsers(1))
 	s := start(t, Config{Grace: 300 * time.Millisecond}, org)
 	org.Script("GET /api/v1/users", oktatest.RateLimited(time.Minute))
@@ -93,6 +95,7 @@ func TestWhatOutlastsTheGraceIsAnswered(t *testing.T) {
 }
 
 func TestReadyzIsFalseBeforeTheListenerCloses(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	org := oktatest.NewServer(t, oktatest.WithUsers(1))
 	s := start(t, Config{}, org)
 	for path, want := range map[string]int{"/healthz": 200, "/readyz": 200, "/metrics": 404, "/debug/oktaretry": 404, "/api/v1/users": 404} {

@@ -38,6 +38,7 @@ func (e explained) timeline() (sent []string, end string) {
 }
 
 func TestExplainedStepsAreThoseOfTheRule(t *testing.T) {
+	t.Parallel()
 	dir := files(t, map[string]string{
 		"patient.yaml": "serverError: {maxAttempts: 3, initialWait: 2s, maxWait: 1m, maxElapsed: 5m, multiplier: 3}\n",
 		"once.yaml":    "rateLimited: {action: fail-fast}\n",
@@ -74,6 +75,7 @@ func TestExplainedStepsAreThoseOfTheRule(t *testing.T) {
 }
 
 func TestExplainWaitsAsTheCodeAsks(t *testing.T) {
+	t.Parallel()
 	e := explain(t, "", "E0000109", "--method", "POST")
 	sent, end := e.timeline()
 	if len(sent) < 3 || sent[1] != "30s" || sent[2] != "1m" || !strings.Contains(end, "rate limited E0000109") {
@@ -88,6 +90,7 @@ func TestExplainWaitsAsTheCodeAsks(t *testing.T) {
 }
 
 func TestExplainPollsForAPendingAnswer(t *testing.T) {
+	t.Parallel()
 	e := explain(t, "", "E0000070")
 	if e.Request != "POST /api/v1/users/00u1/factors/opf1/verify" || e.Once[2].What != "asks for the result (attempt 2): 200" || e.Once[2].At != "4s" {
 		t.Errorf("%s: %+v", e.Request, e.Once)
@@ -100,6 +103,7 @@ func TestExplainPollsForAPendingAnswer(t *testing.T) {
 // TestExplainedStepsFitTheRuleOfEachCode plays a call for each code and method that
 // matters.
 func TestExplainedStepsFitTheRuleOfEachCode(t *testing.T) {
+	t.Parallel()
 	var codes []string
 	for info := range okta.Codes() {
 		codes = append(codes, info.Code)

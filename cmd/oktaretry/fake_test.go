@@ -78,6 +78,7 @@ groups:
 `
 
 func TestFakeServesTheSeed(t *testing.T) {
+	t.Parallel()
 	dir := files(t, map[string]string{"org.yaml": org})
 	s := serve(t, "--seed", filepath.Join(dir, "org.yaml"), "--users", "2")
 	if s.Users != 4 || s.Groups != 3 {
@@ -101,6 +102,7 @@ func TestFakeServesTheSeed(t *testing.T) {
 }
 
 func TestFakeRefusesABadSeedAtItsPlace(t *testing.T) {
+	t.Parallel()
 	dir := files(t, map[string]string{
 		"unknown.yaml":  "users:\n  - {login: ann@example.com, lastNam: Lee}\n",
 		"doubled.yaml":  "users: []\ngroups: []\nusers: []\n",
@@ -128,7 +130,9 @@ func TestFakeRefusesABadSeedAtItsPlace(t *testing.T) {
 }
 
 func TestFakePlaysItsScenarios(t *testing.T) {
+	t.Parallel()
 	t.Run("quota-storm", func(t *testing.T) {
+		t.Parallel()
 		s := serve(t, "--users", "1", "--scenario", "quota-storm")
 		for range 100 {
 			if status, h, body := s.do("GET", "/api/v1/users"); status == 429 {
@@ -141,6 +145,7 @@ func TestFakePlaysItsScenarios(t *testing.T) {
 		t.Error("100 calls, and none is refused")
 	})
 	t.Run("brownout", func(t *testing.T) {
+		t.Parallel()
 		s := serve(t, "--users", "1", "--scenario", "brownout")
 		seen := ""
 		for range 6 {
@@ -152,6 +157,7 @@ func TestFakePlaysItsScenarios(t *testing.T) {
 		}
 	})
 	t.Run("push", func(t *testing.T) {
+		t.Parallel()
 		s := serve(t, "--users", "1", "--scenario", "push,clock-skew")
 		status, h, body := s.do("POST", "/api/v1/users/me/factors/opf1/verify")
 		if status != 201 || !strings.Contains(body, `"factorResult":"WAITING"`) {
@@ -159,6 +165,7 @@ func TestFakePlaysItsScenarios(t *testing.T) {
 		}
 	})
 	t.Run("outage", func(t *testing.T) {
+		t.Parallel()
 		s := serve(t, "--users", "1", "--scenario", "outage")
 		for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 			req, _ := http.NewRequest("GET", s.URL+"/api/v1/users", nil)
@@ -177,6 +184,7 @@ func TestFakePlaysItsScenarios(t *testing.T) {
 }
 
 func TestFakeEndsBySIGTERM(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("left out: Windows has no SIGTERM")
 	}
@@ -199,6 +207,7 @@ func TestFakeEndsBySIGTERM(t *testing.T) {
 }
 
 func TestFakeListensWhereItIsTold(t *testing.T) {
+	t.Parallel()
 	s := serve(t)
 	port := s.URL[strings.LastIndex(s.URL, ":")+1:]
 	if got := oktaretry(t, "", "fake", "--port", port); got.code != 2 || !strings.Contains(got.err, "address already in use") && runtime.GOOS != "windows" {

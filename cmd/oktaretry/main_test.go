@@ -7,38 +7,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
 )
 
-// command is the path of the program, which TestMain builds.
-var command string
-
-func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "oktaretry")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	command = filepath.Join(dir, "oktaretry")
-	if runtime.GOOS == "windows" {
-		command += ".exe"
-	}
-	code := 1
-	if out, err := exec.Command("go", "build", "-o", command, ".").CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "go build: %v\n%s", err, out)
-	} else {
-		code = m.Run()
-	}
-	os.RemoveAll(dir)
-	os.Exit(code)
-}
+// command is the path of the program: this one, as TestMain has it.
+var command, _ = os.Executable()
 
 // result is how a process ended.
 type result struct {
@@ -81,6 +59,7 @@ var policies = map[string]string{
 }
 
 func TestExitCodesAndStreams(t *testing.T) {
+	t.Parallel()
 	dir := files(t, policies)
 	const badProblems = "bad.yaml:2:16: serverError.maxAttempts is \"many\", want a whole number\nbad.yaml:3:3: serverError.maxElapsd is unknown"
 	for _, c := range []struct {
@@ -150,6 +129,7 @@ func begins(text, with string) bool {
 }
 
 func TestJSONIsWhatAProgramReads(t *testing.T) {
+	t.Parallel()
 	dir := files(t, policies)
 	for _, c := range []struct {
 		args string
@@ -181,6 +161,7 @@ func TestJSONIsWhatAProgramReads(t *testing.T) {
 }
 
 func TestWhatIsPrintedAsJSONIsAPolicyFile(t *testing.T) {
+	t.Parallel()
 	dir := files(t, policies)
 	printed := oktaretry(t, dir, "policy", "print", "--json", "good.yaml")
 	if err := os.WriteFile(filepath.Join(dir, "printed.json"), []byte(printed.out), 0o600); err != nil {
@@ -192,6 +173,7 @@ func TestWhatIsPrintedAsJSONIsAPolicyFile(t *testing.T) {
 }
 
 func TestOutputHasNoColoursWhereItIsNoTerminal(t *testing.T) {
+	t.Parallel()
 	for _, args := range [][]string{{"explain", "E0000047"}, {"policy", "diff", "good.yaml"}} {
 		if got := oktaretry(t, files(t, policies), args...); strings.Contains(got.out+got.err, "\x1b") {
 			t.Errorf("%q has escape sequences: %q", args, got.out)
@@ -200,6 +182,7 @@ func TestOutputHasNoColoursWhereItIsNoTerminal(t *testing.T) {
 }
 
 func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
+	t.Parallel()
 	for _, args := range []string{
 		"codes", "explain", "policy check", "policy print", "policy diff", "policy schema", "fake", "man", "version",
 	} {
@@ -211,6 +194,7 @@ func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
 }
 
 func TestManWritesAPageForEachCommand(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "man1")
 	if got := oktaretry(t, "", "man", dir); got.code != 0 || got.out != "" {
 		t.Fatalf("%+v", got)
@@ -228,6 +212,7 @@ func TestManWritesAPageForEachCommand(t *testing.T) {
 }
 
 func TestCompletionOffersCodesAndScenarios(t *testing.T) {
+	t.Parallel()
 	for args, want := range map[string]string{
 		"explain E00000":      "E0000047\tToo many requests exception",
 		"fake --scenario out": "outage",

@@ -31,6 +31,7 @@ func onTerminal(t *testing.T, env []string, args ...string) string {
 }
 
 func TestOutputHasColoursOnATerminalAlone(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		env  []string
 		args []string

@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"math"
@@ -34,10 +35,22 @@ import (
 var (
 	pictures = flag.String("pictures", "", "the `directory` for a picture of each view")
 	update   = flag.Bool("update", false, "write the pictures of docs/img")
+	full     = flag.Bool("full", false, "look at the page in all widths, in both schemes, and without scripts")
 )
 
-// chromium returns the browser's path.
-func chromium(t *testing.T) string {
+// atEnd is what TestMain calls when all tests have ended, the last first.
+var atEnd []func()
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	for _, f := range slices.Backward(atEnd) {
+		f()
+	}
+	os.Exit(code)
+}
+
+// chromium returns the browser's path; "" where there is none.
+func chromium() string {
 	for _, name := range []string{os.Getenv("CHROMIUM"), "chromium", "chromium-browser", "google-chrome"} {
 		if name == "" {
 			continue
@@ -46,36 +59,62 @@ func chromium(t *testing.T) string {
 			return path
 		}
 	}
-	if os.Getenv("CI") != "" {
-		t.Fatal("chromium is missing: install Debian's package, or set CHROMIUM")
-	}
-	t.Skip("LEFT OUT: the page was not looked at in a browser, for chromium is missing")
 	return ""
 }
 
-// browser starts a browser, which ends with the test.
+// browser returns the browser of all tests.
 func browser(t *testing.T) context.Context {
-	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
-		chromedp.ExecPath(chromium(t)), chromedp.NoSandbox, chromedp.UserDataDir(t.TempDir()),
-		chromedp.Flag("disable-dev-shm-usage", true))
-	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
-	t.Cleanup(stop)
-	ctx, stop = chromedp.NewContext(ctx)
-	t.Cleanup(stop)
-	if err := chromedp.Do(ctx); err != nil {
+	t.Helper()
+	if chromium() == "" {
+		if os.Getenv("CI") != "" {
+			t.Fatal("chromium is missing: install Debian's package, or set CHROMIUM")
+		}
+		t.Skip("LEFT OUT: the page was not looked at in a browser, for chromium is missing")
+	}
+	ctx, err := startBrowser()
+	if err != nil {
 		t.Fatal(err)
 	}
 	return ctx
 }
 
+var startBrowser = sync.OnceValues(func() (context.Context, error) {
+	dir, err := os.MkdirTemp("", "chromium")
+	if err != nil {
+		return nil, err
+	}
+	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
+		chromedp.ExecPath(chromium()), chromedp.NoSandbox, chromedp.UserDataDir(dir),
+		chromedp.Flag("disable-dev-shm-usage", true), chromedp.WSURLReadTimeout(2*time.Minute))
+	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
+	ctx, end := chromedp.NewContext(ctx)
+	atEnd = append(atEnd, func() { os.RemoveAll(dir) }, stop, end)
+	return ctx, chromedp.Do(ctx)
+})
+
 // hostile is a bucket's name that tries to be markup.
 const hostile = `<script>alert(1)</script>"'><img src=x onerror=alert(2)>`
 
-// badDay serves the page of a transport that has seen all that the page shows. The
-// bucket of the groups has the name given, or its usual one if that is "".
-func badDay(t *testing.T, groups string) *httptest.Server {
+// badDay serves the page of a transport that has seen all that the page shows. A bucket
+// of it has a hostile name.
+func badDay(t *testing.T) *httptest.Server {
+	t.Helper()
+	day, err := hostileDay()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(day)
+	t.Cleanup(server.Close)
+	return server
+}
+
+var hostileDay = sync.OnceValues(func() (http.Handler, error) { return startDay(hostile) })
+
+// startDay starts a day that ends with all tests, and returns its page. The bucket of the
+// groups has the name given, or its usual one if that is "".
+func startDay(groups string) (http.Handler, error) {
 	org := startOrg()
-	t.Cleanup(org.Close)
+	atEnd = append(atEnd, org.Close)
 	org.Script("GET /api/v1/users/{id}", oktatest.EOF, oktatest.Pass)
 	p := policy()
 	p.Breaker.OpenFor = time.Hour // a browser may take long
@@ -87,29 +126,43 @@ func badDay(t *testing.T, groups string) *httptest.Server {
 			return ""
 		}))
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var day sync.WaitGroup
-	t.Cleanup(func() {
-		cancel()
-		day.Wait()
-	})
+	atEnd = append(atEnd, day.Wait, cancel)
 	day.Go(func() { live(ctx, org, transport) })
-	req, _ := http.NewRequestWithContext(ctx, http.MethodGet, org.URL+"/api/v1/groups?limit=1", nil)
-	resp, err := transport.RoundTrip(req)
-	if err != nil {
-		t.Fatal(err)
+	if err := worsen(ctx, org.URL, transport); err != nil {
+		return nil, err
 	}
-	resp.Body.Close()
-	for open := false; !open; time.Sleep(50 * time.Millisecond) {
+	return debug.Handler(transport), nil
+}
+
+// worsen makes calls until a circuit is open and one has had no time to wait for its turn.
+func worsen(ctx context.Context, org string, transport *oktaretry.Transport) error {
+	call := func(token, path string, patience time.Duration) {
+		ctx, cancel := context.WithTimeout(oktaretry.WithMaxAttempts(ctx, 1), patience)
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, org+path, nil)
+		if err != nil {
+			return
+		}
+		req.Header.Set("Authorization", "SSWS "+token)
+		if resp, err := transport.RoundTrip(req); err == nil {
+			resp.Body.Close()
+		}
+	}
+	call("sync", "/api/v1/groups?limit=1", time.Minute)
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); {
+		call("sync", "/api/v1/apps", time.Second)
+		call("report", "/api/v1/users?search=y", 100*time.Millisecond)
 		s := transport.Snapshot()
-		open = slices.ContainsFunc(s.Circuits, func(c oktaretry.CircuitState) bool { return c.State == "open" }) &&
-			slices.ContainsFunc(s.GivenUp, func(g oktaretry.GivenUp) bool { return g.Outcome.Stop == oktaretry.StopDeadline })
+		if slices.ContainsFunc(s.Circuits, func(c oktaretry.CircuitState) bool { return c.State == "open" }) &&
+			slices.ContainsFunc(s.GivenUp, func(g oktaretry.GivenUp) bool { return g.Outcome.Stop == oktaretry.StopDeadline }) {
+			return nil
+		}
 	}
-	server := httptest.NewServer(debug.Handler(transport))
-	t.Cleanup(server.Close)
-	return server
+	return errors.New("the day does not get bad")
 }
 
 // complaints collects what the browser's console says of a tab.
@@ -184,10 +237,13 @@ func do[T any](t *testing.T, ctx context.Context, action chromedp.Action[T]) T {
 
 func TestPageLooksRightInABrowser(t *testing.T) {
 	root := browser(t)
-	server := badDay(t, hostile)
+	server := badDay(t)
 	for i, width := range []int64{400, 800, 1600} {
 		for j, scheme := range []string{"light", "dark"} {
 			for _, script := range []bool{(i+j)%2 == 0} { // each of two of them meets both of the third
+				if !*full && (i > 0 || !script) {
+					continue
+				}
 				name := fmt.Sprintf("%d-%s-script=%t", width, scheme, script)
 				t.Run(name, func(t *testing.T) {
 					ctx, said := tab(t, root, width, scheme, script)
@@ -234,7 +290,12 @@ func TestPicturesOfThePage(t *testing.T) {
 		t.Skip("-update writes the pictures of docs/img")
 	}
 	root := browser(t)
-	server := badDay(t, "") // ordinary names, for that is what readers have
+	day, err := startDay("") // ordinary names, for that is what readers have
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(day)
+	defer server.Close()
 	for _, scheme := range []string{"light", "dark"} {
 		ctx, _ := tab(t, root, 1200, scheme, true)
 		do(t, ctx, chromedp.Navigate(server.URL+"/debug/oktaretry"))
@@ -275,7 +336,7 @@ func until(t *testing.T, ctx context.Context, what string, wanted func(seen) boo
 
 func TestPageRefreshesUnderItsReadersHand(t *testing.T) {
 	root := browser(t)
-	server := badDay(t, hostile)
+	server := badDay(t)
 	ctx, said := tab(t, root, 800, "light", true)
 	do(t, ctx, chromedp.Navigate(server.URL+"/debug/oktaretry?refresh=1"))
 	do(t, ctx, chromedp.Evaluate[chromedp.Void](`{
@@ -304,8 +365,11 @@ func TestPageRefreshesUnderItsReadersHand(t *testing.T) {
 }
 
 func TestPageRefreshesWithoutScripts(t *testing.T) {
+	if !*full {
+		t.Skip("left out: run it with -full")
+	}
 	root := browser(t)
-	server := badDay(t, hostile)
+	server := badDay(t)
 	ctx, _ := tab(t, root, 800, "light", false)
 	do(t, ctx, chromedp.Navigate(server.URL+"/debug/oktaretry?refresh=1"))
 	before := until(t, ctx, "showed", func(seen) bool { return true })
@@ -321,8 +385,11 @@ func TestPageRefreshesWithoutScripts(t *testing.T) {
 // the text from what is behind it.
 func TestPageIsAccessible(t *testing.T) {
 	root := browser(t)
-	server := badDay(t, hostile)
+	server := badDay(t)
 	for _, scheme := range []string{"light", "dark"} {
+		if scheme == "light" && !*full { // the other has the less contrast
+			continue
+		}
 		ctx, _ := tab(t, root, 1600, scheme, true)
 		do(t, ctx, chromedp.Navigate(server.URL+"/debug/oktaretry?refresh=0"))
 		problems := do(t, ctx, chromedp.Evaluate[[]string](accessible))

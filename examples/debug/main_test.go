@@ -11,7 +11,7 @@ import (
 )
 
 func TestExamplePrintsItsAddressAndEnds(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	var b strings.Builder
 	if err := run(ctx, &b, "127.0.0.1:0"); err != nil {

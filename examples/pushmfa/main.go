@@ -27,7 +27,7 @@ func newClient() (*http.Client, error) {
 	policy.PollFactors = true // or else the caller gets the first WAITING
 
 	// A demonstration's hurry. The defaults are 4 s, and 5 min in all, as long as a push lives.
-	policy.Pending.InitialWait, policy.Pending.MaxWait = 500*time.Millisecond, 500*time.Millisecond
+	policy.Pending.InitialWait, policy.Pending.MaxWait = 100*time.Millisecond, 100*time.Millisecond
 
 	transport, err := oktaretry.NewTransport(nil, oktaretry.WithPolicy(policy))
 	if err != nil {
@@ -88,7 +88,7 @@ func run(ctx context.Context, w io.Writer) error {
 		org.Forget()
 		org.SetFactorResult(user.result, user.polls)
 		pushes := org.Pushes()
-		ctx, cancel := context.WithTimeout(ctx, 3*time.Second) // how long the program can wait
+		ctx, cancel := context.WithTimeout(ctx, time.Second) // how long the program can wait
 		result, err := confirm(ctx, client, org.URL, "a-token", org.UserIDs()[i], "opf1")
 		cancel()
 		var pending *oktaretry.PendingError

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -14,7 +15,6 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -28,19 +28,36 @@ import (
 	"github.com/oktaretry/oktaretry/oktatest"
 )
 
-const (
-	users   = 60
-	rounds  = 2
-	creates = 4
-)
+var full = flag.Bool("full", false, "run clients in all languages, for some 20 s, and look at the command as the image has it")
+
+// users is how many the org has at first: three pages.
+const users = 60
+
+// play is what each client does, and what befalls it.
+type play struct {
+	rounds  int // of lists, each of all users
+	creates int
+	polls   int           // after which the user says yes to a push
+	window  time.Duration // of the org's rate limits
+	refused time.Duration // how long refusals last
+	stops   []int         // of the proxy, each when a part of the lists, one in so many, has arrived
+}
+
+// played is what is played: a short form, or with -full the story in full.
+func played() play {
+	if *full {
+		return play{rounds: 2, creates: 4, polls: 3, window: 2 * time.Second, refused: time.Second, stops: []int{4, 2}}
+	}
+	return play{rounds: 1, creates: 2, polls: 1, window: time.Second, stops: []int{2}}
+}
 
 // client is somebody who calls Okta by the URL of the sidecar.
 type client struct {
 	name    string
 	program string // that it needs
-	check   string // a command that succeeds where its libraries are there
+	check   string // a command that succeeds where its libraries are there; "": it is in Go
 	pushes  bool
-	run     func(ctx context.Context, org *oktatest.Server, sidecar string) ([]byte, error)
+	run     func(ctx context.Context, p play, org *oktatest.Server, sidecar string) ([]byte, error)
 }
 
 var clients = []client{
@@ -52,10 +69,15 @@ var clients = []client{
 	{"a client with http_proxy", "", "", false, proxied},
 }
 
-// installed lists the clients whose programs are there. Under CI all must be.
-func installed(t *testing.T) (all []client) {
+// present lists the clients that are played: with -full those whose programs are there,
+// which all must be under CI, else those in Go.
+func present(t *testing.T) (all []client) {
 	t.Helper()
 	for _, c := range clients {
+		if c.check != "" && !*full {
+			t.Logf("%s is left out: run it with -full", c.name)
+			continue
+		}
 		if c.check != "" && exec.Command("sh", "-c", c.check).Run() != nil {
 			missing := fmt.Sprintf("%s is left out: %q fails (Debian: python3-requests, nodejs, curl)", c.name, c.check)
 			if os.Getenv("CI") != "" {
@@ -69,10 +91,10 @@ func installed(t *testing.T) (all []client) {
 	return all
 }
 
-func command(name string, args ...string) func(context.Context, *oktatest.Server, string) ([]byte, error) {
-	return func(ctx context.Context, _ *oktatest.Server, sidecar string) ([]byte, error) {
+func command(name string, args ...string) func(context.Context, play, *oktatest.Server, string) ([]byte, error) {
+	return func(ctx context.Context, p play, _ *oktatest.Server, sidecar string) ([]byte, error) {
 		cmd := exec.CommandContext(ctx, name, args...)
-		cmd.Env = append(os.Environ(), "OKTA_ORG_URL="+sidecar, "OKTA_API_TOKEN=secret", fmt.Sprintf("ROUNDS=%d", rounds), fmt.Sprintf("CREATES=%d", creates))
+		cmd.Env = append(os.Environ(), "OKTA_ORG_URL="+sidecar, "OKTA_API_TOKEN=secret", fmt.Sprintf("ROUNDS=%d", p.rounds), fmt.Sprintf("CREATES=%d", p.creates))
 		out, err := cmd.Output()
 		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 			err = fmt.Errorf("%w: %s", err, exit.Stderr)
@@ -109,8 +131,8 @@ func asTerraform(sidecar *url.URL) (*okta.Configuration, error) {
 }
 
 // sdk is okta-sdk-golang.
-func sdk(name string, setUp func(*url.URL) (*okta.Configuration, error)) func(context.Context, *oktatest.Server, string) ([]byte, error) {
-	return func(ctx context.Context, _ *oktatest.Server, sidecar string) ([]byte, error) {
+func sdk(name string, setUp func(*url.URL) (*okta.Configuration, error)) func(context.Context, play, *oktatest.Server, string) ([]byte, error) {
+	return func(ctx context.Context, p play, _ *oktatest.Server, sidecar string) ([]byte, error) {
 		address, err := url.Parse(sidecar)
 		if err != nil {
 			return nil, err
@@ -119,13 +141,13 @@ func sdk(name string, setUp func(*url.URL) (*okta.Configuration, error)) func(co
 		if err != nil {
 			return nil, err
 		}
-		return sdkSync(ctx, okta.NewAPIClient(config), name)
+		return sdkSync(ctx, p, okta.NewAPIClient(config), name)
 	}
 }
 
-func sdkSync(ctx context.Context, c *okta.APIClient, name string) ([]byte, error) {
+func sdkSync(ctx context.Context, p play, c *okta.APIClient, name string) ([]byte, error) {
 	r := result{Fewest: users + 1}
-	for range rounds {
+	for range p.rounds {
 		list, resp, err := c.UserAPI.ListUsers(ctx).Limit(20).Execute()
 		if err != nil {
 			return nil, err
@@ -140,7 +162,7 @@ func sdkSync(ctx context.Context, c *okta.APIClient, name string) ([]byte, error
 		r.Fewest = min(r.Fewest, len(list))
 	}
 	first := ""
-	for n := range creates {
+	for n := range p.creates {
 		profile := okta.UserProfile{}
 		profile.SetLogin(fmt.Sprintf("%s%d@example.com", name, n))
 		profile.SetEmail(profile.GetLogin())
@@ -187,7 +209,7 @@ func sdkPush(ctx context.Context, c *okta.APIClient, user string) (string, error
 var nextLink = regexp.MustCompile(`<([^>]*)>; rel="next"`)
 
 // proxied calls the org by its own URL, in plain http, through the sidecar as http_proxy.
-func proxied(ctx context.Context, org *oktatest.Server, sidecar string) ([]byte, error) {
+func proxied(ctx context.Context, p play, org *oktatest.Server, sidecar string) ([]byte, error) {
 	proxy, err := url.Parse(sidecar)
 	if err != nil {
 		return nil, err
@@ -212,7 +234,7 @@ func proxied(ctx context.Context, org *oktatest.Server, sidecar string) ([]byte,
 		return resp, json.Unmarshal(text, into)
 	}
 	r := result{Fewest: users + 1}
-	for range rounds {
+	for range p.rounds {
 		n := 0
 		for page := org.URL + "/api/v1/users?limit=20"; page != ""; {
 			var list []map[string]any
@@ -228,7 +250,7 @@ func proxied(ctx context.Context, org *oktatest.Server, sidecar string) ([]byte,
 		}
 		r.Fewest = min(r.Fewest, n)
 	}
-	for n := range creates {
+	for n := range p.creates {
 		login := fmt.Sprintf("proxied%d@example.com", n)
 		var user map[string]any
 		if _, err := call("POST", org.URL+"/api/v1/users", `{"profile":{"login":"`+login+`","email":"`+login+`"}}`, &user); err != nil {
@@ -253,10 +275,7 @@ type service struct {
 
 func newService(t *testing.T, org *oktatest.Server) *service {
 	t.Helper()
-	s := &service{t: t, org: org.URL, program: filepath.Join(t.TempDir(), "oktaretry")}
-	if out, err := exec.Command("go", "build", "-o", s.program, "github.com/oktaretry/oktaretry/cmd/oktaretry").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	s := &service{t: t, org: org.URL, program: program(t)}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -294,15 +313,12 @@ func (s *service) stop() {
 }
 
 func TestNobodyNoticesAStormAnOutageAPushAndRestarts(t *testing.T) {
-	if testing.Short() {
-		t.Skip("real processes and real waits are left out in short mode")
-	}
-	org := oktatest.NewServer(t, oktatest.WithUsers(users), oktatest.WithWindowLength(2*time.Second),
-		oktatest.WithLimit("GET /api/v1/users", 20), oktatest.WithLatency(5*time.Millisecond), oktatest.WithFactorResult("SUCCESS", 3))
-	all := installed(t)
+	p, all := played(), present(t)
+	org := oktatest.NewServer(t, oktatest.WithUsers(users), oktatest.WithWindowLength(p.window),
+		oktatest.WithLimit("GET /api/v1/users", 20), oktatest.WithLatency(5*time.Millisecond), oktatest.WithFactorResult("SUCCESS", p.polls))
 	s := newService(t, org)
 	s.start()
-	trouble(org)
+	p.trouble(org)
 
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
@@ -310,7 +326,7 @@ func TestNobodyNoticesAStormAnOutageAPushAndRestarts(t *testing.T) {
 	results := make([]result, len(all))
 	for i, c := range all {
 		wg.Go(func() {
-			out, err := c.run(ctx, org, s.url)
+			out, err := c.run(ctx, p, org, s.url)
 			if err == nil {
 				err = json.Unmarshal(out, &results[i])
 			}
@@ -319,20 +335,23 @@ func TestNobodyNoticesAStormAnOutageAPushAndRestarts(t *testing.T) {
 			}
 		})
 	}
-	for _, share := range []int{4, 2} { // in the midst of it
-		for end := time.Now().Add(time.Minute); org.Arrived() < len(all)*rounds*users/20/share && time.Now().Before(end); {
+	for _, share := range p.stops { // in the midst of it
+		for end := time.Now().Add(time.Minute); org.Arrived() < len(all)*p.rounds*users/20/share && time.Now().Before(end); {
 			time.Sleep(10 * time.Millisecond)
 		}
 		s.stop()
-		trouble(org)
+		if *full {
+			p.trouble(org)
+		}
 		s.start()
 	}
 	wg.Wait()
+	http.DefaultClient.CloseIdleConnections() // the SDKs', for which the proxy would wait
 	s.stop()
 	pushes := 0
 	for i, c := range all {
 		r := results[i]
-		if r.Fewest < users || r.Created != creates || c.pushes && r.Push != "SUCCESS" {
+		if r.Fewest < users || r.Created != p.creates || c.pushes && r.Push != "SUCCESS" {
 			t.Errorf("%s: %+v", c.name, r)
 		}
 		if c.pushes {
@@ -342,15 +361,15 @@ func TestNobodyNoticesAStormAnOutageAPushAndRestarts(t *testing.T) {
 	if org.Pushes() != pushes {
 		t.Errorf("%d pushes were sent, want %d", org.Pushes(), pushes)
 	}
-	checkCreates(t, org, len(all)*creates)
+	checkCreates(t, org, len(all)*p.creates)
 }
 
 // trouble is an outage of reads, of which Okta's edge, its code and the network each have
 // a part, and refusals of everything else.
-func trouble(org *oktatest.Server) {
-	org.Script("GET /api/v1/users", oktatest.EdgePage(503), oktatest.Code("E0000009"), oktatest.Reset, oktatest.RateLimited(time.Second))
-	org.Script("POST /api/v1/users", oktatest.RateLimited(time.Second), oktatest.ConcurrencyLimited())
-	org.Script("POST /api/v1/users/{id}/factors/{factor}/verify", oktatest.RateLimited(time.Second))
+func (p play) trouble(org *oktatest.Server) {
+	org.Script("GET /api/v1/users", oktatest.EdgePage(503), oktatest.Code("E0000009"), oktatest.Reset, oktatest.RateLimited(p.refused))
+	org.Script("POST /api/v1/users", oktatest.RateLimited(p.refused), oktatest.ConcurrencyLimited())
+	org.Script("POST /api/v1/users/{id}/factors/{factor}/verify", oktatest.RateLimited(p.refused))
 }
 
 // checkCreates reads the journal: each create was done once, and none was tried after.

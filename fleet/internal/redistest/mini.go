@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 )
@@ -16,6 +17,17 @@ import (
 func Mini(t testing.TB) (addr string) {
 	t.Helper()
 	return miniredis.RunT(t).Addr()
+}
+
+// Clocked starts a miniredis as Mini does, whose clock stands still until pass is called.
+func Clocked(t testing.TB) (addr string, pass func(time.Duration)) {
+	t.Helper()
+	m, now := miniredis.RunT(t), time.Now()
+	m.SetTime(now)
+	return m.Addr(), func(d time.Duration) {
+		now = now.Add(d)
+		m.SetTime(now)
+	}
 }
 
 // Any starts a redis-server where that is installed, as New does, and else a

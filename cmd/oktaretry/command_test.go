@@ -1,0 +1,21 @@
+// This file has the tests' own program be the command, where a test starts it as one.
+
+package main
+
+import (
+	"flag"
+	"os"
+	"testing"
+)
+
+// asCommand is set in the environment of what the tests start.
+const asCommand = "OKTARETRY_TEST_AS_COMMAND"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asCommand) != "" {
+		main()
+	}
+	os.Setenv(asCommand, "1")
+	flag.Set("test.parallel", "4") // for some wait; unless -parallel is given
+	os.Exit(m.Run())
+}
