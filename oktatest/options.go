@@ -41,6 +41,8 @@ type config struct {
 	journal   int
 	bodyLimit int64
 	routes    []route
+
+	begin []func(*Okta) // called once the fake is made
 }
 
 func defaultConfig() config {
