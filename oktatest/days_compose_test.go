@@ -81,6 +81,58 @@ func TestDayIsBegunAndEndedLater(t *testing.T) {
 	})
 }
 
+func TestDayBeginsWithTheFirstRequestThatItMeans(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := oktatest.New(oktatest.WithUsers(1), oktatest.WithDay(
+			oktatest.EdgeOutage(2*time.Second).On("GET /api/v1/users").FromFirst(time.Second)))
+		time.Sleep(time.Hour)
+		do(t, o.Transport(), "GET", org+"/api/v1/groups", "")
+		time.Sleep(time.Hour)
+		seen := ""
+		for range 4 {
+			seen += statuses(t, o.Transport(), 1)
+			time.Sleep(time.Second)
+		}
+		if seen != "2552" || len(o.Days()) != 0 {
+			t.Errorf("%s, on: %v", seen, o.Days())
+		}
+	})
+}
+
+func TestDayOfOnesOwnPlaysItsStepsInACircle(t *testing.T) {
+	o := oktatest.New(oktatest.WithUsers(1), oktatest.WithDay(
+		oktatest.DayOf("brownout", oktatest.Code("E0000009"), oktatest.EdgePage(504)).Every(3)))
+	var seen []string
+	for range 9 {
+		seen = append(seen, fmt.Sprint(do(t, o.Transport(), "GET", org+"/api/v1/users", "").StatusCode))
+	}
+	if got := strings.Join(seen, " "); got != "200 200 500 200 200 504 200 200 500" {
+		t.Error(got)
+	}
+	wantPanic(t, "no step", func() { oktatest.DayOf("idle") })
+	wantPanic(t, "outermost", func() { oktatest.DayOf("twice", oktatest.Times(2, oktatest.Reset)) })
+	wantPanic(t, "nil step", func() { oktatest.DayOf("nothing", nil) })
+}
+
+// Pass is answered by the days after it, then by the limits and the API.
+func TestPassInADayOfOnesOwnMeetsTheOtherDaysAndTheAPI(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := oktatest.New(oktatest.WithUsers(1), oktatest.WithDay(
+			oktatest.DayOf("late", oktatest.Delay(time.Second, oktatest.Pass)),
+			oktatest.DayOf("later", oktatest.Delay(time.Second, oktatest.CutBody(oktatest.Pass))),
+			oktatest.DoubledResets()))
+		start := time.Now()
+		a := do(t, o.Transport(), "GET", org+"/api/v1/users", "")
+		if a.StatusCode != 200 || a.err == nil || len(a.Header["X-Rate-Limit-Reset"]) != 2 || time.Since(start) != 2*time.Second {
+			t.Errorf("%d, %v, %v in %s", a.StatusCode, a.err, a.Header, time.Since(start))
+		}
+		o.Script("*", oktatest.Gzip(oktatest.Pass))
+		if a = do(t, o.Transport(), "GET", org+"/api/v1/users", ""); a.err == nil {
+			t.Error("a script's Pass passed the days, too")
+		}
+	})
+}
+
 func TestDayMeetsTheRequestsOfItsPatterns(t *testing.T) {
 	rt := oktatest.New(oktatest.WithUsers(1), oktatest.WithDay(
 		oktatest.EdgeOutage(0).On("GET /api/v1/groups", "/api/v1/users/{id}"))).Transport()

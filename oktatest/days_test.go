@@ -236,9 +236,9 @@ func TestBrokenBodiesAreResets(t *testing.T) {
 	}, oktatest.WithUsers(3), oktatest.WithDay(oktatest.BrokenBodies().Chance(1)))
 }
 
-func TestSkewedClockAndDoubledResetsChangeNoWait(t *testing.T) {
+func TestClockSkewAndDoubledResetsChangeNoWait(t *testing.T) {
 	for _, d := range []oktatest.Day{
-		oktatest.SkewedClock(10 * time.Minute), oktatest.SkewedClock(-10 * time.Minute), oktatest.DoubledResets(),
+		oktatest.ClockSkew(10 * time.Minute), oktatest.ClockSkew(-10 * time.Minute), oktatest.DoubledResets(),
 	} {
 		onDays(t, func(t *testing.T, o *oktatest.Okta, c caller) {
 			for range 2 {
@@ -251,9 +251,9 @@ func TestSkewedClockAndDoubledResetsChangeNoWait(t *testing.T) {
 	}
 }
 
-func TestSkewedClockShiftsDateAndResetTogether(t *testing.T) {
+func TestClockSkewShiftsDateAndResetTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := oktatest.New(oktatest.WithUsers(1), oktatest.WithDay(oktatest.SkewedClock(-time.Hour)))
+		o := oktatest.New(oktatest.WithUsers(1), oktatest.WithDay(oktatest.ClockSkew(-time.Hour)))
 		_, _, reset, date := rates(t, do(t, o.Transport(), "GET", org+"/api/v1/users", ""))
 		if got := time.Since(date); got != time.Hour || reset.Sub(date) != time.Minute {
 			t.Errorf("Date is %s behind, Reset %s after it", got, reset.Sub(date))
@@ -443,6 +443,12 @@ func TestInlineHookTimeoutFailsLoginsAfterSixSecondsAndOnlySlowsTokens(t *testin
 		c.do("POST", "/oauth2/default/v1/token", clientCredentials).wants(t, 200, "", 1).lasted(t, 6*time.Second, 6*time.Second)
 		c.do("POST", "/oauth2/v1/token", clientCredentials).wants(t, 200, "", 1).lasted(t, 0, 0)
 		c.do("GET", "/api/v1/users", "").wants(t, 200, "", 1) // and the circuits are closed
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		ctx, recorder := oktaretry.WithRecorder(ctx)
+		if s := c.send(ctx, recorder, "POST", "/api/v1/authn", "{}"); !errors.Is(s.err, context.DeadlineExceeded) || s.took != time.Second {
+			t.Errorf("a caller who leaves: %v", s)
+		}
 	}, oktatest.WithDay(oktatest.InlineHookTimeout()))
 }
 

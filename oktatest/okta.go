@@ -80,6 +80,8 @@ type call struct {
 	places  []place // what it counts for, once its body is here
 	crowded string  // the limit that has too many others in flight
 	entry   *Request
+
+	next func(*call) *reply // what Pass means in a step of a trouble's; nil: the normal answer
 }
 
 // ServeHTTP answers one request: the script that matches it, or else the API
