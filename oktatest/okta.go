@@ -97,6 +97,7 @@ func (o *Okta) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c := &call{o: o, r: r, segs: segs, id: o.newID("req")}
 	c.arrive()
+	defer o.journal.done(c.entry)
 	if !isEarly(step) && !c.readBody() {
 		c.deliver(w, &reply{fault: faultGone})
 		return
@@ -212,9 +213,9 @@ func (c *call) view() Request {
 	return r
 }
 
-func (c *call) answered(status int) {
+func (c *call) answered(status int, h http.Header) {
 	if status != 0 {
-		c.o.journal.answered(c.entry, status)
+		c.o.journal.answered(c.entry, status, resetOf(status, h))
 	}
 }
 
