@@ -165,15 +165,15 @@ func (b Bucket) counter(windows layout) *counter {
 // rank orders patterns: exact before prefix, then by what is spelled out (by
 // length first for prefixes), then by method, then by Where.
 func (b Bucket) rank(p pattern) int {
-	r := p.literals() * 4
-	if p.method != "" {
+	r := p.Literals() * 4
+	if p.Method != "" {
 		r += 2
 	}
 	if b.Where != nil {
 		r++
 	}
-	if p.below {
-		return r + len(p.segs)*1000
+	if p.Below {
+		return r + len(p.Segs)*1000
 	}
 	return r + 1_000_000
 }
@@ -188,7 +188,7 @@ func (t *bucketTable) unlimited(bucket int) bool {
 func (t *bucketTable) of(method string, segs []string, view func() Request) int {
 	best, at := -1, -1
 	for _, e := range t.entries {
-		if e.rank > best && e.match(method, segs) && (e.where == nil || view != nil && e.where(view())) {
+		if e.rank > best && e.Match(method, segs) && (e.where == nil || view != nil && e.where(view())) {
 			best, at = e.rank, e.bucket
 		}
 	}
@@ -207,11 +207,11 @@ func (t *bucketTable) named(nameOrPattern string) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	segs := p.segs
-	if p.below {
+	segs := p.Segs
+	if p.Below {
 		segs = append(slices.Clone(segs), "x")
 	}
-	if i := t.of(p.method, segs, nil); i >= 0 {
+	if i := t.of(p.Method, segs, nil); i >= 0 {
 		return i, nil
 	}
 	return -1, fmt.Errorf("no bucket for %q", nameOrPattern)

@@ -128,7 +128,7 @@ func (o *Okta) Requests() []Request {
 func (o *Okta) RequestsTo(pattern string) []Request {
 	p := mustPattern(pattern)
 	return slices.DeleteFunc(o.Requests(), func(r Request) bool {
-		return !p.match(r.Method, segments(r.Path))
+		return !p.Match(r.Method, segments(r.Path))
 	})
 }
 

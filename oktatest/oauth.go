@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/oktaretry/oktaretry/internal/canned"
 )
 
 // oauth holds what the authorization server remembers.
@@ -185,7 +187,7 @@ func (a *oauth) used(jti string) bool {
 
 // oauthFail replies with an error in OAuth's form.
 func (c *call) oauthFail(status int, code, description string) *reply {
-	r := c.json(status, map[string]string{"error": code, "error_description": description})
+	r := c.json(status, canned.OAuthError{Error: code, Description: description})
 	if status == http.StatusUnauthorized {
 		r.header.Set("WWW-Authenticate", "Basic realm="+strconv.Quote(c.base()))
 	}

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/oktaretry/oktaretry/internal/canned"
 )
 
 // Okta is a fake Okta org: an http.Handler with users, groups, factors, a
@@ -134,11 +136,11 @@ func (o *Okta) limited(c *call) *reply {
 	c.stamp(header, now)
 	refusedBy := c.crowded
 	if refusedBy != "" {
-		concurrencyRate(now).stamp(header)
+		concurrencyRate(now).Stamp(header)
 	} else {
 		v := o.limits.admit(c.places, now, false)
 		if v.reported {
-			v.rate.stamp(header)
+			v.rate.Stamp(header)
 		}
 		refusedBy = v.refusedBy
 	}
@@ -161,7 +163,7 @@ func (c *call) stamp(h http.Header, now time.Time) {
 	h.Set("X-Okta-Request-Id", c.id)
 }
 
-func httpDate(t time.Time) string { return t.UTC().Format(http.TimeFormat) }
+func httpDate(t time.Time) string { return canned.Date(t) }
 
 // base is the scheme and host that the request was sent to.
 func (c *call) base() string {

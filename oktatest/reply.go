@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/oktaretry/oktaretry/internal/canned"
 )
 
 // route is one endpoint of the fake's API.
@@ -37,17 +39,17 @@ func (o *Okta) serve(c *call) *reply {
 	}
 	known := false
 	for _, rt := range o.routes {
-		if rt.match(c.r.Method, c.segs) {
+		if rt.Match(c.r.Method, c.segs) {
 			c.vars = c.vars[:0]
-			for i, s := range rt.segs {
+			for i, s := range rt.Segs {
 				if isVariable(s) {
 					c.vars = append(c.vars, c.segs[i])
 				}
 			}
 			return rt.reply(c)
 		}
-		rt.method = ""
-		known = known || rt.match(c.r.Method, c.segs)
+		rt.Method = ""
+		known = known || rt.Match(c.r.Method, c.segs)
 	}
 	if known {
 		return c.fail("E0000022")
@@ -111,23 +113,12 @@ func (w *recorder) Write(b []byte) (int, error) {
 func (w *recorder) Flush() { w.WriteHeader(http.StatusOK) }
 
 // oktaError is an error in Okta's form. Link and ID are filled in.
-type oktaError struct {
-	Code    string       `json:"errorCode"`
-	Summary string       `json:"errorSummary"`
-	Link    string       `json:"errorLink"`
-	ID      string       `json:"errorId"`
-	Causes  []errorCause `json:"errorCauses"`
-	Links   links        `json:"_links,omitempty"`
-}
+type oktaError = canned.Error
 
-type errorCause struct {
-	Summary string `json:"errorSummary"`
-}
-
-func causes(summaries []string) []errorCause {
-	all := []errorCause{}
+func causes(summaries []string) []canned.Cause {
+	all := []canned.Cause{}
 	for _, s := range summaries {
-		all = append(all, errorCause{s})
+		all = append(all, canned.Cause{Summary: s})
 	}
 	return all
 }
@@ -177,15 +168,7 @@ func (c *call) decode(v any) *reply {
 	return nil
 }
 
-func encode(v any) string {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		panic("oktatest: " + err.Error()) // only ever called with our own types
-	}
-	return strings.TrimSuffix(b.String(), "\n")
-}
+func encode(v any) string { return string(canned.JSON(v)) }
 
 // links is Okta's _links.
 type links map[string]any
