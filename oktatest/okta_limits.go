@@ -76,7 +76,21 @@ var (
 	// BucketAppReads counts reads of one app apart from PUT and DELETE, as
 	// recorded since September 2025.
 	BucketAppReads = Bucket{Name: "GET /api/v1/apps/{id}", Patterns: []string{"GET /api/v1/apps/{id}"}, Limit: 500}
+
+	// BucketDomainReads and BucketDomainWrites count reads and writes of custom
+	// domains apart, each with the limit that is recorded of it.
+	BucketDomainReads = Bucket{Name: "GET /api/v1/domains", Limit: 50,
+		Patterns: []string{"GET /api/v1/domains", "GET /api/v1/domains/*"}}
+	BucketDomainWrites = Bucket{Name: "/api/v1/domains", Limit: 15,
+		Patterns: []string{"/api/v1/domains", "/api/v1/domains/*"}}
 )
+
+// recordedBuckets are those of which only recordings tell, one org's each.
+var recordedBuckets = []Bucket{
+	BucketDomainReads, BucketDomainWrites,
+	{Patterns: []string{"/attack-protection/*"}, Limit: 500},
+	{Patterns: []string{"/integrations/*"}, Limit: 1000},
+}
 
 // oktaBurst is how many times its limit a bucket takes at most:
 // https://developer.okta.com/docs/reference/rl2-burst/

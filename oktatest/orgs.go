@@ -30,7 +30,7 @@ func burstOf(bucket string, times int) override {
 // tokens and 500 logins, as recorded of real ones; where nothing is recorded,
 // as Okta last published; and 35 calls in flight. Authentication and
 // authorization take bursts (WithBurst), the limits of OktaLimits hold, and
-// searches for users are counted apart, as are reads of one app.
+// searches for users are counted apart, as are reads of one app and of domains.
 //
 // Options beside it refine it, whatever their order: WithLimit, WithBucket,
 // WithLimits, WithConcurrencyLimit; WithoutLimits takes its limits away.
@@ -110,7 +110,7 @@ func newOrg(concurrency, searches, reads int, overrides []override) org {
 	search.Limit, app.Limit = searches, reads
 	return org{
 		overrides:   overrides,
-		buckets:     []Bucket{search, app},
+		buckets:     append([]Bucket{search, app}, recordedBuckets...),
 		limits:      OktaLimits(),
 		concurrency: concurrency,
 	}
