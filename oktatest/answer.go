@@ -42,6 +42,7 @@ const (
 	ratesExhausted                    // Remaining 0, Reset after a given time
 	ratesWindowOver                   // Remaining 0, Reset at the window's end
 	ratesOfConcurrency                // 0/0
+	ratesOfNone                       // no headers, no place taken: nobody is known to count
 )
 
 // unknownLimit is the limit that a scripted 429 reports where the fake has
@@ -54,7 +55,8 @@ const unknownLimit = 600
 // WithStatus.
 //
 // Code("E0000047") reports the bucket's window as used up, whatever it holds;
-// RateLimited sets when it ends.
+// RateLimited sets when it ends. Code("E0000011"), an invalid token, carries no
+// rate-limit headers and takes no place.
 func Code(codeOrName string) Answer {
 	a := Answer{code: codeOrName}
 	if c, ok := LookupCode(codeOrName); ok {
@@ -62,8 +64,11 @@ func Code(codeOrName string) Answer {
 	} else {
 		a.err = fmt.Errorf("Code(%q): Okta has no such code; give it a status with WithStatus", codeOrName)
 	}
-	if a.code == "E0000047" {
+	switch a.code {
+	case "E0000047":
 		a.rates = ratesWindowOver
+	case "E0000011":
+		a.rates = ratesOfNone
 	}
 	return a
 }
@@ -186,7 +191,7 @@ func (a Answer) check() error {
 }
 
 func (a Answer) reply(c *call) *reply {
-	r := &reply{status: a.status, header: http.Header{}, body: []byte(a.body)}
+	r := &reply{status: a.status, header: http.Header{}, body: []byte(a.body), foreign: a.edge}
 	if a.contentType != "" {
 		r.header.Set("Content-Type", a.contentType)
 	}
@@ -218,6 +223,9 @@ func (a Answer) reply(c *call) *reply {
 }
 
 func (a Answer) stampRates(c *call, h http.Header, now time.Time) {
+	if a.rates == ratesOfNone {
+		return
+	}
 	if a.rates == ratesOfBucket {
 		if v := c.o.limits.admit(c.places, now, true); v.reported {
 			v.rate.Stamp(h)
