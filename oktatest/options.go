@@ -41,6 +41,8 @@ type config struct {
 	journal   int
 	bodyLimit int64
 	routes    []route
+
+	allowUnserved bool
 }
 
 func defaultConfig() config {
@@ -231,6 +233,6 @@ func WithHandler(pattern string, h http.Handler) Option {
 	p := mustPattern(pattern)
 	require(h != nil, "WithHandler(%q): a nil handler", pattern)
 	return func(c *config) {
-		c.routes = append(c.routes, route{p, func(c *call) *reply { return c.record(h) }})
+		c.routes = append(c.routes, route{pattern: p, own: true, reply: func(c *call) *reply { return c.record(h) }})
 	}
 }
