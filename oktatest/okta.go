@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/oktaretry/oktaretry/oktatest/internal/generic"
 	"github.com/oktaretry/oktaretry/oktatest/internal/unserved"
 )
 
@@ -28,6 +29,7 @@ type Okta struct {
 	factors   factors
 	oauth     oauth
 	unserved  unserved.Book
+	store     *generic.Store // what is not written by hand
 
 	latency atomic.Int64
 	ids     atomic.Uint64
@@ -53,6 +55,7 @@ func New(opts ...Option) *Okta {
 	o.oauth.init()
 	o.factors.init(cfg)
 	o.directory.init(o.now(), cfg.users, cfg.groups)
+	o.store = o.newStore()
 	o.routes = append(cfg.routes, o.api()...)
 	return o
 }
@@ -74,6 +77,7 @@ type call struct {
 	segs    []string
 	vars    []string // what the {…} of the route's pattern stand for
 	body    []byte
+	at      string // the scheme and host, where there is no request
 	id      string // its X-Okta-Request-Id
 	bucket  int
 	places  []place // what it counts for, once its body is here
@@ -158,6 +162,9 @@ func httpDate(t time.Time) string { return t.UTC().Format(http.TimeFormat) }
 
 // base is the scheme and host that the request was sent to.
 func (c *call) base() string {
+	if c.r == nil {
+		return c.at
+	}
 	if c.r.TLS != nil {
 		return "https://" + c.r.Host
 	}

@@ -42,7 +42,8 @@ type config struct {
 	bodyLimit int64
 	routes    []route
 
-	allowUnserved bool
+	allowUnserved  bool
+	withoutGeneric bool
 }
 
 func defaultConfig() config {

@@ -27,9 +27,6 @@ func (o *Okta) api() []route {
 	o.groupRoutes(add)
 	o.factorRoutes(add)
 	o.oauthRoutes(add)
-	empty := func(c *call) *reply { return c.json(http.StatusOK, []any{}) }
-	add("GET /api/v1/apps", empty)
-	add("GET /api/v1/logs", empty)
 	return all
 }
 
@@ -49,6 +46,9 @@ func (o *Okta) serve(c *call) *reply {
 			}
 		}
 		return rt.reply(c)
+	}
+	if rep := o.generic(c); rep != nil {
+		return rep
 	}
 	return o.unservedReply(c)
 }
