@@ -230,6 +230,8 @@ func (s *schema) lay(over *schema) {
 // kind is a type's kind; any where the schema does not say.
 func (s *schema) kind() string {
 	switch {
+	case s.Format == "boolean": // of a string, by mistake
+		return kindBoolean
 	case s.Type != "":
 		return s.Type
 	case len(s.Properties) > 0 || s.Additional.schema != nil:

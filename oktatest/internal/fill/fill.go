@@ -141,10 +141,10 @@ func (f *Filler) discriminate(t, shown *openapi.Type, out map[string]any) {
 func (f *Filler) wants(field *openapi.Field, depth int, lean bool) bool {
 	t := field.Type
 	switch {
-	case field.WriteOnly:
-		return false
 	case field.Required:
-		return true
+		return true // a secret, too: the SDKs demand it
+	case field.WriteOnly || t.Kind == openapi.Any && len(t.Choices) > 1 && t.Property == "":
+		return false
 	case lean || field.Name == "_embedded" || depth > maxDepth:
 		return false
 	case f.Invent:
