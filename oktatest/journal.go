@@ -42,6 +42,10 @@ type Request struct {
 	// Empty where none did, and where a script did.
 	RefusedBy string
 
+	// Generic is true if the answer came from Okta's OpenAPI description alone
+	// (see WithoutGeneric).
+	Generic bool
+
 	// Status is what was answered; 0 while no answer has been given, and for
 	// ever where the answer was a fault without a status (Hang, Reset, EOF).
 	Status int
@@ -54,53 +58,6 @@ type Request struct {
 	// RequestID is the X-Okta-Request-Id given to the request, also where the
 	// answer did not carry it.
 	RequestID string
-}
-
-func (r Request) query() url.Values {
-	v, _ := url.ParseQuery(r.RawQuery) // what can be read of it
-	return v
-}
-
-// field is a parameter of the body, in JSON or as a form, or of the query;
-// empty if there is none.
-func (r Request) field(name string) string {
-	body := bytes.TrimSpace(r.Body)
-	if bytes.HasPrefix(body, []byte("{")) {
-		var object map[string]any
-		json.Unmarshal(body, &object) // a body that is no object has no fields
-		s, _ := object[name].(string)
-		return s
-	}
-	if form, err := url.ParseQuery(string(body)); err == nil && form.Has(name) {
-		return form.Get(name)
-	}
-	return r.query().Get(name)
-}
-
-// cookie is the value of a cookie; empty if there is none.
-func (r Request) cookie(name string) string {
-	c, err := (&http.Request{Header: r.Header}).Cookie(name)
-	if err != nil {
-		return ""
-	}
-	return c.Value
-}
-
-// clientID is the OAuth client that the request names.
-func (r Request) clientID() string {
-	if id := r.field("client_id"); id != "" {
-		return id
-	}
-	id, _, _ := (&http.Request{Header: r.Header}).BasicAuth()
-	return id
-}
-
-// at makes a key one of the request's bucket; an empty one stays empty.
-func (r Request) at(key string) string {
-	if key == "" {
-		return ""
-	}
-	return r.Bucket + " " + key
 }
 
 // journal is a ring of the last requests, with counts that outlive it.
@@ -143,6 +100,13 @@ func (j *journal) refused(r *Request, by string) {
 	defer j.mu.Unlock()
 	r.RefusedBy = by
 	j.refusals[by]++
+}
+
+// generic records that nothing of its answer is written by hand.
+func (j *journal) generic(r *Request) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	r.Generic = true
 }
 
 // answered records its status, and until when the answer asks to wait.
@@ -220,4 +184,51 @@ func (o *Okta) Forget() {
 	defer j.mu.Unlock()
 	j.ring, j.next, j.arrived = nil, 0, 0
 	j.statuses, j.refusals = map[int]int{}, map[string]int{}
+}
+
+func (r Request) query() url.Values {
+	v, _ := url.ParseQuery(r.RawQuery) // what can be read of it
+	return v
+}
+
+// field is a parameter of the body, in JSON or as a form, or of the query;
+// empty if there is none.
+func (r Request) field(name string) string {
+	body := bytes.TrimSpace(r.Body)
+	if bytes.HasPrefix(body, []byte("{")) {
+		var object map[string]any
+		json.Unmarshal(body, &object) // a body that is no object has no fields
+		s, _ := object[name].(string)
+		return s
+	}
+	if form, err := url.ParseQuery(string(body)); err == nil && form.Has(name) {
+		return form.Get(name)
+	}
+	return r.query().Get(name)
+}
+
+// cookie is the value of a cookie; empty if there is none.
+func (r Request) cookie(name string) string {
+	c, err := (&http.Request{Header: r.Header}).Cookie(name)
+	if err != nil {
+		return ""
+	}
+	return c.Value
+}
+
+// clientID is the OAuth client that the request names.
+func (r Request) clientID() string {
+	if id := r.field("client_id"); id != "" {
+		return id
+	}
+	id, _, _ := (&http.Request{Header: r.Header}).BasicAuth()
+	return id
+}
+
+// at makes a key one of the request's bucket; an empty one stays empty.
+func (r Request) at(key string) string {
+	if key == "" {
+		return ""
+	}
+	return r.Bucket + " " + key
 }

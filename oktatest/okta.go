@@ -14,6 +14,8 @@ import (
 
 	"github.com/oktaretry/oktaretry/internal/canned"
 	"github.com/oktaretry/oktaretry/oktatest/internal/edge"
+	"github.com/oktaretry/oktaretry/oktatest/internal/generic"
+	"github.com/oktaretry/oktaretry/oktatest/internal/unserved"
 )
 
 // Okta is a fake Okta org: an http.Handler with users, groups, factors, a
@@ -32,6 +34,8 @@ type Okta struct {
 	directory directory
 	factors   factors
 	oauth     oauth
+	unserved  unserved.Book
+	store     *generic.Store // what is not written by hand
 
 	latency atomic.Int64
 	ids     atomic.Uint64
@@ -57,6 +61,7 @@ func New(opts ...Option) *Okta {
 	o.oauth.init()
 	o.factors.init(cfg)
 	o.directory.init(o.now(), cfg)
+	o.store = o.newStore()
 	o.routes = append(cfg.routes, o.api()...)
 	for _, f := range cfg.begin {
 		f(o)
@@ -84,6 +89,7 @@ type call struct {
 	segs    []string
 	vars    []string // what the {…} of the route's pattern stand for
 	body    []byte
+	at      string // the scheme and host, where there is no request
 	id      string // its X-Okta-Request-Id
 	bucket  int
 	places  []place // what it counts for, once its body is here
@@ -185,6 +191,9 @@ func httpDate(t time.Time) string { return canned.Date(t) }
 
 // base is the scheme and host that the request was sent to.
 func (c *call) base() string {
+	if c.r == nil {
+		return c.at
+	}
 	if c.r.TLS != nil {
 		return "https://" + c.r.Host
 	}

@@ -45,6 +45,9 @@ type config struct {
 	bodyLimit int64
 	routes    []route
 
+	allowUnserved  bool
+	withoutGeneric bool
+
 	begin []func(*Okta) // called once the fake is made
 }
 
@@ -253,6 +256,6 @@ func WithHandler(pattern string, h http.Handler) Option {
 	p := mustPattern(pattern)
 	require(h != nil, "WithHandler(%q): a nil handler", pattern)
 	return func(c *config) {
-		c.routes = append(c.routes, route{p, func(c *call) *reply { return c.record(h) }})
+		c.routes = append(c.routes, route{pattern: p, own: true, reply: func(c *call) *reply { return c.record(h) }})
 	}
 }

@@ -10,25 +10,24 @@ import (
 	"strings"
 
 	"github.com/oktaretry/oktaretry/internal/canned"
+	"github.com/oktaretry/oktaretry/oktatest/internal/unserved"
 )
 
 // route is one endpoint of the fake's API.
 type route struct {
 	pattern
+	own   bool // added by WithHandler: its {…} stand for whatever the caller means
 	reply func(*call) *reply
 }
 
 // api lists the endpoints, in the order in which they are tried.
 func (o *Okta) api() []route {
 	var all []route
-	add := func(p string, f func(*call) *reply) { all = append(all, route{mustPattern(p), f}) }
+	add := func(p string, f func(*call) *reply) { all = append(all, route{pattern: mustPattern(p), reply: f}) }
 	o.userRoutes(add)
 	o.groupRoutes(add)
 	o.factorRoutes(add)
 	o.oauthRoutes(add)
-	empty := func(c *call) *reply { return c.json(http.StatusOK, []any{}) }
-	add("GET /api/v1/apps", empty)
-	add("GET /api/v1/logs", empty)
 	return all
 }
 
@@ -37,24 +36,43 @@ func (o *Okta) serve(c *call) *reply {
 	if refusal := o.authorize(c); refusal != nil {
 		return refusal
 	}
-	known := false
 	for _, rt := range o.routes {
-		if rt.Match(c.r.Method, c.segs) {
-			c.vars = c.vars[:0]
-			for i, s := range rt.Segs {
-				if isVariable(s) {
-					c.vars = append(c.vars, c.segs[i])
-				}
-			}
-			return rt.reply(c)
+		if !rt.Match(c.r.Method, c.segs) || !rt.own && unserved.Other(rt.Segs, c.r.Method, c.r.URL.EscapedPath()) {
+			continue
 		}
-		rt.Method = ""
-		known = known || rt.Match(c.r.Method, c.segs)
+		c.vars = c.vars[:0]
+		for i, s := range rt.Segs {
+			if isVariable(s) {
+				c.vars = append(c.vars, c.segs[i])
+			}
+		}
+		return rt.reply(c)
 	}
-	if known {
-		return c.fail("E0000022")
+	if rep := o.generic(c); rep != nil {
+		return rep
 	}
-	return c.fail("E0000008")
+	return o.unservedReply(c)
+}
+
+// unservedReply answers what the fake lacks so that no program can take it for an
+// answer of Okta's: with 400 and a text that names the endpoint.
+func (o *Okta) unservedReply(c *call) *reply {
+	if unserved.Foreign(c.r.URL.EscapedPath()) {
+		return gatewayPage()
+	}
+	method, path := readAs(c.r.Method), unserved.Path(c.r.Method, c.r.URL.EscapedPath())
+	o.unserved.Add(method, path)
+	e := oktaError{Code: unserved.Code, Summary: unserved.Summary(method, path), Causes: causes(nil)}
+	return c.errorReply(http.StatusBadRequest, e)
+}
+
+// gatewayPage is what Okta's gateway answers to a path that is none of its API's.
+func gatewayPage() *reply {
+	return &reply{
+		status: http.StatusNotFound,
+		header: http.Header{"Content-Type": {"text/html"}},
+		body:   []byte("<html>\r\n<head><title>404 Not Found</title></head>\r\n<body>\r\n<center><h1>404 Not Found</h1></center>\r\n</body>\r\n</html>\r\n"),
+	}
 }
 
 // api reports whether a request is for the management API.

@@ -43,10 +43,10 @@ const (
 // first are for tests: they also import each other, and no others import them.
 var layers = [...][]string{
 	{"contract", "oktatest", "oktatest/internal/edge", "oktatest/internal/render", "oktatest/internal/token", "internal/docs", "internal/rig", "internal/rig/script", "internal/sharedtest", "internal/soak"},
-	{"chaos", "debug", "internal/words"},
-	{root, "observability"},
-	{"internal/ask", "internal/budget", "internal/circuit", "internal/document", "internal/exchange", "internal/fault", "internal/pace", "internal/replay", "internal/telemetry"},
-	{"internal/canned", "internal/h2raw", "internal/identity", "internal/pattern", "internal/recent", "internal/route", "internal/show", "internal/wire", "shared"},
+	{"chaos", "debug", "internal/words", "oktatest/internal/kinds", "oktatest/internal/unserved"},
+	{root, "observability", "oktatest/internal/generic"},
+	{"internal/ask", "internal/budget", "internal/circuit", "internal/document", "internal/exchange", "internal/fault", "internal/pace", "internal/replay", "internal/telemetry", "oktatest/internal/fill"},
+	{"internal/canned", "internal/h2raw", "internal/identity", "internal/pattern", "internal/recent", "internal/route", "internal/show", "internal/wire", "oktatest/internal/openapi", "shared"},
 }
 
 // alone are packages that import none of the module, whatever their layer.
