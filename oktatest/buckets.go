@@ -1,4 +1,4 @@
-// This file groups endpoints into buckets.
+// This file groups endpoints into buckets: Okta's own, and which of them burst.
 
 package oktatest
 
@@ -92,6 +92,14 @@ var defaultBuckets = []Bucket{
 		"/oauth2/{server}/.well-known/openid-configuration",
 		"/oauth2/{server}/.well-known/oauth-authorization-server",
 	}},
+}
+
+// burstBuckets are those that hold authentication or authorization endpoints.
+var burstBuckets = []string{
+	"/api/v1/authn", "/api/v1/authn/factors/{id}/verify", "/api/v1/sessions",
+	"/oauth2/v1", "/oauth2/v1/token", "/oauth2/v1/authorize",
+	"/oauth2/{server}/v1", "/oauth2/{server}/v1/token", "/oauth2/{server}/v1/authorize",
+	"/idp/idx", "/idp/idx/identify", "/idp/idx/introspect",
 }
 
 // bucketTable finds the bucket of a request. It does not change once made.
