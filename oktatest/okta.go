@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/oktaretry/oktaretry/oktatest/internal/syslog"
 )
 
 // Okta is a fake Okta org: an http.Handler with users, groups, factors, a
@@ -23,8 +25,8 @@ type Okta struct {
 	journal journal
 
 	directory directory
-	factors   factors
 	oauth     oauth
+	mechanisms
 
 	latency atomic.Int64
 	ids     atomic.Uint64
@@ -48,8 +50,8 @@ func New(opts ...Option) *Okta {
 	o.journal = journal{keep: cfg.journal, statuses: map[int]int{}, refusals: map[string]int{}}
 	o.latency.Store(int64(cfg.latency))
 	o.oauth.init()
-	o.factors.init(cfg)
 	o.directory.init(o.now(), cfg.users, cfg.groups)
+	o.join(cfg)
 	o.routes = append(cfg.routes, o.api()...)
 	return o
 }
@@ -133,15 +135,18 @@ func (o *Okta) normal(c *call) *reply {
 		refusedBy = v.refusedBy
 	}
 	var rep *reply
+	var change *syslog.Pending
 	if refusedBy != "" {
 		o.journal.refused(c.entry, refusedBy)
 		rep = c.fail("E0000047")
 	} else {
+		change = syslog.Begin(c.r.Method, c.segs, o.resolve)
 		rep = o.serve(c)
 	}
 	for k, vs := range header {
 		rep.header[k] = vs
 	}
+	c.logAnswer(rep, change)
 	return rep
 }
 
