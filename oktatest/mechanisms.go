@@ -329,6 +329,7 @@ func (c *call) logAnswer(rep *reply, change *syslog.Pending) {
 	switch {
 	case rep.status == http.StatusTooManyRequests:
 		c.logRefusal(rep.header)
+		return // whose headers may be another limit's than the bucket's
 	case rep.status >= 200 && rep.status < 300:
 		for _, e := range change.Done(c.body, rep.body) {
 			c.event(e)

@@ -289,7 +289,7 @@ func attribute(name string) (expr, error) {
 		return constant(nil), nil
 	}
 	key, ok := strings.CutPrefix(name, "user.")
-	if !ok {
+	if !ok || key == "" {
 		return nil, fmt.Errorf("%q is no attribute of a user", name)
 	}
 	key = strings.TrimPrefix(key, "profile.")
