@@ -68,20 +68,45 @@
 // member added a moment ago is missing, a search does not find the user that was
 // just created. Nothing rehearses a duplicate create as well (see the example).
 //
+// # Bad days
+//
+// A Day is something that goes wrong at Okta for a while, by name: EdgeOutage,
+// QuotaEaten, ReadOnly, ErrorSpells and others (DayNames), each with what is known
+// of it, and DayOf for one's own. On narrows it to endpoints, From, FromFirst and
+// For to a time, Every and Chance to some of the requests, and several go on at a
+// time. WithDay has them from the start, Okta.Begin switches them on later.
+//
+//	okta := oktatest.New(oktatest.WithDay(
+//		oktatest.EdgeOutage(5*time.Minute).From(time.Minute),
+//		oktatest.QuotaEaten(0.9).On("GET /api/v1/users")))
+//
+// # Assertions
+//
+// The journal has each request (Requests), and assertions say what a test wants of
+// all: AssertNoDuplicateCreates, AssertNothingBeforeReset, AssertNo429s,
+// AssertPeakConcurrency, AssertAllServed. What they report names the requests with
+// their times.
+//
 // # What a request goes through
 //
 // Once its body is there: latency (half of it), then the script that matches,
-// if any; else the limits of requests in flight, the limits of users, clients
-// and so on, the bucket, and the API; then the other half of the latency. What
+// if any; else the bad days of Okta's edge, the limits of requests in flight, the
+// limits of users, clients and so on, the bucket, the bad days of the API, and the
+// API; then the other half of the latency. What
 // one limit refuses takes no place of another. Every answer that Okta would have
 // made carries an X-Okta-Request-Id and a Date; those of limited endpoints also
 // X-Rate-Limit-Limit, -Remaining and -Reset, 2xx answers included.
 //
 // # What it is not
 //
-// It checks no signatures and no scopes, and knows no policies or apps.
-// Lists understand the common part of q, filter and search. Paths that it does
-// not know answer 404 E0000008; WithHandler adds endpoints.
+// It checks no signatures and no scopes, and knows no passwords.
+// Lists understand the common part of q, filter and search.
+//
+// An endpoint that it does not serve answers 400 with the errorCode "OKTATEST",
+// which no program takes for one of Okta's answers, and makes the test of
+// NewServer fail at its end, unless AllowUnserved is given. Unserved lists them,
+// WithHandler adds endpoints. Paths below no part of Okta's API ("/") get the 404
+// page of Okta's gateway.
 //
 // What makes no sense (an unknown code, a malformed pattern, a bucket that does
 // not exist) panics where it is written, with a message that names the mistake:

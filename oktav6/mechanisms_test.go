@@ -1,4 +1,4 @@
-package oktav5_test
+package oktav6_test
 
 import (
 	"encoding/json"
@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/okta/okta-sdk-golang/v5/okta"
+	"github.com/okta/okta-sdk-golang/v6/okta"
 
 	"github.com/oktaretry/oktaretry/oktatest"
 )
@@ -17,10 +17,10 @@ func TestSDKDecodesTheFakesGroupRules(t *testing.T) {
 	t.Parallel()
 	org := oktatest.NewServer(t, oktatest.WithGroups(1), oktatest.WithRuleLock(0))
 	client := newClient(t.Context(), t, org)
-	api, ctx := client.GroupAPI, t.Context()
+	api, ctx := client.GroupRuleAPI, t.Context()
 
-	var body okta.GroupRule
-	decode(t, `{"type":"group_rule","name":"eng","conditions":{"expression":{"type":"urn:okta:expression:1.0","value":"user.department==\"Eng\""}},
+	var body okta.CreateGroupRuleRequest
+	unmarshal(t, `{"type":"group_rule","name":"eng","conditions":{"expression":{"type":"urn:okta:expression:1.0","value":"user.department==\"Eng\""}},
 		"actions":{"assignUserToGroups":{"groupIds":["`+org.GroupIDs()[0]+`"]}}}`, &body)
 	rule, _, err := api.CreateGroupRule(ctx).GroupRule(body).Execute()
 	if err != nil || rule.GetStatus() != "INACTIVE" || rule.Actions.AssignUserToGroups.GroupIds[0] != org.GroupIDs()[0] {
@@ -61,12 +61,12 @@ func TestSDKDecodesTheFakesFactors(t *testing.T) {
 	var links struct {
 		Links struct{ Poll struct{ Href string } } `json:"_links"`
 	}
-	decode(t, encode(t, verified), &links)
+	unmarshal(t, marshal(t, verified), &links)
 	transaction := path.Base(links.Links.Poll.Href)
 	for _, want := range []string{"WAITING", "SUCCESS"} {
 		status, _, err := api.GetFactorTransactionStatus(ctx, user, push, transaction).Execute()
-		if err != nil || !strings.Contains(encode(t, status), want) {
-			t.Errorf("%s, %v, want %s", encode(t, status), err, want)
+		if err != nil || !strings.Contains(marshal(t, status), want) {
+			t.Errorf("%s, %v, want %s", marshal(t, status), err, want)
 		}
 	}
 
@@ -84,14 +84,14 @@ func TestSDKDecodesTheFakesFactors(t *testing.T) {
 		`{"factorType":"webauthn","provider":"FIDO"}`,
 	} {
 		var in okta.ListFactors200ResponseInner
-		decode(t, body, &in)
+		unmarshal(t, body, &in)
 		made, _, err := api.EnrollFactor(ctx, user).Body(in).Execute()
 		if err != nil {
 			t.Errorf("enroll %s: %v", body, err)
 			continue
 		}
 		var f struct{ ID, Status string }
-		decode(t, encode(t, made), &f)
+		unmarshal(t, marshal(t, made), &f)
 		if _, _, err = api.GetFactor(ctx, user, f.ID).Execute(); err != nil {
 			t.Errorf("get %s: %v", body, err)
 		}
@@ -99,7 +99,8 @@ func TestSDKDecodesTheFakesFactors(t *testing.T) {
 			continue
 		}
 		code, _ := org.Passcode(user, f.ID)
-		if _, _, err = api.ActivateFactor(ctx, user, f.ID).Body(map[string]any{"passCode": code}).Execute(); err != nil {
+		activation := okta.UserFactorActivateRequest{TokenSoftwareTotp: &okta.TokenSoftwareTotp{PassCode: &code}}
+		if _, _, err = api.ActivateFactor(ctx, user, f.ID).Body(activation).Execute(); err != nil {
 			t.Errorf("activate %s: %v", body, err)
 		}
 	}
@@ -134,24 +135,24 @@ func TestSDKDecodesTheFakesSystemLog(t *testing.T) {
 		t.Fatal(len(events), err)
 	}
 	if e := events[0]; e.GetEventType() != "user.lifecycle.deactivate" || e.Client.UserAgent.GetRawUserAgent() == "" || e.Target[0].GetAlternateId() != "user00000@example.com" {
-		t.Error(encode(t, e))
+		t.Error(marshal(t, e))
 	}
 	if e := events[1]; e.GetEventType() != "system.org.rate_limit.warning" || e.DebugContext.DebugData["threshold"] == nil {
-		t.Error(encode(t, e))
+		t.Error(marshal(t, e))
 	}
 	if !resp.HasNextPage() {
 		t.Error("polling has no next page")
 	}
 }
 
-func decode(t *testing.T, body string, into any) {
+func unmarshal(t *testing.T, body string, into any) {
 	t.Helper()
 	if err := json.Unmarshal([]byte(body), into); err != nil {
 		t.Fatalf("%v in %s", err, body)
 	}
 }
 
-func encode(t *testing.T, v any) string {
+func marshal(t *testing.T, v any) string {
 	t.Helper()
 	b, err := json.Marshal(v)
 	if err != nil {
