@@ -238,3 +238,13 @@ func ByCredential(r Request) string { return r.Header.Get("Authorization") }
 
 // byCredential gives those without one a key of their own.
 func byCredential(r Request) string { return "Authorization: " + ByCredential(r) }
+
+// limitNamed returns the Limit of a name; nil if there is none.
+func (l *limiter) limitNamed(name string) *scopedCounter {
+	for _, s := range l.limits {
+		if s.name == name {
+			return s
+		}
+	}
+	return nil
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/oktaretry/oktaretry/internal/canned"
 	"github.com/oktaretry/oktaretry/oktatest/internal/edge"
 	"github.com/oktaretry/oktaretry/oktatest/internal/generic"
+	"github.com/oktaretry/oktaretry/oktatest/internal/syslog"
 	"github.com/oktaretry/oktaretry/oktatest/internal/unserved"
 )
 
@@ -32,10 +33,10 @@ type Okta struct {
 	journal journal
 
 	directory directory
-	factors   factors
 	oauth     oauth
-	unserved  unserved.Book
-	store     *generic.Store // what is not written by hand
+	mechanisms
+	unserved unserved.Book
+	store    *generic.Store // what is not written by hand
 
 	latency atomic.Int64
 	ids     atomic.Uint64
@@ -59,8 +60,8 @@ func New(opts ...Option) *Okta {
 	o.journal = journal{keep: cfg.journal, statuses: map[int]int{}, refusals: map[string]int{}}
 	o.latency.Store(int64(cfg.latency))
 	o.oauth.init()
-	o.factors.init(cfg)
 	o.directory.init(o.now(), cfg)
+	o.join(cfg)
 	o.store = o.newStore()
 	o.routes = append(cfg.routes, o.api()...)
 	for _, f := range cfg.begin {
@@ -95,6 +96,7 @@ type call struct {
 	places  []place // what it counts for, once its body is here
 	crowded string  // the limit that has too many others in flight
 	entry   *Request
+	refusal bool // whether a 429 is in the system log
 
 	next func(*call) *reply // what Pass means in a step of a trouble's; nil: the normal answer
 }
@@ -149,10 +151,12 @@ func (o *Okta) reached(c *call) *reply {
 	now := o.now()
 	header := http.Header{}
 	c.stamp(header, now)
+	change := syslog.Begin(c.r.Method, c.segs, o.resolve)
 	rep := o.admitted(c, now, header)
 	for k, vs := range header {
 		rep.header[k] = vs
 	}
+	c.logAnswer(rep, change)
 	return rep
 }
 

@@ -24,9 +24,9 @@ type route struct {
 func (o *Okta) api() []route {
 	var all []route
 	add := func(p string, f func(*call) *reply) { all = append(all, route{pattern: mustPattern(p), reply: f}) }
+	o.mechanismRoutes(add) // first: /groups/rules is not the group called "rules"
 	o.userRoutes(add)
 	o.groupRoutes(add)
-	o.factorRoutes(add)
 	o.oauthRoutes(add)
 	return all
 }
