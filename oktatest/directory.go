@@ -207,10 +207,13 @@ func (d *directory) setMember(g *group, num uint64, in bool, now time.Time) {
 	}
 	changed := *g
 	changed.lastMembers = now
-	if in {
-		changed.members = slices.Insert(g.members, i, num)
-	} else {
-		changed.members = slices.Delete(g.members, i, i+1)
+	switch {
+	case in && i == len(g.members): // what the present group has is not touched
+		changed.members = append(g.members, num)
+	case in:
+		changed.members = slices.Insert(slices.Clone(g.members), i, num)
+	default:
+		changed.members = slices.Delete(slices.Clone(g.members), i, i+1)
 	}
 	d.replaceGroup(&changed)
 }
