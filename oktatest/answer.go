@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/oktaretry/oktaretry/internal/canned"
 )
 
 // Answer is a scripted HTTP answer. Its With… methods return a changed copy,
@@ -90,10 +92,7 @@ func ConcurrencyLimited() Answer {
 
 // OAuthError answers in OAuth's form, {"error": …, "error_description": …}.
 func OAuthError(code string, status int) Answer {
-	return Answer{status: status}.WithBody("application/json", encode(map[string]string{
-		"error":             code,
-		"error_description": "A scripted " + code + ".",
-	}))
+	return Answer{status: status}.WithBody("application/json", encode(canned.OAuthError{Error: code, Description: "A scripted " + code + "."}))
 }
 
 // Challenge answers with an empty body and the error in WWW-Authenticate, as
@@ -112,10 +111,8 @@ func Status(status int) Answer { return Answer{status: status} }
 // reached: an HTML page, no request id, no rate-limit headers, and no place
 // taken in the bucket.
 func EdgePage(status int) Answer {
-	title := fmt.Sprintf("%d %s", status, http.StatusText(status))
-	return Answer{status: status, edge: true}.WithBody("text/html; charset=utf-8",
-		"<html>\r\n<head><title>"+title+"</title></head>\r\n<body>\r\n<center><h1>"+title+
-			"</h1></center>\r\n<hr><center>edge</center>\r\n</body>\r\n</html>\r\n")
+	contentType, page := canned.EdgePage(status)
+	return Answer{status: status, edge: true}.WithBody(contentType, page)
 }
 
 // WithStatus overrides the status.
@@ -208,10 +205,13 @@ func (a Answer) reply(c *call) *reply {
 	now := c.o.now()
 	if a.edge {
 		r.header.Set("Date", httpDate(now))
-		r.header.Set("Server", "edge")
+		r.header.Set("Server", canned.EdgeServer)
 	} else {
 		c.stamp(r.header, now)
 		a.stampRates(c, r.header, now)
+		if a.status == http.StatusTooManyRequests {
+			c.logRefusal(r.header)
+		}
 	}
 	for k, vs := range a.header {
 		if len(vs) > 1 && vs[0] == inherit {
@@ -231,23 +231,23 @@ func (a Answer) stampRates(c *call, h http.Header, now time.Time) {
 	}
 	if a.rates == ratesOfBucket {
 		if v := c.o.limits.admit(c.places, now, true); v.reported {
-			v.rate.stamp(h)
+			v.rate.Stamp(h)
 		}
 		return
 	}
 	r, reported := c.o.limits.look(c.places, now) // what is refused takes no place
-	r.remaining = 0
+	r.Remaining = 0
 	switch {
 	case a.rates == ratesOfConcurrency:
 		r = concurrencyRate(now)
 	case !reported:
-		r.limit = unknownLimit
-		r.reset = wholeSecond(now.Add(time.Minute))
+		r.Limit = unknownLimit
+		r.Reset = canned.WholeSecond(now.Add(time.Minute))
 	}
 	if a.rates == ratesExhausted {
-		r.reset = wholeSecond(now.Add(a.reset))
+		r.Reset = canned.WholeSecond(now.Add(a.reset))
 	}
-	r.stamp(h)
+	r.Stamp(h)
 }
 
 // absolute completes a path with the request's own scheme and host.

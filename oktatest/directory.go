@@ -9,8 +9,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/oktaretry/oktaretry/oktatest/internal/lag"
 	"github.com/oktaretry/oktaretry/oktatest/internal/render"
 )
 
@@ -29,6 +31,11 @@ type directory struct {
 	goneGroups map[string]*group // deleted, for lists that go on after one
 	everyone   string            // the id of the group that all users are in
 	attributes map[string]bool   // of users' profiles: the schema
+
+	lag         *atomic.Pointer[lag.Lag]   // nil until the first users and groups are there
+	pastUsers   lag.History[uint64, *user] // by number
+	pastGroups  lag.History[uint64, *group]
+	userChanged func(id string) // may change memberships
 }
 
 // goneMemory is how many deleted groups are remembered before they are forgotten.
@@ -137,6 +144,7 @@ func (d *directory) addUser(u *user) {
 	d.usersByID[u.id] = u
 	d.idsByLogin[strings.ToLower(u.login())] = u.id
 	d.everyoneChanged(u.created)
+	d.wroteUser(u.num, u.id, nil)
 }
 
 // everyoneChanged notes that a user has joined or left the org. The group itself is
@@ -150,6 +158,7 @@ func (d *directory) addGroup(g *group) {
 	d.groupsByID[g.id] = g
 	i, _ := slices.BinarySearchFunc(d.named, g, byName)
 	d.named = slices.Insert(d.named, i, g)
+	d.wroteGroup(g.num, nil)
 }
 
 // user finds a user by id, login or "me", who is the first user there is.
@@ -181,6 +190,7 @@ func (d *directory) replaceUser(u *user) {
 	d.usersByID[u.id] = u
 	delete(d.idsByLogin, strings.ToLower(old.login()))
 	d.idsByLogin[strings.ToLower(u.login())] = u.id
+	d.wroteUser(u.num, u.id, old)
 	if u.gone() == old.gone() {
 		return
 	}
@@ -197,6 +207,7 @@ func (d *directory) removeUser(u *user) {
 	delete(d.usersByID, u.id)
 	delete(d.idsByLogin, strings.ToLower(u.login()))
 	d.users = without(d.users, u.num)
+	d.wroteUser(u.num, u.id, u)
 }
 
 // setMember puts a user into a group or takes it out of it.
@@ -207,19 +218,20 @@ func (d *directory) setMember(g *group, num uint64, in bool, now time.Time) {
 	}
 	changed := *g
 	changed.lastMembers = now
-	switch {
-	case in && i == len(g.members): // what the present group has is not touched
-		changed.members = append(g.members, num)
-	case in:
-		changed.members = slices.Insert(slices.Clone(g.members), i, num)
-	default:
-		changed.members = slices.Delete(slices.Clone(g.members), i, i+1)
+	if d.longestLag() > 0 { // a late read may look at the old ones
+		changed.members = slices.Clone(g.members)
+	}
+	if in {
+		changed.members = slices.Insert(changed.members, i, num)
+	} else {
+		changed.members = slices.Delete(changed.members, i, i+1)
 	}
 	d.replaceGroup(&changed)
 }
 
 func (d *directory) replaceGroup(g *group) {
 	old := d.groupsByID[g.id]
+	d.wroteGroup(g.num, old)
 	i, _ := slices.BinarySearchFunc(d.groups, g.num, byNumber[*group])
 	d.groups[i] = g
 	d.groupsByID[g.id] = g
@@ -236,6 +248,7 @@ func (d *directory) replaceGroup(g *group) {
 func (d *directory) removeGroup(g *group) {
 	delete(d.groupsByID, g.id)
 	d.groups = without(d.groups, g.num)
+	d.wroteGroup(g.num, g)
 	at, _ := slices.BinarySearchFunc(d.named, g, byName)
 	d.named = slices.Delete(d.named, at, at+1)
 	if len(d.goneGroups) >= goneMemory {
@@ -403,6 +416,7 @@ func (o *Okta) AddUser(status string, profile map[string]any) (id string, err er
 		o.directory.attributes[name] = true
 	}
 	o.directory.addUser(u)
+	o.directory.settle(u.num)
 	return u.id, nil
 }
 
@@ -428,5 +442,6 @@ func (o *Okta) AddGroup(profile map[string]any, members ...string) (id string, e
 	for _, key := range members {
 		o.directory.setMember(o.directory.groupsByID[g.id], o.directory.user(key).num, true, now)
 	}
+	o.directory.settle(g.num)
 	return g.id, nil
 }

@@ -26,6 +26,7 @@ const (
 	faultEOF              // connection closed before an answer
 	faultMidHeaders       // connection closed in the middle of the headers
 	faultCut              // connection closed in the middle of the body
+	faultCutReset         // connection reset in the middle of the body
 	faultStall            // body stops half-way and never goes on
 )
 
@@ -51,6 +52,11 @@ var (
 	// the body: its reader gets io.ErrUnexpectedEOF. What the request asked
 	// for has been done.
 	EOFMidBody = CutBody(Pass)
+
+	// ResetMidBody answers normally but resets the connection half-way through
+	// the body: its reader gets ECONNRESET. What the request asked for has been
+	// done.
+	ResetMidBody Step = wrapped{step: Pass, after: func(r *reply) { r.breakBody(faultCutReset) }}
 
 	// Refused refuses the connection (ECONNREFUSED): nothing is written, and
 	// the journal does not know of the request. Where a connection is there
@@ -118,7 +124,8 @@ func (r *reply) breakBody(f fault) {
 
 // sent is the part of the body that is sent at all.
 func (r *reply) sent() []byte {
-	if r.fault == faultCut || r.fault == faultStall {
+	switch r.fault {
+	case faultCut, faultCutReset, faultStall:
 		return r.body[:len(r.body)/2]
 	}
 	return r.body
@@ -156,7 +163,7 @@ func (c *call) deliver(w http.ResponseWriter, r *reply) {
 	}
 	c.complete(r)
 	if m := inMemory(w); m != nil && r.handler == nil {
-		c.answered(r.status)
+		c.answered(r.status, r.header)
 		m.deliver(r)
 		return
 	}
@@ -164,13 +171,13 @@ func (c *call) deliver(w http.ResponseWriter, r *reply) {
 	case r.handler != nil:
 		c.stamp(w.Header(), c.o.now())
 		s := &statusWriter{ResponseWriter: w}
-		defer func() { c.answered(s.status) }()
+		defer func() { c.answered(s.status, w.Header()) }()
 		r.handler.ServeHTTP(s, c.r)
 		if s.status == 0 {
 			s.status = http.StatusOK
 		}
-	case r.fault == faultNone || r.fault == faultCut || r.fault == faultStall:
-		c.answered(r.status)
+	case r.fault == faultNone || r.fault == faultCut || r.fault == faultCutReset || r.fault == faultStall:
+		c.answered(r.status, r.header)
 		c.write(w, r)
 	default:
 		breakConnection(w, r.fault)
@@ -207,7 +214,11 @@ func (c *call) write(w http.ResponseWriter, r *reply) {
 		return
 	}
 	http.NewResponseController(w).Flush()
-	if r.fault == faultStall {
+	switch r.fault {
+	case faultCutReset:
+		breakConnection(w, faultReset)
+		return
+	case faultStall:
 		<-c.r.Context().Done()
 	}
 	panic(http.ErrAbortHandler) // closes the connection

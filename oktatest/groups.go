@@ -18,7 +18,7 @@ func (o *Okta) groupRoutes(add func(string, func(*call) *reply)) {
 	add("PUT /api/v1/groups/{id}", o.withGroup(o.updateGroup))
 	add("DELETE /api/v1/groups/{id}", o.withGroup(o.deleteGroup))
 	add("GET /api/v1/groups/{id}/users", o.withGroup(func(c *call, g *group) *reply {
-		return page(c, o.directory.members(g), 1000, 1000, c.renderUser)
+		return page(c, o.membersSeen(c, g), 1000, 1000, c.renderUser)
 	}))
 	add("PUT /api/v1/groups/{id}/users/{user}", o.withGroup(func(c *call, g *group) *reply {
 		return o.setMember(c, g, true)
@@ -64,8 +64,9 @@ func (o *Okta) listGroups(c *call) *reply {
 	}
 	o.directory.mu.Lock()
 	defer o.directory.mu.Unlock()
+	list, find := o.groupsSeen(c)
 	return listing[*group]{
-		list: o.directory.named, keep: keep, find: o.directory.afterName,
+		list: list, keep: keep, find: find,
 		limit: 10_000, most: 10_000, unpaged: prefix != "", render: c.renderGroup,
 	}.page(c)
 }
@@ -160,5 +161,6 @@ func (o *Okta) setMember(c *call, g *group, in bool) *reply {
 		return c.fail("E0000060")
 	}
 	o.directory.setMember(g, u.num, in, o.stamp())
+	o.memberByHand(g, u, in)
 	return c.noContent()
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/oktaretry/oktaretry/internal/canned"
 	"github.com/oktaretry/oktaretry/oktatest/internal/token"
 )
 
@@ -219,7 +220,7 @@ func (a *oauth) used(jti string) bool {
 
 // oauthFail replies with an error in OAuth's form.
 func (c *call) oauthFail(status int, code, description string) *reply {
-	r := c.json(status, map[string]string{"error": code, "error_description": description})
+	r := c.json(status, canned.OAuthError{Error: code, Description: description})
 	if status == http.StatusUnauthorized {
 		r.header.Set("WWW-Authenticate", "Basic realm="+strconv.Quote(c.base()))
 	}

@@ -12,7 +12,11 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/oktaretry/oktaretry/internal/canned"
 	"github.com/oktaretry/oktaretry/oktatest/internal/edge"
+	"github.com/oktaretry/oktaretry/oktatest/internal/generic"
+	"github.com/oktaretry/oktaretry/oktatest/internal/syslog"
+	"github.com/oktaretry/oktaretry/oktatest/internal/unserved"
 )
 
 // Okta is a fake Okta org: an http.Handler with users, groups, factors, a
@@ -25,11 +29,14 @@ type Okta struct {
 	routes  []route
 	limits  *limiter
 	scripts scriptBook
+	trouble troubleBook
 	journal journal
 
 	directory directory
-	factors   factors
 	oauth     oauth
+	mechanisms
+	unserved unserved.Book
+	store    *generic.Store // what is not written by hand
 
 	latency atomic.Int64
 	ids     atomic.Uint64
@@ -53,9 +60,13 @@ func New(opts ...Option) *Okta {
 	o.journal = journal{keep: cfg.journal, statuses: map[int]int{}, refusals: map[string]int{}}
 	o.latency.Store(int64(cfg.latency))
 	o.oauth.init()
-	o.factors.init(cfg)
 	o.directory.init(o.now(), cfg)
+	o.join(cfg)
+	o.store = o.newStore()
 	o.routes = append(cfg.routes, o.api()...)
+	for _, f := range cfg.begin {
+		f(o)
+	}
 	return o
 }
 
@@ -79,11 +90,15 @@ type call struct {
 	segs    []string
 	vars    []string // what the {…} of the route's pattern stand for
 	body    []byte
+	at      string // the scheme and host, where there is no request
 	id      string // its X-Okta-Request-Id
 	bucket  int
 	places  []place // what it counts for, once its body is here
 	crowded string  // the limit that has too many others in flight
 	entry   *Request
+	refusal bool // whether a 429 is in the system log
+
+	next func(*call) *reply // what Pass means in a step of a trouble's; nil: the normal answer
 }
 
 // ServeHTTP answers one request: the script that matches it, or else the API
@@ -99,6 +114,7 @@ func (o *Okta) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c := &call{o: o, r: r, segs: segs, id: hex.EncodeToString(o.random())}
 	c.arrive()
+	defer o.journal.done(c.entry)
 	if !isEarly(step) && !c.readBody() {
 		c.deliver(w, &reply{fault: faultGone})
 		return
@@ -127,15 +143,20 @@ func (o *Okta) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.deliver(w, rep)
 }
 
-// normal answers a request by the rules: credentials first, then limits, then the API.
-func (o *Okta) normal(c *call) *reply {
+// normal answers a request by the rules, as far as no trouble comes in between.
+func (o *Okta) normal(c *call) *reply { return o.trouble.meet(c, atEdge, o.reached) }
+
+// reached answers a request that no edge has kept away: credentials first, then limits, then the API.
+func (o *Okta) reached(c *call) *reply {
 	now := o.now()
 	header := http.Header{}
 	c.stamp(header, now)
+	change := syslog.Begin(c.r.Method, c.segs, o.resolve)
 	rep := o.admitted(c, now, header)
 	for k, vs := range header {
 		rep.header[k] = vs
 	}
+	c.logAnswer(rep, change)
 	return rep
 }
 
@@ -146,11 +167,11 @@ func (o *Okta) admitted(c *call, now time.Time, header http.Header) *reply {
 	}
 	refusedBy := c.crowded
 	if refusedBy != "" {
-		concurrencyRate(now).stamp(header)
+		concurrencyRate(now).Stamp(header)
 	} else {
 		v := o.limits.admit(c.places, now, false)
 		if v.reported {
-			v.rate.stamp(header)
+			v.rate.Stamp(header)
 		}
 		refusedBy = v.refusedBy
 	}
@@ -158,7 +179,7 @@ func (o *Okta) admitted(c *call, now time.Time, header http.Header) *reply {
 		o.journal.refused(c.entry, refusedBy)
 		return c.fail("E0000047")
 	}
-	return o.serve(c)
+	return o.trouble.meet(c, inside, o.serve)
 }
 
 // stamp sets what every answer of Okta's carries.
@@ -170,10 +191,13 @@ func (c *call) stamp(h http.Header, now time.Time) {
 	}
 }
 
-func httpDate(t time.Time) string { return t.UTC().Format(http.TimeFormat) }
+func httpDate(t time.Time) string { return canned.Date(t) }
 
 // base is the scheme and host that the request was sent to.
 func (c *call) base() string {
+	if c.r == nil {
+		return c.at
+	}
 	if c.r.TLS != nil {
 		return "https://" + c.r.Host
 	}
@@ -222,9 +246,9 @@ func (c *call) view() Request {
 	return r
 }
 
-func (c *call) answered(status int) {
+func (c *call) answered(status int, h http.Header) {
 	if status != 0 {
-		c.o.journal.answered(c.entry, status)
+		c.o.journal.answered(c.entry, status, resetOf(status, h))
 	}
 }
 

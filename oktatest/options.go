@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/oktaretry/oktaretry/oktatest/internal/lag"
 )
 
 // Option sets up a fake Okta. Options are made by this package; the last of a
@@ -38,12 +40,21 @@ type config struct {
 
 	factorResult string
 	factorWaits  int
+	ruleLock     time.Duration
+	logSize      int
+	lagSeed      uint64
+	lagReads     []lag.Reads
 
 	oktaHeaders bool
 
 	journal   int
 	bodyLimit int64
 	routes    []route
+
+	allowUnserved  bool
+	withoutGeneric bool
+
+	begin []func(*Okta) // called once the fake is made
 }
 
 func defaultConfig() config {
@@ -53,6 +64,8 @@ func defaultConfig() config {
 		tokenLife:    time.Hour,
 		factorResult: "SUCCESS",
 		factorWaits:  2,
+		ruleLock:     50 * time.Millisecond,
+		logSize:      10_000,
 		journal:      100_000,
 		bodyLimit:    1 << 20,
 	}
@@ -251,6 +264,6 @@ func WithHandler(pattern string, h http.Handler) Option {
 	p := mustPattern(pattern)
 	require(h != nil, "WithHandler(%q): a nil handler", pattern)
 	return func(c *config) {
-		c.routes = append(c.routes, route{p, func(c *call) *reply { return c.record(h) }})
+		c.routes = append(c.routes, route{pattern: p, own: true, reply: func(c *call) *reply { return c.record(h) }})
 	}
 }

@@ -8,25 +8,26 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/oktaretry/oktaretry/internal/canned"
+	"github.com/oktaretry/oktaretry/oktatest/internal/unserved"
 )
 
 // route is one endpoint of the fake's API.
 type route struct {
 	pattern
+	own   bool // added by WithHandler: its {…} stand for whatever the caller means
 	reply func(*call) *reply
 }
 
 // api lists the endpoints, in the order in which they are tried.
 func (o *Okta) api() []route {
 	var all []route
-	add := func(p string, f func(*call) *reply) { all = append(all, route{mustPattern(p), f}) }
+	add := func(p string, f func(*call) *reply) { all = append(all, route{pattern: mustPattern(p), reply: f}) }
+	o.mechanismRoutes(add) // first: /groups/rules is not the group called "rules"
 	o.userRoutes(add)
 	o.groupRoutes(add)
-	o.factorRoutes(add)
 	o.oauthRoutes(add)
-	empty := func(c *call) *reply { return c.json(http.StatusOK, []any{}) }
-	add("GET /api/v1/apps", empty)
-	add("GET /api/v1/logs", empty)
 	return all
 }
 
@@ -35,24 +36,43 @@ func (o *Okta) serve(c *call) *reply {
 	if refusal := o.authorize(c); refusal != nil {
 		return refusal
 	}
-	known := false
 	for _, rt := range o.routes {
-		if rt.match(c.r.Method, c.segs) {
-			c.vars = c.vars[:0]
-			for i, s := range rt.segs {
-				if isVariable(s) {
-					c.vars = append(c.vars, c.segs[i])
-				}
-			}
-			return rt.reply(c)
+		if !rt.Match(c.r.Method, c.segs) || !rt.own && unserved.Other(rt.Segs, c.r.Method, c.r.URL.EscapedPath()) {
+			continue
 		}
-		rt.method = ""
-		known = known || rt.match(c.r.Method, c.segs)
+		c.vars = c.vars[:0]
+		for i, s := range rt.Segs {
+			if isVariable(s) {
+				c.vars = append(c.vars, c.segs[i])
+			}
+		}
+		return rt.reply(c)
 	}
-	if known {
-		return c.fail("E0000022")
+	if rep := o.generic(c); rep != nil {
+		return rep
 	}
-	return c.fail("E0000008")
+	return o.unservedReply(c)
+}
+
+// unservedReply answers what the fake lacks so that no program can take it for an
+// answer of Okta's: with 400 and a text that names the endpoint.
+func (o *Okta) unservedReply(c *call) *reply {
+	if unserved.Foreign(c.r.URL.EscapedPath()) {
+		return gatewayPage()
+	}
+	method, path := readAs(c.r.Method), unserved.Path(c.r.Method, c.r.URL.EscapedPath())
+	o.unserved.Add(method, path)
+	e := oktaError{Code: unserved.Code, Summary: unserved.Summary(method, path), Causes: causes(nil)}
+	return c.errorReply(http.StatusBadRequest, e)
+}
+
+// gatewayPage is what Okta's gateway answers to a path that is none of its API's.
+func gatewayPage() *reply {
+	return &reply{
+		status: http.StatusNotFound,
+		header: http.Header{"Content-Type": {"text/html"}},
+		body:   []byte("<html>\r\n<head><title>404 Not Found</title></head>\r\n<body>\r\n<center><h1>404 Not Found</h1></center>\r\n</body>\r\n</html>\r\n"),
+	}
 }
 
 // api reports whether a request is for the management API.
@@ -112,23 +132,12 @@ func (w *recorder) Write(b []byte) (int, error) {
 func (w *recorder) Flush() { w.WriteHeader(http.StatusOK) }
 
 // oktaError is an error in Okta's form. Link and ID are filled in.
-type oktaError struct {
-	Code    string       `json:"errorCode"`
-	Summary string       `json:"errorSummary"`
-	Link    string       `json:"errorLink"`
-	ID      string       `json:"errorId"`
-	Causes  []errorCause `json:"errorCauses"`
-	Links   links        `json:"_links,omitempty"`
-}
+type oktaError = canned.Error
 
-type errorCause struct {
-	Summary string `json:"errorSummary"`
-}
-
-func causes(summaries []string) []errorCause {
-	all := []errorCause{}
+func causes(summaries []string) []canned.Cause {
+	all := []canned.Cause{}
 	for _, s := range summaries {
-		all = append(all, errorCause{s})
+		all = append(all, canned.Cause{Summary: s})
 	}
 	return all
 }
@@ -197,15 +206,7 @@ func (c *call) decode(v any) *reply {
 	return nil
 }
 
-func encode(v any) string {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		panic("oktatest: " + err.Error()) // only ever called with our own types
-	}
-	return strings.TrimSuffix(b.String(), "\n")
-}
+func encode(v any) string { return string(canned.JSON(v)) }
 
 // links is Okta's _links.
 type links map[string]any

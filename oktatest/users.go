@@ -20,7 +20,7 @@ func (o *Okta) userRoutes(add func(string, func(*call) *reply)) {
 	add("PUT /api/v1/users/{id}", o.withUser(func(c *call, u *user) *reply { return o.updateUser(c, u, true) }))
 	add("DELETE /api/v1/users/{id}", o.withUser(o.deleteUser))
 	add("GET /api/v1/users/{id}/groups", o.withUser(func(c *call, u *user) *reply {
-		return page(c, o.directory.groupsOf(u), 200, 200, c.renderGroup)
+		return page(c, o.groupsOfSeen(c, u), 200, 200, c.renderGroup)
 	}))
 	o.lifecycleRoutes(add)
 }
@@ -77,7 +77,7 @@ func (o *Okta) listUsers(c *call) *reply {
 	}
 	o.directory.mu.Lock()
 	defer o.directory.mu.Unlock()
-	return listing[*user]{list: o.directory.users, keep: keep, limit: 200, most: 200, render: c.renderUser}.page(c)
+	return listing[*user]{list: o.usersSeen(c), keep: keep, limit: 200, most: 200, render: c.renderUser}.page(c)
 }
 
 // attribute is what filter and search expressions can ask of a user.
@@ -156,6 +156,7 @@ func (o *Okta) createUser(c *call) *reply {
 		}
 	}
 	o.directory.addUser(u)
+	o.factors.Clear(u.id)
 	for _, id := range in.GroupIDs {
 		o.directory.setMember(o.directory.groupsByID[id], u.num, true, now)
 	}

@@ -69,17 +69,17 @@ A seed file has users and groups:
 	return cmd
 }
 
-// open makes the fake, and returns what goes on while it serves.
-func (o *fakeOptions) open() (fake *oktatest.Okta, play func(context.Context), err error) {
+// open makes the fake.
+func (o *fakeOptions) open() (*oktatest.Okta, error) {
 	played, err := scenariosNamed(o.scenarios)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if o.users < 0 || o.groups < 0 {
-		return nil, nil, errors.New("--users and --groups: want 0 or more")
+		return nil, errors.New("--users and --groups: want 0 or more")
 	}
 	if strings.ContainsAny(o.token, " \t\r\n") || o.token == "" {
-		return nil, nil, errors.New("--token: want a word")
+		return nil, errors.New("--token: want a word")
 	}
 	opts := []oktatest.Option{
 		oktatest.WithOktaHeaders(true),
@@ -88,28 +88,22 @@ func (o *fakeOptions) open() (fake *oktatest.Okta, play func(context.Context), e
 	for _, s := range played {
 		opts = append(opts, s.setUp...)
 	}
-	fake = oktatest.New(opts...)
+	fake := oktatest.New(opts...)
 	if o.seed != "" {
 		s, err := readSeed(o.seed)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if err := s.plant(fake); err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", o.seed, err)
+			return nil, fmt.Errorf("%s: %w", o.seed, err)
 		}
 	}
-	play = func(context.Context) {}
-	for _, s := range played {
-		if s.script != nil {
-			play = s.script(fake)
-		}
-	}
-	return fake, play, nil
+	return fake, nil
 }
 
 // serve serves the fake until the command's context ends.
 func (o *fakeOptions) serve(cmd *cobra.Command) error {
-	fake, play, err := o.open()
+	fake, err := o.open()
 	if err != nil {
 		return err
 	}
@@ -127,11 +121,6 @@ func (o *fakeOptions) serve(cmd *cobra.Command) error {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(listener) }()
-	played := make(chan struct{})
-	go func() {
-		defer close(played)
-		play(ctx)
-	}()
 	if err := o.announce(cmd, listener.Addr().(*net.TCPAddr), fake); err != nil {
 		server.Close()
 		return err
@@ -142,8 +131,6 @@ func (o *fakeOptions) serve(cmd *cobra.Command) error {
 		err = closeServer(server)
 		<-ended
 	}
-	stop()
-	<-played
 	return err
 }
 

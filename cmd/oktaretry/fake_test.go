@@ -180,7 +180,7 @@ func TestFakeEndsBySIGTERM(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("left out: Windows has no SIGTERM")
 	}
-	s := serve(t, "--scenario", "slow")
+	s := serve(t, "--scenario", "slow-answers")
 	hung := make(chan error, 1)
 	go func() {
 		resp, err := http.Get(s.URL + "/.well-known/okta-organization")

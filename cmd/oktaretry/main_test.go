@@ -128,8 +128,7 @@ func TestExitCodesAndStreams(t *testing.T) {
 		{"policy diff good.yaml none.yaml", 2, "", "oktaretry: policyfile: open none.yaml: "},
 		{"policy schema", 0, "{\n", ""},
 		{"fake --port 99999", 2, "", "oktaretry: listen tcp: address 99999"},
-		{"fake --scenario nonsense", 2, "", "oktaretry: --scenario nonsense: want one of brownout,"},
-		{"fake --scenario outage,flaky", 2, "", "oktaretry: --scenario: outage and flaky cannot be played together"},
+		{"fake --scenario nonsense", 2, "", "oktaretry: --scenario nonsense: want one of broken-bodies, brownout,"},
 		{"fake --seed none.yaml", 2, "", "oktaretry: open none.yaml: "},
 		{"completion bash", 0, "# bash completion", ""},
 	} {
