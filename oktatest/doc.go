@@ -90,17 +90,29 @@
 // # What a request goes through
 //
 // Once its body is there: latency (half of it), then the script that matches,
-// if any; else the bad days of Okta's edge, the limits of requests in flight, the
+// if any; else the credential, which a 401 E0000011 refuses without counting the
+// request anywhere; the bad days of Okta's edge, the limits of requests in flight, the
 // limits of users, clients and so on, the bucket, the bad days of the API, and the
 // API; then the other half of the latency. What
 // one limit refuses takes no place of another. Every answer that Okta would have
 // made carries an X-Okta-Request-Id and a Date; those of limited endpoints also
-// X-Rate-Limit-Limit, -Remaining and -Reset, 2xx answers included.
+// X-Rate-Limit-Limit, -Remaining and -Reset, 2xx answers included. Servers add
+// what else comes from Okta: cookies, cache headers, gzip, chunks (WithOktaHeaders).
+//
+// # What is true to Okta
+//
+// Users and groups are held to 63,836 recorded answers of real orgs: their fields, the
+// order of these, links by status, statuses and the codes of what they refuse, default
+// limits of lists, cursors, and the group Everyone (EveryoneID), in which each user is
+// until it is deactivated, and leaves all groups. A profile has the attributes of Okta's
+// default schema, and those of WithProfileAttributes. Access tokens are JWTs, signed with
+// RS256 by the key that the keys endpoints list: the same in every process and known to
+// all, so it protects nothing.
 //
 // # What it is not
 //
-// It checks no signatures and no scopes, and knows no passwords.
-// Lists understand the common part of q, filter and search.
+// It checks no signatures, no scopes and no passwords, and demands no more of a profile
+// than login and email. Lists understand the common part of q, filter and search.
 //
 // An endpoint that it does not serve answers 400 with the errorCode "OKTATEST",
 // which no program takes for one of Okta's answers, and makes the test of

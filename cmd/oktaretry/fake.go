@@ -82,6 +82,7 @@ func (o *fakeOptions) open() (*oktatest.Okta, error) {
 		return nil, errors.New("--token: want a word")
 	}
 	opts := []oktatest.Option{
+		oktatest.WithOktaHeaders(true),
 		oktatest.WithUsers(o.users), oktatest.WithGroups(o.groups), oktatest.RequireAuth("SSWS " + o.token), oktatest.WithJournal(0),
 	}
 	for _, s := range played {
