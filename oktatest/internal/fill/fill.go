@@ -53,7 +53,7 @@ func choose(t *openapi.Type, given map[string]any) *openapi.Type {
 				}
 			}
 		}
-		if t.Kind == openapi.Object {
+		if t.Kind == openapi.Object && len(t.Fields) > 0 {
 			return t // the base of the choices is a type itself
 		}
 		return t.Choices[0].Type
@@ -164,6 +164,9 @@ var common = []string{"id", "created", "createdBy", "lastUpdated", "lastUpdatedB
 // Value makes a value of a type around the one that is given, if it fits.
 func (f *Filler) Value(t *openapi.Type, given any, depth int, name ...string) any {
 	field := strings.Join(name, "")
+	if m, ok := given.(map[string]any); (ok || given == nil) && t.Kind == openapi.Any && Chosen(t, m).Kind == openapi.Object {
+		return f.Object(t, m, depth)
+	}
 	t = f.among(t, given)
 	switch t.Kind {
 	case openapi.Object:
@@ -204,11 +207,7 @@ func (f *Filler) among(t *openapi.Type, given any) *openapi.Type {
 			return t
 		}
 		if m, ok := given.(map[string]any); ok || given == nil {
-			next := choose(t, m)
-			if next.Kind == openapi.Object {
-				return &openapi.Type{Kind: openapi.Object, Property: t.Property, Choices: t.Choices}
-			}
-			t = next
+			t = choose(t, m)
 			continue
 		}
 		at := slices.IndexFunc(t.Choices, func(c openapi.Choice) bool { return c.Type.Check(given) == nil })

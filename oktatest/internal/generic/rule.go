@@ -21,6 +21,9 @@ type Rule struct {
 	// PrefixOf is Prefix where it depends on the object.
 	PrefixOf func(body map[string]any) string
 
+	// Key finds the id of a new object in the request, where it is not made.
+	Key func(c *Call) (string, *Failure)
+
 	// Check refuses a body that is to be set: of a new object where old is nil.
 	Check func(c *Call, old *Object, body map[string]any) *Failure
 

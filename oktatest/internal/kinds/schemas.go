@@ -1,0 +1,98 @@
+// This file holds the schemas of users' and groups' profiles.
+
+package kinds
+
+import (
+	"slices"
+
+	"github.com/oktaretry/oktaretry/oktatest/internal/generic"
+)
+
+var schemas = map[string]generic.Rule{
+	"/api/v1/meta/schemas/user/{}": {
+		Name: "UserSchema", Own: true, Seeds: defaultUserSchema, Check: checkSchema, Show: showSchema,
+	},
+	"/api/v1/meta/schemas/group/default":         {Name: "GroupSchema", Begin: beginGroupSchema, Check: checkSchema, Show: showSchema},
+	"/api/v1/meta/schemas/user/linkedObjects/{}": {Name: "LinkedObjectDefinition", Own: true, Key: linkedName},
+}
+
+// baseAttributes are the attributes that users' profiles have everywhere.
+var baseAttributes = []string{
+	"login", "firstName", "lastName", "middleName", "honorificPrefix", "honorificSuffix", "email", "title", "displayName",
+	"nickName", "profileUrl", "secondEmail", "mobilePhone", "primaryPhone", "streetAddress", "city", "state", "zipCode",
+	"countryCode", "postalAddress", "preferredLanguage", "locale", "timezone", "userType", "employeeNumber", "costCenter",
+	"organization", "division", "department", "managerId", "manager",
+}
+
+// attribute is the schema of an attribute of text.
+func attribute(name string, required bool) map[string]any {
+	a := map[string]any{
+		"title": name, "type": "string", "scope": "NONE", "mutability": "READ_WRITE",
+		"permissions": []any{map[string]any{"principal": "SELF", "action": "READ_ONLY"}},
+		"master":      map[string]any{"type": "PROFILE_MASTER"},
+	}
+	if required {
+		a["required"] = true
+	}
+	return a
+}
+
+// definitions are those of a schema with attributes that cannot be taken away.
+func definitions(attributes, required []string) map[string]any {
+	base := map[string]any{}
+	for _, name := range attributes {
+		base[name] = attribute(name, slices.Contains(required, name))
+	}
+	var demanded []any
+	for _, name := range required {
+		demanded = append(demanded, name)
+	}
+	return map[string]any{
+		"base":   map[string]any{"id": "#base", "type": "object", "properties": base, "required": demanded},
+		"custom": map[string]any{"id": "#custom", "type": "object", "properties": map[string]any{}, "required": []any{}},
+	}
+}
+
+func defaultUserSchema(*generic.Call) []generic.Seed {
+	return []generic.Seed{{ID: "default", Lean: true, Body: map[string]any{
+		"name": "user", "title": "User", "type": "object",
+		"definitions": definitions(baseAttributes, []string{"login", "firstName", "lastName", "email"}),
+	}}}
+}
+
+func beginGroupSchema(_ *generic.Call, body map[string]any) {
+	if body["definitions"] == nil {
+		body["name"], body["title"], body["type"] = "group", "Okta group", "object"
+		body["definitions"] = definitions([]string{"name", "description"}, []string{"name"})
+	}
+}
+
+// checkSchema refuses an attribute of its own that has no type.
+func checkSchema(_ *generic.Call, _ *generic.Object, body map[string]any) *generic.Failure {
+	custom := inside(inside(inside(body, "definitions"), "custom"), "properties")
+	for name, v := range custom {
+		if a, _ := v.(map[string]any); text(a, "type") == "" {
+			return generic.Invalid(name, "The field type cannot be left blank")
+		}
+	}
+	return nil
+}
+
+func showSchema(c *generic.Call, o *generic.Object, out map[string]any) {
+	out["id"] = c.Base + o.Path
+	out["$schema"] = "http://json-schema.org/draft-04/schema#"
+	all := []any{}
+	for _, part := range []string{"custom", "base"} {
+		all = append(all, map[string]any{"$ref": "#/definitions/" + part})
+	}
+	out["properties"] = map[string]any{"profile": map[string]any{"allOf": all}}
+}
+
+// linkedName is the name that a linked object goes by.
+func linkedName(c *generic.Call) (string, *generic.Failure) {
+	name := text(inside(c.In(), "primary"), "name")
+	if name == "" {
+		return "", generic.Invalid("primary.name", blank)
+	}
+	return name, nil
+}
