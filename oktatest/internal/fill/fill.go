@@ -26,7 +26,7 @@ type Filler struct {
 const maxDepth = 3
 
 // Stamp is a time as Okta writes it.
-func Stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+func Stamp(t time.Time) string { return t.UTC().Truncate(time.Second).Format("2006-01-02T15:04:05.000Z") }
 
 // Chosen is the type that a value has of several: by the field that selects it,
 // else the one that its fields fit best. For nothing it is the first.

@@ -68,7 +68,7 @@ func (c *Call) create(at *place, parent, key string) *Response {
 		}
 		key = own
 		if o := c.store.objects[parent+joined([]string{key})]; o != nil {
-			return c.change(o, body)
+			return c.merge(o)
 		}
 	}
 	if own, ok := body[at.key].(string); ok && key == "" && own != "" && !at.rule.made(at.key) {

@@ -119,7 +119,7 @@ func nextPriority(c *generic.Call, body map[string]any) {
 
 // appsOf lists the apps that the user or group of a path is assigned to; the
 // assignments lie in a collection of each app.
-func appsOf(_ int, assignments string) func(*generic.Call) *generic.Response {
+func appsOf(assignments string) func(*generic.Call) *generic.Response {
 	return func(c *generic.Call) *generic.Response {
 		var all []*generic.Object
 		for _, app := range c.Collection("api", "v1", "apps") {
