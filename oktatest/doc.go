@@ -1,10 +1,10 @@
 // Package oktatest is a fake Okta for tests: real enough for Okta's own SDKs,
 // and as bad-tempered as a test needs it to be.
 //
-// It keeps users, groups, factors and a token endpoint; it has Okta's rate
-// limits, with Okta's headers; it answers what a script lays out, with any of
-// Okta's error codes, any status, and the faults that networks have; and it
-// remembers what arrived.
+// It keeps users, groups, factors and whatever else Okta's API describes, and has a
+// token endpoint; it has Okta's rate limits, with Okta's headers; it answers what a
+// script lays out, with any of Okta's error codes, any status, and the faults that
+// networks have; and it remembers what arrived.
 //
 //	srv := oktatest.NewServer(t, oktatest.WithUsers(250))
 //	srv.Script("GET /api/v1/users",
@@ -34,7 +34,7 @@
 // adds them, and WithLimitHeaders selects whether their 429s report the limit or
 // the org's bucket. SmallOrg and Enterprise are whole orgs, with all of it.
 //
-//	srv := oktatest.NewServer(t, oktatest.SmallOrg())
+//	srv := oktatest.NewServer(t, oktatest.SmallOrg(), oktatest.WithHandler("POST /api/v1/authn", signIn))
 //	// … hammer the login of one user, and log others in beside it …
 //	for _, r := range srv.RequestsTo("POST /api/v1/authn") {
 //		if r.RefusedBy != "" && r.RefusedBy != oktatest.LimitPerUserName.Name {
@@ -51,16 +51,32 @@
 // made carries an X-Okta-Request-Id and a Date; those of limited endpoints also
 // X-Rate-Limit-Limit, -Remaining and -Reset, 2xx answers included.
 //
+// # What it serves
+//
+// Okta's OpenAPI descriptions, with that of Identity Governance, have 874
+// operations. Users, groups, factors and tokens are written by hand. All others are
+// answered from one store with state: what is created can be read, listed page by
+// page, replaced, changed, activated, deactivated and deleted, with what lies below
+// it; the answers have the types of the description, fields that only Okta sets are
+// its own, and errors have Okta's codes. Apps and their users and groups, policies
+// and rules, roles, schemas, authorization servers, hooks and zones also refuse what
+// Okta refuses, and begin with what every org has. AddResource adds what no request
+// can create.
+//
+// Such answers are marked (GenericHeader, Request.Generic), and WithoutGeneric
+// forbids them: they are as good as the description, which says little of what one
+// resource does to another.
+//
+// An endpoint that is not served answers 400 with the errorCode "OKTATEST", which no
+// program takes for one of Okta's answers, and makes the test of NewServer fail at
+// its end, unless AllowUnserved is given. Unserved lists them, WithHandler adds
+// endpoints. Paths below no part of Okta's API ("/") get the 404 page of Okta's
+// gateway.
+//
 // # What it is not
 //
-// It checks no signatures and no scopes, and knows no policies, apps or logs.
-// Lists understand the common part of q, filter and search.
-//
-// An endpoint that it does not serve answers 400 with the errorCode "OKTATEST",
-// which no program takes for one of Okta's answers, and makes the test of
-// NewServer fail at its end, unless AllowUnserved is given. Unserved lists them,
-// WithHandler adds endpoints. Paths below no part of Okta's API ("/") get the 404
-// page of Okta's gateway.
+// It checks no signatures and no scopes, and policies decide nothing. Lists
+// understand the common part of q, filter and search.
 //
 // What makes no sense (an unknown code, a malformed pattern, a bucket that does
 // not exist) panics where it is written, with a message that names the mistake:

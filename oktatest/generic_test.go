@@ -3,6 +3,7 @@ package oktatest_test
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"regexp"
 	"strings"
 	"sync"
@@ -199,5 +200,15 @@ func TestAddResourceKnowsItsCollections(t *testing.T) {
 		if _, err := o.AddResource(path, nil); err == nil {
 			t.Errorf("AddResource(%q) succeeded", path)
 		}
+	}
+}
+
+func TestTheDocumentationCountsTheOperations(t *testing.T) {
+	doc, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("have %d operations", oktatest.GenericOperations()); !strings.Contains(string(doc), want) {
+		t.Errorf("doc.go does not say %q", want)
 	}
 }

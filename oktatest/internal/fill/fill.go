@@ -26,7 +26,9 @@ type Filler struct {
 const maxDepth = 3
 
 // Stamp is a time as Okta writes it.
-func Stamp(t time.Time) string { return t.UTC().Truncate(time.Second).Format("2006-01-02T15:04:05.000Z") }
+func Stamp(t time.Time) string {
+	return t.UTC().Truncate(time.Second).Format("2006-01-02T15:04:05.000Z")
+}
 
 // Chosen is the type that a value has of several: by the field that selects it,
 // else the one that its fields fit best. For nothing it is the first.
@@ -141,6 +143,8 @@ func (f *Filler) discriminate(t, shown *openapi.Type, out map[string]any) {
 func (f *Filler) wants(field *openapi.Field, depth int, lean bool) bool {
 	t := field.Type
 	switch {
+	case depth > 2*maxDepth:
+		return false // a type that demands itself
 	case field.Required:
 		return true // a secret, too: the SDKs demand it
 	case field.WriteOnly || t.Kind == openapi.Any && len(t.Choices) > 1 && t.Property == "":

@@ -204,12 +204,12 @@ func (c *Call) add(at *place, parent, key string, body map[string]any) *Object {
 		rule: at.rule, typ: at.typ, Body: body, Created: c.Now, Updated: c.Now,
 	}
 	s.objects[o.Path] = o
-	s.lists[parent] = append(slices.Clip(s.lists[parent]), o)
+	s.lists[parent] = append(s.lists[parent], o)
 	return o
 }
 
-// remove takes an object out, with all that is below it.
-func (c *Call) remove(o *Object) {
+// Remove takes an object out, with all that is below it.
+func (c *Call) Remove(o *Object) {
 	s := c.store
 	s.lists[o.parent] = slices.DeleteFunc(slices.Clone(s.lists[o.parent]), func(x *Object) bool { return x == o })
 	below := o.Path + "/"

@@ -16,6 +16,7 @@ type Rule struct {
 	ByLabel bool     // found by its label or name, too
 	Sets    []string // fields that clients set although the description calls them read-only
 	Keeps   []string // fields that a PUT without them keeps, beside the status
+	Loose   bool     // what lies below it needs no such resource
 	Upserts bool     // a POST to an item that is missing creates it
 
 	// PrefixOf is Prefix where it depends on the object.

@@ -35,7 +35,7 @@ func (c *Call) item() *Response {
 		if f := c.at.rule.refuseDelete(c, o); f != nil {
 			return f.Response()
 		}
-		c.remove(o)
+		c.Remove(o)
 		return c.done(o)
 	}
 	return c.done(o)
@@ -261,7 +261,7 @@ func (c *Call) single() *Response {
 	o := c.store.objects[path]
 	if c.Method == "DELETE" {
 		if o != nil {
-			c.remove(o)
+			c.Remove(o)
 		}
 		return c.done(nil)
 	}

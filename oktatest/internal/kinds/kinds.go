@@ -22,8 +22,9 @@ func rules() map[string]generic.Rule {
 
 // answers are given by hand, by template.
 var answers = map[string]func(*generic.Call) *generic.Response{
-	"/api/v1/groups/{}/apps":      appsOf("groups"),
-	"/api/v1/policies":            listPolicies,
-	"/api/v1/policies/{}/app":     appsOfPolicy,
-	"/api/v1/apps/{}/policies/{}": setPolicyOfApp,
+	"/api/v1/groups/{}/apps":            appsOf("groups"),
+	"/api/v1/users/{}/linkedObjects/{}": linkedObjects,
+	"/api/v1/policies":                  listPolicies,
+	"/api/v1/policies/{}/app":           appsOfPolicy,
+	"/api/v1/apps/{}/policies/{}":       setPolicyOfApp,
 }

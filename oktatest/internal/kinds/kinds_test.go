@@ -257,3 +257,15 @@ func TestWhatBeginsActive(t *testing.T) {
 	o.want("zones", o.fields("/api/v1/zones", "name"), "LegacyIpZone,BlockedIpZone")
 	o.want("authenticators", o.fields("/api/v1/authenticators", "key"), "okta_email,okta_password,okta_verify,phone_number,security_question")
 }
+
+func TestUsersAreLinked(t *testing.T) {
+	o := newOrg(t)
+	o.do("POST", "/api/v1/meta/schemas/user/linkedObjects", `{"primary":{"name":"manager","title":"Manager","type":"USER"},"associated":{"name":"report","title":"Report","type":"USER"}}`, 201)
+	o.want("by name", o.get("/api/v1/meta/schemas/user/linkedObjects/manager", "associated.name"), "report")
+	const managers = "/api/v1/users/00u1/linkedObjects/manager"
+	o.want("none", len(o.do("GET", managers, "", 200).([]any)), 0)
+	o.do("PUT", managers+"/00u2", "", 204)
+	o.want("one", strings.Contains(fmt.Sprint(o.do("GET", managers, "", 200)), "/api/v1/users/00u2"), true)
+	o.do("DELETE", managers, "", 204)
+	o.want("none again", len(o.do("GET", managers, "", 200).([]any)), 0)
+}

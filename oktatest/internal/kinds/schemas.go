@@ -13,6 +13,7 @@ var schemas = map[string]generic.Rule{
 		Name: "UserSchema", Own: true, Seeds: defaultUserSchema, Check: checkSchema, Show: showSchema,
 	},
 	"/api/v1/meta/schemas/group/default":         {Name: "GroupSchema", Begin: beginGroupSchema, Check: checkSchema, Show: showSchema},
+	"/api/v1/users/{}/linkedObjects/{}":          {Name: "LinkedObject", Loose: true},
 	"/api/v1/meta/schemas/user/linkedObjects/{}": {Name: "LinkedObjectDefinition", Own: true, Key: linkedName},
 }
 
@@ -95,4 +96,20 @@ func linkedName(c *generic.Call) (string, *generic.Failure) {
 		return "", generic.Invalid("primary.name", blank)
 	}
 	return name, nil
+}
+
+// linkedObjects lists the users whom a user is linked to, or unlinks it from them.
+func linkedObjects(c *generic.Call) *generic.Response {
+	list := []any{}
+	for _, o := range c.Collection("api", "v1", "users", c.Segment(3), "linkedObjects", c.Segment(5)) {
+		if c.Method == "DELETE" {
+			c.Remove(o)
+			continue
+		}
+		list = append(list, map[string]any{"_links": map[string]any{"self": map[string]any{"href": c.Base + "/api/v1/users/" + o.ID}}})
+	}
+	if c.Method == "DELETE" {
+		return &generic.Response{Status: 204}
+	}
+	return &generic.Response{Status: 200, Body: list}
 }
