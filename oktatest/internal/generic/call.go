@@ -184,6 +184,12 @@ func (c *Call) find(at *place, segs []string) *Object {
 			return o
 		}
 	}
+	if at.rule.Missing != nil {
+		if body := at.rule.Missing(c, key); body != nil {
+			return c.add(at, parent, key, body)
+		}
+		return nil
+	}
 	if at.implicit {
 		o := c.add(at, parent, key, map[string]any{at.key: key})
 		o.invent = true

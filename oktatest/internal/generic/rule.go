@@ -44,6 +44,12 @@ type Rule struct {
 	// Order sorts lists, by the order of creation without it.
 	Order func(a, b *Object) int
 
+	// Means reports whether an object is meant by a key that is not its id.
+	Means func(o *Object, key string) bool
+
+	// Missing makes an object that is asked for and was not created; nil: there is none.
+	Missing func(c *Call, key string) map[string]any
+
 	// Seeds are there from the beginning.
 	Seeds func(c *Call) []Seed
 
@@ -104,6 +110,9 @@ func (r *Rule) keeps(field string) bool {
 
 // goesBy reports whether an object is meant by something else than its id.
 func (r *Rule) goesBy(o *Object, key string) bool {
+	if r.Means != nil && r.Means(o, key) {
+		return true
+	}
 	return r.ByLabel && (o.Body["label"] == key || o.Body["name"] == key)
 }
 

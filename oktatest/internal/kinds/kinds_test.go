@@ -269,3 +269,13 @@ func TestUsersAreLinked(t *testing.T) {
 	o.do("DELETE", managers, "", 204)
 	o.want("none again", len(o.do("GET", managers, "", 200).([]any)), 0)
 }
+
+func TestTypesOfUsersHaveSchemas(t *testing.T) {
+	o := newOrg(t)
+	id := o.create("/api/v1/meta/types/user", `{"name":"contractor","displayName":"Contractor"}`, 200)
+	o.want("types", o.fields("/api/v1/meta/types/user", "name"), "user,contractor")
+	href := fmt.Sprint(o.get("/api/v1/meta/types/user/"+id, "_links.schema.href"))
+	o.want("its schema", o.get(strings.TrimPrefix(href, "https://acme.okta.test"), "definitions.base.properties.login.type"), "string")
+	o.want("of the default", o.get("/api/v1/meta/types/user/default", "_links.schema.href"), "https://acme.okta.test/api/v1/meta/schemas/user/default")
+	o.want("none", o.do("GET", "/api/v1/meta/schemas/user/osc9", "", 404), "E0000007")
+}

@@ -4,13 +4,14 @@ package kinds
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/oktaretry/oktaretry/oktatest/internal/generic"
 )
 
 var schemas = map[string]generic.Rule{
 	"/api/v1/meta/schemas/user/{}": {
-		Name: "UserSchema", Own: true, Seeds: defaultUserSchema, Check: checkSchema, Show: showSchema,
+		Name: "UserSchema", Own: true, Seeds: defaultUserSchema, Missing: schemaOfType, Check: checkSchema, Show: showSchema,
 	},
 	"/api/v1/meta/schemas/group/default":         {Name: "GroupSchema", Begin: beginGroupSchema, Check: checkSchema, Show: showSchema},
 	"/api/v1/users/{}/linkedObjects/{}":          {Name: "LinkedObject", Loose: true},
@@ -59,6 +60,37 @@ func defaultUserSchema(*generic.Call) []generic.Seed {
 		"name": "user", "title": "User", "type": "object",
 		"definitions": definitions(baseAttributes, []string{"login", "firstName", "lastName", "email"}),
 	}}}
+}
+
+// schemaOfType is the schema of a type of users that was created: its id is the
+// type's, but for its beginning.
+func schemaOfType(c *generic.Call, key string) map[string]any {
+	for _, t := range c.Collection("api", "v1", "meta", "types", "user") {
+		if schemaID(t) == key {
+			return defaultUserSchema(c)[0].Body
+		}
+	}
+	return nil
+}
+
+// schemaID is the id of a type's schema.
+func schemaID(t *generic.Object) string {
+	if t.Body["default"] == true {
+		return "default"
+	}
+	return "osc" + strings.TrimPrefix(t.ID, "oty")
+}
+
+// isDefault reports whether the default is meant and this is it.
+func isDefault(o *generic.Object, key string) bool {
+	return key == "default" && o.Body["default"] == true
+}
+
+// showType links a type to its schema, which programs find by the link.
+func showType(c *generic.Call, o *generic.Object, out map[string]any) {
+	links := inside(out, "_links")
+	links["schema"] = map[string]any{"rel": "schema", "href": c.Base + "/api/v1/meta/schemas/user/" + schemaID(o), "method": "GET"}
+	out["_links"] = links
 }
 
 func beginGroupSchema(_ *generic.Call, body map[string]any) {
