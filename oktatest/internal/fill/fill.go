@@ -155,7 +155,7 @@ func (f *Filler) wants(field *openapi.Field, depth int, lean bool) bool {
 		return depth < maxDepth && !(t.Nullable && t.Kind != openapi.Object)
 	case slices.Contains(common, field.Name):
 		return depth == 0
-	case t.Sample != nil:
+	case t.Default:
 		return true
 	}
 	return depth == 0 && t.Kind == openapi.Object && !field.ReadOnly && len(t.Fields) > 0
@@ -248,6 +248,9 @@ func (f *Filler) text(t *openapi.Type, name string) string {
 		if name == "lastUpdated" {
 			return Stamp(f.Updated)
 		}
+		if strings.HasPrefix(name, "expire") {
+			return Stamp(f.Now.AddDate(1, 0, 0))
+		}
 		return Stamp(f.Now)
 	case "date":
 		return f.Now.UTC().Format(time.DateOnly)
@@ -259,6 +262,8 @@ func (f *Filler) text(t *openapi.Type, name string) string {
 		return "00000000-0000-4000-8000-" + f.id(12, "0123456789abcdef", name)
 	}
 	switch {
+	case name == "href":
+		return f.Base + f.Path
 	case name == "createdBy" || name == "lastUpdatedBy" || strings.HasSuffix(name, "Id") || name == "id":
 		return "00u" + f.id(17, base62, name)
 	case name == "orn":

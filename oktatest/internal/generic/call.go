@@ -93,7 +93,9 @@ func Invalid(field, why string) *Failure {
 }
 
 // Refused fails with one of Okta's codes and its own summary.
-func Refused(status int, code string) *Failure { return &Failure{Status: status, Code: code} }
+func Refused(status int, code string, causes ...string) *Failure {
+	return &Failure{Status: status, Code: code, Causes: causes}
+}
 
 // In is the request's object, which must not be changed; empty if it has none.
 func (c *Call) In() map[string]any { return c.body() }
@@ -241,6 +243,8 @@ func (c *Call) done(o *Object) *Response {
 	switch t := c.op.Response; {
 	case c.op.Media != "":
 		r.Media, r.Text = c.op.Media, textOf(c.op.Media)
+	case t == nil && c.op.Status == 200 && c.Method == "POST":
+		r.Body = map[string]any{} // recorded of all actions whose answer is not described
 	case t == nil:
 	case t.Kind == openapi.Array && o != nil:
 		r.Body = []any{c.render(t.Items, o)}

@@ -87,6 +87,12 @@ func TestEveryOperationAnswersItsSuccess(t *testing.T) {
 
 // checked holds an answer to the operation's type.
 func checked(op *openapi.Operation, r *generic.Response) error {
+	if op.Response == nil && op.Status == 200 && op.Method == "POST" {
+		if fmt.Sprint(r.Body) != "map[]" {
+			return fmt.Errorf("want an empty object, got %+v", r)
+		}
+		return nil
+	}
 	if op.Response == nil || op.Media != "" {
 		if r.Body != nil || r.IsList || (op.Media != "") != (r.Text != "") {
 			return fmt.Errorf("a body of the wrong kind: %+v", r)

@@ -268,7 +268,7 @@ func (c *Call) single() *Response {
 	if o == nil {
 		s := c.store
 		s.last++
-		o = &Object{store: s, number: s.last, Path: path, parent: path + "/", ID: c.segs[len(c.segs)-1], rule: c.at.rule,
+		o = &Object{store: s, number: s.last, Path: path, parent: path + "/", rule: c.at.rule,
 			typ: c.at.typ, Body: map[string]any{}, invent: true, Created: c.Now, Updated: c.Now}
 		s.objects[path] = o
 		c.at.rule.begin(c, o.Body)

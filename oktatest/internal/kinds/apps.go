@@ -13,7 +13,7 @@ import (
 var apps = map[string]generic.Rule{
 	"/api/v1/apps/{}": {
 		Name: "AppInstance", Prefix: "0oa", Keeps: []string{"name", "accessPolicy"},
-		Check: checkApp, Begin: both(active, nameApp), Delete: deleteApp, Show: showApp,
+		Check: checkApp, Begin: both(active, beginApp), Delete: deleteApp, Show: showApp,
 	},
 	"/api/v1/apps/{}/users/{}": {
 		Name: "AppUser", Own: true, Upserts: false, Key: assigned,
@@ -39,8 +39,13 @@ func checkApp(_ *generic.Call, old *generic.Object, body map[string]any) *generi
 	return nil
 }
 
-// nameApp names an app that is the org's own, as Okta does.
-func nameApp(_ *generic.Call, body map[string]any) {
+// beginApp completes a new app as Okta does, and names one that is the org's own.
+func beginApp(_ *generic.Call, body map[string]any) {
+	complete(body, map[string]any{
+		"accessibility": map[string]any{"selfService": false},
+		"visibility":    map[string]any{"autoSubmitToolbar": false, "hide": map[string]any{"iOS": false, "web": false}},
+		"credentials":   map[string]any{"userNameTemplate": map[string]any{"template": "${source.login}", "type": "BUILT_IN"}, "signing": map[string]any{}},
+	})
 	if text(body, "name") == "" {
 		letters := strings.Map(func(r rune) rune {
 			if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
@@ -55,7 +60,7 @@ func nameApp(_ *generic.Call, body map[string]any) {
 // deleteApp refuses: an app must be deactivated first.
 func deleteApp(_ *generic.Call, o *generic.Object) *generic.Failure {
 	if o.Body["status"] == "ACTIVE" {
-		return generic.Refused(403, "E0000056")
+		return generic.Refused(403, "E0000056", "The application must be deactivated before deletion.")
 	}
 	return nil
 }

@@ -3,7 +3,11 @@
 
 package kinds
 
-import "github.com/oktaretry/oktaretry/oktatest/internal/generic"
+import (
+	"strings"
+
+	"github.com/oktaretry/oktaretry/oktatest/internal/generic"
+)
 
 // blank is why a field that Okta demands is refused.
 const blank = "The field cannot be left blank"
@@ -41,13 +45,28 @@ func begin(fields map[string]any) func(*generic.Call, map[string]any) {
 	}
 }
 
+// complete adds the fields that an object lacks, and those that the objects within it
+// lack.
+func complete(body, fields map[string]any) {
+	for k, v := range fields {
+		old, was := body[k].(map[string]any)
+		more, is := v.(map[string]any)
+		switch {
+		case body[k] == nil:
+			body[k] = v
+		case was && is:
+			complete(old, more)
+		}
+	}
+}
+
 // active begins with the status that the query's activate asks for, ACTIVE without.
 func active(c *generic.Call, body map[string]any) {
 	if body["status"] != nil {
 		return
 	}
 	body["status"] = "ACTIVE"
-	if c.Query.Get("activate") == "false" {
+	if strings.EqualFold(c.Query.Get("activate"), "false") { // as Python writes it: False
 		body["status"] = "INACTIVE"
 	}
 }

@@ -6,7 +6,7 @@ import "github.com/oktaretry/oktaretry/oktatest/internal/generic"
 
 var hooks = map[string]generic.Rule{
 	"/api/v1/eventHooks/{}": {
-		Name: "EventHook", Prefix: "who", Check: demand("name", "events", "channel"), Keeps: []string{"verificationStatus"},
+		Name: "Webhook", Prefix: "who", Check: demand("name", "events", "channel"), Keeps: []string{"verificationStatus"},
 		Begin: both(active, begin(map[string]any{"verificationStatus": "UNVERIFIED"})), Act: verifyHook,
 	},
 	"/api/v1/inlineHooks/{}": {

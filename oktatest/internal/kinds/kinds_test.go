@@ -106,7 +106,7 @@ func TestAppsLiveUntilTheyAreDeactivated(t *testing.T) {
 	o.want("id", id[:3], "0oa")
 	o.want("status", o.get(app, "status"), "ACTIVE")
 	o.want("url", o.get(app, "settings.app.url"), "https://news.example")
-	o.want("delete while active", o.do("DELETE", app, "", 403), "E0000056")
+	o.want("delete while active", o.do("DELETE", app, "", 403), "E0000056 The application must be deactivated before deletion.")
 	o.do("POST", app+"/lifecycle/deactivate", "", 200)
 	o.want("status", o.get(app, "status"), "INACTIVE")
 	o.do("PUT", app, strings.Replace(bookmark, "News", "Old news", 1), 200)
@@ -114,7 +114,7 @@ func TestAppsLiveUntilTheyAreDeactivated(t *testing.T) {
 	o.want("status after a PUT", o.get(app, "status"), "INACTIVE")
 	o.do("DELETE", app, "", 204)
 	o.want("deleted", o.do("GET", app, "", 404), "E0000007")
-	idle := o.create("/api/v1/apps?activate=false", bookmark, 200)
+	idle := o.create("/api/v1/apps?activate=False", bookmark, 200)
 	o.want("not activated", o.get("/api/v1/apps/"+idle, "status"), "INACTIVE")
 }
 

@@ -1,5 +1,5 @@
 // This file lists kinds of which only Okta's name and the beginning of their ids are
-// known.
+// known. The names are those of recorded answers where there are some ("CVDType").
 
 package kinds
 
@@ -22,7 +22,7 @@ var names = map[string]generic.Rule{
 	"/api/v1/iam/roles/{}":                   {Name: "Role", Prefix: "cr0"},
 	"/api/v1/logStreams/{}":                  {Name: "LogStream", Prefix: "0oa", Begin: active},
 	"/api/v1/mappings/{}":                    {Name: "ProfileMapping", Prefix: "prm"},
-	"/api/v1/meta/types/user/{}":             {Name: "UserType", Prefix: "oty", Check: demandFirst("name", "displayName"), Seeds: defaultUserType, Show: showType, Means: isDefault},
+	"/api/v1/meta/types/user/{}":             {Name: "CVDType", Prefix: "oty", Check: demandFirst("name", "displayName"), Seeds: defaultUserType, Show: showType, Means: isDefault},
 	"/api/v1/meta/uischemas/{}":              {Name: "UISchema", Prefix: "uis"},
 	"/api/v1/realms/{}":                      {Name: "Realm", Prefix: "guo"},
 	"/api/v1/realm-assignments/{}":           {Name: "RealmAssignment", Prefix: "rul", Begin: active},

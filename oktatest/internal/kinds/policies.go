@@ -166,10 +166,15 @@ func byPriority(a, b *generic.Object) int {
 	return cmp.Compare(number(a.Body, "priority", 0), number(b.Body, "priority", 0))
 }
 
+// readOnly is what Okta says of what every org has.
+func readOnly() *generic.Failure {
+	return &generic.Failure{Status: 403, Code: "E0000077", Summary: "Cannot modify the system attribute because it is read-only."}
+}
+
 // deleteSystem refuses to delete what every org has.
 func deleteSystem(_ *generic.Call, o *generic.Object) *generic.Failure {
 	if o.Body["system"] == true {
-		return generic.Refused(403, "E0000077")
+		return readOnly()
 	}
 	return nil
 }
@@ -177,7 +182,7 @@ func deleteSystem(_ *generic.Call, o *generic.Object) *generic.Failure {
 // deactivateSystem refuses to deactivate what every org has.
 func deactivateSystem(_ *generic.Call, o *generic.Object, verb string) *generic.Failure {
 	if o.Body["system"] == true && verb == "deactivate" {
-		return generic.Refused(403, "E0000077")
+		return readOnly()
 	}
 	return nil
 }

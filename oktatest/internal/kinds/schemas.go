@@ -15,7 +15,7 @@ var schemas = map[string]generic.Rule{
 	},
 	"/api/v1/meta/schemas/group/default":         {Name: "GroupSchema", Begin: beginGroupSchema, Check: checkSchema, Show: showSchema},
 	"/api/v1/users/{}/linkedObjects/{}":          {Name: "LinkedObject", Loose: true},
-	"/api/v1/meta/schemas/user/linkedObjects/{}": {Name: "LinkedObjectDefinition", Own: true, Key: linkedName},
+	"/api/v1/meta/schemas/user/linkedObjects/{}": {Name: "LinkedObjectProperty", Own: true, Key: linkedName},
 }
 
 // baseAttributes are the attributes that users' profiles have everywhere.

@@ -12,11 +12,11 @@ var servers = map[string]generic.Rule{
 		Show: showServer, Seeds: defaultServer,
 	},
 	server + "/scopes/{}": {
-		Name: "OAuthScope", Prefix: "scp", Check: unique("name", demand("name")), Seeds: defaultScopes, Delete: deleteSystem,
+		Name: "OAuth2Scope", Prefix: "scp", Check: unique("name", demand("name")), Seeds: defaultScopes, Delete: deleteSystem,
 		Begin: begin(map[string]any{"system": false, "default": false, "optional": false, "consent": "IMPLICIT", "metadataPublish": "NO_CLIENTS"}),
 	},
 	server + "/claims/{}": {
-		Name: "OAuthClaim", Prefix: "ocl", Begin: both(active, begin(map[string]any{"system": false, "alwaysIncludeInToken": true})),
+		Name: "OAuth2Claim", Prefix: "ocl", Begin: both(active, begin(map[string]any{"system": false, "alwaysIncludeInToken": true})),
 		Check: demand("name"), Seeds: defaultClaims, Delete: deleteSystem,
 	},
 	server + "/policies/{}": {
@@ -30,7 +30,7 @@ var servers = map[string]generic.Rule{
 		Created: renumber, Changed: renumber, Order: byPriority,
 	},
 	"/api/v1/idps/{}": {
-		Name: "IdentityProvider", Prefix: "0oa", Begin: active, Keeps: []string{"type"}, Check: unique("name", demand("type", "name")),
+		Name: "IdpTrust", Prefix: "0oa", Begin: active, Keeps: []string{"type"}, Check: unique("name", demand("type", "name")),
 	},
 	"/api/v1/idps/credentials/keys/{}": {Name: "IdpKeyCredential"},
 }
