@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -27,6 +28,7 @@ type Okta struct {
 	oauth     oauth
 
 	latency atomic.Int64
+	skew    atomic.Int64
 	ids     atomic.Uint64
 }
 
@@ -47,15 +49,28 @@ func New(opts ...Option) *Okta {
 	o.limits = limits
 	o.journal = journal{keep: cfg.journal, statuses: map[int]int{}, refusals: map[string]int{}}
 	o.latency.Store(int64(cfg.latency))
+	o.skew.Store(int64(cfg.skew))
 	o.oauth.init()
 	o.factors.init(cfg)
 	o.directory.init(o.now(), cfg.users, cfg.groups)
 	o.routes = append(cfg.routes, o.api()...)
+	for _, setUp := range cfg.setUp {
+		if err := setUp(o); err != nil {
+			panic("oktatest: New: " + strings.ReplaceAll(err.Error(), "oktatest: ", ""))
+		}
+	}
 	return o
 }
 
 // now is the fake's own clock: wall time, since windows are laid out in it.
-func (o *Okta) now() time.Time { return time.Now().Round(0).Add(o.cfg.skew) }
+func (o *Okta) now() time.Time { return time.Now().Round(0).Add(o.ClockSkew()) }
+
+// SetClockSkew changes what WithClockSkew has set, at once. Setting it further ahead
+// ends windows, pushes and tokens as if that time had passed.
+func (o *Okta) SetClockSkew(d time.Duration) { o.skew.Store(int64(d)) }
+
+// ClockSkew is how far the fake's clock is ahead of the program's.
+func (o *Okta) ClockSkew() time.Duration { return time.Duration(o.skew.Load()) }
 
 // SetLatency changes what WithLatency has set, for requests yet to come.
 func (o *Okta) SetLatency(d time.Duration) { o.latency.Store(int64(max(0, d))) }

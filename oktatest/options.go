@@ -41,6 +41,8 @@ type config struct {
 	journal   int
 	bodyLimit int64
 	routes    []route
+
+	setUp []func(*Okta) error // done once all else is
 }
 
 func defaultConfig() config {
