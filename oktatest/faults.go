@@ -24,6 +24,7 @@ const (
 	faultEOF              // connection closed before an answer
 	faultMidHeaders       // connection closed in the middle of the headers
 	faultCut              // connection closed in the middle of the body
+	faultCutReset         // connection reset in the middle of the body
 	faultStall            // body stops half-way and never goes on
 )
 
@@ -49,6 +50,11 @@ var (
 	// the body: its reader gets io.ErrUnexpectedEOF. What the request asked
 	// for has been done.
 	EOFMidBody = CutBody(Pass)
+
+	// ResetMidBody answers normally but resets the connection half-way through
+	// the body: its reader gets ECONNRESET. What the request asked for has been
+	// done.
+	ResetMidBody Step = wrapped{step: Pass, after: func(r *reply) { r.breakBody(faultCutReset) }}
 
 	// Refused refuses the connection (ECONNREFUSED): nothing is written, and
 	// the journal does not know of the request. Where a connection is there
@@ -114,7 +120,8 @@ func (r *reply) breakBody(f fault) {
 
 // sent is the part of the body that is sent at all.
 func (r *reply) sent() []byte {
-	if r.fault == faultCut || r.fault == faultStall {
+	switch r.fault {
+	case faultCut, faultCutReset, faultStall:
 		return r.body[:len(r.body)/2]
 	}
 	return r.body
@@ -140,7 +147,7 @@ func (c *call) deliver(w http.ResponseWriter, r *reply) {
 		if s.status == 0 {
 			s.status = http.StatusOK
 		}
-	case r.fault == faultNone || r.fault == faultCut || r.fault == faultStall:
+	case r.fault == faultNone || r.fault == faultCut || r.fault == faultCutReset || r.fault == faultStall:
 		c.answered(r.status)
 		c.write(w, r)
 	default:
@@ -175,7 +182,11 @@ func (c *call) write(w http.ResponseWriter, r *reply) {
 		return
 	}
 	http.NewResponseController(w).Flush()
-	if r.fault == faultStall {
+	switch r.fault {
+	case faultCutReset:
+		breakConnection(w, faultReset)
+		return
+	case faultStall:
 		<-c.r.Context().Done()
 	}
 	panic(http.ErrAbortHandler) // closes the connection

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"io"
 	"net/http"
-	"strings"
 	"sync/atomic"
 	"time"
 )
@@ -21,6 +20,7 @@ type Okta struct {
 	routes  []route
 	limits  *limiter
 	scripts scriptBook
+	trouble troubleBook
 	journal journal
 
 	directory directory
@@ -54,10 +54,8 @@ func New(opts ...Option) *Okta {
 	o.factors.init(cfg)
 	o.directory.init(o.now(), cfg.users, cfg.groups)
 	o.routes = append(cfg.routes, o.api()...)
-	for _, setUp := range cfg.setUp {
-		if err := setUp(o); err != nil {
-			panic("oktatest: New: " + strings.ReplaceAll(err.Error(), "oktatest: ", ""))
-		}
+	for _, f := range cfg.begin {
+		f(o)
 	}
 	return o
 }
@@ -132,8 +130,11 @@ func (o *Okta) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.deliver(w, rep)
 }
 
-// normal answers a request by the rules: limits first, then the API.
-func (o *Okta) normal(c *call) *reply {
+// normal answers a request by the rules, as far as no trouble comes in between.
+func (o *Okta) normal(c *call) *reply { return o.trouble.meet(c, atEdge, o.limited) }
+
+// limited answers a request that no edge has kept away: limits first, then the API.
+func (o *Okta) limited(c *call) *reply {
 	now := o.now()
 	header := http.Header{}
 	c.stamp(header, now)
@@ -152,7 +153,7 @@ func (o *Okta) normal(c *call) *reply {
 		o.journal.refused(c.entry, refusedBy)
 		rep = c.fail("E0000047")
 	} else {
-		rep = o.serve(c)
+		rep = o.trouble.meet(c, inside, o.serve)
 	}
 	for k, vs := range header {
 		rep.header[k] = vs

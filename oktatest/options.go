@@ -42,7 +42,7 @@ type config struct {
 	bodyLimit int64
 	routes    []route
 
-	setUp []func(*Okta) error // done once all else is
+	begin []func(*Okta) // called once the fake is made
 }
 
 func defaultConfig() config {

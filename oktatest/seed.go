@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/oktaretry/oktaretry/internal/document"
 )
@@ -110,7 +111,13 @@ func ParseSeed(text []byte) (Seed, error) {
 // WithSeed fills the org with what a seed describes, beside WithUsers and WithGroups.
 // New panics if Plant refuses a part of it.
 func WithSeed(s Seed) Option {
-	return func(c *config) { c.setUp = append(c.setUp, func(o *Okta) error { return o.Plant(s) }) }
+	return func(c *config) {
+		c.begin = append(c.begin, func(o *Okta) {
+			if err := o.Plant(s); err != nil {
+				panic("oktatest: New: " + strings.ReplaceAll(err.Error(), "oktatest: ", ""))
+			}
+		})
+	}
 }
 
 // Plant adds to the org what a seed describes. It refuses, with a [*SeedError] for each

@@ -202,7 +202,9 @@ func (m *memoryWriter) response() *http.Response {
 		m.x.done()
 		return resp
 	}
-	resp.Body = newMemoryBody(req.Context(), r, m.x.done)
+	body := newMemoryBody(req.Context(), r, m.x.done)
+	body.reset = m.x.failed("read", "read", syscall.ECONNRESET)
+	resp.Body = body
 	if m.x.asksForGzip() && strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") {
 		resp.Body = &gunzipped{source: resp.Body}
 		resp.Header.Del("Content-Encoding")
