@@ -54,8 +54,13 @@
 // # What it is not
 //
 // It checks no signatures and no scopes, and knows no policies, apps or logs.
-// Lists understand the common part of q, filter and search. Paths that it does
-// not know answer 404 E0000008; WithHandler adds endpoints.
+// Lists understand the common part of q, filter and search.
+//
+// An endpoint that it does not serve answers 400 with the errorCode "OKTATEST",
+// which no program takes for one of Okta's answers, and makes the test of
+// NewServer fail at its end, unless AllowUnserved is given. Unserved lists them,
+// WithHandler adds endpoints. Paths below no part of Okta's API ("/") get the 404
+// page of Okta's gateway.
 //
 // What makes no sense (an unknown code, a malformed pattern, a bucket that does
 // not exist) panics where it is written, with a message that names the mistake:

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/oktaretry/oktaretry/oktatest/internal/unserved"
 )
 
 // Okta is a fake Okta org: an http.Handler with users, groups, factors, a
@@ -26,6 +28,7 @@ type Okta struct {
 	directory directory
 	factors   factors
 	oauth     oauth
+	unserved  unserved.Book
 
 	latency atomic.Int64
 	skew    atomic.Int64

@@ -42,7 +42,8 @@ type config struct {
 	bodyLimit int64
 	routes    []route
 
-	begin []func(*Okta) // called once the fake is made
+	begin         []func(*Okta) // called once the fake is made
+	allowUnserved bool
 }
 
 func defaultConfig() config {
@@ -233,6 +234,6 @@ func WithHandler(pattern string, h http.Handler) Option {
 	p := mustPattern(pattern)
 	require(h != nil, "WithHandler(%q): a nil handler", pattern)
 	return func(c *config) {
-		c.routes = append(c.routes, route{p, func(c *call) *reply { return c.record(h) }})
+		c.routes = append(c.routes, route{pattern: p, own: true, reply: func(c *call) *reply { return c.record(h) }})
 	}
 }

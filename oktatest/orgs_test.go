@@ -66,11 +66,11 @@ func TestOrgsCountApartWhatOktaCountsApart(t *testing.T) {
 func TestOrgsAcceptBurstsOfLogins(t *testing.T) {
 	virtually(t, func(t *testing.T, o *oktatest.Okta, rt http.RoundTripper) {
 		for range 1500 {
-			wantStatus(t, do(t, rt, "POST", org+"/api/v1/authn", "{}"), 404)
+			wantStatus(t, do(t, rt, "POST", org+"/api/v1/authn", "{}"), 400)
 		}
 		sees{429, 0, time.Minute}.check(t, do(t, rt, "POST", org+"/api/v1/authn", "{}"))
 		time.Sleep(time.Minute)
-		sees{404, 299, time.Minute}.check(t, do(t, rt, "POST", org+"/api/v1/authn", "{}"))
+		sees{400, 299, time.Minute}.check(t, do(t, rt, "POST", org+"/api/v1/authn", "{}"))
 		for range 50 { // other buckets take none
 			do(t, rt, "GET", org+"/api/v1/groups", "")
 		}
@@ -125,7 +125,7 @@ func TestOptionsRefineAnOrg(t *testing.T) {
 	o := oktatest.New(oktatest.SmallOrg(), oktatest.WithoutLimits())
 	for range 60 {
 		a := do(t, o.Transport(), "POST", org+"/api/v1/authn", `{"username":"mallory"}`)
-		if a.StatusCode != 404 || a.Header.Get("X-Rate-Limit-Limit") != "" {
+		if a.StatusCode != 400 || a.Header.Get("X-Rate-Limit-Limit") != "" {
 			t.Fatal(a.Status, a.Header)
 		}
 	}

@@ -8,18 +8,21 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/oktaretry/oktaretry/oktatest/internal/unserved"
 )
 
 // route is one endpoint of the fake's API.
 type route struct {
 	pattern
+	own   bool // added by WithHandler: its {…} stand for whatever the caller means
 	reply func(*call) *reply
 }
 
 // api lists the endpoints, in the order in which they are tried.
 func (o *Okta) api() []route {
 	var all []route
-	add := func(p string, f func(*call) *reply) { all = append(all, route{mustPattern(p), f}) }
+	add := func(p string, f func(*call) *reply) { all = append(all, route{pattern: mustPattern(p), reply: f}) }
 	o.userRoutes(add)
 	o.groupRoutes(add)
 	o.factorRoutes(add)
@@ -35,24 +38,40 @@ func (o *Okta) serve(c *call) *reply {
 	if refusal := o.authorize(c); refusal != nil {
 		return refusal
 	}
-	known := false
 	for _, rt := range o.routes {
-		if rt.match(c.r.Method, c.segs) {
-			c.vars = c.vars[:0]
-			for i, s := range rt.segs {
-				if isVariable(s) {
-					c.vars = append(c.vars, c.segs[i])
-				}
-			}
-			return rt.reply(c)
+		if !rt.match(c.r.Method, c.segs) || !rt.own && unserved.Other(rt.segs, c.r.Method, c.r.URL.EscapedPath()) {
+			continue
 		}
-		rt.method = ""
-		known = known || rt.match(c.r.Method, c.segs)
+		c.vars = c.vars[:0]
+		for i, s := range rt.segs {
+			if isVariable(s) {
+				c.vars = append(c.vars, c.segs[i])
+			}
+		}
+		return rt.reply(c)
 	}
-	if known {
-		return c.fail("E0000022")
+	return o.unservedReply(c)
+}
+
+// unservedReply answers what the fake lacks so that no program can take it for an
+// answer of Okta's: with 400 and a text that names the endpoint.
+func (o *Okta) unservedReply(c *call) *reply {
+	if unserved.Foreign(c.r.URL.EscapedPath()) {
+		return gatewayPage()
 	}
-	return c.fail("E0000008")
+	method, path := readAs(c.r.Method), unserved.Path(c.r.Method, c.r.URL.EscapedPath())
+	o.unserved.Add(method, path)
+	e := oktaError{Code: unserved.Code, Summary: unserved.Summary(method, path), Causes: causes(nil)}
+	return c.errorReply(http.StatusBadRequest, e)
+}
+
+// gatewayPage is what Okta's gateway answers to a path that is none of its API's.
+func gatewayPage() *reply {
+	return &reply{
+		status: http.StatusNotFound,
+		header: http.Header{"Content-Type": {"text/html"}},
+		body:   []byte("<html>\r\n<head><title>404 Not Found</title></head>\r\n<body>\r\n<center><h1>404 Not Found</h1></center>\r\n</body>\r\n</html>\r\n"),
+	}
 }
 
 // authorize refuses a request without a credential, if one is required.

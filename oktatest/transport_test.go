@@ -85,7 +85,7 @@ func TestTransportResponseIsWhatNetHTTPGives(t *testing.T) {
 	}
 	opts := []oktatest.Option{oktatest.WithUsers(5), oktatest.WithHandler("/api/v1/plain", http.HandlerFunc(
 		func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "plain") }))}
-	srv := oktatest.NewServer(t, opts...)
+	srv := oktatest.NewServer(t, append(opts, oktatest.AllowUnserved())...)
 	o := oktatest.New(opts...)
 	for _, c := range []struct{ method, path string }{
 		{"GET", "/api/v1/users?limit=2"},

@@ -43,7 +43,7 @@ const (
 // first are for tests: they also import each other, and no others import them.
 var layers = [...][]string{
 	{"contract", "oktatest", "internal/docs", "internal/rig", "internal/rig/script", "internal/sharedtest", "internal/soak"},
-	{"debug", "internal/words"},
+	{"debug", "internal/words", "oktatest/internal/unserved"},
 	{root, "observability"},
 	{"internal/ask", "internal/budget", "internal/circuit", "internal/document", "internal/exchange", "internal/fault", "internal/pace", "internal/replay", "internal/telemetry"},
 	{"internal/h2raw", "internal/identity", "internal/recent", "internal/route", "internal/show", "internal/wire", "shared"},
