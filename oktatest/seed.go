@@ -90,23 +90,38 @@ func (e *SeedError) Error() string {
 //
 //	{"users": [{"login": "ann@example.com", "groups": ["staff"]}], "limits": {"GET /api/v1/users": 50}}
 func ParseSeed(text []byte) (Seed, error) {
+	var s Seed
+	if err := s.UnmarshalJSON(text); err != nil {
+		return Seed{}, err
+	}
+	found := s.plant(New(WithJournal(0), WithLimits(OktaLimits()...)))
+	if len(found) == 0 {
+		return s, nil
+	}
+	root, _ := document.Read(text)
+	for i := range found {
+		found[i].Place, _ = root.Find(found[i].Path)
+	}
+	return Seed{}, seedErrors(found)
+}
+
+// UnmarshalJSON reads a seed as ParseSeed does, but does not try whether an org takes it:
+// it can name users and groups of an org that is there.
+func (s *Seed) UnmarshalJSON(text []byte) error {
 	root, broken := document.Read(text)
 	if broken != nil {
-		return Seed{}, seedErrors([]document.Problem{*broken})
+		return seedErrors([]document.Problem{*broken})
 	}
-	var s Seed
-	found := root.Bind(&s, nil, nil)
-	if len(found) == 0 { // else what is left out would be reported for what depends on it
-		found = s.plant(New(WithJournal(0), WithLimits(OktaLimits()...)))
-		for i := range found {
-			found[i].Place, _ = root.Find(found[i].Path)
-		}
+	var read seedDocument
+	if found := root.Bind(&read, nil, nil); len(found) > 0 {
+		return seedErrors(found)
 	}
-	if len(found) > 0 {
-		return Seed{}, seedErrors(found)
-	}
-	return s, nil
+	*s = Seed(read)
+	return nil
 }
+
+// seedDocument is a Seed without its method.
+type seedDocument Seed
 
 // WithSeed fills the org with what a seed describes, beside WithUsers and WithGroups.
 // New panics if Plant refuses a part of it.
