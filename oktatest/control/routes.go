@@ -367,6 +367,7 @@ type arrived struct {
 	Body      string      `json:"body"`
 	BodySize  int64       `json:"bodySize"`
 	Time      time.Time   `json:"time"`
+	Unix      float64     `json:"unix"` // the same, in seconds
 	Bucket    string      `json:"bucket"`
 	RefusedBy string      `json:"refusedBy"`
 	Status    int         `json:"status"` // 0: none given, or not yet
@@ -391,7 +392,7 @@ func journal(r *request) (any, error) {
 		if !utf8.ValidString(text) {
 			text = strings.ToValidUTF8(text, "\ufffd")
 		}
-		all = append(all, arrived{q.Method, q.Path, q.RawQuery, q.Host, q.Header, text, q.BodySize, q.Time, q.Bucket, q.RefusedBy, q.Status, q.RequestID})
+		all = append(all, arrived{q.Method, q.Path, q.RawQuery, q.Host, q.Header, text, q.BodySize, q.Time.UTC(), float64(q.Time.UnixMicro()) / 1e6, q.Bucket, q.RefusedBy, q.Status, q.RequestID})
 	}
 	if wanted.last > 0 && len(all) > wanted.last {
 		all = all[len(all)-wanted.last:]
