@@ -27,6 +27,28 @@ func (r rate) stamp(h http.Header) {
 	h.Set("X-Rate-Limit-Reset", strconv.FormatInt(r.reset, 10))
 }
 
+// resetOf is until when a 429 asks to wait, by the program's clock; zero if it
+// does not say, has places left, or is 0/0.
+func resetOf(status int, h http.Header) (reset time.Time) {
+	if status != http.StatusTooManyRequests || h.Get("X-Rate-Limit-Limit") == "0" || h.Get("X-Rate-Limit-Remaining") != "0" {
+		return reset
+	}
+	date, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		return reset
+	}
+	for _, v := range h.Values("X-Rate-Limit-Reset") { // the least one counts
+		s, err := strconv.ParseInt(v, 10, 64)
+		if err != nil {
+			continue
+		}
+		if t := time.Now().Truncate(time.Second).Add(time.Unix(s, 0).Sub(date)); reset.IsZero() || t.Before(reset) {
+			reset = t
+		}
+	}
+	return reset
+}
+
 // concurrencyRate is what the headers report of too many requests in flight.
 func concurrencyRate(now time.Time) rate {
 	return rate{reset: wholeSecond(now.Add(concurrencyReset))}

@@ -32,10 +32,12 @@ import (
 // built upon and begun any number of times, each time anew.
 type Day struct {
 	name, about string
-	patterns    []pattern // the requests meant
-	meant       func(*call) bool
-	from, lasts time.Duration // lasts 0: until it is ended
-	chance      float64
+	patterns    []pattern        // the requests meant
+	narrow      func(*call) bool // to some of them; nil: all
+	from, lasts time.Duration    // lasts 0: until it is ended
+	waits       bool             // for the first request before it counts from
+	every       int              // of so many requests that are meant, the last
+	chance      float64          // of those
 	seed        uint64
 	play        func(d Day, random *rand.Rand) effect
 }
@@ -70,7 +72,15 @@ func (d Day) On(patterns ...string) Day {
 // WithDay, after Begin for another.
 func (d Day) From(after time.Duration) Day {
 	require(after >= 0, "Day.From(%v): must not be negative", after)
-	d.from = after
+	d.from, d.waits = after, false
+	return d
+}
+
+// FromFirst makes a day begin so long after the first request that it means: of
+// use for a server that is there before its callers. 0: with that request.
+func (d Day) FromFirst(after time.Duration) Day {
+	require(after >= 0, "Day.FromFirst(%v): must not be negative", after)
+	d.from, d.waits = after, true
 	return d
 }
 
@@ -86,6 +96,14 @@ func (d Day) For(lasts time.Duration) Day {
 func (d Day) Chance(probability float64) Day {
 	require(probability >= 0 && probability <= 1, "Day.Chance(%v): must lie in [0, 1]", probability)
 	d.chance = probability
+	return d
+}
+
+// Every makes a day meet each n-th request that it means; Chance then decides of
+// those.
+func (d Day) Every(n int) Day {
+	require(n > 0, "Day.Every(%d): must be positive", n)
+	d.every = n
 	return d
 }
 
@@ -170,24 +188,23 @@ func checkDays(who string, days []Day) {
 // playing is a day that has been switched on.
 type playing struct {
 	Day
-	begins time.Time
 	effect effect
 
 	mu     sync.Mutex
+	begun  bool // begins is known
+	begins time.Time
+	meant  int        // requests
 	random *rand.Rand // for chance; the effect has its own
 }
 
 func (d Day) begin(now time.Time) *playing {
 	return &playing{
 		Day:    d,
-		begins: now.Add(d.from),
 		effect: d.play(d, rand.New(rand.NewPCG(d.seed, 1))),
+		begun:  !d.waits,
+		begins: now.Add(d.from),
 		random: rand.New(rand.NewPCG(d.seed, 2)),
 	}
-}
-
-func (p *playing) over(now time.Time) bool {
-	return p.lasts > 0 && !now.Before(p.begins.Add(p.lasts))
 }
 
 func isOver(t trouble, now time.Time) bool {
@@ -195,27 +212,40 @@ func isOver(t trouble, now time.Time) bool {
 	return is && p.over(now)
 }
 
+func (p *playing) over(now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.begun && p.lasts > 0 && !now.Before(p.begins.Add(p.lasts))
+}
+
 func (p *playing) meet(c *call, at stage, next func(*call) *reply) *reply {
-	if at != p.effect.at || !p.means(c) {
+	if at != p.effect.at || p.over(time.Now()) || !p.means(c) || !p.strikes(time.Now()) {
 		return next(c)
 	}
 	return p.effect.meet(c, next)
 }
 
-// means reports whether the day meets a call: its time, its requests, and chance.
+// means reports whether a call is one of the day's.
 func (p *playing) means(c *call) bool {
-	now := time.Now()
-	if now.Before(p.begins) || p.over(now) {
-		return false
-	}
-	matches := func(q pattern) bool { return q.match(c.r.Method, c.segs) }
-	if !slices.ContainsFunc(p.patterns, matches) || p.meant != nil && !p.meant(c) {
-		return false
-	}
-	if p.chance >= 1 {
-		return true
-	}
+	return c.isOneOf(p.patterns) && (p.narrow == nil || p.narrow(c))
+}
+
+// strikes reports whether the day meets a call that it means, now.
+func (p *playing) strikes(now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.random.Float64() < p.chance
+	if !p.begun {
+		p.begun, p.begins = true, now.Add(p.from)
+	}
+	if now.Before(p.begins) {
+		return false
+	}
+	if p.meant++; p.every > 1 && p.meant%p.every != 0 {
+		return false
+	}
+	return p.chance >= 1 || p.random.Float64() < p.chance
+}
+
+func (c *call) isOneOf(list []pattern) bool {
+	return slices.ContainsFunc(list, func(p pattern) bool { return p.match(c.r.Method, c.segs) })
 }

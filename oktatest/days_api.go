@@ -39,7 +39,7 @@ func patterns(all ...string) (list []pattern) {
 // https://help.okta.com/en-us/Content/Topics/Reference/ref-service-op-mode.htm
 func ReadOnly() Day {
 	return Day{name: "read-only", about: "maintenance: writes are refused with E0000010, reads and logins go on",
-		patterns: everything, meant: writes, chance: 1, play: failing("E0000010")}
+		patterns: everything, narrow: writes, chance: 1, play: failing("E0000010")}
 }
 
 // signingIn is what goes on in read-only mode though it is sent by POST.
@@ -54,10 +54,6 @@ func writes(c *call) bool {
 		return false
 	}
 	return !c.isOneOf(signingIn) || c.isOneOf(recovering)
-}
-
-func (c *call) isOneOf(list []pattern) bool {
-	return slices.ContainsFunc(list, func(p pattern) bool { return p.match(c.r.Method, c.segs) })
 }
 
 // ErrorSpells fails single resources with 500 E0000009, for a spell, and then
@@ -119,7 +115,7 @@ func PolicyLocks() Day {
 	const held = 700 * time.Millisecond
 	return Day{name: "policy-locks", about: "policies and group rules are locked for 700 ms after each change: 423 E0000239",
 		patterns: patterns("/api/v1/groups/rules", "/api/v1/groups/rules/*", "/api/v1/policies", "/api/v1/policies/*"),
-		meant:    writes, chance: 1,
+		narrow:   writes, chance: 1,
 		play: func(Day, *rand.Rand) effect {
 			var mu sync.Mutex
 			var until time.Time
@@ -167,7 +163,7 @@ func InlineHookTimeout() Day {
 		chance:   1,
 		play: within(func(c *call, next func(*call) *reply) *reply {
 			if !c.wait(patience) {
-				return &reply{fault: faultGone}
+				return &reply{fault: faultGone, header: http.Header{}}
 			}
 			if tokens.match(c.r.Method, c.segs) {
 				return next(c)
@@ -184,7 +180,7 @@ func InlineHookTimeout() Day {
 // Both codes are in Okta's table as the provider's and not Okta's own failure.
 func TelephonyDown() Day {
 	return Day{name: "telephony-down", about: "no SMS or voice call can be sent: E0000139, E0000138",
-		patterns: telephony, meant: func(c *call) bool { return c.phones() != "" }, chance: 1,
+		patterns: telephony, narrow: func(c *call) bool { return c.phones() != "" }, chance: 1,
 		play: within(func(c *call, _ func(*call) *reply) *reply {
 			if c.phones() == "call" {
 				return c.fail("E0000138")
@@ -203,7 +199,7 @@ func TelephonyDown() Day {
 // https://help.okta.com/oie/en-us/Content/Topics/telephony/telephony-mitigate-tf.htm
 func SMSRoadblock() Day {
 	return Day{name: "sms-roadblock", about: "the SMS of 24 hours are used up: 429 E0000146",
-		patterns: telephony, meant: func(c *call) bool { return c.phones() != "" }, chance: 1,
+		patterns: telephony, narrow: func(c *call) bool { return c.phones() != "" }, chance: 1,
 		play: within(func(c *call, _ func(*call) *reply) *reply {
 			if c.phones() == "call" {
 				return c.fail("E0000147")

@@ -5,7 +5,9 @@ package oktatest
 import (
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,6 +17,29 @@ var everything = []pattern{mustPattern("*")}
 // atTheEdge makes a day whose effect keeps no state.
 func atTheEdge(meet func(c *call, next func(*call) *reply) *reply) func(Day, *rand.Rand) effect {
 	return func(Day, *rand.Rand) effect { return effect{atEdge, meet} }
+}
+
+// DayOf is a day of one's own: each request that it meets is answered by the next
+// of the steps, in a circle. Pass, also within another step, answers by the days
+// after it, the limits and the API. It means every request. DayOf panics if a
+// step makes no sense, is Times or Always, or there is none.
+//
+//	oktatest.DayOf("brownout", oktatest.Code("E0000009"), oktatest.EdgePage(504)).Every(3)
+func DayOf(name string, steps ...Step) Day {
+	require(len(steps) > 0, "DayOf(%q): no step", name)
+	for i, step := range steps {
+		err := wrapped{step: step}.check()
+		require(err == nil, "DayOf(%q): step %d: %v", name, i+1, err)
+	}
+	steps = slices.Clone(steps)
+	return Day{name: name, about: "a day of its own", patterns: everything, chance: 1,
+		play: func(Day, *rand.Rand) effect {
+			var met atomic.Uint64
+			return effect{atEdge, func(c *call, next func(*call) *reply) *reply {
+				c.next = next
+				return steps[int((met.Add(1)-1)%uint64(len(steps)))].reply(c)
+			}}
+		}}
 }
 
 // EdgeOutage is an outage as its callers see most of them: the proxies in front
@@ -84,15 +109,15 @@ func BrokenBodies() Day {
 		})}
 }
 
-// SkewedClock sets the clocks that make Okta's headers ahead by d, or behind if
+// ClockSkew sets the clocks that make Okta's headers ahead by d, or behind if
 // d is negative: Date and X-Rate-Limit-Reset are shifted together, as if the
 // caller's clock were wrong by as much. Unlike WithClockSkew it can come and go;
-// times in bodies stay right. The name is "skewed-clock", with 5 minutes.
+// times in bodies stay right. The name is "clock-skew", with 5 minutes.
 //
 // Reset is a time and not a duration, so a client that compares it with its own
 // clock waits by d too long or too short (okta-sdk-golang takes Date for that).
-func SkewedClock(d time.Duration) Day {
-	return Day{name: "skewed-clock", about: "the clock behind Okta's headers is 5 minutes ahead",
+func ClockSkew(d time.Duration) Day {
+	return Day{name: "clock-skew", about: "the clock behind Okta's headers is 5 minutes ahead",
 		patterns: everything, chance: 1,
 		play: atTheEdge(func(c *call, next func(*call) *reply) *reply {
 			r := next(c)

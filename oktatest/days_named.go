@@ -7,6 +7,7 @@ import "time"
 // namedDays are all days, as they are by default.
 var namedDays = []Day{
 	BrokenBodies(),
+	ClockSkew(5 * time.Minute),
 	ConcurrencyStorm(),
 	DoubledResets(),
 	EdgeOutage(5 * time.Minute),
@@ -17,7 +18,6 @@ var namedDays = []Day{
 	PolicyLocks(),
 	QuotaEaten(0.9),
 	ReadOnly(),
-	SkewedClock(5 * time.Minute),
 	SlowAnswers(2 * time.Second),
 	SMSRoadblock(),
 	TelephonyDown(),

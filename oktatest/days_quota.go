@@ -14,7 +14,7 @@ import (
 //
 // Okta's buckets are the org's: all its tokens and apps, and for some endpoints
 // its users' logins, draw on the same. One app may have half of a bucket by
-// default (https://developer.okta.com/docs/reference/rl-clientbased/); several,
+// default (https://developer.okta.com/docs/reference/rl2-token-oauth/); several,
 // or one whose share was raised, have more.
 func QuotaEaten(share float64) Day {
 	require(share >= 0 && share <= 1, "QuotaEaten(%v): must lie in [0, 1]", share)
@@ -57,11 +57,11 @@ func (e *eater) eat(c *call) {
 // "concurrency-storm".
 //
 // Okta lets an org have 35 to 75 calls in flight, by plan:
-// https://developer.okta.com/docs/reference/rl-additional-limits/. Answers
+// https://developer.okta.com/docs/reference/rl2-concurrency/. Answers
 // recorded of it have 0/0 and resets 111 to 140 s ahead.
 func ConcurrencyStorm() Day {
 	return Day{name: "concurrency-storm", about: "every second call is refused, since others have too many in flight",
-		patterns: everything, meant: counted429, chance: 0.5,
+		patterns: everything, narrow: counted429, chance: 0.5,
 		play: atTheEdge(func(c *call, _ func(*call) *reply) *reply { return c.refuseCrowd() })}
 }
 

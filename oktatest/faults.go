@@ -134,7 +134,7 @@ func (c *call) deliver(w http.ResponseWriter, r *reply) {
 		r = &reply{fault: faultGone}
 	}
 	if m := inMemory(w); m != nil && r.handler == nil {
-		c.answered(r.status)
+		c.answered(r.status, r.header)
 		m.deliver(r)
 		return
 	}
@@ -142,13 +142,13 @@ func (c *call) deliver(w http.ResponseWriter, r *reply) {
 	case r.handler != nil:
 		c.stamp(w.Header(), c.o.now())
 		s := &statusWriter{ResponseWriter: w}
-		defer func() { c.answered(s.status) }()
+		defer func() { c.answered(s.status, w.Header()) }()
 		r.handler.ServeHTTP(s, c.r)
 		if s.status == 0 {
 			s.status = http.StatusOK
 		}
 	case r.fault == faultNone || r.fault == faultCut || r.fault == faultCutReset || r.fault == faultStall:
-		c.answered(r.status)
+		c.answered(r.status, r.header)
 		c.write(w, r)
 	default:
 		breakConnection(w, r.fault)

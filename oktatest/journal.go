@@ -25,6 +25,10 @@ type Request struct {
 	// fake's own clock, which WithClockSkew shifts, is left out of it.
 	Time time.Time
 
+	// Done is when its answer was sent or its connection broken, by the same
+	// clock; zero while it is in flight.
+	Done time.Time
+
 	// Bucket names the rate-limit bucket the request fell into; empty for
 	// endpoints without limits.
 	Bucket string
@@ -37,6 +41,11 @@ type Request struct {
 	// Status is what was answered; 0 while no answer has been given, and for
 	// ever where the answer was a fault without a status (Hang, Reset, EOF).
 	Status int
+
+	// Reset is until when a 429 asked to wait, by the clock of the program and
+	// not the fake's. Zero for other answers, for 429s that report places left,
+	// and for 0/0 (ConcurrencyLimited), whose Reset means nothing.
+	Reset time.Time
 
 	// RequestID is the X-Okta-Request-Id given to the request, also where the
 	// answer did not carry it.
@@ -85,12 +94,19 @@ func (j *journal) refused(r *Request, by string) {
 	j.refusals[by]++
 }
 
-// answered records its status.
-func (j *journal) answered(r *Request, status int) {
+// answered records its status, and until when the answer asks to wait.
+func (j *journal) answered(r *Request, status int, reset time.Time) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	r.Status = status
+	r.Status, r.Reset = status, reset
 	j.statuses[status]++
+}
+
+// done records that nothing more is sent.
+func (j *journal) done(r *Request) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	r.Done = time.Now()
 }
 
 // Requests returns what arrived, oldest first, as it stands now: at most as

@@ -92,6 +92,8 @@ type call struct {
 	places  []place // what it counts for, once its body is here
 	crowded string  // the limit that has too many others in flight
 	entry   *Request
+
+	next func(*call) *reply // what Pass means in a step of a trouble's; nil: the normal answer
 }
 
 // ServeHTTP answers one request: the script that matches it, or else the API
@@ -107,6 +109,7 @@ func (o *Okta) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c := &call{o: o, r: r, segs: segs, id: o.newID("req")}
 	c.arrive()
+	defer o.journal.done(c.entry)
 	if !isEarly(step) && !c.readBody() {
 		c.deliver(w, &reply{fault: faultGone})
 		return
@@ -222,9 +225,9 @@ func (c *call) view() Request {
 	return r
 }
 
-func (c *call) answered(status int) {
+func (c *call) answered(status int, h http.Header) {
 	if status != 0 {
-		c.o.journal.answered(c.entry, status)
+		c.o.journal.answered(c.entry, status, resetOf(status, h))
 	}
 }
 

@@ -182,8 +182,13 @@ var Pass Step = pass{}
 
 type pass struct{}
 
-func (pass) check() error         { return nil }
-func (pass) reply(c *call) *reply { return c.o.normal(c) }
+func (pass) check() error { return nil }
+func (pass) reply(c *call) *reply {
+	if next := c.next; next != nil {
+		return next(c)
+	}
+	return c.o.normal(c)
+}
 
 // Func hands the request to a handler of the caller's. The body has been read
 // for the journal and can be read again; the answer's request id and Date are

@@ -13,7 +13,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -124,31 +123,17 @@ func (o *fakeOptions) options(played []scenario) ([]oktatest.Option, error) {
 	return append(opts, oktatest.WithSeed(seed)), nil
 }
 
-// open returns the handler that serves the fake, and what waits for the end of what goes
-// on while it serves, once ctx has ended.
-func (o *fakeOptions) open(ctx context.Context) (handler *control.Handler, ended func(), err error) {
+// open returns the handler that serves the fake.
+func (o *fakeOptions) open() (*control.Handler, error) {
 	played, err := scenariosNamed(o.scenarios)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	opts, err := o.options(played)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	var plays sync.WaitGroup
-	stop := func() {}
-	handler = control.New(func() *oktatest.Okta {
-		stop() // what goes on in the fake before
-		plays.Wait()
-		of, cancel := context.WithCancel(ctx)
-		stop = cancel
-		fake := oktatest.New(opts...)
-		for _, play := range playsOf(fake, played) {
-			plays.Go(func() { play(of, fake) })
-		}
-		return fake
-	}, o.controlOptions()...)
-	return handler, plays.Wait, nil
+	return control.New(func() *oktatest.Okta { return oktatest.New(opts...) }, o.controlOptions()...), nil
 }
 
 func (o *fakeOptions) controlOptions() (opts []control.Option) {
@@ -158,28 +143,11 @@ func (o *fakeOptions) controlOptions() (opts []control.Option) {
 	return opts
 }
 
-// playsOf returns what goes on in a fake while it serves.
-func playsOf(fake *oktatest.Okta, played []scenario) (plays []func(context.Context, *oktatest.Okta)) {
-	var circles [][]oktatest.Step
-	for _, s := range played {
-		if s.circle != nil {
-			circles = append(circles, s.circle)
-		}
-		if s.play != nil {
-			plays = append(plays, s.play)
-		}
-	}
-	if len(circles) > 0 {
-		plays = append(plays, repeat(fake, combined(circles)))
-	}
-	return plays
-}
-
 // serve serves the fake until the command's context ends.
 func (o *fakeOptions) serve(cmd *cobra.Command) error {
 	ctx, stop := context.WithCancel(cmd.Context())
 	defer stop()
-	org, played, err := o.open(ctx)
+	org, err := o.open()
 	if err != nil {
 		return err
 	}
@@ -209,8 +177,6 @@ func (o *fakeOptions) serve(cmd *cobra.Command) error {
 		err = closeServer(server)
 		<-ended
 	}
-	stop()
-	played()
 	return err
 }
 
