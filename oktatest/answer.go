@@ -207,6 +207,9 @@ func (a Answer) reply(c *call) *reply {
 	} else {
 		c.stamp(r.header, now)
 		a.stampRates(c, r.header, now)
+		if a.status == http.StatusTooManyRequests {
+			c.logRefusal(r.header)
+		}
 	}
 	for k, vs := range a.header {
 		if len(vs) > 1 && vs[0] == inherit {

@@ -10,7 +10,10 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/oktaretry/oktaretry/oktatest/internal/lag"
 )
 
 // directory holds users and groups by id, and in order of creation. Its lock
@@ -23,6 +26,11 @@ type directory struct {
 	idsByLogin map[string]string // logins in lower case
 	groups     []*group
 	groupsByID map[string]*group
+
+	lag         *atomic.Pointer[lag.Lag]   // nil until the first users and groups are there
+	pastUsers   lag.History[uint64, *user] // by number
+	pastGroups  lag.History[uint64, *group]
+	userChanged func(id string) // may change memberships
 }
 
 // user is stored as a value that is never changed once it can be seen: changes
@@ -87,6 +95,7 @@ func (d *directory) addUser(u *user) {
 	d.users = append(d.users, u)
 	d.usersByID[u.id] = u
 	d.idsByLogin[strings.ToLower(u.login())] = u.id
+	d.wroteUser(u.num, u.id, nil)
 }
 
 func (d *directory) addGroup(g *group) {
@@ -94,6 +103,7 @@ func (d *directory) addGroup(g *group) {
 	g.num, g.id = d.last, numberedID("00g", d.last)
 	d.groups = append(d.groups, g)
 	d.groupsByID[g.id] = g
+	d.wroteGroup(g.num, nil)
 }
 
 // user finds a user by id, login or "me", who is the first user there is.
@@ -125,12 +135,14 @@ func (d *directory) replaceUser(u *user) {
 	d.usersByID[u.id] = u
 	delete(d.idsByLogin, strings.ToLower(old.login()))
 	d.idsByLogin[strings.ToLower(u.login())] = u.id
+	d.wroteUser(u.num, u.id, old)
 }
 
 func (d *directory) removeUser(u *user) {
 	delete(d.usersByID, u.id)
 	delete(d.idsByLogin, strings.ToLower(u.login()))
 	d.users = without(d.users, u.num)
+	d.wroteUser(u.num, u.id, u)
 }
 
 // setMember puts a user into a group or takes it out of it.
@@ -151,6 +163,7 @@ func (d *directory) setMember(g *group, num uint64, in bool, now time.Time) {
 
 func (d *directory) replaceGroup(g *group) {
 	i, _ := slices.BinarySearchFunc(d.groups, g.num, byNumber[*group])
+	d.wroteGroup(g.num, d.groups[i])
 	d.groups = slices.Clone(d.groups)
 	d.groups[i] = g
 	d.groupsByID[g.id] = g
@@ -159,6 +172,7 @@ func (d *directory) replaceGroup(g *group) {
 func (d *directory) removeGroup(g *group) {
 	delete(d.groupsByID, g.id)
 	d.groups = without(d.groups, g.num)
+	d.wroteGroup(g.num, g)
 }
 
 // members lists a group's users, in order.
@@ -280,6 +294,7 @@ func (o *Okta) AddUser(status string, profile map[string]any) (id string, err er
 		return "", fmt.Errorf("oktatest: there is a user %q already", u.login())
 	}
 	o.directory.addUser(u)
+	o.directory.settle(u.num)
 	return u.id, nil
 }
 
@@ -307,5 +322,6 @@ func (o *Okta) AddGroup(profile map[string]any, members ...string) (id string, e
 	for _, key := range members {
 		o.directory.setMember(o.directory.groupsByID[g.id], o.directory.user(key).num, true, now)
 	}
+	o.directory.settle(g.num)
 	return g.id, nil
 }

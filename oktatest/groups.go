@@ -19,7 +19,7 @@ func (o *Okta) groupRoutes(add func(string, func(*call) *reply)) {
 		return c.noContent()
 	}))
 	add("GET /api/v1/groups/{id}/users", o.withGroup(func(c *call, g *group) *reply {
-		return page(c, o.directory.members(g), 200, 1000, func(u *user) any { return c.renderUser(u) })
+		return page(c, o.membersSeen(c, g), 200, 1000, func(u *user) any { return c.renderUser(u) })
 	}))
 	add("PUT /api/v1/groups/{id}/users/{user}", o.withGroup(func(c *call, g *group) *reply {
 		return o.setMember(c, g, true)
@@ -63,7 +63,7 @@ func (c *call) renderGroup(g *group) any {
 
 func (o *Okta) listGroups(c *call) *reply {
 	o.directory.mu.Lock()
-	list := o.directory.groups
+	list := o.groupsSeen(c)
 	o.directory.mu.Unlock()
 
 	q := c.r.URL.Query()
@@ -156,5 +156,6 @@ func (o *Okta) setMember(c *call, g *group, in bool) *reply {
 		return c.missing(c.vars[1], "User")
 	}
 	o.directory.setMember(g, u.num, in, o.now())
+	o.memberByHand(g, u, in)
 	return c.noContent()
 }

@@ -208,3 +208,13 @@ func report(places []place, refusing *place, now time.Time) (r rate, reported bo
 	}
 	return rate{}, false
 }
+
+// limitNamed returns the Limit of a name; nil if there is none.
+func (l *limiter) limitNamed(name string) *scopedCounter {
+	for _, s := range l.limits {
+		if s.name == name {
+			return s
+		}
+	}
+	return nil
+}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/oktaretry/oktaretry/oktatest/internal/syslog"
 	"github.com/oktaretry/oktaretry/oktatest/internal/unserved"
 )
 
@@ -26,9 +27,9 @@ type Okta struct {
 	journal journal
 
 	directory directory
-	factors   factors
 	oauth     oauth
 	unserved  unserved.Book
+	mechanisms
 
 	latency atomic.Int64
 	skew    atomic.Int64
@@ -54,8 +55,8 @@ func New(opts ...Option) *Okta {
 	o.latency.Store(int64(cfg.latency))
 	o.skew.Store(int64(cfg.skew))
 	o.oauth.init()
-	o.factors.init(cfg)
 	o.directory.init(o.now(), cfg.users, cfg.groups)
+	o.join(cfg)
 	o.routes = append(cfg.routes, o.api()...)
 	for _, f := range cfg.begin {
 		f(o)
@@ -155,15 +156,18 @@ func (o *Okta) limited(c *call) *reply {
 		refusedBy = v.refusedBy
 	}
 	var rep *reply
+	var change *syslog.Pending
 	if refusedBy != "" {
 		o.journal.refused(c.entry, refusedBy)
 		rep = c.fail("E0000047")
 	} else {
+		change = syslog.Begin(c.r.Method, c.segs, o.resolve)
 		rep = o.trouble.meet(c, inside, o.serve)
 	}
 	for k, vs := range header {
 		rep.header[k] = vs
 	}
+	c.logAnswer(rep, change)
 	return rep
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/oktaretry/oktaretry/oktatest/internal/lag"
 )
 
 // Option sets up a fake Okta. Options are made by this package; the last of a
@@ -37,6 +39,10 @@ type config struct {
 
 	factorResult string
 	factorWaits  int
+	ruleLock     time.Duration
+	logSize      int
+	lagSeed      uint64
+	lagReads     []lag.Reads
 
 	journal   int
 	bodyLimit int64
@@ -53,6 +59,8 @@ func defaultConfig() config {
 		tokenLife:    time.Hour,
 		factorResult: "SUCCESS",
 		factorWaits:  2,
+		ruleLock:     50 * time.Millisecond,
+		logSize:      10_000,
 		journal:      100_000,
 		bodyLimit:    1 << 20,
 	}

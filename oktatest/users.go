@@ -78,7 +78,7 @@ func (o *Okta) listUsers(c *call) *reply {
 		return c.fail("E0000033")
 	}
 	o.directory.mu.Lock()
-	list := o.directory.users
+	list := o.usersSeen(c)
 	o.directory.mu.Unlock()
 
 	keep := func(u *user) bool { return u.status != "DEPROVISIONED" }
@@ -167,6 +167,7 @@ func (o *Okta) createUser(c *call) *reply {
 		}
 	}
 	o.directory.addUser(u)
+	o.factors.Clear(u.id)
 	for _, id := range in.GroupIDs {
 		o.directory.setMember(o.directory.groupsByID[id], u.num, true, now)
 	}
@@ -261,7 +262,7 @@ func (o *Okta) moveUser(c *call, u *user, from, to, otherwise string) *reply {
 }
 
 func (o *Okta) listUserGroups(c *call, u *user) *reply {
-	return page(c, o.directory.groupsOf(u), 200, 200, func(g *group) any { return c.renderGroup(g) })
+	return page(c, o.groupsOfSeen(c, u), 200, 200, func(g *group) any { return c.renderGroup(g) })
 }
 
 func keepOnly[T any](list []T, keep func(T) bool) []T {

@@ -42,7 +42,8 @@ const (
 // layers are the packages of the module, the highest layer first. A package imports those of lower layers. Those of the
 // first are for tests: they also import each other, and no others import them.
 var layers = [...][]string{
-	{"contract", "oktatest", "oktatest/control", "internal/docs", "internal/rig", "internal/rig/script", "internal/sharedtest", "internal/soak"},
+	{"contract", "oktatest", "oktatest/control", "oktatest/internal/endpoint", "oktatest/internal/factor", "oktatest/internal/lag",
+		"oktatest/internal/rules", "oktatest/internal/syslog", "internal/docs", "internal/rig", "internal/rig/script", "internal/sharedtest", "internal/soak"},
 	{"debug", "internal/words", "oktatest/internal/unserved"},
 	{root, "observability"},
 	{"internal/ask", "internal/budget", "internal/circuit", "internal/document", "internal/exchange", "internal/fault", "internal/pace", "internal/replay", "internal/telemetry"},
