@@ -63,12 +63,14 @@ test("waits for the reset", async () => {
   const [refused, served] = await journal("GET /api/v1/users");
   assert.deepEqual([refused.status, served.status], [429, 200]);
   assert.ok(served.unix - refused.unix >= 1);
+  assert.deepEqual((await control("GET", "assertions")).nothingBeforeReset, []);
 });
 
 test("a create that fails is not sent again", async () => {
   await control("POST", "days/edge-outage", { on: ["POST /api/v1/users"] });
   await assert.rejects(call("POST", "/api/v1/users", { profile: { login: "new@example.com", email: "new@example.com" } }), /503/);
   assert.equal((await journal("POST /api/v1/users")).length, 1);
+  assert.deepEqual((await control("GET", "assertions")).noDuplicateCreates, []);
 });
 
 test("the reset brings the seed back", async () => {

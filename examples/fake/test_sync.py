@@ -64,6 +64,7 @@ class Sync(unittest.TestCase):
         refused, served = self.journal("GET /api/v1/users")
         self.assertEqual([refused["status"], served["status"]], [429, 200])
         self.assertGreaterEqual(served["unix"] - refused["unix"], 1)
+        self.assertEqual(self.control("GET", "assertions")["nothingBeforeReset"], [])
 
     def test_a_create_that_fails_is_not_sent_again(self):
         self.control("POST", "days/edge-outage", {"on": ["POST /api/v1/users"]})
@@ -72,6 +73,7 @@ class Sync(unittest.TestCase):
         failed.exception.close()
         self.assertEqual(failed.exception.code, 503)
         self.assertEqual(len(self.journal("POST /api/v1/users")), 1)
+        self.assertEqual(self.control("GET", "assertions")["noDuplicateCreates"], [])
 
     def test_the_reset_brings_the_seed_back(self):
         user = {"profile": {"login": "new@example.com", "email": "new@example.com", "firstName": "New", "lastName": "Moe"}}

@@ -23,12 +23,15 @@
 //	PUT    /_oktatest/limits        set limits: {"GET /api/v1/users": 50}
 //	POST   /_oktatest/limits/taken  take places as another program would: {"GET /api/v1/users": 20}
 //	PUT    /_oktatest/latency       {"latency": "200ms"}
+//	PUT    /_oktatest/lag           have lists lag behind writes: {"seed", "reads": [{"patterns", "chance", "upTo"}]}
+//	DELETE /_oktatest/lag           have them be up to date
 //	PUT    /_oktatest/factors       how pushes end: {"result": "REJECTED", "polls": 2}
 //	GET    /_oktatest/clock         how far the fake's clock is ahead
 //	PUT    /_oktatest/clock         set that: {"skew": "5m"}
 //	POST   /_oktatest/clock         let time pass for the fake: {"advance": "60s"}
 //	GET    /_oktatest/journal       what arrived; ?pattern=POST /api/v1/users&status=429&last=10
 //	DELETE /_oktatest/journal       forget it
+//	GET    /_oktatest/assertions    what oktatest's assertions find in the journal; ?peak=5
 //	GET    /_oktatest/unserved      endpoints that were asked for and are not served
 //
 // A body is strict JSON: what is unknown, given twice, null or of another type is refused

@@ -253,6 +253,52 @@ func TestUnservedEndpointsAreListed(t *testing.T) {
 	}
 }
 
+func TestLagIsSetAndEnded(t *testing.T) {
+	o := newOrg(t)
+	found := func() bool {
+		_, text := o.do("GET", "/api/v1/groups?q=new", "")
+		return strings.Contains(text, "new")
+	}
+	o.must("PUT", "/_oktatest/lag", `{"seed": 1, "reads": [{"patterns": ["GET /api/v1/groups"], "chance": 1, "upTo": "100h"}]}`, nil)
+	if status, text := o.do("POST", "/api/v1/groups", `{"profile": {"name": "new", "description": ""}}`); status != 200 {
+		t.Fatalf("%d %s", status, text)
+	}
+	if found() {
+		t.Error("the search is not late")
+	}
+	if o.must("DELETE", "/_oktatest/lag", "", nil); !found() {
+		t.Error("the search is still late")
+	}
+}
+
+func TestAssertionsReportWhatTheyFind(t *testing.T) {
+	o := newOrg(t)
+	var found map[string][]string
+	o.must("GET", "/_oktatest/assertions?peak=1", "", &found)
+	if len(found) != 4 {
+		t.Errorf("%d assertions: %v", len(found), found)
+	}
+	for name, said := range found {
+		if said == nil || len(said) > 0 {
+			t.Errorf("%s finds %q where nothing has arrived", name, said)
+		}
+	}
+	o.must("POST", "/_oktatest/scripts", `{"pattern": "POST /api/v1/groups", "steps": [{"pass": true, "cutBody": true}, {"rateLimited": "5s"}]}`, nil)
+	for range 2 {
+		o.create("twice")
+	}
+	o.must("GET", "/_oktatest/assertions", "", &found)
+	if len(found["noDuplicateCreates"]) == 0 || len(found["no429s"]) == 0 {
+		t.Errorf("found %v", found)
+	}
+}
+
+// create creates a group over a connection that may break.
+func (o *org) create(name string) {
+	defer func() { recover() }() // http.ErrAbortHandler
+	o.do("POST", "/api/v1/groups", `{"profile": {"name": "`+name+`", "description": ""}}`)
+}
+
 func TestFactorsAndLatencyAreSet(t *testing.T) {
 	o := newOrg(t, oktatest.WithUsers(1))
 	o.must("PUT", "/_oktatest/factors", `{"result": "REJECTED", "polls": 0}`, nil)
@@ -292,6 +338,9 @@ func TestMistakesAreRefusedAtTheirPlace(t *testing.T) {
 		{"POST", "/_oktatest/days/monday", ``, "", "names no day: want one of ", 1},
 		{"POST", "/_oktatest/days/edge-outage", `{"chance": 2}`, "", "must lie in [0, 1]", 1},
 		{"PUT", "/_oktatest/limits", `{"GET /nowhere/at/all": 1}`, "[\"GET /nowhere/at/all\"]", "names no limit", 25},
+		{"PUT", "/_oktatest/lag", `{"reads": [{"patterns": ["GET /api/v1/apps"], "chance": 1}]}`, "", "is no list that can be late", 1},
+		{"PUT", "/_oktatest/lag", `{"reads": [{"pattern": []}]}`, "reads.0.pattern", "is unknown", 13},
+		{"GET", "/_oktatest/assertions?peak=x", "", "peak", "is no whole number", 0},
 		{"PUT", "/_oktatest/latency", `{}`, "latency", "is missing or below 0", 1},
 		{"PUT", "/_oktatest/factors", `{"result": "YES"}`, "result", "is missing or unknown, want one of SUCCESS", 12},
 		{"PUT", "/_oktatest/clock", `{}`, "skew", "is missing", 1},

@@ -5,12 +5,10 @@ package control
 import (
 	"errors"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/oktaretry/oktaretry/oktatest"
 )
@@ -49,12 +47,15 @@ func routes() []route {
 		{"PUT", "/_oktatest/limits", `set limits: {"GET /api/v1/users": 50}`, setLimits},
 		{"POST", "/_oktatest/limits/taken", `take places as another program would: {"GET /api/v1/users": 20}`, take},
 		{"PUT", "/_oktatest/latency", `{"latency": "200ms"}`, setLatency},
+		{"PUT", "/_oktatest/lag", `have lists lag behind writes: {"seed", "reads": [{"patterns", "chance", "upTo"}]}`, setLag},
+		{"DELETE", "/_oktatest/lag", "have them be up to date", endLag},
 		{"PUT", "/_oktatest/factors", `how pushes end: {"result": "REJECTED", "polls": 2}`, setFactors},
 		{"GET", "/_oktatest/clock", "how far the fake's clock is ahead", clock},
 		{"PUT", "/_oktatest/clock", `set that: {"skew": "5m"}`, setClock},
 		{"POST", "/_oktatest/clock", `let time pass for the fake: {"advance": "60s"}`, advance},
 		{"GET", "/_oktatest/journal", "what arrived; ?pattern=POST /api/v1/users&status=429&last=10", journal},
 		{"DELETE", "/_oktatest/journal", "forget it", forget},
+		{"GET", "/_oktatest/assertions", "what oktatest's assertions find in the journal; ?peak=5", assertions},
 		{"GET", "/_oktatest/unserved", "endpoints that were asked for and are not served", unserved},
 	}
 }
@@ -301,6 +302,35 @@ func setLatency(r *request) (any, error) {
 	return done{}, nil
 }
 
+func setLag(r *request) (any, error) {
+	type late struct {
+		Patterns []string `json:"patterns"`
+		Chance   float64  `json:"chance"`
+		UpTo     span     `json:"upTo"`
+	}
+	var in struct {
+		Seed  int64  `json:"seed"`
+		Reads []late `json:"reads"`
+	}
+	b, err := read(r.Request, &in)
+	if err != nil {
+		return nil, err
+	}
+	var reads []oktatest.LateReads
+	for _, l := range in.Reads {
+		reads = append(reads, oktatest.LateReads{Patterns: l.Patterns, Chance: l.Chance, UpTo: l.UpTo.Duration})
+	}
+	if says := refusal(func() { r.s.SetLag(uint64(in.Seed), reads...) }); says != "" {
+		return nil, b.at(says)
+	}
+	return done{}, nil
+}
+
+func endLag(r *request) (any, error) {
+	r.s.EndLag()
+	return done{}, nil
+}
+
 // results are those that a factor's verification can have.
 var results = []string{"SUCCESS", "REJECTED", "TIMEOUT", "CANCELLED", "FAILED", "ERROR"}
 
@@ -355,90 +385,4 @@ func advance(r *request) (any, error) {
 	r.s.SetClockSkew(r.s.ClockSkew() + in.Advance.Duration)
 	r.s.mu.Unlock()
 	return clock(r)
-}
-
-// arrived is one request of the journal.
-type arrived struct {
-	Method    string      `json:"method"`
-	Path      string      `json:"path"`
-	Query     string      `json:"query"`
-	Host      string      `json:"host"`
-	Headers   http.Header `json:"headers"`
-	Body      string      `json:"body"`
-	BodySize  int64       `json:"bodySize"`
-	Time      time.Time   `json:"time"`
-	Unix      float64     `json:"unix"` // the same, in seconds
-	Bucket    string      `json:"bucket"`
-	RefusedBy string      `json:"refusedBy"`
-	Status    int         `json:"status"` // 0: none given, or not yet
-	RequestID string      `json:"requestId"`
-}
-
-func journal(r *request) (any, error) {
-	wanted, err := filterOf(r.URL.Query())
-	if err != nil {
-		return nil, err
-	}
-	all := []arrived{}
-	var found []oktatest.Request
-	if says := refusal(func() { found = r.s.RequestsTo(wanted.pattern) }); says != "" {
-		return nil, problems{{Path: "pattern", Problem: says}}
-	}
-	for _, q := range found {
-		if wanted.status != 0 && q.Status != wanted.status {
-			continue
-		}
-		text := string(q.Body)
-		if !utf8.ValidString(text) {
-			text = strings.ToValidUTF8(text, "\ufffd")
-		}
-		all = append(all, arrived{q.Method, q.Path, q.RawQuery, q.Host, q.Header, text, q.BodySize, q.Time.UTC(), float64(q.Time.UnixMicro()) / 1e6, q.Bucket, q.RefusedBy, q.Status, q.RequestID})
-	}
-	if wanted.last > 0 && len(all) > wanted.last {
-		all = all[len(all)-wanted.last:]
-	}
-	return map[string]any{"arrived": r.s.Arrived(), "requests": all}, nil
-}
-
-// filter is what of the journal is asked for.
-type filter struct {
-	pattern      string
-	status, last int
-}
-
-func filterOf(q url.Values) (f filter, err error) {
-	for name, values := range q {
-		switch name {
-		case "pattern":
-			f.pattern = values[0]
-		case "status":
-			f.status, err = strconv.Atoi(values[0])
-		case "last":
-			f.last, err = strconv.Atoi(values[0])
-		default:
-			return f, problems{{Path: name, Problem: "is unknown, want pattern, status or last"}}
-		}
-		if err != nil {
-			return f, problems{{Path: name, Problem: "is no whole number"}}
-		}
-	}
-	return f, nil
-}
-
-func forget(r *request) (any, error) {
-	r.s.Forget()
-	return done{}, nil
-}
-
-func unserved(r *request) (any, error) {
-	type endpoint struct {
-		Method string `json:"method"`
-		Path   string `json:"path"`
-		Count  int    `json:"count"`
-	}
-	all := []endpoint{}
-	for _, u := range r.s.Unserved() {
-		all = append(all, endpoint(u))
-	}
-	return map[string]any{"unserved": all}, nil
 }
