@@ -3,13 +3,21 @@
 package fake
 
 import (
+	"embed"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"testing"
+
+	_ "github.com/oktaretry/oktaretry/oktatest/control" // what the command serves: go test notices its changes
 )
+
+// What is run is embedded, so that go test notices its changes.
+//
+//go:embed org.yaml test_sync.py sync.test.mjs
+var _ embed.FS
 
 // suites are the tests in other languages.
 var suites = []struct {
