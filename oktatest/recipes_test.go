@@ -30,7 +30,7 @@ func newClient(t *testing.T, okta *oktatest.Okta) *http.Client {
 
 // countUsers is a program under test: it reads the list of users.
 func countUsers(client *http.Client) (int, error) {
-	resp, err := client.Get(org + "/api/v1/users")
+	resp, err := client.Get(acme + "/api/v1/users")
 	if err != nil {
 		return 0, err
 	}
@@ -83,7 +83,7 @@ func TestSyncWaitsForTheReset(t *testing.T) {
 // on it: a create that is refused because the login is taken is a success.
 func ensureOne(client *http.Client, login string) error {
 	search := url.Values{"search": {`profile.login eq "` + login + `"`}}
-	resp, err := client.Get(org + "/api/v1/users?" + search.Encode())
+	resp, err := client.Get(acme + "/api/v1/users?" + search.Encode())
 	if err != nil {
 		return err
 	}
