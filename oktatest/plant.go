@@ -20,25 +20,33 @@ import (
 // planting is a seed on its way into an org.
 type planting struct {
 	o        *Okta
-	members  map[string][]string // of groups by name: ids of the users that name them
-	named    []string            // those groups, in the order in which they are named
-	ids      map[string]string   // what {…} of requests stand for
+	members  []membership
+	ids      map[string]string // what {…} of requests stand for
 	problems []document.Problem
 }
+
+// membership is of a user in a group.
+type membership struct {
+	group, user string // a name, an id
+	path        []string
+}
+
+// everyone is the group that Okta keeps by itself.
+const everyone = "Everyone"
 
 func (s Seed) plant(o *Okta) []document.Problem {
 	if late := o.lag.Swap(nil); late != nil { // all reads see what a seed brings
 		defer o.lag.CompareAndSwap(nil, late)
 	}
-	p := &planting{o: o, members: map[string][]string{}, ids: map[string]string{}}
+	p := &planting{o: o, ids: map[string]string{}}
 	for i, u := range s.Users {
 		p.user(u, "users", strconv.Itoa(i))
 	}
 	for i, g := range s.Groups {
 		p.group(g, "groups", strconv.Itoa(i))
 	}
-	for _, name := range p.named {
-		p.join(name)
+	for _, m := range p.members {
+		p.join(m)
 	}
 	for i, r := range s.Requests {
 		p.request(r, "requests", strconv.Itoa(i))
@@ -81,11 +89,8 @@ func (p *planting) user(u SeedUser, path ...string) {
 		return
 	}
 	p.ids["users."+login] = id
-	for _, group := range u.Groups {
-		if p.members[group] == nil {
-			p.named = append(p.named, group)
-		}
-		p.members[group] = append(p.members[group], id)
+	for i, group := range u.Groups {
+		p.members = append(p.members, membership{group, id, append(slices.Clone(path), "groups", strconv.Itoa(i))})
 	}
 	if len(u.Credentials) > 0 {
 		_, err := p.o.administer(http.MethodPost, "/api/v1/users/"+id, map[string]any{"credentials": u.Credentials})
@@ -105,42 +110,38 @@ func (p *planting) group(g SeedGroup, path ...string) {
 		p.add(fmt.Sprintf("is %q, which another group has", name), append(path, "name")...)
 		return
 	}
-	members := p.members[name]
-	for i, login := range g.Members {
-		id, _, ok := p.o.User(login)
-		if !ok {
-			p.add(fmt.Sprintf("is %q, which is no user's login", login), append(slices.Clone(path), "members", strconv.Itoa(i))...)
-			continue
-		}
-		members = append(members, id)
-	}
-	id, err := p.o.AddGroup(profile, members...)
+	id, err := p.o.AddGroup(profile)
 	if p.refused(err, path...) {
 		return
 	}
 	p.ids["groups."+name] = id
-	delete(p.members, name)
+	for i, login := range g.Members {
+		at := append(slices.Clone(path), "members", strconv.Itoa(i))
+		user, _, ok := p.o.User(login)
+		if !ok {
+			p.add(fmt.Sprintf("is %q, which is no user's login", login), at...)
+			continue
+		}
+		p.members = append(p.members, membership{name, user, at})
+	}
 }
 
-// join makes users members of a group that the seed does not describe: one that is
-// there already, or a new one.
-func (p *planting) join(name string) {
-	members, left := p.members[name]
-	if !left {
-		return
+// join makes a user a member of a group, which is made if it is not there.
+func (p *planting) join(m membership) {
+	id := p.o.groupNamed(m.group)
+	if strings.EqualFold(m.group, everyone) && id != "" {
+		return // whoever is a user is in it
 	}
-	id := p.o.groupNamed(name)
 	if id == "" {
 		var err error
-		id, err = p.o.AddGroup(map[string]any{"name": name, "description": ""}, members...)
-		p.refused(err, "users")
-		members = nil
+		id, err = p.o.AddGroup(map[string]any{"name": m.group, "description": ""})
+		if p.refused(err, m.path...) {
+			return
+		}
 	}
-	for _, user := range members {
-		_, err := p.o.administer(http.MethodPut, "/api/v1/groups/"+id+"/users/"+user, nil)
-		p.refused(err, "users")
-	}
-	p.ids["groups."+name] = id
+	p.ids["groups."+m.group] = id
+	_, err := p.o.administer(http.MethodPut, "/api/v1/groups/"+id+"/users/"+m.user, nil)
+	p.refused(err, m.path...)
 }
 
 // groupNamed returns the id of the group of a name, or "".

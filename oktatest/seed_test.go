@@ -109,6 +109,12 @@ func TestSeedFillsAnOrgThatAsksForACredential(t *testing.T) {
 	}
 }
 
+func TestSeedsMayNameTheGroupOfEverybody(t *testing.T) {
+	if _, err := oktatest.ParseSeed([]byte(`{"users": [{"login": "a@b.c", "groups": ["Everyone"]}, {"login": "d@b.c", "groups": ["Everyone"]}]}`)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestParseSeedRefusesMistakesAtTheirPlace(t *testing.T) {
 	for text, want := range map[string][]string{
 		"":                  {"line 1, column 1: it is empty"},
@@ -123,6 +129,7 @@ func TestParseSeedRefusesMistakesAtTheirPlace(t *testing.T) {
 		`{"users": [{"login": "a@b.c", "status": "HAPPY"}]}`:                       {`line 1, column 41: users.0.status is "HAPPY", want one of STAGED, `},
 		"{\"groups\": [{\"name\": \"x\"},\n{\"name\": \"X\"},\n{}]}":               {`line 2, column 10: groups.1.name is "X", which another group has`, "line 3, column 1: groups.2 has no name"},
 		"{\"groups\": [{\"name\": \"x\", \"members\": [\n\"nobody@b.c\"]}]}":       {`line 2, column 1: groups.0.members.0 is "nobody@b.c", which is no user's login`},
+		`{"users": [{"login": "a@b.c", "groups": [""]}]}`:                          {"line 1, column 42: users.0.groups.0 is refused: a group has no name"},
 		"{\"limits\": {\n\"GET /nowhere/at/all\": 3}}":                             {`line 2, column 24: limits["GET /nowhere/at/all"] is the name of no bucket or limit`},
 		`{"requests": [{"path": "/api/v1/groups/{staff}"}]}`:                       {"line 1, column 24: requests.0.path has {staff}, which stands for nothing that is made before"},
 		`{"requests": [{"path": "api"}]}`:                                          {`line 1, column 24: requests.0.path is "api", want one that begins with a slash`},
