@@ -174,3 +174,24 @@ func TestNewPanicsForASeedThatDoesNotFit(t *testing.T) {
 	}()
 	oktatest.New(oktatest.WithSeed(oktatest.Seed{Users: []oktatest.SeedUser{{}}}))
 }
+
+// Whatever the text: no panic, and a seed that is read fits into an org.
+func FuzzParseSeed(f *testing.F) {
+	f.Add([]byte(seedText))
+	f.Add([]byte(`{"users": [{"login": "a", "groups": ["b", ""], "credentials": {"password": 1}}], "limits": {"": -1}}`))
+	f.Add([]byte(`{"requests": [{"method": "GET", "path": "/%zz"}, {"path": "/oauth2/v1/token?{users.a}", "body": {"a": [{}]}, "as": "x"}]}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		s, err := oktatest.ParseSeed(text)
+		if err == nil {
+			err = oktatest.New(oktatest.WithLimits(oktatest.OktaLimits()...)).Plant(s)
+		}
+		if err == nil {
+			return
+		}
+		for _, err := range err.(interface{ Unwrap() []error }).Unwrap() {
+			if _, ok := errors.AsType[*oktatest.SeedError](err); !ok {
+				t.Errorf("%T: %v", err, err)
+			}
+		}
+	})
+}

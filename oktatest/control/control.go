@@ -5,6 +5,9 @@
 //	handler := control.New(func() *oktatest.Okta { return oktatest.New(oktatest.WithUsers(3)) })
 //	http.ListenAndServe("127.0.0.1:8090", handler)
 //
+// [NewServer] does that for a test in Go that runs a program in another language, and the
+// command oktaretry fake for all others.
+//
 // Calls of the control API are no calls of Okta's: they take no place in any limit, meet
 // no script and no bad day, and are not in the journal.
 //
@@ -16,7 +19,7 @@
 //	POST   /_oktatest/scripts       answer the next requests of a pattern: {"pattern", "steps"}
 //	DELETE /_oktatest/scripts       drop all scripts
 //	GET    /_oktatest/days          the bad days by name, and those that are on
-//	POST   /_oktatest/days/{name}   begin one: {"on", "from", "for", "chance", "seed"}
+//	POST   /_oktatest/days/{name}   begin one: {"on", "from", "fromFirst", "for", "every", "chance", "seed"}
 //	DELETE /_oktatest/days/{name}   end one
 //	DELETE /_oktatest/days          end all
 //	GET    /_oktatest/limits        the limits as they stand
@@ -50,7 +53,8 @@
 //	{"concurrencyLimited": true}      429 with 0/0: too many in flight
 //	{"oauthError": "invalid_client"}  OAuth's form; "status" if it is not 400
 //	{"challenge": "DPoP", "oauthError": "use_dpop_nonce"}  in WWW-Authenticate, 401
-//	{"fault": "reset"}                or "hang", "eof", "eof-mid-headers", "refused"
+//	{"fault": "reset"}                or "hang", "eof", "eof-mid-headers", "eof-mid-body",
+//	                                  "reset-mid-body", "refused"
 //
 // Beside an answer can stand "headers", "withoutHeaders", "body" with "contentType", and
 // beside a code "summary", "causes" and "poll"; beside any step "delay", "slowBody",

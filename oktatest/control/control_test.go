@@ -133,6 +133,15 @@ func TestDaysBeginAndEndByName(t *testing.T) {
 	if o.must("DELETE", "/_oktatest/days", "", &ended); ended.Ended != 1 {
 		t.Errorf("%+v", ended)
 	}
+	o.must("POST", "/_oktatest/days/edge-outage", `{"every": 3, "from": "0s", "for": "1h"}`, nil)
+	if got := o.statuses(6, "/api/v1/users"); got != "200 200 503 200 200 503" {
+		t.Errorf("answers %s, want each third to be a 503", got)
+	}
+	o.must("DELETE", "/_oktatest/days", "", nil)
+	o.must("POST", "/_oktatest/days/edge-outage", `{"fromFirst": "1h"}`, nil)
+	if got := o.statuses(2, "/api/v1/users"); got != "200 200" {
+		t.Errorf("answers %s in the hour before the outage", got)
+	}
 }
 
 func TestLimitsAreReadSetAndTaken(t *testing.T) {
@@ -299,6 +308,31 @@ func (o *org) create(name string) {
 	o.do("POST", "/api/v1/groups", `{"profile": {"name": "`+name+`", "description": ""}}`)
 }
 
+func TestServerClosesWithRequestsThatHang(t *testing.T) {
+	hung := make(chan error, 1)
+	t.Run("test", func(t *testing.T) {
+		s := control.NewServer(t, oktatest.WithUsers(1))
+		resp, err := http.Post(s.URL+control.Prefix+"scripts", "", strings.NewReader(`{"pattern": "*", "steps": [{"fault": "hang"}]}`))
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatal(resp, err)
+		}
+		resp.Body.Close()
+		go func() {
+			resp, err := http.Get(s.URL + "/api/v1/users")
+			if err == nil {
+				resp.Body.Close()
+			}
+			hung <- err
+		}()
+		for s.Okta().Arrived() == 0 {
+			time.Sleep(time.Millisecond)
+		}
+	})
+	if err := <-hung; err == nil {
+		t.Error("the request that hangs was answered")
+	}
+}
+
 func TestFactorsAndLatencyAreSet(t *testing.T) {
 	o := newOrg(t, oktatest.WithUsers(1))
 	o.must("PUT", "/_oktatest/factors", `{"result": "REJECTED", "polls": 0}`, nil)
@@ -329,7 +363,7 @@ func TestMistakesAreRefusedAtTheirPlace(t *testing.T) {
 		{"POST", "/_oktatest/scripts", `{"pattern": "users", "steps": [{"pass": true}]}`, "", "must begin with a slash", 1},
 		{"POST", "/_oktatest/scripts", `{"pattern": "*", "steps": [{}]}`, "steps.0", "wants one of pass, code, ", 28},
 		{"POST", "/_oktatest/scripts", `{"pattern": "*", "steps": [{"pass": true, "edgePage": 503}]}`, "steps.0", "wants one of pass, code, ", 28},
-		{"POST", "/_oktatest/scripts", `{"pattern": "*", "steps": [{"fault": "flood"}]}`, "steps.0", `has the fault "flood", want one of eof, eof-mid-headers, hang, refused, reset`, 28},
+		{"POST", "/_oktatest/scripts", `{"pattern": "*", "steps": [{"fault": "flood"}]}`, "steps.0", `has the fault "flood", want one of eof, eof-mid-body, eof-mid-headers, hang, refused, reset, reset-mid-body`, 28},
 		{"POST", "/_oktatest/scripts", `{"pattern": "*", "steps": [{"pass": true, "body": "x"}]}`, "steps.0", "has members that only an answer can have", 28},
 		{"POST", "/_oktatest/scripts", `{"pattern": "*", "steps": [{"code": "E9999999"}]}`, "", "Okta has no such code", 1},
 		{"POST", "/_oktatest/scripts", `{"pattern": "*", "steps": [{"rateLimited": 2}]}`, "steps.0.rateLimited", `is 2, want a duration such as "30s"`, 44},

@@ -40,7 +40,7 @@ func routes() []route {
 		{"POST", "/_oktatest/scripts", `answer the next requests of a pattern: {"pattern", "steps"}`, lay},
 		{"DELETE", "/_oktatest/scripts", "drop all scripts", clearScripts},
 		{"GET", "/_oktatest/days", "the bad days by name, and those that are on", days},
-		{"POST", "/_oktatest/days/{name}", `begin one: {"on", "from", "for", "chance", "seed"}`, begin},
+		{"POST", "/_oktatest/days/{name}", `begin one: {"on", "from", "fromFirst", "for", "every", "chance", "seed"}`, begin},
 		{"DELETE", "/_oktatest/days/{name}", "end one", end},
 		{"DELETE", "/_oktatest/days", "end all", end},
 		{"GET", "/_oktatest/limits", "the limits as they stand", limits},
@@ -192,14 +192,41 @@ func days(r *request) (any, error) {
 	return map[string]any{"days": known, "on": on}, nil
 }
 
+// playing is how a day is to go.
+type playing struct {
+	On        []string `json:"on"`
+	From      span     `json:"from"`
+	FromFirst span     `json:"fromFirst"`
+	For       span     `json:"for"`
+	Every     int      `json:"every"`
+	Chance    float64  `json:"chance"` // -1: not given
+	Seed      int64    `json:"seed"`
+}
+
+func (p playing) shape(day oktatest.Day) oktatest.Day {
+	if len(p.On) > 0 {
+		day = day.On(p.On...)
+	}
+	if p.From.given {
+		day = day.From(p.From.Duration)
+	}
+	if p.FromFirst.given {
+		day = day.FromFirst(p.FromFirst.Duration)
+	}
+	if p.For.given {
+		day = day.For(p.For.Duration)
+	}
+	if p.Every != 0 {
+		day = day.Every(p.Every)
+	}
+	if p.Chance != -1 {
+		day = day.Chance(p.Chance)
+	}
+	return day.Seed(uint64(p.Seed))
+}
+
 func begin(r *request) (any, error) {
-	in := struct {
-		On     []string `json:"on"`
-		From   span     `json:"from"`
-		For    span     `json:"for"`
-		Chance float64  `json:"chance"`
-		Seed   int64    `json:"seed"`
-	}{Chance: -1}
+	in := playing{Chance: -1}
 	b, err := read(r.Request, &in)
 	if err != nil {
 		return nil, err
@@ -208,21 +235,7 @@ func begin(r *request) (any, error) {
 	if !ok {
 		return nil, b.at("names no day: want one of " + strings.Join(oktatest.DayNames(), ", "))
 	}
-	says := refusal(func() {
-		if len(in.On) > 0 {
-			day = day.On(in.On...)
-		}
-		if in.From.given {
-			day = day.From(in.From.Duration)
-		}
-		if in.For.given {
-			day = day.For(in.For.Duration)
-		}
-		if in.Chance != -1 {
-			day = day.Chance(in.Chance)
-		}
-		r.s.Begin(day.Seed(uint64(in.Seed)))
-	})
+	says := refusal(func() { r.s.Begin(in.shape(day)) })
 	if says != "" {
 		return nil, b.at(says)
 	}

@@ -46,12 +46,14 @@ type step struct {
 	Always    bool `json:"always"`
 }
 
-// faults are the steps without an answer.
+// faults are the steps of connections that break.
 var faults = map[string]oktatest.Step{
 	"hang":            oktatest.Hang,
 	"reset":           oktatest.Reset,
 	"eof":             oktatest.EOF,
 	"eof-mid-headers": oktatest.EOFMidHeaders,
+	"eof-mid-body":    oktatest.EOFMidBody,
+	"reset-mid-body":  oktatest.ResetMidBody,
 	"refused":         oktatest.Refused,
 }
 
