@@ -48,10 +48,10 @@ const defaultSharedTimeout = 50 * time.Millisecond
 //
 // No call fails because of the store, or waits longer than [SharedTimeout] for an
 // answer of it. After an error or a late answer the store counts as lost: calls
-// proceed by what their process knows, and one of them at a time tries the store
-// again. One log line and the metric oktaretry.shared.changes report the loss, and
-// again the return. Places are leased in small batches, so most calls need no
-// request to the store.
+// proceed by what their process knows, and the store is tried again at intervals that
+// grow to a second, also while all calls wait. One log line and the metric
+// oktaretry.shared.changes report the loss, and again the return. Places are leased in
+// small batches, so most calls need no request to the store.
 //
 // [Pace].MaxUtilization holds for the fleet as a whole: the lowest of the active
 // processes counts. MaxInFlight, MaxRate and BucketRates hold for each process.
@@ -208,6 +208,9 @@ func (s *sharing) lease(ctx context.Context, b shared.Bucket, e *pace.StoreReque
 	}, func(err error) {
 		if err != nil {
 			e.Failed()
+			if after, ok := e.WatchLoss(); ok {
+				s.probeLost(e, after)
+			}
 			return
 		}
 		e.Answered(time.Now(), lease)
@@ -224,16 +227,36 @@ func (s *sharing) returnSpare(e *pace.StoreRequest, after time.Duration) {
 		if again > 0 {
 			s.returnSpare(e, again)
 		}
-		// A panic of a log handler would end the program: no call waits for this.
-		ask.Recovered(context.Background(), func(ctx context.Context) error {
-			s.giveBack(ctx, give)
-			return nil
-		})
+		s.putAlone(give)
 	})
 }
 
-// giveBack returns places to the store in e, which may be nil, and which no call makes.
-func (s *sharing) giveBack(ctx context.Context, e *pace.StoreRequest) {
+// probeLost has the lost store probed for e's bucket while that is in use.
+func (s *sharing) probeLost(e *pace.StoreRequest, after time.Duration) {
+	time.AfterFunc(after, func() {
+		probe, again := e.Probe(time.Now())
+		if probe != nil && s.questions.Saturated() {
+			probe.Withdraw()
+			probe = nil
+		}
+		s.putAlone(probe)
+		if again > 0 {
+			s.probeLost(e, again)
+		}
+	})
+}
+
+// putAlone sends e, which may be nil, to the store in a goroutine in which no call waits.
+func (s *sharing) putAlone(e *pace.StoreRequest) {
+	// A panic of a log handler would end the program.
+	ask.Recovered(context.Background(), func(ctx context.Context) error {
+		s.withoutCall(ctx, e)
+		return nil
+	})
+}
+
+// withoutCall sends the store e, which may be nil, and which no call makes.
+func (s *sharing) withoutCall(ctx context.Context, e *pace.StoreRequest) {
 	if e == nil {
 		return
 	}
@@ -252,7 +275,7 @@ func (s *sharing) close(ctx context.Context, requests []*pace.StoreRequest, r *e
 			}
 			break
 		}
-		s.giveBack(ctx, e)
+		s.withoutCall(ctx, e)
 	}
 	r.eachCircuit(func(b *circuit.Breaker) {
 		part := r.partOf(b)

@@ -43,9 +43,12 @@ func (c *call) acquireTurn() StopReason {
 	enterLine(c)
 	wait, why := ready(c, c.now)
 	if wait > 0 {
-		return c.waitInLine(wait, why)
+		if stop := c.waitInLine(wait, why); stop != StopNone {
+			return stop
+		}
+	} else {
+		tellReopened(c)
 	}
-	tellReopened(c)
 	if s := c.t.sharing; s != nil && !s.questions.Saturated() {
 		c.askStore(c.ticket.StoreProbe(c.now))
 	}

@@ -6,6 +6,7 @@ package shared_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -131,6 +132,36 @@ func TestEmptiedStoreIsFilledAgain(t *testing.T) {
 			t.Errorf("%d answers of 429 for 300 calls", n)
 		}
 	})
+}
+
+// A store that is back was once asked only by calls that went out: those that waited
+// began the next window without it, and took one another's places for many windows.
+func TestFleetThatWaitsFindsItsStoreBackBeforeTheNextWindow(t *testing.T) {
+	for _, fault := range []sharedtest.Fault{sharedtest.Slow, sharedtest.Fails} {
+		rig.Virtual(t, fmt.Sprint("fault ", fault), func(t *testing.T) {
+			const window, limit = 10 * time.Second, 200
+			store := sharedtest.NewFaulty(t)
+			all, okta, target := newProcesses(t, 4, limit, store, nil, oktatest.WithWindow(window, 0))
+			go func() {
+				time.Sleep(2*window + window/2) // all places are used, and all calls wait
+				store.Set(fault)
+				time.Sleep(2 * window)
+				store.Flush()
+				store.Set(sharedtest.None)
+			}()
+			began := time.Now()
+			runCalls(t, all, target, 25, 12*limit)
+			refused := 0
+			for _, r := range okta.Requests() {
+				if r.Status == http.StatusTooManyRequests && r.Time.Sub(began) > 4*window+window/2+3*time.Second {
+					refused++
+				}
+			}
+			if refused > 0 {
+				t.Errorf("%d answers of 429 from 3 s after the store is back", refused)
+			}
+		})
+	}
 }
 
 // The store is gone for some windows and comes back in the middle of one.

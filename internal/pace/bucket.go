@@ -284,7 +284,7 @@ func (b *bucket) leaseDone(t *Ticket, now time.Time, seen Seen, wide bool) *Stor
 	isIdle := b.inFlight == 0 && b.line.len() == 0
 	spare := isIdle && !b.window.unbound && l.giveUpSpare(now)
 	if spare || t.place.forScout || wide {
-		return b.newRequest(now, Permit{part: l.health})
+		return b.newRequest(now, l.health.permit())
 	}
 	return nil
 }

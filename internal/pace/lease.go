@@ -15,11 +15,12 @@ type lease struct {
 	holder string        // names this bucket to the store; never changed
 	name   shared.Bucket // identifies the bucket in requests that no call makes; by Name
 
-	watched  bool // places are returned when the bucket is idle; by Watch and Spare
-	pending  bool // a request is out, and no other is made; by newRequest and by the request's end
-	held     heldPlaces
-	answered lastAnswer
-	seen     unreported
+	watched     bool // places are returned when the bucket is idle; by Watch and Spare
+	lossWatched bool // a lost store is probed without a call; by WatchLoss and Probe
+	pending     bool // a request is out, and no other is made; by newRequest and by the request's end
+	held        heldPlaces
+	answered    lastAnswer
+	seen        unreported
 }
 
 // heldPlaces are the places that calls may take without a request.

@@ -42,6 +42,7 @@ func (h *StoreHealth) Works() bool { return h.whole.works() && !h.ill.Load() }
 type Permit struct {
 	part       *StorePart
 	whole, own *outage // that the request probes; nil: the store, or the part, worked
+	since      *outage // the store's last one when the permit was given
 }
 
 // Probes reports whether the request finds out if the store is back.
@@ -53,6 +54,13 @@ func (p Permit) abandon() {
 	p.whole.abandon()
 	p.own.abandon()
 }
+
+// precedes reports whether the request is from before an outage that is over: then it
+// proves nothing.
+func (p Permit) precedes() bool { return !p.Probes() && p.part.store.whole.last.Load() != p.since }
+
+// permit returns the permit for a request to a part that works.
+func (s *StorePart) permit() Permit { return Permit{part: s, since: s.store.whole.last.Load()} }
 
 // Works reports whether the part works, as far as is known.
 func (s *StorePart) Works() bool { return s.store.whole.works() && s.own.works() }
@@ -69,12 +77,27 @@ func (s *StorePart) Try(now time.Time) (Permit, bool) {
 		whole.abandon()
 		return Permit{}, false
 	}
-	return Permit{s, whole, own}, true
+	p := s.permit()
+	p.whole, p.own = whole, own
+	return p, true
+}
+
+// untilProbe returns how long it is until the next probe of what is lost may be made.
+func (s *StorePart) untilProbe(now time.Time) (d time.Duration) {
+	for _, h := range []*health{&s.store.whole, &s.own} {
+		if o := h.current.Load(); o != nil {
+			d = max(d, o.probeAt.Sub(now))
+		}
+	}
+	return d
 }
 
 // Failed reports that the request failed. lost is true if all of the store worked until
 // then.
 func (p Permit) Failed(now time.Time) (lost bool) {
+	if p.precedes() {
+		return false
+	}
 	first := p.part.own.failed(p.own, now)
 	switch {
 	case p.whole != nil:

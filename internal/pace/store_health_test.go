@@ -64,6 +64,26 @@ func TestStoreThatComesAndGoesIsProbedLessAndLess(t *testing.T) {
 	}
 }
 
+// A request that hung while the store was lost, and was found to be back, lost it again.
+func TestFailureFromBeforeAnOutageThatIsOverProvesNothing(t *testing.T) {
+	h := new(pace.StoreHealth)
+	part := h.Part()
+	hung, ok := part.Try(epoch)
+	if !ok || !lose(t, part, epoch) {
+		t.Fatal("a new store is lost")
+	}
+	now, probe := whenProbed(t, part, epoch)
+	if !probe.Succeeded(now) {
+		t.Fatal("it is not back")
+	}
+	if hung.Failed(now) || !part.Works() || !h.Works() {
+		t.Error("the store is lost by a request from before its last outage")
+	}
+	if !lose(t, part, now) {
+		t.Error("a request from after the outage does not lose the store")
+	}
+}
+
 func TestLostStoreIsProbedByOneCallAtATime(t *testing.T) {
 	h := new(pace.StoreHealth)
 	part, other := h.Part(), h.Part()

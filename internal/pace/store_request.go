@@ -39,7 +39,7 @@ func (t *Ticket) StoreRequest(now time.Time) *StoreRequest {
 	if !fullUnreported && (l.held.usable(now) > 0 || l.answered.retryAt.After(now)) {
 		return nil
 	}
-	return b.newRequest(now, Permit{part: l.health})
+	return b.newRequest(now, l.health.permit())
 }
 
 // StoreProbe returns a request to a lost store, to find out whether it is back;
@@ -110,7 +110,7 @@ func (b *bucket) giveBack(now time.Time) *StoreRequest {
 		return nil
 	}
 	l.held.until = now
-	r := b.newRequest(now, Permit{part: l.health})
+	r := b.newRequest(now, l.health.permit())
 	r.Request.Prefetch = 0
 	return r
 }
