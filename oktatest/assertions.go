@@ -29,6 +29,15 @@ func (o *Okta) AssertNo429s(t testing.TB) bool {
 	return false
 }
 
+// AssertAllServed reports an error to t for each endpoint that was asked for and is
+// not served (see Unserved), AllowUnserved or not, and reports whether there was
+// none. NewServer does so by itself at the end of its test.
+func (o *Okta) AssertAllServed(t testing.TB) bool {
+	t.Helper()
+	o.reportUnserved(t)
+	return len(o.Unserved()) == 0
+}
+
 // AssertPeakConcurrency reports an error to t if more than most requests were in
 // flight at a time: from when each had arrived until its answer was sent, as
 // Request's Time and Done have it. It reports whether that was so. An answer

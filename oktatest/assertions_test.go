@@ -206,6 +206,14 @@ func TestAssertNoDuplicateCreatesTellsDuplicatesFromGoodResends(t *testing.T) {
 	}
 }
 
+func TestAssertAllServedNamesWhatIsNot(t *testing.T) {
+	o := oktatest.New(oktatest.AllowUnserved())
+	do(t, o.Transport(), "GET", org+"/api/v1/users", "")
+	wantHolds(t, o.AssertAllServed)
+	do(t, o.Transport(), "POST", org+"/api/v1/no/such/thing", "{}")
+	wantFails(t, o.AssertAllServed, "does not serve", "POST /api/v1/no/such/thing (1×)")
+}
+
 func TestAssertionsNeedTheWholeJournal(t *testing.T) {
 	o := oktatest.New(oktatest.WithJournal(1))
 	for range 2 {

@@ -247,5 +247,5 @@ func (p *playing) strikes(now time.Time) bool {
 }
 
 func (c *call) isOneOf(list []pattern) bool {
-	return slices.ContainsFunc(list, func(p pattern) bool { return p.match(c.r.Method, c.segs) })
+	return slices.ContainsFunc(list, func(p pattern) bool { return p.Match(c.r.Method, c.segs) })
 }

@@ -165,7 +165,7 @@ func InlineHookTimeout() Day {
 			if !c.wait(patience) {
 				return &reply{fault: faultGone, header: http.Header{}}
 			}
-			if tokens.match(c.r.Method, c.segs) {
+			if tokens.Match(c.r.Method, c.segs) {
 				return next(c)
 			}
 			return c.fail("E0000137")

@@ -66,10 +66,13 @@ func EdgeOutage(lasts time.Duration) Day {
 // Reported of an org's host that was no longer served (okta/okta-sdk-java#509)
 // and of a token call that missed its authorization server (grafana/grafana#12987).
 func GatewayNotFound() Day {
-	page := EdgePage(http.StatusNotFound)
 	return Day{name: "gateway-404", about: "the gateway answers 404 by itself, in HTML, though what was asked for is there",
 		patterns: everything, chance: 1,
-		play: atTheEdge(func(c *call, _ func(*call) *reply) *reply { return page.reply(c) })}
+		play: atTheEdge(func(c *call, _ func(*call) *reply) *reply {
+			r := gatewayPage()
+			r.header.Set("Date", httpDate(c.o.now()))
+			return r
+		})}
 }
 
 // SlowAnswers makes answers take d longer, half of it before the answer is

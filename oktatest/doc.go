@@ -1,10 +1,10 @@
 // Package oktatest is a fake Okta for tests: real enough for Okta's own SDKs,
 // and as bad-tempered as a test needs it to be.
 //
-// It keeps users, groups, factors and a token endpoint; it has Okta's rate
-// limits, with Okta's headers; it answers what a script lays out, with any of
-// Okta's error codes, any status, and the faults that networks have; and it
-// remembers what arrived.
+// It keeps users, groups, group rules, factors, the system log and a token
+// endpoint; it has Okta's rate limits, with Okta's headers; it answers what a
+// script lays out, with any of Okta's error codes, any status, and the faults
+// that networks have; and it remembers what arrived.
 //
 //	srv := oktatest.NewServer(t, oktatest.WithUsers(250))
 //	srv.Script("GET /api/v1/users",
@@ -42,11 +42,57 @@
 //		}
 //	}
 //
+// # Group rules, factors and the system log
+//
+// An active group rule puts matching users into its groups: at once, and when
+// users are created or change. Its expression may compare attributes, join
+// comparisons with and, or, not, and use Okta's functions for strings, arrays
+// and groups. Rules change only while INACTIVE; a change that arrives during
+// another is 423 E0000239 (WithRuleLock). Whom somebody removes from the group
+// the rule excludes from then on.
+//
+// Users of WithUsers and AddUser have a push factor from the start, others enrol
+// theirs: push by polling its activation, SMS, call, email and authenticator apps
+// by a passcode, which Okta.Passcode returns, questions and tokens at once.
+// WithFactorResult sets what becomes of a push, Okta.Pushes counts those sent.
+//
+// GET /api/v1/logs has an event for each change that a request has made, each
+// 429, a warning from 90 % of a bucket's limit on, and what rules and factors do,
+// under Okta's types; of type oktatest.write where the fake knows none for a
+// change. Without until it is polled: each page has a next link, and what is
+// logged later comes behind it. WithSystemLog sets how many events are kept.
+//
+// # Reads that lag behind writes
+//
+// WithLag lets lists be late, now and then and by a seed, as Okta's are: a
+// member added a moment ago is missing, a search does not find the user that was
+// just created. Nothing rehearses a duplicate create as well (see the example).
+//
+// # Bad days
+//
+// A Day is something that goes wrong at Okta for a while, by name: EdgeOutage,
+// QuotaEaten, ReadOnly, ErrorSpells and others (DayNames), each with what is known
+// of it, and DayOf for one's own. On narrows it to endpoints, From, FromFirst and
+// For to a time, Every and Chance to some of the requests, and several go on at a
+// time. WithDay has them from the start, Okta.Begin switches them on later.
+//
+//	okta := oktatest.New(oktatest.WithDay(
+//		oktatest.EdgeOutage(5*time.Minute).From(time.Minute),
+//		oktatest.QuotaEaten(0.9).On("GET /api/v1/users")))
+//
+// # Assertions
+//
+// The journal has each request (Requests), and assertions say what a test wants of
+// all: AssertNoDuplicateCreates, AssertNothingBeforeReset, AssertNo429s,
+// AssertPeakConcurrency, AssertAllServed. What they report names the requests with
+// their times.
+//
 // # What a request goes through
 //
 // Once its body is there: latency (half of it), then the script that matches,
-// if any; else the limits of requests in flight, the limits of users, clients
-// and so on, the bucket, and the API; then the other half of the latency. What
+// if any; else the bad days of Okta's edge, the limits of requests in flight, the
+// limits of users, clients and so on, the bucket, the bad days of the API, and the
+// API; then the other half of the latency. What
 // one limit refuses takes no place of another. Every answer that Okta would have
 // made carries an X-Okta-Request-Id and a Date; those of limited endpoints also
 // X-Rate-Limit-Limit, -Remaining and -Reset, 2xx answers included.
@@ -63,7 +109,7 @@
 //
 // # What it is not
 //
-// It checks no signatures and no scopes, and knows no policies, apps or logs.
+// It checks no signatures and no scopes, and knows no passwords.
 // Lists understand the common part of q, filter and search.
 //
 // An endpoint that it does not serve answers 400 with the errorCode "OKTATEST",

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/oktaretry/oktaretry/oktatest/internal/edge"
 )
 
 type fault int
@@ -106,6 +108,8 @@ type reply struct {
 	status    int
 	header    http.Header
 	body      []byte
+	foreign   bool // not made by Okta
+	chunked   bool // sent without a Content-Length
 	fault     fault
 	bodyDelay time.Duration
 	handler   http.Handler // writes the answer itself, if not nil
@@ -127,12 +131,36 @@ func (r *reply) sent() []byte {
 	return r.body
 }
 
+// bodiless reports whether the reply's status allows no body.
+func (r *reply) bodiless() bool {
+	return r.status == http.StatusNoContent || r.status == http.StatusNotModified
+}
+
+// complete does to a whole answer of Okta's what nginx does: gzip where the request accepts
+// it, and chunks. An answer that is to break stays as it is.
+func (c *call) complete(r *reply) {
+	if !c.o.cfg.oktaHeaders || r.foreign || r.handler != nil || r.fault != faultNone || r.bodyDelay > 0 {
+		return
+	}
+	body := !r.bodiless() && len(r.body) > 0
+	edge.Complete(r.header, body)
+	if !body || r.header.Get("Content-Encoding") != "" { // compressed as the script wants it
+		return
+	}
+	r.chunked = true
+	if edge.AcceptsGzip(c.r.Header) {
+		r.body = edge.Gzip(r.body)
+		r.header.Set("Content-Encoding", "gzip")
+	}
+}
+
 // deliver sends a reply. No lock is held meanwhile.
 func (c *call) deliver(w http.ResponseWriter, r *reply) {
 	if r.fault == faultHang {
 		<-c.r.Context().Done()
 		r = &reply{fault: faultGone}
 	}
+	c.complete(r)
 	if m := inMemory(w); m != nil && r.handler == nil {
 		c.answered(r.status, r.header)
 		m.deliver(r)
@@ -163,12 +191,15 @@ func (c *call) write(w http.ResponseWriter, r *reply) {
 	if _, ok := r.header["Content-Type"]; !ok {
 		w.Header()["Content-Type"] = nil // net/http is not to guess one
 	}
-	bodiless := r.status == http.StatusNoContent || r.status == http.StatusNotModified
-	if !bodiless {
+	switch {
+	case r.bodiless():
+	case !r.chunked:
 		w.Header().Set("Content-Length", strconv.Itoa(len(r.body)))
+	case c.r.ProtoMajor == 1:
+		w.Header().Set("Transfer-Encoding", "chunked") // else net/http would count a small body
 	}
 	w.WriteHeader(r.status)
-	if bodiless || c.r.Method == http.MethodHead {
+	if r.bodiless() || c.r.Method == http.MethodHead {
 		return
 	}
 	if r.bodyDelay > 0 {

@@ -75,18 +75,18 @@ func lateReads(where string, reads []LateReads) []lag.Reads {
 		var patterns []pattern
 		for _, s := range r.Patterns {
 			p := mustPattern(s)
-			require(slices.ContainsFunc(lists, p.matchesPattern), "%s: %q is no list that can be late", where, s)
+			require(slices.ContainsFunc(lists, func(l string) bool { return meansList(p, l) }), "%s: %q is no list that can be late", where, s)
 			patterns = append(patterns, p)
 		}
 		all = append(all, lag.Reads{Chance: r.Chance, UpTo: r.UpTo, Match: func(method string, segs []string) bool {
-			return slices.ContainsFunc(patterns, func(p pattern) bool { return p.match(method, segs) })
+			return slices.ContainsFunc(patterns, func(p pattern) bool { return p.Match(method, segs) })
 		}})
 	}
 	return all
 }
 
-// matchesPattern reports whether the requests of another pattern are among those meant.
-func (p pattern) matchesPattern(other string) bool {
-	q := mustPattern(other)
-	return p.match(q.method, q.segs)
+// meansList reports whether the requests for a list are among those that a pattern means.
+func meansList(p pattern, list string) bool {
+	q := mustPattern(list)
+	return p.Match(q.Method, q.Segs)
 }

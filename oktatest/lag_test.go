@@ -48,13 +48,13 @@ func TestALateListShowsWhatWasBefore(t *testing.T) {
 		groups := "/api/v1/users/" + ann + "/groups"
 		wantStatus(t, do(t, rt, "PUT", org+members+"/"+ann, ""), 204)
 		lists("at once", map[string]int{
-			"/api/v1/users": 1, "/api/v1/users?q=ann": 0, search(`profile.login eq "ann@x.test"`): 0, members: 0, groups: 0,
+			"/api/v1/users": 1, "/api/v1/users?q=ann": 0, search(`profile.login eq "ann@x.test"`): 0, members: 0, groups: 1, // Everyone
 		})
 		wantStatus(t, do(t, rt, "GET", org+"/api/v1/users/"+ann, ""), 200) // by id, and by login
 		wantStatus(t, do(t, rt, "GET", org+"/api/v1/users/ann@x.test", ""), 200)
 		time.Sleep(2*time.Second + 1)
 		lists("after 2 s", map[string]int{
-			"/api/v1/users": 2, "/api/v1/users?q=ann": 1, search(`profile.login eq "ann@x.test"`): 1, members: 1, groups: 1,
+			"/api/v1/users": 2, "/api/v1/users?q=ann": 1, search(`profile.login eq "ann@x.test"`): 1, members: 1, groups: 2,
 		})
 
 		wantStatus(t, do(t, rt, "POST", org+"/api/v1/users/"+ann, `{"profile":{"department":"Law"}}`), 200)

@@ -17,6 +17,7 @@ import (
 	"github.com/oktaretry/oktaretry/oktatest/internal/endpoint"
 	"github.com/oktaretry/oktaretry/oktatest/internal/factor"
 	"github.com/oktaretry/oktaretry/oktatest/internal/lag"
+	"github.com/oktaretry/oktaretry/oktatest/internal/render"
 	"github.com/oktaretry/oktaretry/oktatest/internal/rules"
 	"github.com/oktaretry/oktaretry/oktatest/internal/syslog"
 )
@@ -113,8 +114,8 @@ func (r ruleOrg) User(id string) (rules.User, bool) {
 
 func (r ruleOrg) user(u *user) rules.User {
 	return rules.User{
-		ID: u.id, Entity: u.entity(), Gone: u.status == "DEPROVISIONED", Attributes: u.profile,
-		Internal: map[string]any{"id": u.id, "status": u.status, "created": stamp(u.created), "lastUpdated": stamp(u.lastUpdated)},
+		ID: u.id, Entity: u.entity(), Gone: u.gone(), Attributes: u.profile,
+		Internal: map[string]any{"id": u.id, "status": u.status, "created": render.Stamp(u.created), "lastUpdated": render.Stamp(u.lastUpdated)},
 		Groups: func() []rules.Group {
 			var all []rules.Group
 			for _, g := range r.o.directory.groupsOf(u) {
@@ -139,13 +140,13 @@ func (r ruleOrg) IsMember(groupID, userID string) bool {
 		return false
 	}
 	_, in := slices.BinarySearch(g.members, u.num)
-	return in
+	return in || g.builtIn && !u.gone()
 }
 
 func (r ruleOrg) SetMember(groupID, userID string, in bool) {
 	g, u := r.o.directory.groupsByID[groupID], r.o.directory.usersByID[userID]
 	if g != nil && u != nil {
-		r.o.directory.setMember(g, u.num, in, r.o.now())
+		r.o.directory.setMember(g, u.num, in, r.o.stamp())
 	}
 }
 
@@ -205,11 +206,19 @@ func (o *Okta) usersSeen(c *call) []*user {
 	return o.directory.users
 }
 
-func (o *Okta) groupsSeen(c *call) []*group {
-	if at, late := c.behind(); late {
-		return asOf(o.directory.groups, o.directory.pastGroups.At(at))
+// groupsSeen are the groups by name, and where a list of them goes on after an id.
+func (o *Okta) groupsSeen(c *call) (list []*group, find func(string) (int, bool)) {
+	at, late := c.behind()
+	if !late {
+		return o.directory.named, o.directory.afterName
 	}
-	return o.directory.groups
+	then := directory{groupsByID: map[string]*group{}, goneGroups: o.directory.goneGroups}
+	then.named = slices.Clone(asOf(o.directory.groups, o.directory.pastGroups.At(at)))
+	slices.SortFunc(then.named, byName)
+	for _, g := range then.named {
+		then.groupsByID[g.id] = g
+	}
+	return then.named, then.afterName
 }
 
 // membersSeen are a group's members as a list shows them.
@@ -354,6 +363,10 @@ func (c *call) logWarning(h http.Header) {
 
 // logRefusal records a 429, by the kind of the limit that refused the call.
 func (c *call) logRefusal(h http.Header) {
+	if c.refusal || c.entry == nil { // twice, or no request
+		return
+	}
+	c.refusal = true
 	event, scope := "system.org.rate_limit.violation", "ORG"
 	switch by := c.entry.RefusedBy; {
 	case by == Concurrency || h.Get("X-Rate-Limit-Limit") == "0":

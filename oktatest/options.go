@@ -16,6 +16,7 @@ type Option func(*config)
 
 type config struct {
 	users, groups int
+	attributes    []string // of profiles, beside Okta's own
 
 	windows       layout
 	noLimits      bool
@@ -44,12 +45,16 @@ type config struct {
 	lagSeed      uint64
 	lagReads     []lag.Reads
 
+	oktaHeaders bool
+
 	journal   int
 	bodyLimit int64
 	routes    []route
 
-	begin         []func(*Okta) // called once the fake is made
-	allowUnserved bool
+	allowUnserved  bool
+	withoutGeneric bool
+
+	begin []func(*Okta) // called once the fake is made
 }
 
 func defaultConfig() config {
@@ -84,6 +89,13 @@ func WithUsers(n int) Option {
 func WithGroups(n int) Option {
 	require(n >= 0, "WithGroups(%d): must not be negative", n)
 	return func(c *config) { c.groups = n }
+}
+
+// WithProfileAttributes adds attributes to the schema of users' profiles, as an admin does
+// in the profile editor. Without it a profile may have the 31 attributes of Okta's default
+// schema; any other is answered 400 E0000001.
+func WithProfileAttributes(names ...string) Option {
+	return func(c *config) { c.attributes = append(c.attributes, names...) }
 }
 
 // WithWindowLength sets the length of the rate-limit windows. Default: one
@@ -218,6 +230,16 @@ func WithTokenLifetime(d time.Duration) Option {
 // then TIMEOUT. Default: SUCCESS after 2 polls.
 func WithFactorResult(result string, waits int) Option {
 	return func(c *config) { c.factorResult, c.factorWaits = result, waits }
+}
+
+// WithOktaHeaders makes answers come as from Okta and the nginx in front of it: with the
+// headers that all of Okta's answers have (Server, Cache-Control, Strict-Transport-Security
+// and so on), a Set-Cookie of a new session, gzip where the request accepts it, and in
+// chunks, without a Content-Length. Default: on for NewServer, NewTLSServer and StartServer,
+// off for a fake that New makes. Answers that a script breaks or slows down, and those of a
+// Func, have the headers only; an EdgePage has none of it.
+func WithOktaHeaders(on bool) Option {
+	return func(c *config) { c.oktaHeaders = on }
 }
 
 // WithJournal sets how many requests the journal keeps: the last n. Default:

@@ -25,6 +25,10 @@ func TestOrgsHaveTheLimitsOfTheirPlan(t *testing.T) {
 		{"PUT", "/api/v1/apps/0oa1", 50, 600, 500},
 		{"GET", "/api/v1/agentPools", 10, 600, 1200},
 		{"GET", "/api/v1/policies", 50, 600, 1200},
+		{"GET", "/api/v1/domains", 50, 50, 1200},
+		{"GET", "/api/v1/domains/OcD1", 50, 50, 1200},
+		{"POST", "/api/v1/domains", 15, 15, 1200},
+		{"POST", "/api/v1/domains/OcD1/verify", 15, 15, 1200},
 		{"GET", "/api/v1/logs", 20, 50, 120},
 		{"POST", "/oauth2/v1/token", 150, 1200, 2000},
 		{"POST", "/api/v1/authn", 500, 600, 500},
@@ -60,6 +64,17 @@ func TestOrgsCountApartWhatOktaCountsApart(t *testing.T) {
 				}
 			}
 		}, plan)
+	}
+}
+
+func TestOrgsHaveTheLimitsThatOnlyRecordingsTell(t *testing.T) {
+	for _, plan := range []oktatest.Option{oktatest.SmallOrg(), oktatest.Enterprise()} {
+		rt := oktatest.New(plan).Transport()
+		for path, want := range map[string]int{"/attack-protection/api/v1/user-lockout-settings": 500, "/integrations/api/v1/api-services": 1000} {
+			if limit, _, _, _ := rates(t, do(t, rt, "GET", org+path, "")); limit != want {
+				t.Errorf("%s: limit %d, want %d", path, limit, want)
+			}
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/oktaretry/oktaretry/internal/canned"
 	"github.com/oktaretry/oktaretry/internal/document"
 )
 
@@ -255,10 +256,8 @@ func (o *Okta) administer(method, target string, body any) (id string, err error
 	rep := o.serve(&call{o: o, r: r, segs: segments(r.URL.EscapedPath()), body: sent, id: o.newID("req"), bucket: -1,
 		entry: &Request{Method: method, Path: r.URL.EscapedPath(), RawQuery: r.URL.RawQuery, Time: o.now()}})
 	var answer struct {
-		ID      string       `json:"id"`
-		Code    string       `json:"errorCode"`
-		Summary string       `json:"errorSummary"`
-		Causes  []errorCause `json:"errorCauses"`
+		ID string `json:"id"`
+		canned.Error
 	}
 	if len(rep.body) > 0 {
 		json.Unmarshal(rep.body, &answer) // of no JSON only the status counts

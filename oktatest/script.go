@@ -123,7 +123,7 @@ func (b *scriptBook) next(method string, segs []string) Step {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, s := range b.list {
-		if s.pattern.match(method, segs) {
+		if s.pattern.Match(method, segs) {
 			if step := s.next(); step != nil {
 				return step
 			}

@@ -50,7 +50,7 @@ func StartServer(opts ...Option) *Server {
 }
 
 func newServer(opts []Option) *Server {
-	o := New(opts...)
+	o := New(append([]Option{WithOktaHeaders(true)}, opts...)...)
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Server{Server: httptest.NewUnstartedServer(o), Okta: o, stop: stop}
 	s.Config.BaseContext = func(net.Listener) context.Context { return ctx }

@@ -39,7 +39,7 @@ func TestEachWriteIsAnEvent(t *testing.T) {
 		o := oktatest.New(oktatest.WithGroups(1))
 		rt := o.Transport()
 		group := o.GroupIDs()[0]
-		body := `{"profile":{"login":"ann@x.test","email":"ann@x.test","firstName":"Ann","lastName":"X"},"groupIds":["` + group + `"]}`
+		body := `{"profile":{"login":"ann@x.test","email":"ann@x.test","firstName":"Ann","lastName":"X"},"credentials":{"password":{"value":"x"}},"groupIds":["` + group + `"]}`
 		since := time.Now().UTC().Format(time.RFC3339)
 		poll := logsURL + "?since=" + since
 		id := ""

@@ -179,7 +179,11 @@ func unindented(text string) string {
 
 func TestCodeOfTheDocumentsCompiles(t *testing.T) {
 	compiled := "\n"
-	for _, file := range []string{root + "/examples/internal/snippets/snippets_test.go", root + "/benchmarks/internal/peers/migrating_test.go", root + "/oktatest/recipes_test.go"} {
+	files, err := filepath.Glob(root + "/examples/internal/snippets/*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range append(files, root+"/benchmarks/internal/peers/migrating_test.go", root+"/oktatest/recipes_test.go") {
 		compiled += unindented(read(t, file))
 	}
 	paths, err := filepath.Glob(root + "/docs/*.md")

@@ -94,7 +94,7 @@ func (f *factor) render(r *endpoint.Request, u User) object {
 		f.embed(r, u, v)
 	}
 	if f.kind.codes {
-		links["resend"] = []any{object{"name": f.kind.name, "href": at + "/resend", "hints": object{"allow": []string{"POST"}}}}
+		links["resend"] = endpoint.Link(at+"/resend", http.MethodPost) // an object: SDK v6 decodes no list here
 	}
 	return v
 }

@@ -4,6 +4,7 @@ package syslog
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 )
@@ -168,6 +169,32 @@ func (e *Event) attribute(name string, target *Entity) string {
 		return e.Published.UTC().Format(stamp)
 	}
 	return e.lookup(name)
+}
+
+// text is what keywords are looked for in: the event's values, one a line.
+func (e *Event) text() string {
+	var b strings.Builder
+	add := func(values ...any) {
+		for _, v := range values {
+			fmt.Fprintln(&b, v)
+		}
+	}
+	for _, n := range append([]Entity{e.Actor}, e.Targets...) {
+		add(n.ID, n.Type, n.AlternateID, n.DisplayName)
+	}
+	add(e.Type, e.DisplayMessage, e.Severity, e.Outcome.Result, e.UUID, e.Transaction.ID)
+	if e.Outcome.Reason != nil {
+		add(*e.Outcome.Reason)
+	}
+	if e.Client != nil {
+		add(e.Client.UserAgent, e.Client.IP)
+	}
+	for _, values := range []object{e.Debug, e.Transaction.Detail, e.Extra} {
+		for _, v := range values {
+			add(v)
+		}
+	}
+	return b.String()
 }
 
 func (n Entity) attribute(name string) string {

@@ -4,7 +4,6 @@ package syslog
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
@@ -307,41 +306,11 @@ func (q *query) passes(e *Event) bool {
 	})
 }
 
-// values are the strings and numbers of a JSON text, without its keys.
-func values(b []byte) string {
-	var text strings.Builder
-	var walk func(any)
-	walk = func(v any) {
-		switch v := v.(type) {
-		case object:
-			for _, x := range v {
-				walk(x)
-			}
-		case []any:
-			for _, x := range v {
-				walk(x)
-			}
-		case nil:
-		default:
-			fmt.Fprintln(&text, v)
-		}
-	}
-	var v any
-	if json.Unmarshal(b, &v) == nil {
-		walk(v)
-	}
-	return text.String()
-}
-
 // mentions reports whether all words of q occur in the event.
 func (q *query) mentions(e *Event) bool {
 	if len(q.words) == 0 {
 		return true
 	}
-	b, err := e.MarshalJSON()
-	if err != nil {
-		return false
-	}
-	text := strings.ToLower(values(b))
+	text := strings.ToLower(e.text())
 	return !slices.ContainsFunc(q.words, func(w string) bool { return !strings.Contains(text, w) })
 }
