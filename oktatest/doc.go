@@ -132,6 +132,16 @@
 // endpoints. Paths below no part of Okta's API ("/") get the 404 page of Okta's
 // gateway.
 //
+// # What it holds from the start
+//
+// WithUsers and WithGroups fill it with what is all alike, WithSeed with what a test
+// names: users with their status, credentials and groups, limits, and by requests of
+// an administrator whatever else the fake serves. ParseSeed reads a seed from strict
+// JSON, package orgfile of module policyfile from YAML.
+//
+// Package control serves a fake to programs in other languages, with an API to steer
+// it; the command oktaretry fake is that. docs/testing.md has recipes.
+//
 // # What it is not
 //
 // It checks no signatures, no scopes and no passwords, policies decide nothing, and it

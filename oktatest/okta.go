@@ -40,6 +40,7 @@ type Okta struct {
 	store    *generic.Store // what is not written by hand
 
 	latency atomic.Int64
+	skew    atomic.Int64
 	ids     atomic.Uint64
 }
 
@@ -60,6 +61,7 @@ func New(opts ...Option) *Okta {
 	o.limits = limits
 	o.journal = journal{keep: cfg.journal, statuses: map[int]int{}, refusals: map[string]int{}}
 	o.latency.Store(int64(cfg.latency))
+	o.skew.Store(int64(cfg.skew))
 	o.oauth.init()
 	o.directory.init(o.now(), cfg)
 	o.join(cfg)
@@ -72,7 +74,14 @@ func New(opts ...Option) *Okta {
 }
 
 // now is the fake's own clock: wall time, since windows are laid out in it.
-func (o *Okta) now() time.Time { return time.Now().Round(0).Add(o.cfg.skew) }
+func (o *Okta) now() time.Time { return time.Now().Round(0).Add(o.ClockSkew()) }
+
+// SetClockSkew changes what WithClockSkew has set, at once. Setting it further ahead
+// ends windows, pushes and tokens as if that time had passed.
+func (o *Okta) SetClockSkew(d time.Duration) { o.skew.Store(int64(d)) }
+
+// ClockSkew is how far the fake's clock is ahead of the program's.
+func (o *Okta) ClockSkew() time.Duration { return time.Duration(o.skew.Load()) }
 
 // stamp is the present as users and groups keep it, in whole seconds.
 func (o *Okta) stamp() time.Time { return o.now().Truncate(time.Second) }

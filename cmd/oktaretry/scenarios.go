@@ -96,12 +96,14 @@ func scenariosNamed(names []string) (list []scenario, err error) {
 
 func scenarioNames() []string { return slices.Sorted(maps.Keys(scenarios())) }
 
-// scenarioList describes the scenarios, for the command's help.
-func scenarioList() string {
+// scenarioList describes the scenarios, for the command's help: the bad days, or the others.
+func scenarioList(days bool) string {
 	var b strings.Builder
 	known := scenarios()
 	for _, name := range scenarioNames() {
-		fmt.Fprintf(&b, "  %-19s %s\n", name, known[name].about)
+		if slices.Contains(oktatest.DayNames(), name) == days {
+			fmt.Fprintf(&b, "  %-19s %s\n", name, known[name].about)
+		}
 	}
 	return b.String()
 }
