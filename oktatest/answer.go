@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/oktaretry/oktaretry/internal/canned"
 )
 
 // Answer is a scripted HTTP answer. Its With… methods return a changed copy,
@@ -40,6 +42,7 @@ const (
 	ratesExhausted                    // Remaining 0, Reset after a given time
 	ratesWindowOver                   // Remaining 0, Reset at the window's end
 	ratesOfConcurrency                // 0/0
+	ratesOfNone                       // no headers, no place taken: nobody is known to count
 )
 
 // unknownLimit is the limit that a scripted 429 reports where the fake has
@@ -52,7 +55,8 @@ const unknownLimit = 600
 // WithStatus.
 //
 // Code("E0000047") reports the bucket's window as used up, whatever it holds;
-// RateLimited sets when it ends.
+// RateLimited sets when it ends. Code("E0000011"), an invalid token, carries no
+// rate-limit headers and takes no place.
 func Code(codeOrName string) Answer {
 	a := Answer{code: codeOrName}
 	if c, ok := LookupCode(codeOrName); ok {
@@ -60,8 +64,11 @@ func Code(codeOrName string) Answer {
 	} else {
 		a.err = fmt.Errorf("Code(%q): Okta has no such code; give it a status with WithStatus", codeOrName)
 	}
-	if a.code == "E0000047" {
+	switch a.code {
+	case "E0000047":
 		a.rates = ratesWindowOver
+	case "E0000011":
+		a.rates = ratesOfNone
 	}
 	return a
 }
@@ -85,10 +92,7 @@ func ConcurrencyLimited() Answer {
 
 // OAuthError answers in OAuth's form, {"error": …, "error_description": …}.
 func OAuthError(code string, status int) Answer {
-	return Answer{status: status}.WithBody("application/json", encode(map[string]string{
-		"error":             code,
-		"error_description": "A scripted " + code + ".",
-	}))
+	return Answer{status: status}.WithBody("application/json", encode(canned.OAuthError{Error: code, Description: "A scripted " + code + "."}))
 }
 
 // Challenge answers with an empty body and the error in WWW-Authenticate, as
@@ -107,10 +111,8 @@ func Status(status int) Answer { return Answer{status: status} }
 // reached: an HTML page, no request id, no rate-limit headers, and no place
 // taken in the bucket.
 func EdgePage(status int) Answer {
-	title := fmt.Sprintf("%d %s", status, http.StatusText(status))
-	return Answer{status: status, edge: true}.WithBody("text/html; charset=utf-8",
-		"<html>\r\n<head><title>"+title+"</title></head>\r\n<body>\r\n<center><h1>"+title+
-			"</h1></center>\r\n<hr><center>edge</center>\r\n</body>\r\n</html>\r\n")
+	contentType, page := canned.EdgePage(status)
+	return Answer{status: status, edge: true}.WithBody(contentType, page)
 }
 
 // WithStatus overrides the status.
@@ -189,7 +191,7 @@ func (a Answer) check() error {
 }
 
 func (a Answer) reply(c *call) *reply {
-	r := &reply{status: a.status, header: http.Header{}, body: []byte(a.body)}
+	r := &reply{status: a.status, header: http.Header{}, body: []byte(a.body), foreign: a.edge}
 	if a.contentType != "" {
 		r.header.Set("Content-Type", a.contentType)
 	}
@@ -203,10 +205,13 @@ func (a Answer) reply(c *call) *reply {
 	now := c.o.now()
 	if a.edge {
 		r.header.Set("Date", httpDate(now))
-		r.header.Set("Server", "edge")
+		r.header.Set("Server", canned.EdgeServer)
 	} else {
 		c.stamp(r.header, now)
 		a.stampRates(c, r.header, now)
+		if a.status == http.StatusTooManyRequests {
+			c.logRefusal(r.header)
+		}
 	}
 	for k, vs := range a.header {
 		if len(vs) > 1 && vs[0] == inherit {
@@ -221,25 +226,28 @@ func (a Answer) reply(c *call) *reply {
 }
 
 func (a Answer) stampRates(c *call, h http.Header, now time.Time) {
+	if a.rates == ratesOfNone {
+		return
+	}
 	if a.rates == ratesOfBucket {
 		if v := c.o.limits.admit(c.places, now, true); v.reported {
-			v.rate.stamp(h)
+			v.rate.Stamp(h)
 		}
 		return
 	}
 	r, reported := c.o.limits.look(c.places, now) // what is refused takes no place
-	r.remaining = 0
+	r.Remaining = 0
 	switch {
 	case a.rates == ratesOfConcurrency:
 		r = concurrencyRate(now)
 	case !reported:
-		r.limit = unknownLimit
-		r.reset = wholeSecond(now.Add(time.Minute))
+		r.Limit = unknownLimit
+		r.Reset = canned.WholeSecond(now.Add(time.Minute))
 	}
 	if a.rates == ratesExhausted {
-		r.reset = wholeSecond(now.Add(a.reset))
+		r.Reset = canned.WholeSecond(now.Add(a.reset))
 	}
-	r.stamp(h)
+	r.Stamp(h)
 }
 
 // absolute completes a path with the request's own scheme and host.

@@ -22,6 +22,7 @@ type memoryBody struct {
 	ready time.Time // zero: at once
 	data  []byte
 	fault fault
+	reset error // of the connection, where that is the fault
 	ended sync.Once
 	atEnd func() // called once, when all has been read
 }
@@ -73,6 +74,8 @@ func (b *memoryBody) read(p []byte) (int, error) {
 	switch b.fault {
 	case faultCut:
 		return 0, io.ErrUnexpectedEOF
+	case faultCutReset:
+		return 0, b.reset
 	case faultStall:
 		return 0, b.block(nil)
 	}

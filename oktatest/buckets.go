@@ -1,4 +1,4 @@
-// This file groups endpoints into buckets.
+// This file groups endpoints into buckets: Okta's own, and which of them burst.
 
 package oktatest
 
@@ -94,6 +94,14 @@ var defaultBuckets = []Bucket{
 	}},
 }
 
+// burstBuckets are those that hold authentication or authorization endpoints.
+var burstBuckets = []string{
+	"/api/v1/authn", "/api/v1/authn/factors/{id}/verify", "/api/v1/sessions",
+	"/oauth2/v1", "/oauth2/v1/token", "/oauth2/v1/authorize",
+	"/oauth2/{server}/v1", "/oauth2/{server}/v1/token", "/oauth2/{server}/v1/authorize",
+	"/idp/idx", "/idp/idx/identify", "/idp/idx/introspect",
+}
+
 // bucketTable finds the bucket of a request. It does not change once made.
 type bucketTable struct {
 	buckets []Bucket
@@ -165,15 +173,15 @@ func (b Bucket) counter(windows layout) *counter {
 // rank orders patterns: exact before prefix, then by what is spelled out (by
 // length first for prefixes), then by method, then by Where.
 func (b Bucket) rank(p pattern) int {
-	r := p.literals() * 4
-	if p.method != "" {
+	r := p.Literals() * 4
+	if p.Method != "" {
 		r += 2
 	}
 	if b.Where != nil {
 		r++
 	}
-	if p.below {
-		return r + len(p.segs)*1000
+	if p.Below {
+		return r + len(p.Segs)*1000
 	}
 	return r + 1_000_000
 }
@@ -188,7 +196,7 @@ func (t *bucketTable) unlimited(bucket int) bool {
 func (t *bucketTable) of(method string, segs []string, view func() Request) int {
 	best, at := -1, -1
 	for _, e := range t.entries {
-		if e.rank > best && e.match(method, segs) && (e.where == nil || view != nil && e.where(view())) {
+		if e.rank > best && e.Match(method, segs) && (e.where == nil || view != nil && e.where(view())) {
 			best, at = e.rank, e.bucket
 		}
 	}
@@ -207,11 +215,11 @@ func (t *bucketTable) named(nameOrPattern string) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	segs := p.segs
-	if p.below {
+	segs := p.Segs
+	if p.Below {
 		segs = append(slices.Clone(segs), "x")
 	}
-	if i := t.of(p.method, segs, nil); i >= 0 {
+	if i := t.of(p.Method, segs, nil); i >= 0 {
 		return i, nil
 	}
 	return -1, fmt.Errorf("no bucket for %q", nameOrPattern)

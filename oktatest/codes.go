@@ -2,12 +2,7 @@
 
 package oktatest
 
-import (
-	_ "embed"
-	"strconv"
-	"strings"
-	"sync"
-)
+import "github.com/oktaretry/oktaretry/internal/canned"
 
 // ErrorCode is one of Okta's error codes as Okta documents it.
 type ErrorCode struct {
@@ -21,56 +16,22 @@ type ErrorCode struct {
 	Formerly int
 }
 
-//go:embed codes.tsv
-var codesTSV string
-
-type codeTable struct {
-	list   []ErrorCode
-	byCode map[string]ErrorCode
-	byName map[string]ErrorCode // in lower case
-}
-
-var codes = sync.OnceValue(func() codeTable {
-	t := codeTable{byCode: map[string]ErrorCode{}, byName: map[string]ErrorCode{}}
-	lines := strings.Split(strings.TrimSuffix(codesTSV, "\n"), "\n")
-	for _, line := range lines[1:] {
-		f := strings.Split(line, "\t")
-		status, err := strconv.Atoi(f[1])
-		if err != nil {
-			panic("oktatest: codes.tsv: " + line)
-		}
-		formerly, _ := strconv.Atoi(f[2]) // empty for most
-		c := ErrorCode{Code: f[0], Status: status, Formerly: formerly, Name: f[3], Summary: f[4]}
-		t.list = append(t.list, c)
-		t.byCode[c.Code] = c
-		t.byName[strings.ToLower(c.Name)] = c
-	}
-	return t
-})
-
 // Codes returns every error code that Okta documents or has documented, in
 // order. The slice is the caller's.
-func Codes() []ErrorCode {
-	return append([]ErrorCode(nil), codes().list...)
+func Codes() (all []ErrorCode) {
+	for _, c := range canned.Codes() {
+		all = append(all, ErrorCode(c))
+	}
+	return all
 }
 
 // LookupCode finds an error code by its code ("E0000009") or by its full name
 // ("Internal server error", in any case).
 func LookupCode(codeOrName string) (ErrorCode, bool) {
-	t := codes()
-	if c, ok := t.byCode[codeOrName]; ok {
-		return c, true
-	}
-	c, ok := t.byName[strings.ToLower(codeOrName)]
-	return c, ok
+	c, ok := canned.Lookup(codeOrName)
+	return ErrorCode(c), ok
 }
 
 // summary is the errorSummary of the code: Okta's own words, its
 // placeholders filled in.
-func (c ErrorCode) summary() string {
-	s := c.Summary
-	if s == "" {
-		s = c.Name
-	}
-	return strings.ReplaceAll(s, "{0}", "value")
-}
+func (c ErrorCode) summary() string { return canned.Code(c).Text() }

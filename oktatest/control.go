@@ -46,16 +46,6 @@ func (o *Okta) Used(name string) int {
 	return l.mustNamed(name).used(now)
 }
 
-// limitNamed returns the Limit of a name; nil if there is none.
-func (l *limiter) limitNamed(name string) *scopedCounter {
-	for _, s := range l.limits {
-		if s.name == name {
-			return s
-		}
-	}
-	return nil
-}
-
 // mustNamed returns the counter of the Limit or bucket of a name.
 func (l *limiter) mustNamed(name string) *counter {
 	if s := l.limitNamed(name); s != nil {

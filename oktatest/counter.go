@@ -8,38 +8,38 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/oktaretry/oktaretry/internal/canned"
 )
 
-// concurrencyReset is how far ahead Okta has been seen to put the Reset of an
-// answer to too many concurrent requests (recorded: 111 to 140 s), though
-// places free up in under a second.
-const concurrencyReset = 2 * time.Minute
+// rate is what the rate-limit headers report.
+type rate = canned.Rates
 
-// rate is what the three headers report.
-type rate struct {
-	limit, remaining int
-	reset            int64 // in seconds since 1970
-}
-
-func (r rate) stamp(h http.Header) {
-	h.Set("X-Rate-Limit-Limit", strconv.Itoa(r.limit))
-	h.Set("X-Rate-Limit-Remaining", strconv.Itoa(r.remaining))
-	h.Set("X-Rate-Limit-Reset", strconv.FormatInt(r.reset, 10))
+// resetOf is until when a 429 asks to wait, by the program's clock; zero if it
+// does not say, has places left, or is 0/0.
+func resetOf(status int, h http.Header) (reset time.Time) {
+	if status != http.StatusTooManyRequests || h.Get("X-Rate-Limit-Limit") == "0" || h.Get("X-Rate-Limit-Remaining") != "0" {
+		return reset
+	}
+	date, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		return reset
+	}
+	for _, v := range h.Values("X-Rate-Limit-Reset") { // the least one counts
+		s, err := strconv.ParseInt(v, 10, 64)
+		if err != nil {
+			continue
+		}
+		if t := time.Now().Truncate(time.Second).Add(time.Unix(s, 0).Sub(date)); reset.IsZero() || t.Before(reset) {
+			reset = t
+		}
+	}
+	return reset
 }
 
 // concurrencyRate is what the headers report of too many requests in flight.
 func concurrencyRate(now time.Time) rate {
-	return rate{reset: wholeSecond(now.Add(concurrencyReset))}
-}
-
-// wholeSecond is t in seconds, rounded up: a window is never over later than
-// its Reset.
-func wholeSecond(t time.Time) int64 {
-	s := t.Unix()
-	if t.Nanosecond() > 0 {
-		s++
-	}
-	return s
+	return rate{Reset: canned.WholeSecond(now.Add(canned.ConcurrencyReset))}
 }
 
 // layout places windows in time.
@@ -186,7 +186,7 @@ func (c *counter) used(now time.Time) (n int) {
 
 // rate is what the headers report to a key.
 func (c *counter) rate(key string, now time.Time) rate {
-	return rate{c.max, max(0, c.max-c.taken(key, now)), wholeSecond(c.at(key, now).end)}
+	return rate{Limit: c.max, Remaining: max(0, c.max-c.taken(key, now)), Reset: canned.WholeSecond(c.at(key, now).end)}
 }
 
 // crowded reports whether a key has as many calls in flight as it may.

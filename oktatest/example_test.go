@@ -124,3 +124,21 @@ func ExampleCode() {
 	fmt.Println(c.Status, c.Summary)
 	// Output: 503 Unable to perform search query.
 }
+
+// Okta cannot be reached, as its edge says in HTML, until the test ends the day.
+func ExampleEdgeOutage() {
+	okta := oktatest.New(oktatest.WithUsers(1), oktatest.WithDay(oktatest.EdgeOutage(5*time.Minute)))
+	client := &http.Client{Transport: okta.Transport()}
+
+	resp, err := client.Get("https://acme.okta.com/api/v1/users")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	resp.Body.Close()
+	fmt.Println(resp.Status, resp.Header.Get("Content-Type"))
+	fmt.Println("ended:", okta.EndDays("edge-outage"))
+	// Output:
+	// 503 Service Unavailable text/html; charset=utf-8
+	// ended: 1
+}

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/oktaretry/oktaretry/oktatest/internal/edge"
 )
 
 type fault int
@@ -24,6 +26,7 @@ const (
 	faultEOF              // connection closed before an answer
 	faultMidHeaders       // connection closed in the middle of the headers
 	faultCut              // connection closed in the middle of the body
+	faultCutReset         // connection reset in the middle of the body
 	faultStall            // body stops half-way and never goes on
 )
 
@@ -49,6 +52,11 @@ var (
 	// the body: its reader gets io.ErrUnexpectedEOF. What the request asked
 	// for has been done.
 	EOFMidBody = CutBody(Pass)
+
+	// ResetMidBody answers normally but resets the connection half-way through
+	// the body: its reader gets ECONNRESET. What the request asked for has been
+	// done.
+	ResetMidBody Step = wrapped{step: Pass, after: func(r *reply) { r.breakBody(faultCutReset) }}
 
 	// Refused refuses the connection (ECONNREFUSED): nothing is written, and
 	// the journal does not know of the request. Where a connection is there
@@ -100,6 +108,8 @@ type reply struct {
 	status    int
 	header    http.Header
 	body      []byte
+	foreign   bool // not made by Okta
+	chunked   bool // sent without a Content-Length
 	fault     fault
 	bodyDelay time.Duration
 	handler   http.Handler // writes the answer itself, if not nil
@@ -114,10 +124,35 @@ func (r *reply) breakBody(f fault) {
 
 // sent is the part of the body that is sent at all.
 func (r *reply) sent() []byte {
-	if r.fault == faultCut || r.fault == faultStall {
+	switch r.fault {
+	case faultCut, faultCutReset, faultStall:
 		return r.body[:len(r.body)/2]
 	}
 	return r.body
+}
+
+// bodiless reports whether the reply's status allows no body.
+func (r *reply) bodiless() bool {
+	return r.status == http.StatusNoContent || r.status == http.StatusNotModified
+}
+
+// complete does to a whole answer of Okta's what nginx does: gzip where the request accepts
+// it, and chunks. An answer that is to break stays as it is.
+func (c *call) complete(r *reply) {
+	if !c.o.cfg.oktaHeaders || r.foreign || r.header == nil || r.handler != nil || r.fault != faultNone || r.bodyDelay > 0 {
+		return
+	}
+	body := !r.bodiless() && len(r.body) > 0
+	edge.Complete(r.header, body)
+	if !body || r.header.Get("Content-Encoding") != "" { // compressed as the script wants it
+		return
+	}
+	r.chunked = true
+	r.header.Del("Content-Length") // which a handler of the user's may have set
+	if edge.AcceptsGzip(c.r.Header) {
+		r.body = edge.Gzip(r.body)
+		r.header.Set("Content-Encoding", "gzip")
+	}
 }
 
 // deliver sends a reply. No lock is held meanwhile.
@@ -126,8 +161,9 @@ func (c *call) deliver(w http.ResponseWriter, r *reply) {
 		<-c.r.Context().Done()
 		r = &reply{fault: faultGone}
 	}
+	c.complete(r)
 	if m := inMemory(w); m != nil && r.handler == nil {
-		c.answered(r.status)
+		c.answered(r.status, r.header)
 		m.deliver(r)
 		return
 	}
@@ -135,13 +171,13 @@ func (c *call) deliver(w http.ResponseWriter, r *reply) {
 	case r.handler != nil:
 		c.stamp(w.Header(), c.o.now())
 		s := &statusWriter{ResponseWriter: w}
-		defer func() { c.answered(s.status) }()
+		defer func() { c.answered(s.status, w.Header()) }()
 		r.handler.ServeHTTP(s, c.r)
 		if s.status == 0 {
 			s.status = http.StatusOK
 		}
-	case r.fault == faultNone || r.fault == faultCut || r.fault == faultStall:
-		c.answered(r.status)
+	case r.fault == faultNone || r.fault == faultCut || r.fault == faultCutReset || r.fault == faultStall:
+		c.answered(r.status, r.header)
 		c.write(w, r)
 	default:
 		breakConnection(w, r.fault)
@@ -156,12 +192,15 @@ func (c *call) write(w http.ResponseWriter, r *reply) {
 	if _, ok := r.header["Content-Type"]; !ok {
 		w.Header()["Content-Type"] = nil // net/http is not to guess one
 	}
-	bodiless := r.status == http.StatusNoContent || r.status == http.StatusNotModified
-	if !bodiless {
+	switch {
+	case r.bodiless():
+	case !r.chunked:
 		w.Header().Set("Content-Length", strconv.Itoa(len(r.body)))
+	case c.r.ProtoMajor == 1:
+		w.Header().Set("Transfer-Encoding", "chunked") // else net/http would count a small body
 	}
 	w.WriteHeader(r.status)
-	if bodiless || c.r.Method == http.MethodHead {
+	if r.bodiless() || c.r.Method == http.MethodHead {
 		return
 	}
 	if r.bodyDelay > 0 {
@@ -175,7 +214,11 @@ func (c *call) write(w http.ResponseWriter, r *reply) {
 		return
 	}
 	http.NewResponseController(w).Flush()
-	if r.fault == faultStall {
+	switch r.fault {
+	case faultCutReset:
+		breakConnection(w, faultReset)
+		return
+	case faultStall:
 		<-c.r.Context().Done()
 	}
 	panic(http.ErrAbortHandler) // closes the connection

@@ -5,6 +5,8 @@ package oktatest
 import (
 	"net/http"
 	"strings"
+
+	"github.com/oktaretry/oktaretry/oktatest/internal/render"
 )
 
 func (o *Okta) groupRoutes(add func(string, func(*call) *reply)) {
@@ -14,12 +16,9 @@ func (o *Okta) groupRoutes(add func(string, func(*call) *reply)) {
 		return c.json(http.StatusOK, c.renderGroup(g))
 	}))
 	add("PUT /api/v1/groups/{id}", o.withGroup(o.updateGroup))
-	add("DELETE /api/v1/groups/{id}", o.withGroup(func(c *call, g *group) *reply {
-		o.directory.removeGroup(g)
-		return c.noContent()
-	}))
+	add("DELETE /api/v1/groups/{id}", o.withGroup(o.deleteGroup))
 	add("GET /api/v1/groups/{id}/users", o.withGroup(func(c *call, g *group) *reply {
-		return page(c, o.directory.members(g), 200, 1000, func(u *user) any { return c.renderUser(u) })
+		return page(c, o.membersSeen(c, g), 1000, 1000, c.renderUser)
 	}))
 	add("PUT /api/v1/groups/{id}/users/{user}", o.withGroup(func(c *call, g *group) *reply {
 		return o.setMember(c, g, true)
@@ -44,40 +43,32 @@ func (o *Okta) withGroup(f func(*call, *group) *reply) func(*call) *reply {
 
 // renderGroup is the group as Okta's JSON has it.
 func (c *call) renderGroup(g *group) any {
-	self := c.base() + "/api/v1/groups/" + g.id
-	return map[string]any{
-		"id":                    g.id,
-		"created":               timestamp(g.created),
-		"lastUpdated":           timestamp(g.lastUpdated),
-		"lastMembershipUpdated": timestamp(g.lastMembers),
-		"objectClass":           []string{"okta:user_group"},
-		"type":                  "OKTA_GROUP",
-		"profile":               g.profile,
-		"_links": links{
-			"self":  link(self),
-			"users": link(self + "/users"),
-			"apps":  link(self + "/apps"),
-		},
-	}
+	return render.Group{
+		ID: g.id, Type: g.kind(), Profile: g.profile,
+		Created: g.created, LastUpdated: g.lastUpdated, LastMembers: g.lastMembers,
+	}.JSON(c.base())
 }
 
+// listGroups serves GET /api/v1/groups, by name. What q finds is not paged.
 func (o *Okta) listGroups(c *call) *reply {
-	o.directory.mu.Lock()
-	list := o.directory.groups
-	o.directory.mu.Unlock()
-
 	q := c.r.URL.Query()
-	if s := strings.ToLower(q.Get("q")); s != "" {
-		list = keepOnly(list, func(g *group) bool { return strings.HasPrefix(strings.ToLower(g.name()), s) })
-	}
+	prefix := strings.ToLower(q.Get("q"))
+	keep := func(g *group) bool { return strings.HasPrefix(strings.ToLower(g.name()), prefix) }
 	if s := q.Get("filter") + q.Get("search"); s != "" {
 		expr, err := parseFilter(s)
 		if err != nil {
 			return c.fail("E0000031", err.Error())
 		}
-		list = keepOnly(list, func(g *group) bool { return expr(g.attribute) })
+		named := keep
+		keep = func(g *group) bool { return named(g) && expr(g.attribute) }
 	}
-	return page(c, list, 200, 10_000, func(g *group) any { return c.renderGroup(g) })
+	o.directory.mu.Lock()
+	defer o.directory.mu.Unlock()
+	list, find := o.groupsSeen(c)
+	return listing[*group]{
+		list: list, keep: keep, find: find,
+		limit: 10_000, most: 10_000, unpaged: prefix != "", render: c.renderGroup,
+	}.page(c)
 }
 
 // attribute is what filter and search expressions can ask of a group.
@@ -86,13 +77,13 @@ func (g *group) attribute(name string) string {
 	case "id":
 		return g.id
 	case "type":
-		return "OKTA_GROUP"
+		return g.kind()
 	case "created":
-		return stamp(g.created)
+		return render.Stamp(g.created)
 	case "lastUpdated":
-		return stamp(g.lastUpdated)
+		return render.Stamp(g.lastUpdated)
 	case "lastMembershipUpdated":
-		return stamp(g.lastMembers)
+		return render.Stamp(g.lastMembers)
 	}
 	if key, ok := strings.CutPrefix(name, "profile."); ok {
 		return text(g.profile[key])
@@ -109,7 +100,7 @@ func (o *Okta) createGroup(c *call) *reply {
 	if bad := c.decode(&in); bad != nil {
 		return bad
 	}
-	now := o.now()
+	now := o.stamp()
 	g := &group{created: now, lastUpdated: now, lastMembers: now, profile: merge(nil, in.Profile)}
 	o.directory.mu.Lock()
 	defer o.directory.mu.Unlock()
@@ -126,8 +117,11 @@ func (o *Okta) updateGroup(c *call, g *group) *reply {
 	if bad := c.decode(&in); bad != nil {
 		return bad
 	}
+	if g.builtIn {
+		return c.readOnly("UserGroup")
+	}
 	changed := *g
-	changed.lastUpdated = o.now()
+	changed.lastUpdated = o.stamp()
 	changed.profile = merge(nil, in.Profile)
 	if bad := o.validGroup(c, &changed); bad != nil {
 		return bad
@@ -136,25 +130,37 @@ func (o *Okta) updateGroup(c *call, g *group) *reply {
 	return c.json(http.StatusOK, c.renderGroup(&changed))
 }
 
+func (o *Okta) deleteGroup(c *call, g *group) *reply {
+	if g.builtIn {
+		return c.readOnly("UserGroup")
+	}
+	o.directory.removeGroup(g)
+	return c.noContent()
+}
+
 // validGroup refuses a group whose profile Okta would not take.
 func (o *Okta) validGroup(c *call, g *group) *reply {
 	if g.name() == "" {
 		return c.invalid("name", "The field cannot be left blank")
 	}
-	for _, other := range o.directory.groups {
-		if other.id != g.id && strings.EqualFold(other.name(), g.name()) {
-			return c.invalid("name", "An object with this field already exists in the current organization")
-		}
+	if o.directory.groupNamed(g.name(), g.id) {
+		return c.invalid("name", "An object with this field already exists in the current organization")
 	}
 	return nil
 }
 
-// setMember serves PUT and DELETE of a member: doing it twice is no error.
+// setMember serves PUT and DELETE of a member: doing it twice is no error. A deactivated
+// user is in no group, and not found. Everyone's members cannot be chosen: terraform-provider-okta
+// #903 has "Unsupported operation".
 func (o *Okta) setMember(c *call, g *group, in bool) *reply {
 	u := o.directory.user(c.vars[1])
-	if u == nil {
+	switch {
+	case u == nil || u.gone():
 		return c.missing(c.vars[1], "User")
+	case g.builtIn:
+		return c.fail("E0000060")
 	}
-	o.directory.setMember(g, u.num, in, o.now())
+	o.directory.setMember(g, u.num, in, o.stamp())
+	o.memberByHand(g, u, in)
 	return c.noContent()
 }

@@ -1,9 +1,13 @@
-// This file keeps what arrived: the journal that tests read afterwards.
+// This file keeps what arrived, the journal that tests read afterwards, and finds in a
+// request what limits count it by.
 
 package oktatest
 
 import (
+	"bytes"
+	"encoding/json"
 	"net/http"
+	"net/url"
 	"slices"
 	"sync"
 	"time"
@@ -25,6 +29,10 @@ type Request struct {
 	// fake's own clock, which WithClockSkew shifts, is left out of it.
 	Time time.Time
 
+	// Done is when its answer was sent or its connection broken, by the same
+	// clock; zero while it is in flight.
+	Done time.Time
+
 	// Bucket names the rate-limit bucket the request fell into; empty for
 	// endpoints without limits.
 	Bucket string
@@ -34,9 +42,18 @@ type Request struct {
 	// Empty where none did, and where a script did.
 	RefusedBy string
 
+	// Generic is true if the answer came from Okta's OpenAPI description alone
+	// (see WithoutGeneric).
+	Generic bool
+
 	// Status is what was answered; 0 while no answer has been given, and for
 	// ever where the answer was a fault without a status (Hang, Reset, EOF).
 	Status int
+
+	// Reset is until when a 429 asked to wait, by the clock of the program and
+	// not the fake's. Zero for other answers, for 429s that report places left,
+	// and for 0/0 (ConcurrencyLimited), whose Reset means nothing.
+	Reset time.Time
 
 	// RequestID is the X-Okta-Request-Id given to the request, also where the
 	// answer did not carry it.
@@ -85,12 +102,26 @@ func (j *journal) refused(r *Request, by string) {
 	j.refusals[by]++
 }
 
-// answered records its status.
-func (j *journal) answered(r *Request, status int) {
+// generic records that nothing of its answer is written by hand.
+func (j *journal) generic(r *Request) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	r.Status = status
+	r.Generic = true
+}
+
+// answered records its status, and until when the answer asks to wait.
+func (j *journal) answered(r *Request, status int, reset time.Time) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	r.Status, r.Reset = status, reset
 	j.statuses[status]++
+}
+
+// done records that nothing more is sent.
+func (j *journal) done(r *Request) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	r.Done = time.Now()
 }
 
 // Requests returns what arrived, oldest first, as it stands now: at most as
@@ -112,7 +143,7 @@ func (o *Okta) Requests() []Request {
 func (o *Okta) RequestsTo(pattern string) []Request {
 	p := mustPattern(pattern)
 	return slices.DeleteFunc(o.Requests(), func(r Request) bool {
-		return !p.match(r.Method, segments(r.Path))
+		return !p.Match(r.Method, segments(r.Path))
 	})
 }
 
@@ -153,4 +184,51 @@ func (o *Okta) Forget() {
 	defer j.mu.Unlock()
 	j.ring, j.next, j.arrived = nil, 0, 0
 	j.statuses, j.refusals = map[int]int{}, map[string]int{}
+}
+
+func (r Request) query() url.Values {
+	v, _ := url.ParseQuery(r.RawQuery) // what can be read of it
+	return v
+}
+
+// field is a parameter of the body, in JSON or as a form, or of the query;
+// empty if there is none.
+func (r Request) field(name string) string {
+	body := bytes.TrimSpace(r.Body)
+	if bytes.HasPrefix(body, []byte("{")) {
+		var object map[string]any
+		json.Unmarshal(body, &object) // a body that is no object has no fields
+		s, _ := object[name].(string)
+		return s
+	}
+	if form, err := url.ParseQuery(string(body)); err == nil && form.Has(name) {
+		return form.Get(name)
+	}
+	return r.query().Get(name)
+}
+
+// cookie is the value of a cookie; empty if there is none.
+func (r Request) cookie(name string) string {
+	c, err := (&http.Request{Header: r.Header}).Cookie(name)
+	if err != nil {
+		return ""
+	}
+	return c.Value
+}
+
+// clientID is the OAuth client that the request names.
+func (r Request) clientID() string {
+	if id := r.field("client_id"); id != "" {
+		return id
+	}
+	id, _, _ := (&http.Request{Header: r.Header}).BasicAuth()
+	return id
+}
+
+// at makes a key one of the request's bucket; an empty one stays empty.
+func (r Request) at(key string) string {
+	if key == "" {
+		return ""
+	}
+	return r.Bucket + " " + key
 }

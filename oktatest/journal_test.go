@@ -77,6 +77,9 @@ func TestOktaIsSafeForConcurrentUse(t *testing.T) {
 				wantStatus(t, do(t, rt, "POST", base+"/api/v1/users/"+login, `{"profile":{"nickName":"n"}}`), 200)
 				do(t, rt, "PUT", base+"/api/v1/groups/"+o.GroupIDs()[0]+"/users/"+login, "")
 				do(t, rt, "GET", base+"/api/v1/groups/"+o.GroupIDs()[0]+"/users?limit=2", "")
+				if i%20 == 0 {
+					useMechanisms(t, o, rt, base, login)
+				}
 				o.Count("POST /api/v1/users")
 				o.Consume("/api/v1/logs", 1)
 			})
@@ -86,10 +89,20 @@ func TestOktaIsSafeForConcurrentUse(t *testing.T) {
 		for _, r := range o.Requests() {
 			ids[r.RequestID] = true
 		}
-		if len(o.UserIDs()) != 100 || o.Answered(500) != 40 || len(ids) != 500 {
+		if len(o.UserIDs()) != 100 || o.Answered(500) != 40 || len(ids) != o.Arrived() {
 			t.Errorf("%d users, %d scripted, %d request ids", len(o.UserIDs()), o.Answered(500), len(ids))
 		}
-	}, oktatest.WithGroups(1), oktatest.WithoutLimits())
+	}, oktatest.WithGroups(1), oktatest.WithoutLimits(), oktatest.WithRuleLock(0), oktatest.WithLag(1))
+}
+
+// useMechanisms has group rules, factors and the system log take part.
+func useMechanisms(t *testing.T, o *oktatest.Okta, rt http.RoundTripper, base, login string) {
+	a := do(t, rt, "POST", base+"/api/v1/groups/rules", ruleBody(login, `user.nickName=="n"`, o.GroupIDs()[0]))
+	if a.StatusCode == http.StatusOK {
+		do(t, rt, "POST", base+"/api/v1/groups/rules/"+a.json(t)["id"].(string)+"/lifecycle/activate", "")
+	}
+	do(t, rt, "POST", base+"/api/v1/users/"+login+"/factors", `{"factorType":"push"}`)
+	do(t, rt, "GET", base+"/api/v1/logs?q="+login, "")
 }
 
 func TestTLSServerIsOfAnUnknownAuthority(t *testing.T) {

@@ -126,7 +126,7 @@ type scopedCounter struct {
 
 // match reports whether a request of that method and those segments is meant.
 func (s *scopedCounter) match(method string, segs []string) bool {
-	return slices.ContainsFunc(s.patterns, func(p pattern) bool { return p.match(method, segs) })
+	return slices.ContainsFunc(s.patterns, func(p pattern) bool { return p.Match(method, segs) })
 }
 
 // counter makes what counts for the limit.

@@ -1,5 +1,5 @@
-// This file decides which counters a request takes a place of, and whether it
-// gets one.
+// This file makes the counters that the options ask for, and decides which of them a
+// request takes a place of, and whether it gets one.
 
 package oktatest
 
@@ -18,6 +18,29 @@ type limiter struct {
 	limits  []*scopedCounter
 	shares  []*counter // of each bucket, for one credential; nil without WithCredentialShare
 	buckets []*counter // as in the table
+}
+
+// org is what an option of a whole org brings.
+type org struct {
+	overrides   []override
+	buckets     []Bucket
+	limits      []Limit
+	concurrency int
+}
+
+// override changes the counter of a bucket.
+type override struct {
+	option string // that asks for it
+	bucket string // a name, or a request that falls into it
+	apply  func(*counter)
+}
+
+func limitOf(bucket string, limit int) override {
+	return override{"WithLimit", bucket, func(c *counter) { c.max = limit }}
+}
+
+func burstOf(bucket string, times int) override {
+	return override{"WithBurst", bucket, func(c *counter) { c.burst = times }}
 }
 
 // newLimiter makes the counters that cfg asks for.
@@ -207,4 +230,21 @@ func report(places []place, refusing *place, now time.Time) (r rate, reported bo
 		return refusing.rate(refusing.key, now), true
 	}
 	return rate{}, false
+}
+
+// ByCredential is for Limit.Key: it counts each Authorization header by itself.
+// Okta limits calls in flight by token, too.
+func ByCredential(r Request) string { return r.Header.Get("Authorization") }
+
+// byCredential gives those without one a key of their own.
+func byCredential(r Request) string { return "Authorization: " + ByCredential(r) }
+
+// limitNamed returns the Limit of a name; nil if there is none.
+func (l *limiter) limitNamed(name string) *scopedCounter {
+	for _, s := range l.limits {
+		if s.name == name {
+			return s
+		}
+	}
+	return nil
 }

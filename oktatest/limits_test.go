@@ -177,7 +177,7 @@ func TestBurstGoesOnAtRemainingZero(t *testing.T) {
 			Patterns: []string{"/api/v1/authn"}, Limit: 2, Burst: 2, Window: 10 * time.Second, Offset: 3 * time.Second,
 		}))
 		begin := time.Now()
-		for i, want := range []int{404, 404, 404, 404, 429} { // the fake has no such endpoint
+		for i, want := range []int{400, 400, 400, 400, 429} { // the fake has no such endpoint
 			a := do(t, o.Transport(), "POST", org+"/api/v1/authn", "{}")
 			_, remaining, reset, _ := rates(t, a)
 			if a.StatusCode != want || remaining != max(0, 1-i) || reset.Sub(begin) != 3*time.Second {

@@ -3,6 +3,7 @@
 package oktatest
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"net/http"
@@ -10,6 +11,9 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/oktaretry/oktaretry/internal/canned"
+	"github.com/oktaretry/oktaretry/oktatest/internal/token"
 )
 
 // oauth holds what the authorization server remembers.
@@ -46,7 +50,7 @@ func (o *Okta) RotateNonce() {
 func (o *Okta) oauthRoutes(add func(string, func(*call) *reply)) {
 	add("POST /oauth2/v1/token", o.token)
 	add("POST /oauth2/{server}/v1/token", o.token)
-	keys := func(c *call) *reply { return c.json(http.StatusOK, map[string]any{"keys": []any{}}) }
+	keys := func(c *call) *reply { return c.json(http.StatusOK, map[string]any{"keys": token.Keys()}) }
 	add("GET /oauth2/v1/keys", keys)
 	add("GET /oauth2/{server}/v1/keys", keys)
 	metadata := func(c *call) *reply {
@@ -77,14 +81,27 @@ func (o *Okta) oauthRoutes(add func(string, func(*call) *reply)) {
 
 // token serves the client credentials grant. Its parameters may be in the
 // query or in the body. The assertion is not checked, only that there is one.
+// With DPoP every answer carries the nonce.
 func (o *Okta) token(c *call) *reply {
+	if !o.cfg.dpop {
+		return o.grant(c, "Bearer")
+	}
+	o.oauth.mu.Lock()
+	nonce := o.oauth.nonce // the answer's, whatever it is rotated to meanwhile
+	o.oauth.mu.Unlock()
+	r := o.grant(c, "DPoP")
+	r.header.Set("Dpop-Nonce", nonce)
+	return r
+}
+
+func (o *Okta) grant(c *call, kind string) *reply {
 	form := c.r.URL.Query()
 	if body, err := url.ParseQuery(string(c.body)); err == nil {
 		for k, vs := range body {
 			form[k] = append(form[k], vs...)
 		}
 	}
-	_, _, basic := c.r.BasicAuth()
+	client, _, basic := c.r.BasicAuth()
 	switch grant := form.Get("grant_type"); {
 	case grant == "":
 		return c.oauthFail(http.StatusBadRequest, "invalid_request", "The grant_type is missing.")
@@ -93,23 +110,43 @@ func (o *Okta) token(c *call) *reply {
 	case form.Get("client_assertion") == "" && form.Get("client_secret") == "" && !basic:
 		return c.oauthFail(http.StatusUnauthorized, "invalid_client", "No client credentials found.")
 	}
-	kind := "Bearer"
-	if o.cfg.dpop {
-		kind = "DPoP"
+	if kind == "DPoP" {
 		if refusal := o.oauth.checkProof(c); refusal != nil {
 			return refusal
 		}
 	}
-	token := o.newID("oktatest.")
+	client = cmp.Or(token.ClientOf(form.Get("client_assertion")), form.Get("client_id"), client, "0oa0000000000000test")
+	access := o.accessToken(c, client, strings.Fields(form.Get("scope")))
 	o.oauth.mu.Lock()
 	defer o.oauth.mu.Unlock()
-	o.oauth.tokens[token] = true
-	return c.json(http.StatusOK, map[string]any{
-		"token_type":   kind,
-		"expires_in":   int(o.cfg.tokenLife.Seconds()),
-		"access_token": token,
-		"scope":        form.Get("scope"),
-	})
+	o.oauth.tokens[access] = true
+	return c.json(http.StatusOK, granted{kind, int(o.cfg.tokenLife.Seconds()), access, form.Get("scope")})
+}
+
+// granted is the answer that brings a token.
+type granted struct {
+	Type      string `json:"token_type"`
+	ExpiresIn int    `json:"expires_in"`
+	Token     string `json:"access_token"`
+	Scope     string `json:"scope"`
+}
+
+// accessToken makes a token of Okta's form: a JWT, signed by the key that the keys
+// endpoints list.
+func (o *Okta) accessToken(c *call, client string, scopes []string) string {
+	now := o.now()
+	claims := token.Claims{
+		Version: 1, ID: "AT." + base64.RawURLEncoding.EncodeToString(o.random()),
+		Issuer: c.base(), Audience: c.base(), Subject: client, Client: client, Scopes: scopes,
+		IssuedAt: now.Unix(), ExpiresAt: now.Add(o.cfg.tokenLife).Unix(),
+	}
+	if len(c.vars) > 0 { // an authorization server of the org's own
+		claims.Issuer, claims.Audience = c.base()+"/oauth2/"+c.vars[0], "api://"+c.vars[0]
+	}
+	if o.cfg.dpop {
+		claims.Confirms = token.Thumbprint(c.r.Header.Get("DPoP"))
+	}
+	return token.Sign(claims)
 }
 
 // proof is what is read of a DPoP proof.
@@ -140,9 +177,7 @@ func (a *oauth) checkProof(c *call) *reply {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if p.Nonce != a.nonce {
-		r := c.oauthFail(http.StatusBadRequest, "use_dpop_nonce", "Authorization server requires nonce in DPoP proof.")
-		r.header.Set("Dpop-Nonce", a.nonce)
-		return r
+		return c.oauthFail(http.StatusBadRequest, "use_dpop_nonce", "Authorization server requires nonce in DPoP proof.")
 	}
 	if a.used(p.ID) {
 		return c.oauthFail(http.StatusBadRequest, "invalid_dpop_proof", "The DPoP proof has been used before.")
@@ -185,7 +220,7 @@ func (a *oauth) used(jti string) bool {
 
 // oauthFail replies with an error in OAuth's form.
 func (c *call) oauthFail(status int, code, description string) *reply {
-	r := c.json(status, map[string]string{"error": code, "error_description": description})
+	r := c.json(status, canned.OAuthError{Error: code, Description: description})
 	if status == http.StatusUnauthorized {
 		r.header.Set("WWW-Authenticate", "Basic realm="+strconv.Quote(c.base()))
 	}

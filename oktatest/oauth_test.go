@@ -1,8 +1,13 @@
 package oktatest_test
 
 import (
+	"crypto"
+	"crypto/rsa"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
+	"math/big"
 	"net/http"
 	"strings"
 	"testing"
@@ -57,17 +62,25 @@ func TestDPoPHandshake(t *testing.T) {
 				t.Fatalf("%s, want %s", a.body, code)
 			}
 		}
-		refused(token(), "invalid_dpop_proof")
-		refused(token("DPoP", "garbage"), "invalid_dpop_proof")
+		// 76 of 76 answers carry the nonce.
+		with := func(a answer) answer {
+			t.Helper()
+			if a.Header.Get("Dpop-Nonce") == "" {
+				t.Errorf("%s without a nonce: %s", a.Status, a.body)
+			}
+			return a
+		}
+		refused(with(token()), "invalid_dpop_proof")
+		refused(with(token("DPoP", "garbage")), "invalid_dpop_proof")
 		a := token("DPoP", proof("1", ""))
 		refused(a, "use_dpop_nonce")
 		nonce := a.Header.Get("Dpop-Nonce")
-		a = token("DPoP", proof("2", nonce))
+		a = with(token("DPoP", proof("2", nonce)))
 		wantStatus(t, a, 200)
 		if a.json(t)["token_type"] != "DPoP" {
 			t.Error(a.body)
 		}
-		refused(token("DPoP", proof("2", nonce)), "invalid_dpop_proof")
+		refused(with(token("DPoP", proof("2", nonce))), "invalid_dpop_proof")
 
 		// A proof can be used for one request only.
 		get := func(jti string) answer {
@@ -101,5 +114,81 @@ func TestMetadataIsUnlimited(t *testing.T) {
 		if a.Header.Get("X-Rate-Limit-Limit") != "" || a.Header.Get("X-Okta-Request-Id") == "" || a.json(t)["issuer"] != issuer {
 			t.Error(path, a.Header, a.body)
 		}
+	}
+}
+
+// jwt is an access token, its signature verified by the key that the org lists for it.
+type jwt struct {
+	header map[string]any
+	claims map[string]any
+}
+
+func verified(t *testing.T, token string, keys answer) jwt {
+	t.Helper()
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		t.Fatalf("%q is no JWT", token)
+	}
+	part := func(s string) []byte {
+		b, err := base64.RawURLEncoding.DecodeString(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	var j jwt
+	if json.Unmarshal(part(parts[0]), &j.header) != nil || json.Unmarshal(part(parts[1]), &j.claims) != nil {
+		t.Fatal(token)
+	}
+	for _, k := range keys.json(t)["keys"].([]any) {
+		k := k.(map[string]any)
+		if k["kid"] != j.header["kid"] || k["kty"] != "RSA" || k["alg"] != j.header["alg"] {
+			continue
+		}
+		public := &rsa.PublicKey{
+			N: new(big.Int).SetBytes(part(k["n"].(string))),
+			E: int(new(big.Int).SetBytes(part(k["e"].(string))).Int64()),
+		}
+		digest := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
+		if err := rsa.VerifyPKCS1v15(public, crypto.SHA256, digest[:], part(parts[2])); err != nil {
+			t.Fatal(err)
+		}
+		return j
+	}
+	t.Fatalf("no key for %v in %s", j.header, keys.body)
+	return j
+}
+
+func TestAccessTokensAreSignedJWTsWithTheScopeAskedFor(t *testing.T) {
+	o := oktatest.New(oktatest.WithTokenLifetime(time.Minute))
+	rt := o.Transport()
+	assertion := "e30." + base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"0oaApp","sub":"0oaApp","aud":["x"]}`)) + ".c2ln"
+	for _, c := range []struct{ server, query, issuer, client, scopes string }{
+		{"/oauth2/v1", "scope=okta.users.read+okta.groups.manage&client_assertion=" + assertion, org, "0oaApp", "[okta.users.read okta.groups.manage]"},
+		{"/oauth2/default/v1", "scope=custom&client_id=0oaOther&client_secret=s", org + "/oauth2/default", "0oaOther", "[custom]"},
+	} {
+		a := do(t, rt, "POST", org+c.server+"/token?grant_type=client_credentials&"+c.query, "")
+		wantStatus(t, a, 200)
+		j := verified(t, a.json(t)["access_token"].(string), do(t, rt, "GET", org+c.server+"/keys", ""))
+		if j.header["alg"] != "RS256" || j.claims["iss"] != c.issuer || j.claims["cid"] != c.client || j.claims["sub"] != c.client ||
+			fmt.Sprint(j.claims["scp"]) != c.scopes || j.claims["exp"].(float64)-j.claims["iat"].(float64) != 60 || j.claims["ver"] != 1.0 {
+			t.Errorf("%s: %v %v", c.server, j.header, j.claims)
+		}
+	}
+}
+
+func TestDPoPTokensNameTheirKey(t *testing.T) {
+	o := oktatest.New(oktatest.WithDPoP())
+	rt := o.Transport()
+	nonce := do(t, rt, "POST", org+"/oauth2/v1/token?"+grant, "", "DPoP", proof("1", "")).Header.Get("Dpop-Nonce")
+	// The key of RFC 7638, section 3.1.
+	header := `{"typ":"dpop+jwt","alg":"RS256","jwk":{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB","use":"sig"}}`
+	p := strings.Split(proof("2", nonce), ".")
+	p[0] = base64.RawURLEncoding.EncodeToString([]byte(header))
+	a := do(t, rt, "POST", org+"/oauth2/v1/token?"+grant, "", "DPoP", strings.Join(p, "."))
+	wantStatus(t, a, 200)
+	j := verified(t, a.json(t)["access_token"].(string), do(t, rt, "GET", org+"/oauth2/v1/keys", ""))
+	if cnf, _ := j.claims["cnf"].(map[string]any); cnf["jkt"] != "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs" {
+		t.Error(j.claims)
 	}
 }

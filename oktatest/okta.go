@@ -4,29 +4,43 @@ package oktatest
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
 	"io"
 	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/oktaretry/oktaretry/internal/canned"
+	"github.com/oktaretry/oktaretry/oktatest/internal/edge"
+	"github.com/oktaretry/oktaretry/oktatest/internal/generic"
+	"github.com/oktaretry/oktaretry/oktatest/internal/syslog"
+	"github.com/oktaretry/oktaretry/oktatest/internal/unserved"
 )
 
-// Okta is a fake Okta org: an http.Handler with users, groups, factors, a
-// token endpoint, rate limits, scripts and a journal. All of its methods are
-// safe for concurrent use. It holds no lock while it waits or writes, starts
-// no goroutines, and knows the time only from time.Now and timers, so that it
-// lives in the virtual time of testing/synctest when served by Transport.
+// Okta is a fake Okta org: an http.Handler with users, groups, factors, a token
+// endpoint, the rest of Okta's API by its description, rate limits, scripts and a
+// journal. All of its methods are safe for concurrent use. It holds no lock while it
+// waits or writes, starts no goroutines, and knows the time only from time.Now and
+// timers, so that it lives in the virtual time of testing/synctest when served by
+// Transport.
 type Okta struct {
 	cfg     config
 	routes  []route
 	limits  *limiter
 	scripts scriptBook
+	trouble troubleBook
 	journal journal
 
 	directory directory
-	factors   factors
 	oauth     oauth
+	mechanisms
+	unserved unserved.Book
+	store    *generic.Store // what is not written by hand
 
 	latency atomic.Int64
+	skew    atomic.Int64
 	ids     atomic.Uint64
 }
 
@@ -47,15 +61,30 @@ func New(opts ...Option) *Okta {
 	o.limits = limits
 	o.journal = journal{keep: cfg.journal, statuses: map[int]int{}, refusals: map[string]int{}}
 	o.latency.Store(int64(cfg.latency))
+	o.skew.Store(int64(cfg.skew))
 	o.oauth.init()
-	o.factors.init(cfg)
-	o.directory.init(o.now(), cfg.users, cfg.groups)
+	o.directory.init(o.now(), cfg)
+	o.join(cfg)
+	o.store = o.newStore()
 	o.routes = append(cfg.routes, o.api()...)
+	for _, f := range cfg.begin {
+		f(o)
+	}
 	return o
 }
 
 // now is the fake's own clock: wall time, since windows are laid out in it.
-func (o *Okta) now() time.Time { return time.Now().Round(0).Add(o.cfg.skew) }
+func (o *Okta) now() time.Time { return time.Now().Round(0).Add(o.ClockSkew()) }
+
+// SetClockSkew changes what WithClockSkew has set, at once. Setting it further ahead
+// ends windows, pushes and tokens as if that time had passed.
+func (o *Okta) SetClockSkew(d time.Duration) { o.skew.Store(int64(d)) }
+
+// ClockSkew is how far the fake's clock is ahead of the program's.
+func (o *Okta) ClockSkew() time.Duration { return time.Duration(o.skew.Load()) }
+
+// stamp is the present as users and groups keep it, in whole seconds.
+func (o *Okta) stamp() time.Time { return o.now().Truncate(time.Second) }
 
 // SetLatency changes what WithLatency has set, for requests yet to come.
 func (o *Okta) SetLatency(d time.Duration) { o.latency.Store(int64(max(0, d))) }
@@ -71,11 +100,15 @@ type call struct {
 	segs    []string
 	vars    []string // what the {…} of the route's pattern stand for
 	body    []byte
+	at      string // the scheme and host, where there is no request
 	id      string // its X-Okta-Request-Id
 	bucket  int
 	places  []place // what it counts for, once its body is here
 	crowded string  // the limit that has too many others in flight
 	entry   *Request
+	refusal bool // whether a 429 is in the system log
+
+	next func(*call) *reply // what Pass means in a step of a trouble's; nil: the normal answer
 }
 
 // ServeHTTP answers one request: the script that matches it, or else the API
@@ -89,13 +122,16 @@ func (o *Okta) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		m.x.connect()
 	}
-	c := &call{o: o, r: r, segs: segs, id: o.newID("req")}
+	c := &call{o: o, r: r, segs: segs, id: hex.EncodeToString(o.random())}
 	c.arrive()
+	defer o.journal.done(c.entry)
 	if !isEarly(step) && !c.readBody() {
 		c.deliver(w, &reply{fault: faultGone})
 		return
 	}
-	c.places = o.limits.places(c)
+	if !o.anonymous(c) || step != nil { // what is refused for want of a credential counts nowhere
+		c.places = o.limits.places(c)
+	}
 	if c.crowded = o.limits.enter(c.places); c.crowded == "" {
 		defer o.limits.leave(c.places)
 	}
@@ -117,44 +153,61 @@ func (o *Okta) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.deliver(w, rep)
 }
 
-// normal answers a request by the rules: limits first, then the API.
-func (o *Okta) normal(c *call) *reply {
+// normal answers a request by the rules, as far as no trouble comes in between.
+func (o *Okta) normal(c *call) *reply { return o.trouble.meet(c, atEdge, o.reached) }
+
+// reached answers a request that no edge has kept away: credentials first, then limits, then the API.
+func (o *Okta) reached(c *call) *reply {
 	now := o.now()
 	header := http.Header{}
 	c.stamp(header, now)
-	refusedBy := c.crowded
-	if refusedBy != "" {
-		concurrencyRate(now).stamp(header)
-	} else {
-		v := o.limits.admit(c.places, now, false)
-		if v.reported {
-			v.rate.stamp(header)
-		}
-		refusedBy = v.refusedBy
-	}
-	var rep *reply
-	if refusedBy != "" {
-		o.journal.refused(c.entry, refusedBy)
-		rep = c.fail("E0000047")
-	} else {
-		rep = o.serve(c)
-	}
+	change := syslog.Begin(c.r.Method, c.segs, o.resolve)
+	rep := o.admitted(c, now, header)
 	for k, vs := range header {
 		rep.header[k] = vs
 	}
+	c.logAnswer(rep, change)
 	return rep
+}
+
+// admitted answers a request that has a credential and a place in each limit, or refuses it.
+func (o *Okta) admitted(c *call, now time.Time, header http.Header) *reply {
+	if o.anonymous(c) {
+		return c.fail("E0000011") // without rate-limit headers, as at Okta
+	}
+	refusedBy := c.crowded
+	if refusedBy != "" {
+		concurrencyRate(now).Stamp(header)
+	} else {
+		v := o.limits.admit(c.places, now, false)
+		if v.reported {
+			v.rate.Stamp(header)
+		}
+		refusedBy = v.refusedBy
+	}
+	if refusedBy != "" {
+		o.journal.refused(c.entry, refusedBy)
+		return c.fail("E0000047")
+	}
+	return o.trouble.meet(c, inside, o.serve)
 }
 
 // stamp sets what every answer of Okta's carries.
 func (c *call) stamp(h http.Header, now time.Time) {
 	h.Set("Date", httpDate(now))
 	h.Set("X-Okta-Request-Id", c.id)
+	if c.o.cfg.oktaHeaders {
+		edge.Usual(h, c.o.random())
+	}
 }
 
-func httpDate(t time.Time) string { return t.UTC().Format(http.TimeFormat) }
+func httpDate(t time.Time) string { return canned.Date(t) }
 
 // base is the scheme and host that the request was sent to.
 func (c *call) base() string {
+	if c.r == nil {
+		return c.at
+	}
 	if c.r.TLS != nil {
 		return "https://" + c.r.Host
 	}
@@ -203,9 +256,9 @@ func (c *call) view() Request {
 	return r
 }
 
-func (c *call) answered(status int) {
+func (c *call) answered(status int, h http.Header) {
 	if status != 0 {
-		c.o.journal.answered(c.entry, status)
+		c.o.journal.answered(c.entry, status, resetOf(status, h))
 	}
 }
 
@@ -236,23 +289,44 @@ func (o *Okta) newID(prefix string) string {
 	return numberedID(prefix, o.ids.Add(1))
 }
 
-// numberedID scatters n over 17 characters, one to one, so that ids look as
-// unlike each other as Okta's.
+// random makes 16 bytes that look random. The same calls in the same order give the same.
+func (o *Okta) random() []byte {
+	n := o.ids.Add(1)
+	b := binary.BigEndian.AppendUint64(nil, scatter(n))
+	return binary.BigEndian.AppendUint64(b, scatter(^n))
+}
+
+// errorID makes an errorId: as at Okta "oae" and 16 bytes in base64url.
+func (o *Okta) errorID() string { return "oae" + base64.RawURLEncoding.EncodeToString(o.random()) }
+
+// numberedID makes an id of n: the prefix and 17 characters, as Okta's own. The ids of one
+// prefix grow with n, as byte strings.
 func numberedID(prefix string, n uint64) string {
-	x := n * 0x9e3779b97f4a7c15 // splitmix64: a permutation of the 64-bit numbers
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	x ^= x >> 31
-	y := x ^ 0x5851f42d4c957f2d // for the places that 64 bits leave
 	b := make([]byte, len(prefix)+17)
 	copy(b, prefix)
-	for i := range 11 {
-		b[len(b)-1-i] = base62[x%62]
+	id := b[len(prefix):]
+	ordered, x := firstID+n*idStep, scatter(n)
+	for i := range 9 {
+		id[8-i] = base62[ordered%62]
+		ordered /= 62
+	}
+	for i := range 5 {
+		id[9+i] = base62[x%62]
 		x /= 62
 	}
-	for i := range 6 {
-		b[len(prefix)+i] = base62[y%62]
-		y /= 62
-	}
+	copy(id[14:], "5d7") // the part of Okta that the org is on
 	return string(b)
+}
+
+const (
+	firstID = ((52*62+53)*62 + 46) * 62 * 62 * 62 * 62 * 62 * 62 // ids begin with qrk
+	idStep  = 140_000_041                                        // so that most characters of two ids differ
+)
+
+// scatter is splitmix64, a permutation of the 64-bit numbers.
+func scatter(n uint64) uint64 {
+	x := n * 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
 }

@@ -1,5 +1,5 @@
-// This file holds the limits of Okta's that are finer than a bucket, and what
-// is counted apart or bursts.
+// This file holds the limits of Okta's that are finer than a bucket, and the buckets
+// that are finer than its documents.
 
 package oktatest
 
@@ -76,26 +76,25 @@ var (
 	// BucketAppReads counts reads of one app apart from PUT and DELETE, as
 	// recorded since September 2025.
 	BucketAppReads = Bucket{Name: "GET /api/v1/apps/{id}", Patterns: []string{"GET /api/v1/apps/{id}"}, Limit: 500}
+
+	// BucketDomainReads and BucketDomainWrites count reads and writes of custom
+	// domains apart, each with the limit that is recorded of it.
+	BucketDomainReads = Bucket{Name: "GET /api/v1/domains", Limit: 50,
+		Patterns: []string{"GET /api/v1/domains", "GET /api/v1/domains/*"}}
+	BucketDomainWrites = Bucket{Name: "/api/v1/domains", Limit: 15,
+		Patterns: []string{"/api/v1/domains", "/api/v1/domains/*"}}
 )
+
+// recordedBuckets are those of which only recordings tell, one org's each.
+var recordedBuckets = []Bucket{
+	BucketDomainReads, BucketDomainWrites,
+	{Patterns: []string{"/attack-protection/*"}, Limit: 500},
+	{Patterns: []string{"/integrations/*"}, Limit: 1000},
+}
 
 // oktaBurst is how many times its limit a bucket takes at most:
 // https://developer.okta.com/docs/reference/rl2-burst/
 const oktaBurst = 5
-
-// burstBuckets are those that hold authentication or authorization endpoints.
-var burstBuckets = []string{
-	"/api/v1/authn", "/api/v1/authn/factors/{id}/verify", "/api/v1/sessions",
-	"/oauth2/v1", "/oauth2/v1/token", "/oauth2/v1/authorize",
-	"/oauth2/{server}/v1", "/oauth2/{server}/v1/token", "/oauth2/{server}/v1/authorize",
-	"/idp/idx", "/idp/idx/identify", "/idp/idx/introspect",
-}
-
-// ByCredential is for Limit.Key: it counts each Authorization header by itself.
-// Okta limits calls in flight by token, too.
-func ByCredential(r Request) string { return r.Header.Get("Authorization") }
-
-// byCredential gives those without one a key of their own.
-func byCredential(r Request) string { return "Authorization: " + ByCredential(r) }
 
 // ByUserName is for Limit.Key: it counts each user name by itself that logs in
 // with a password, at each endpoint. Case does not matter.

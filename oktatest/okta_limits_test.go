@@ -172,7 +172,7 @@ func TestPerUserRefusalsCanReportTheOrgsBucket(t *testing.T) {
 			login("mallory")
 		}
 		sees{429, 596, time.Minute}.check(t, login("mallory"))
-		sees{404, 595, time.Minute}.check(t, login("alice"))
+		sees{400, 595, time.Minute}.check(t, login("alice"))
 	}, oktatest.Enterprise(), oktatest.WithLimitHeaders(oktatest.HeadersOfBucket))
 }
 
@@ -187,7 +187,7 @@ func TestHeadersAtAuthorizeAreTheClients(t *testing.T) {
 			t.Errorf("of 7 at once, refused by %q", got)
 		}
 		for _, r := range o.Requests() {
-			if r.RefusedBy == "" && r.Status != 404 {
+			if r.RefusedBy == "" && r.Status != 400 {
 				t.Error(r.Status)
 			}
 		}
@@ -211,7 +211,7 @@ func TestTenTokenCallsAtOnce(t *testing.T) {
 func TestOktasLimitsAreOffUnlessAskedFor(t *testing.T) {
 	o := oktatest.New()
 	for range 20 {
-		wantStatus(t, do(t, o.Transport(), "POST", org+"/api/v1/authn", `{"username":"mallory"}`), 404)
+		wantStatus(t, do(t, o.Transport(), "POST", org+"/api/v1/authn", `{"username":"mallory"}`), 400)
 	}
 	names := map[string]bool{}
 	for _, l := range oktatest.OktaLimits() {

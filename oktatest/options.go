@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"time"
+
+	"github.com/oktaretry/oktaretry/oktatest/internal/lag"
 )
 
 // Option sets up a fake Okta. Options are made by this package; the last of a
@@ -14,6 +16,7 @@ type Option func(*config)
 
 type config struct {
 	users, groups int
+	attributes    []string // of profiles, beside Okta's own
 
 	windows       layout
 	noLimits      bool
@@ -37,10 +40,21 @@ type config struct {
 
 	factorResult string
 	factorWaits  int
+	ruleLock     time.Duration
+	logSize      int
+	lagSeed      uint64
+	lagReads     []lag.Reads
+
+	oktaHeaders bool
 
 	journal   int
 	bodyLimit int64
 	routes    []route
+
+	allowUnserved  bool
+	withoutGeneric bool
+
+	begin []func(*Okta) // called once the fake is made
 }
 
 func defaultConfig() config {
@@ -50,6 +64,8 @@ func defaultConfig() config {
 		tokenLife:    time.Hour,
 		factorResult: "SUCCESS",
 		factorWaits:  2,
+		ruleLock:     50 * time.Millisecond,
+		logSize:      10_000,
 		journal:      100_000,
 		bodyLimit:    1 << 20,
 	}
@@ -73,6 +89,13 @@ func WithUsers(n int) Option {
 func WithGroups(n int) Option {
 	require(n >= 0, "WithGroups(%d): must not be negative", n)
 	return func(c *config) { c.groups = n }
+}
+
+// WithProfileAttributes adds attributes to the schema of users' profiles, as an admin does
+// in the profile editor. Without it a profile may have the 31 attributes of Okta's default
+// schema; any other is answered 400 E0000001.
+func WithProfileAttributes(names ...string) Option {
+	return func(c *config) { c.attributes = append(c.attributes, names...) }
 }
 
 // WithWindowLength sets the length of the rate-limit windows. Default: one
@@ -209,6 +232,16 @@ func WithFactorResult(result string, waits int) Option {
 	return func(c *config) { c.factorResult, c.factorWaits = result, waits }
 }
 
+// WithOktaHeaders makes answers come as from Okta and the nginx in front of it: with the
+// headers that all of Okta's answers have (Server, Cache-Control, Strict-Transport-Security
+// and so on), a Set-Cookie of a new session, gzip where the request accepts it, and in
+// chunks, without a Content-Length. Default: on for NewServer, NewTLSServer and StartServer,
+// off for a fake that New makes. Answers that a script breaks or slows down, and those of a
+// Func, have the headers only; an EdgePage has none of it.
+func WithOktaHeaders(on bool) Option {
+	return func(c *config) { c.oktaHeaders = on }
+}
+
 // WithJournal sets how many requests the journal keeps: the last n. Default:
 // 100,000. With 0 it is off; Arrived and Answered still count.
 func WithJournal(n int) Option {
@@ -231,6 +264,6 @@ func WithHandler(pattern string, h http.Handler) Option {
 	p := mustPattern(pattern)
 	require(h != nil, "WithHandler(%q): a nil handler", pattern)
 	return func(c *config) {
-		c.routes = append(c.routes, route{p, func(c *call) *reply { return c.record(h) }})
+		c.routes = append(c.routes, route{pattern: p, own: true, reply: func(c *call) *reply { return c.record(h) }})
 	}
 }

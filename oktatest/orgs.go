@@ -2,35 +2,12 @@
 
 package oktatest
 
-// org is what an option of a whole org brings.
-type org struct {
-	overrides   []override
-	buckets     []Bucket
-	limits      []Limit
-	concurrency int
-}
-
-// override changes the counter of a bucket.
-type override struct {
-	option string // that asks for it
-	bucket string // a name, or a request that falls into it
-	apply  func(*counter)
-}
-
-func limitOf(bucket string, limit int) override {
-	return override{"WithLimit", bucket, func(c *counter) { c.max = limit }}
-}
-
-func burstOf(bucket string, times int) override {
-	return override{"WithBurst", bucket, func(c *counter) { c.burst = times }}
-}
-
 // SmallOrg is an org of Okta's free plan (Integrator): 50 calls a minute for
 // users, groups, policies and most else, 10 for apps and agent pools, 150
 // tokens and 500 logins, as recorded of real ones; where nothing is recorded,
 // as Okta last published; and 35 calls in flight. Authentication and
 // authorization take bursts (WithBurst), the limits of OktaLimits hold, and
-// searches for users are counted apart, as are reads of one app.
+// searches for users are counted apart, as are reads of one app and of domains.
 //
 // Options beside it refine it, whatever their order: WithLimit, WithBucket,
 // WithLimits, WithConcurrencyLimit; WithoutLimits takes its limits away.
@@ -110,7 +87,7 @@ func newOrg(concurrency, searches, reads int, overrides []override) org {
 	search.Limit, app.Limit = searches, reads
 	return org{
 		overrides:   overrides,
-		buckets:     []Bucket{search, app},
+		buckets:     append([]Bucket{search, app}, recordedBuckets...),
 		limits:      OktaLimits(),
 		concurrency: concurrency,
 	}

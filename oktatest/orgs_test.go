@@ -25,6 +25,10 @@ func TestOrgsHaveTheLimitsOfTheirPlan(t *testing.T) {
 		{"PUT", "/api/v1/apps/0oa1", 50, 600, 500},
 		{"GET", "/api/v1/agentPools", 10, 600, 1200},
 		{"GET", "/api/v1/policies", 50, 600, 1200},
+		{"GET", "/api/v1/domains", 50, 50, 1200},
+		{"GET", "/api/v1/domains/OcD1", 50, 50, 1200},
+		{"POST", "/api/v1/domains", 15, 15, 1200},
+		{"POST", "/api/v1/domains/OcD1/verify", 15, 15, 1200},
 		{"GET", "/api/v1/logs", 20, 50, 120},
 		{"POST", "/oauth2/v1/token", 150, 1200, 2000},
 		{"POST", "/api/v1/authn", 500, 600, 500},
@@ -63,14 +67,25 @@ func TestOrgsCountApartWhatOktaCountsApart(t *testing.T) {
 	}
 }
 
+func TestOrgsHaveTheLimitsThatOnlyRecordingsTell(t *testing.T) {
+	for _, plan := range []oktatest.Option{oktatest.SmallOrg(), oktatest.Enterprise()} {
+		rt := oktatest.New(plan).Transport()
+		for path, want := range map[string]int{"/attack-protection/api/v1/user-lockout-settings": 500, "/integrations/api/v1/api-services": 1000} {
+			if limit, _, _, _ := rates(t, do(t, rt, "GET", org+path, "")); limit != want {
+				t.Errorf("%s: limit %d, want %d", path, limit, want)
+			}
+		}
+	}
+}
+
 func TestOrgsAcceptBurstsOfLogins(t *testing.T) {
 	virtually(t, func(t *testing.T, o *oktatest.Okta, rt http.RoundTripper) {
 		for range 1500 {
-			wantStatus(t, do(t, rt, "POST", org+"/api/v1/authn", "{}"), 404)
+			wantStatus(t, do(t, rt, "POST", org+"/api/v1/authn", "{}"), 400)
 		}
 		sees{429, 0, time.Minute}.check(t, do(t, rt, "POST", org+"/api/v1/authn", "{}"))
 		time.Sleep(time.Minute)
-		sees{404, 299, time.Minute}.check(t, do(t, rt, "POST", org+"/api/v1/authn", "{}"))
+		sees{400, 299, time.Minute}.check(t, do(t, rt, "POST", org+"/api/v1/authn", "{}"))
 		for range 50 { // other buckets take none
 			do(t, rt, "GET", org+"/api/v1/groups", "")
 		}
@@ -125,7 +140,7 @@ func TestOptionsRefineAnOrg(t *testing.T) {
 	o := oktatest.New(oktatest.SmallOrg(), oktatest.WithoutLimits())
 	for range 60 {
 		a := do(t, o.Transport(), "POST", org+"/api/v1/authn", `{"username":"mallory"}`)
-		if a.StatusCode != 404 || a.Header.Get("X-Rate-Limit-Limit") != "" {
+		if a.StatusCode != 400 || a.Header.Get("X-Rate-Limit-Limit") != "" {
 			t.Fatal(a.Status, a.Header)
 		}
 	}

@@ -8,25 +8,26 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"github.com/oktaretry/oktaretry/internal/canned"
+	"github.com/oktaretry/oktaretry/oktatest/internal/unserved"
 )
 
 // route is one endpoint of the fake's API.
 type route struct {
 	pattern
+	own   bool // added by WithHandler: its {…} stand for whatever the caller means
 	reply func(*call) *reply
 }
 
 // api lists the endpoints, in the order in which they are tried.
 func (o *Okta) api() []route {
 	var all []route
-	add := func(p string, f func(*call) *reply) { all = append(all, route{mustPattern(p), f}) }
+	add := func(p string, f func(*call) *reply) { all = append(all, route{pattern: mustPattern(p), reply: f}) }
+	o.mechanismRoutes(add) // first: /groups/rules is not the group called "rules"
 	o.userRoutes(add)
 	o.groupRoutes(add)
-	o.factorRoutes(add)
 	o.oauthRoutes(add)
-	empty := func(c *call) *reply { return c.json(http.StatusOK, []any{}) }
-	add("GET /api/v1/apps", empty)
-	add("GET /api/v1/logs", empty)
 	return all
 }
 
@@ -35,37 +36,52 @@ func (o *Okta) serve(c *call) *reply {
 	if refusal := o.authorize(c); refusal != nil {
 		return refusal
 	}
-	known := false
 	for _, rt := range o.routes {
-		if rt.match(c.r.Method, c.segs) {
-			c.vars = c.vars[:0]
-			for i, s := range rt.segs {
-				if isVariable(s) {
-					c.vars = append(c.vars, c.segs[i])
-				}
-			}
-			return rt.reply(c)
+		if !rt.Match(c.r.Method, c.segs) || !rt.own && unserved.Other(rt.Segs, c.r.Method, c.r.URL.EscapedPath()) {
+			continue
 		}
-		rt.method = ""
-		known = known || rt.match(c.r.Method, c.segs)
+		c.vars = c.vars[:0]
+		for i, s := range rt.Segs {
+			if isVariable(s) {
+				c.vars = append(c.vars, c.segs[i])
+			}
+		}
+		return rt.reply(c)
 	}
-	if known {
-		return c.fail("E0000022")
+	if rep := o.generic(c); rep != nil {
+		return rep
 	}
-	return c.fail("E0000008")
+	return o.unservedReply(c)
 }
 
-// authorize refuses a request without a credential, if one is required.
-func (o *Okta) authorize(c *call) *reply {
-	api := len(c.segs) > 1 && c.segs[0] == "api" && c.segs[1] == "v1"
-	if !api {
-		return nil
+// unservedReply answers what the fake lacks so that no program can take it for an
+// answer of Okta's: with 400 and a text that names the endpoint.
+func (o *Okta) unservedReply(c *call) *reply {
+	if unserved.Foreign(c.r.URL.EscapedPath()) {
+		return gatewayPage()
 	}
-	if refusal := o.oauth.replayed(c); refusal != nil {
-		return refusal
+	method, path := readAs(c.r.Method), unserved.Path(c.r.Method, c.r.URL.EscapedPath())
+	o.unserved.Add(method, path)
+	e := oktaError{Code: unserved.Code, Summary: unserved.Summary(method, path), Causes: causes(nil)}
+	return c.errorReply(http.StatusBadRequest, e)
+}
+
+// gatewayPage is what Okta's gateway answers to a path that is none of its API's.
+func gatewayPage() *reply {
+	return &reply{
+		status: http.StatusNotFound,
+		header: http.Header{"Content-Type": {"text/html"}},
+		body:   []byte("<html>\r\n<head><title>404 Not Found</title></head>\r\n<body>\r\n<center><h1>404 Not Found</h1></center>\r\n</body>\r\n</html>\r\n"),
 	}
-	if !o.cfg.auth {
-		return nil
+}
+
+// api reports whether a request is for the management API.
+func (c *call) api() bool { return len(c.segs) > 1 && c.segs[0] == "api" && c.segs[1] == "v1" }
+
+// anonymous reports whether a request lacks a credential that is required.
+func (o *Okta) anonymous(c *call) bool {
+	if !o.cfg.auth || !c.api() {
+		return false
 	}
 	credential := c.r.Header.Get("Authorization")
 	scheme, token, _ := strings.Cut(credential, " ")
@@ -73,10 +89,15 @@ func (o *Okta) authorize(c *call) *reply {
 	if known && len(o.cfg.credentials) > 0 {
 		known = slices.Contains(o.cfg.credentials, credential) || o.oauth.issued(token)
 	}
-	if !known {
-		return c.fail("E0000011")
+	return !known
+}
+
+// authorize refuses a request whose DPoP proof has been used before.
+func (o *Okta) authorize(c *call) *reply {
+	if !c.api() {
+		return nil
 	}
-	return nil
+	return o.oauth.replayed(c)
 }
 
 // record runs a handler of the user's and keeps its answer.
@@ -111,23 +132,12 @@ func (w *recorder) Write(b []byte) (int, error) {
 func (w *recorder) Flush() { w.WriteHeader(http.StatusOK) }
 
 // oktaError is an error in Okta's form. Link and ID are filled in.
-type oktaError struct {
-	Code    string       `json:"errorCode"`
-	Summary string       `json:"errorSummary"`
-	Link    string       `json:"errorLink"`
-	ID      string       `json:"errorId"`
-	Causes  []errorCause `json:"errorCauses"`
-	Links   links        `json:"_links,omitempty"`
-}
+type oktaError = canned.Error
 
-type errorCause struct {
-	Summary string `json:"errorSummary"`
-}
-
-func causes(summaries []string) []errorCause {
-	all := []errorCause{}
+func causes(summaries []string) []canned.Cause {
+	all := []canned.Cause{}
 	for _, s := range summaries {
-		all = append(all, errorCause{s})
+		all = append(all, canned.Cause{Summary: s})
 	}
 	return all
 }
@@ -152,8 +162,16 @@ func (c *call) missing(id, kind string) *reply {
 	return c.errorReply(http.StatusNotFound, e)
 }
 
+// readOnly replies that an object cannot be changed. (That Okta refuses so is a guess: no
+// recording shows it.)
+func (c *call) readOnly(what string) *reply {
+	e, _ := LookupCode("E0000111")
+	return c.errorReply(e.Status, oktaError{Code: e.Code, Causes: causes(nil),
+		Summary: "Cannot modify the " + what + " object because it is read-only."})
+}
+
 func (c *call) errorReply(status int, e oktaError) *reply {
-	e.Link, e.ID = e.Code, c.o.newID("oae")
+	e.Link, e.ID = e.Code, c.o.errorID()
 	return c.json(status, e)
 }
 
@@ -169,6 +187,17 @@ func (c *call) noContent() *reply {
 	return &reply{status: http.StatusNoContent, header: http.Header{}}
 }
 
+// flag is a boolean of the query, in any case ("False", as Python writes it).
+func (c *call) flag(name string, otherwise bool) bool {
+	switch strings.ToLower(c.r.URL.Query().Get(name)) {
+	case "true":
+		return true
+	case "false":
+		return false
+	}
+	return otherwise
+}
+
 // decode reads the request's body, or replies that it cannot be read.
 func (c *call) decode(v any) *reply {
 	if err := json.Unmarshal(c.body, v); err != nil {
@@ -177,15 +206,7 @@ func (c *call) decode(v any) *reply {
 	return nil
 }
 
-func encode(v any) string {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		panic("oktatest: " + err.Error()) // only ever called with our own types
-	}
-	return strings.TrimSuffix(b.String(), "\n")
-}
+func encode(v any) string { return string(canned.JSON(v)) }
 
 // links is Okta's _links.
 type links map[string]any

@@ -6,7 +6,9 @@ package oktatest
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -121,7 +123,7 @@ func (b *scriptBook) next(method string, segs []string) Step {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, s := range b.list {
-		if s.pattern.match(method, segs) {
+		if s.pattern.Match(method, segs) {
 			if step := s.next(); step != nil {
 				return step
 			}
@@ -130,13 +132,63 @@ func (b *scriptBook) next(method string, segs []string) Step {
 	return nil
 }
 
+// stage is where on its way a trouble meets a call.
+type stage int
+
+const (
+	atEdge stage = iota // before the limits, where proxies stand
+	inside              // in the API's place, once a place is taken
+)
+
+// trouble changes how calls are answered, as a Day does.
+type trouble interface {
+	// meet answers a call, or has next answer it.
+	meet(c *call, at stage, next func(*call) *reply) *reply
+}
+
+// troubleBook holds the troubles of the present, in the order in which they meet
+// a call.
+type troubleBook struct{ list atomic.Pointer[[]trouble] }
+
+// change replaces the list by what f makes of it. f must not change its argument.
+func (b *troubleBook) change(f func([]trouble) []trouble) {
+	for {
+		old := b.list.Load()
+		var list []trouble
+		if old != nil {
+			list = *old
+		}
+		if list = f(list); b.list.CompareAndSwap(old, &list) {
+			return
+		}
+	}
+}
+
+// meet answers a call by the troubles that there are at a stage, and else by next.
+func (b *troubleBook) meet(c *call, at stage, next func(*call) *reply) *reply {
+	list := b.list.Load()
+	if list == nil {
+		return next(c)
+	}
+	for _, t := range slices.Backward(*list) {
+		inner := next
+		next = func(c *call) *reply { return t.meet(c, at, inner) }
+	}
+	return next(c)
+}
+
 // Pass answers normally: it lets a request through between other steps.
 var Pass Step = pass{}
 
 type pass struct{}
 
-func (pass) check() error         { return nil }
-func (pass) reply(c *call) *reply { return c.o.normal(c) }
+func (pass) check() error { return nil }
+func (pass) reply(c *call) *reply {
+	if next := c.next; next != nil {
+		return next(c)
+	}
+	return c.o.normal(c)
+}
 
 // Func hands the request to a handler of the caller's. The body has been read
 // for the journal and can be read again; the answer's request id and Date are

@@ -21,11 +21,13 @@ type Server struct {
 	stop context.CancelFunc
 }
 
-// NewServer starts a fake Okta over HTTP and closes it when the test ends.
+// NewServer starts a fake Okta over HTTP and closes it when the test ends. The
+// test fails then if an endpoint was asked for that the fake does not serve,
+// unless AllowUnserved is given.
 func NewServer(t testing.TB, opts ...Option) *Server {
 	t.Helper()
 	s := StartServer(opts...)
-	t.Cleanup(s.Close)
+	t.Cleanup(func() { s.end(t) })
 	return s
 }
 
@@ -35,7 +37,7 @@ func NewTLSServer(t testing.TB, opts ...Option) *Server {
 	t.Helper()
 	s := newServer(opts)
 	s.StartTLS()
-	t.Cleanup(s.Close)
+	t.Cleanup(func() { s.end(t) })
 	return s
 }
 
@@ -48,7 +50,7 @@ func StartServer(opts ...Option) *Server {
 }
 
 func newServer(opts []Option) *Server {
-	o := New(opts...)
+	o := New(append([]Option{WithOktaHeaders(true)}, opts...)...)
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Server{Server: httptest.NewUnstartedServer(o), Okta: o, stop: stop}
 	s.Config.BaseContext = func(net.Listener) context.Context { return ctx }
@@ -61,6 +63,14 @@ func newServer(opts []Option) *Server {
 func (s *Server) Close() {
 	s.stop()
 	s.Server.Close()
+}
+
+// end closes the server of a test.
+func (s *Server) end(t testing.TB) {
+	s.Close()
+	if !s.cfg.allowUnserved {
+		s.reportUnserved(t)
+	}
 }
 
 // quietHandshakes is standard error without the complaints about clients that

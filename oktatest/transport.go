@@ -193,16 +193,24 @@ func (m *memoryWriter) response() *http.Response {
 		}
 	}
 	m.x.answers()
-	bodiless := r.status == http.StatusNoContent || r.status == http.StatusNotModified
-	if !bodiless {
+	switch {
+	case r.bodiless():
+	case r.chunked:
+		resp.ContentLength = -1
+		if req.Method != http.MethodHead {
+			resp.TransferEncoding = []string{"chunked"}
+		}
+	default:
 		resp.ContentLength = int64(len(r.body))
 		resp.Header.Set("Content-Length", strconv.Itoa(len(r.body)))
 	}
-	if bodiless || req.Method == http.MethodHead || len(r.body) == 0 && r.bodyDelay == 0 {
+	if r.bodiless() || req.Method == http.MethodHead || len(r.body) == 0 && r.bodyDelay == 0 {
 		m.x.done()
 		return resp
 	}
-	resp.Body = newMemoryBody(req.Context(), r, m.x.done)
+	body := newMemoryBody(req.Context(), r, m.x.done)
+	body.reset = m.x.failed("read", "read", syscall.ECONNRESET)
+	resp.Body = body
 	if m.x.asksForGzip() && strings.EqualFold(resp.Header.Get("Content-Encoding"), "gzip") {
 		resp.Body = &gunzipped{source: resp.Body}
 		resp.Header.Del("Content-Encoding")

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -66,11 +68,18 @@ func TestTransportResponseIsWhatNetHTTPGives(t *testing.T) {
 		Length               int64
 		Link                 []string
 		Type, Encoding, Date bool
+		Transfer             []string
+		Uncompressed         bool
+		Others               string // headers
 	}
 	look := func(t *testing.T, rt http.RoundTripper, base, method, path string) seen {
 		a := do(t, rt, method, base+path, "")
 		if a.Request == nil || a.Request.URL.String() != base+path {
 			t.Error("resp.Request is not the request")
+		}
+		length := a.ContentLength
+		if length >= 0 {
+			length -= int64(strings.Count(a.body, base) * len(base))
 		}
 		var links []string
 		for _, l := range a.Header["Link"] {
@@ -80,26 +89,29 @@ func TestTransportResponseIsWhatNetHTTPGives(t *testing.T) {
 		if strings.Contains(body, "errorId") || strings.Contains(body, "created") {
 			body = fmt.Sprint(len(body))
 		}
-		return seen{a.Status, a.Proto, body, a.StatusCode, a.ContentLength - int64(strings.Count(a.body, base)*len(base)), links,
-			a.Header.Get("Content-Type") != "", a.Header.Get("Content-Encoding") != "", a.Header.Get("Date") != ""}
+		return seen{a.Status, a.Proto, body, a.StatusCode, length, links,
+			a.Header.Get("Content-Type") != "", a.Header.Get("Content-Encoding") != "", a.Header.Get("Date") != "",
+			a.TransferEncoding, a.Uncompressed, fmt.Sprint(slices.Sorted(maps.Keys(a.Header)))}
 	}
-	opts := []oktatest.Option{oktatest.WithUsers(5), oktatest.WithHandler("/api/v1/plain", http.HandlerFunc(
-		func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "plain") }))}
-	srv := oktatest.NewServer(t, opts...)
-	o := oktatest.New(opts...)
-	for _, c := range []struct{ method, path string }{
-		{"GET", "/api/v1/users?limit=2"},
-		{"GET", "/api/v1/apps"},
-		{"GET", "/api/v1/none"},
-		{"GET", "/api/v1/plain"},
-		{"HEAD", "/api/v1/apps"},
-		{"DELETE", "/api/v1/users/me"},
-		{"GET", "/oauth2/default/.well-known/openid-configuration"},
-	} {
-		real := look(t, srv.Client().Transport, srv.URL, c.method, c.path)
-		mem := look(t, o.Transport(), "http://acme.okta.test:80", c.method, c.path)
-		if !reflect.DeepEqual(real, mem) {
-			t.Errorf("%s %s:\nsocket %+v\nmemory %+v", c.method, c.path, real, mem)
+	for _, headers := range []bool{false, true} {
+		opts := []oktatest.Option{oktatest.WithOktaHeaders(headers), oktatest.WithUsers(5), oktatest.WithHandler("/api/v1/plain", http.HandlerFunc(
+			func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "plain") }))}
+		srv := oktatest.NewServer(t, append(opts, oktatest.AllowUnserved())...)
+		o := oktatest.New(opts...)
+		for _, c := range []struct{ method, path string }{
+			{"GET", "/api/v1/users?limit=2"},
+			{"GET", "/api/v1/apps"},
+			{"GET", "/api/v1/none"},
+			{"GET", "/api/v1/plain"},
+			{"HEAD", "/api/v1/apps"},
+			{"DELETE", "/api/v1/users/me"},
+			{"GET", "/oauth2/default/.well-known/openid-configuration"},
+		} {
+			real := look(t, srv.Client().Transport, srv.URL, c.method, c.path)
+			mem := look(t, o.Transport(), "http://acme.okta.test:80", c.method, c.path)
+			if !reflect.DeepEqual(real, mem) {
+				t.Errorf("%s %s:\nsocket %+v\nmemory %+v", c.method, c.path, real, mem)
+			}
 		}
 	}
 }

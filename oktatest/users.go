@@ -1,12 +1,15 @@
-// This file holds the users API.
+// This file holds the users API: lists, profiles and credentials.
 
 package oktatest
 
 import (
+	"cmp"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
-	"time"
+
+	"github.com/oktaretry/oktaretry/oktatest/internal/render"
 )
 
 func (o *Okta) userRoutes(add func(string, func(*call) *reply)) {
@@ -16,15 +19,10 @@ func (o *Okta) userRoutes(add func(string, func(*call) *reply)) {
 	add("POST /api/v1/users/{id}", o.withUser(func(c *call, u *user) *reply { return o.updateUser(c, u, false) }))
 	add("PUT /api/v1/users/{id}", o.withUser(func(c *call, u *user) *reply { return o.updateUser(c, u, true) }))
 	add("DELETE /api/v1/users/{id}", o.withUser(o.deleteUser))
-	add("GET /api/v1/users/{id}/groups", o.withUser(o.listUserGroups))
-	add("POST /api/v1/users/{id}/lifecycle/activate", o.withUser(o.activateUser))
-	add("POST /api/v1/users/{id}/lifecycle/deactivate", o.withUser(o.deactivateUser))
-	add("POST /api/v1/users/{id}/lifecycle/suspend", o.withUser(func(c *call, u *user) *reply {
-		return o.moveUser(c, u, "ACTIVE", "SUSPENDED", "Cannot suspend a user that is not active")
+	add("GET /api/v1/users/{id}/groups", o.withUser(func(c *call, u *user) *reply {
+		return page(c, o.groupsOfSeen(c, u), 200, 200, c.renderGroup)
 	}))
-	add("POST /api/v1/users/{id}/lifecycle/unsuspend", o.withUser(func(c *call, u *user) *reply {
-		return o.moveUser(c, u, "SUSPENDED", "ACTIVE", "Cannot unsuspend a user that is not suspended")
-	}))
+	o.lifecycleRoutes(add)
 }
 
 // withUser calls f with the user that the path names, the directory locked.
@@ -41,32 +39,17 @@ func (o *Okta) withUser(f func(*call, *user) *reply) func(*call) *reply {
 }
 
 // user replies with one user.
-func (c *call) user(u *user) *reply { return c.json(http.StatusOK, c.renderUser(u)) }
+func (c *call) user(u *user) *reply { return c.json(http.StatusOK, u.rendered().JSON(c.base())) }
 
-// renderUser is the user as Okta's JSON has it.
-func (c *call) renderUser(u *user) any {
-	self := c.base() + "/api/v1/users/" + u.id
-	credentials := map[string]any{"provider": map[string]string{"type": "OKTA", "name": "OKTA"}}
-	if u.password {
-		credentials["password"] = map[string]any{}
-	}
-	return map[string]any{
-		"id":              u.id,
-		"status":          u.status,
-		"created":         timestamp(u.created),
-		"activated":       timestamp(u.activated),
-		"statusChanged":   timestamp(u.statusChanged),
-		"lastLogin":       nil,
-		"lastUpdated":     timestamp(u.lastUpdated),
-		"passwordChanged": nil,
-		"type":            map[string]string{"id": "oty0000000000000deft"},
-		"profile":         u.profile,
-		"credentials":     credentials,
-		"_links": links{
-			"self":       link(self),
-			"deactivate": link(self+"/lifecycle/deactivate", http.MethodPost),
-			"suspend":    link(self+"/lifecycle/suspend", http.MethodPost),
-		},
+// renderUser is the user as a list has it.
+func (c *call) renderUser(u *user) any { return u.rendered().Entry(c.base()) }
+
+func (u *user) rendered() render.User {
+	return render.User{
+		ID: u.id, Status: u.status,
+		Created: u.created, Activated: u.activated, StatusChanged: u.statusChanged,
+		LastUpdated: u.lastUpdated, PasswordSince: u.passwordSince,
+		Profile: u.profile, Password: u.password, Question: u.question, Provider: u.provider,
 	}
 }
 
@@ -77,15 +60,10 @@ func (o *Okta) listUsers(c *call) *reply {
 	if q.Get("q") != "" && q.Get("filter") != "" {
 		return c.fail("E0000033")
 	}
-	o.directory.mu.Lock()
-	list := o.directory.users
-	o.directory.mu.Unlock()
-
-	keep := func(u *user) bool { return u.status != "DEPROVISIONED" }
+	keep := func(u *user) bool { return !u.gone() }
 	if s := strings.ToLower(q.Get("q")); s != "" {
-		all := keep
 		keep = func(u *user) bool {
-			return all(u) && slices.ContainsFunc([]string{"firstName", "lastName", "email", "login"}, func(k string) bool {
+			return !u.gone() && slices.ContainsFunc([]string{"firstName", "lastName", "email", "login"}, func(k string) bool {
 				return strings.HasPrefix(strings.ToLower(text(u.profile[k])), s)
 			})
 		}
@@ -97,7 +75,9 @@ func (o *Okta) listUsers(c *call) *reply {
 		}
 		keep = func(u *user) bool { return expr(u.attribute) }
 	}
-	return page(c, keepOnly(list, keep), 200, 200, func(u *user) any { return c.renderUser(u) })
+	o.directory.mu.Lock()
+	defer o.directory.mu.Unlock()
+	return listing[*user]{list: o.usersSeen(c), keep: keep, limit: 200, most: 200, render: c.renderUser}.page(c)
 }
 
 // attribute is what filter and search expressions can ask of a user.
@@ -108,25 +88,18 @@ func (u *user) attribute(name string) string {
 	case "status":
 		return u.status
 	case "created":
-		return stamp(u.created)
+		return render.Stamp(u.created)
 	case "activated":
-		return stamp(u.activated)
+		return render.Stamp(u.activated)
 	case "statusChanged":
-		return stamp(u.statusChanged)
+		return render.Stamp(u.statusChanged)
 	case "lastUpdated":
-		return stamp(u.lastUpdated)
+		return render.Stamp(u.lastUpdated)
 	}
 	if key, ok := strings.CutPrefix(name, "profile."); ok {
 		return text(u.profile[key])
 	}
 	return ""
-}
-
-func stamp(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format("2006-01-02T15:04:05.000Z")
 }
 
 // userBody is what create and update accept.
@@ -135,42 +108,74 @@ type userBody struct {
 	GroupIDs    []string       `json:"groupIds"`
 	Credentials struct {
 		Password map[string]any `json:"password"`
+		Question struct {
+			Question string `json:"question"`
+		} `json:"recovery_question"`
+		Provider render.Provider `json:"provider"`
 	} `json:"credentials"`
 }
 
-// createUser serves POST /api/v1/users?activate=.
+// takeCredentials changes a user by the credentials of a body.
+func (o *Okta) takeCredentials(u *user, in userBody) {
+	if len(in.Credentials.Password) > 0 {
+		u.setPassword(o.stamp())
+	}
+	u.question = cmp.Or(in.Credentials.Question.Question, u.question)
+	u.provider = cmp.Or(in.Credentials.Provider, u.provider)
+}
+
+// createUser serves POST /api/v1/users?activate=&provider=&nextLogin=.
 func (o *Okta) createUser(c *call) *reply {
 	var in userBody
 	if bad := c.decode(&in); bad != nil {
 		return bad
 	}
-	now := o.now()
-	u := &user{
-		status: "STAGED", created: now, statusChanged: now, lastUpdated: now,
-		profile:  merge(nil, in.Profile),
-		password: len(in.Credentials.Password) > 0,
-	}
-	if c.r.URL.Query().Get("activate") != "false" {
-		u.status, u.activated = "PROVISIONED", now
-		if u.password {
-			u.status = "ACTIVE"
+	now := o.stamp()
+	u := &user{status: "STAGED", created: now, lastUpdated: now, profile: merge(nil, in.Profile)}
+	o.takeCredentials(u, in)
+	if c.flag("activate", true) {
+		u.status, u.activated, u.statusChanged = u.activeStatus(), now, now
+		if q := c.r.URL.Query(); u.password && cmp.Or(q.Get("nextLogin"), q.Get("nextlogin")) == "changePassword" {
+			u.status = "PASSWORD_EXPIRED"
 		}
 	}
 	o.directory.mu.Lock()
 	defer o.directory.mu.Unlock()
+	if bad := o.undefined(c, "newUser", in.Profile); bad != nil {
+		return bad
+	}
 	if bad := o.validUser(c, u); bad != nil {
 		return bad
 	}
 	for _, id := range in.GroupIDs {
-		if o.directory.groupsByID[id] == nil {
+		switch g := o.directory.groupsByID[id]; {
+		case g == nil:
 			return c.missing(id, "UserGroup")
+		case g.builtIn:
+			return c.fail("E0000060")
 		}
 	}
 	o.directory.addUser(u)
+	o.factors.Clear(u.id)
 	for _, id := range in.GroupIDs {
 		o.directory.setMember(o.directory.groupsByID[id], u.num, true, now)
 	}
 	return c.user(u)
+}
+
+// undefined refuses a profile with attributes that the org's schema lacks.
+func (o *Okta) undefined(c *call, what string, profile map[string]any) *reply {
+	var unknown []string
+	for _, name := range slices.Sorted(maps.Keys(profile)) {
+		if !o.directory.attributes[name] {
+			unknown = append(unknown, "Property name '"+name+"' is not defined in profile")
+		}
+	}
+	if unknown == nil {
+		return nil
+	}
+	return c.errorReply(http.StatusBadRequest,
+		oktaError{Code: "E0000001", Summary: "Api validation failed: " + what, Causes: causes(unknown)})
 }
 
 // validUser refuses a user whose profile Okta would not take.
@@ -186,16 +191,23 @@ func (o *Okta) validUser(c *call, u *user) *reply {
 	return nil
 }
 
-// updateUser serves POST (partial) and PUT (full) of a user.
+// updateUser serves POST (partial) and PUT (full) of a user. A PUT without a profile, with
+// credentials only, keeps it.
 func (o *Okta) updateUser(c *call, u *user, full bool) *reply {
 	var in userBody
 	if bad := c.decode(&in); bad != nil {
 		return bad
 	}
+	if u.gone() {
+		return c.fail("E0000038")
+	}
+	if bad := o.undefined(c, "user", in.Profile); bad != nil {
+		return bad
+	}
 	changed := *u
-	changed.lastUpdated = o.now()
-	changed.password = u.password || len(in.Credentials.Password) > 0
-	if full {
+	changed.lastUpdated = o.stamp()
+	o.takeCredentials(&changed, in)
+	if full && in.Profile != nil {
 		changed.profile = merge(nil, in.Profile)
 	} else {
 		changed.profile = merge(u.profile, in.Profile)
@@ -209,67 +221,10 @@ func (o *Okta) updateUser(c *call, u *user, full bool) *reply {
 
 // deleteUser serves DELETE: the first deactivates, the second removes.
 func (o *Okta) deleteUser(c *call, u *user) *reply {
-	if u.status == "DEPROVISIONED" {
+	if u.gone() {
 		o.directory.removeUser(u)
 	} else {
 		o.setStatus(u, "DEPROVISIONED")
 	}
 	return c.noContent()
-}
-
-func (o *Okta) setStatus(u *user, status string) {
-	changed := *u
-	changed.status = status
-	changed.statusChanged = o.now()
-	changed.lastUpdated = changed.statusChanged
-	if status == "ACTIVE" && u.activated.IsZero() {
-		changed.activated = changed.statusChanged
-	}
-	o.directory.replaceUser(&changed)
-}
-
-func (o *Okta) activateUser(c *call, u *user) *reply {
-	if u.status == "ACTIVE" || u.status == "SUSPENDED" {
-		return c.fail("E0000016")
-	}
-	o.setStatus(u, "ACTIVE")
-	if c.r.URL.Query().Get("sendEmail") == "false" {
-		token := o.newID("")
-		return c.json(http.StatusOK, map[string]string{
-			"activationUrl":   c.base() + "/welcome/" + token,
-			"activationToken": token,
-		})
-	}
-	return c.json(http.StatusOK, struct{}{})
-}
-
-func (o *Okta) deactivateUser(c *call, u *user) *reply {
-	if u.status != "DEPROVISIONED" {
-		o.setStatus(u, "DEPROVISIONED")
-	}
-	return c.json(http.StatusOK, struct{}{})
-}
-
-// moveUser changes a status that must be the one named.
-func (o *Okta) moveUser(c *call, u *user, from, to, otherwise string) *reply {
-	if u.status != from {
-		e := oktaError{Code: "E0000001", Summary: "Api validation failed: " + u.id, Causes: causes([]string{otherwise})}
-		return c.errorReply(http.StatusBadRequest, e)
-	}
-	o.setStatus(u, to)
-	return c.json(http.StatusOK, struct{}{})
-}
-
-func (o *Okta) listUserGroups(c *call, u *user) *reply {
-	return page(c, o.directory.groupsOf(u), 200, 200, func(g *group) any { return c.renderGroup(g) })
-}
-
-func keepOnly[T any](list []T, keep func(T) bool) []T {
-	var all []T
-	for _, x := range list {
-		if keep(x) {
-			all = append(all, x)
-		}
-	}
-	return all
 }

@@ -22,14 +22,11 @@ func (s *source) locate(err error) (list Errors) {
 	for _, err := range flatten(err) {
 		e, ok := errors.AsType[*oktaretry.PolicyError](err)
 		if !ok {
-			list = append(list, &Error{s.file, start.line, start.column, "", err.Error()})
+			list = append(list, &Error{s.file, 1, 1, "", err.Error()})
 			continue
 		}
-		at := start
-		if e.Line >= 1 && e.Line <= len(s.places) {
-			at = s.places[e.Line-1]
-		}
-		list = append(list, &Error{s.file, at.line, at.column, e.Field, e.Problem})
+		at := s.At(e.Line)
+		list = append(list, &Error{s.file, at.Line, at.Column, e.Field, e.Problem})
 	}
 	return list
 }
@@ -44,9 +41,9 @@ func (s *source) codes(warnings []error) (list Errors) {
 		code := strings.TrimSuffix(strings.TrimPrefix(e.Field, "Codes["), "]")
 		at, ok := s.codePlaces[code]
 		if !ok {
-			at = start
+			at = s.At(0)
 		}
-		list = append(list, &Error{s.file, at.line, at.column, "codes." + code, e.Problem})
+		list = append(list, &Error{s.file, at.Line, at.Column, "codes." + code, e.Problem})
 	}
 	return list
 }

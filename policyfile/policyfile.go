@@ -12,6 +12,8 @@ import (
 	"os"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/document"
+	"github.com/oktaretry/oktaretry/policyfile/internal/yamltext"
 )
 
 // EnvVar is the environment variable that [FromEnv] reads.
@@ -72,20 +74,48 @@ var schema []byte
 // and explain them. The slice is the caller's.
 func Schema() []byte { return bytes.Clone(schema) }
 
+// policies are bounded far above what they need: one that names all of the catalogue's
+// codes and all members of their rules has some 6,000 tokens.
+var policies = yamltext.Kind{MaxSize: 128 << 10, MaxTokens: 20_000, Plural: "policies", Empty: "is empty: {} means the defaults"}
+
+// source is a file on its way to a policy.
+type source struct {
+	*yamltext.Text
+	file       string
+	codePlaces map[string]yamltext.Place // of the names in codes
+}
+
 // parse returns a text's policy and its warnings.
 func parse(name string, text []byte) (oktaretry.Policy, Errors, error) {
-	s := readYAML(name, text)
-	if s.json.Len() == 0 {
-		return oktaretry.Policy{}, nil, s.problems.orNil()
+	s := &source{file: name, codePlaces: make(map[string]yamltext.Place)}
+	s.Text = yamltext.Read(text, policies, s.named)
+	problems := s.found()
+	if len(s.JSON()) == 0 {
+		return oktaretry.Policy{}, nil, problems.orNil()
 	}
-	p, err := oktaretry.ParsePolicy(s.json.Bytes())
+	p, err := oktaretry.ParsePolicy(s.JSON())
 	if err != nil {
-		s.problems = append(s.problems, s.locate(err)...)
+		problems = append(problems, s.locate(err)...)
 	}
-	if len(s.problems) > 0 {
-		return oktaretry.Policy{}, nil, s.problems.orNil()
+	if len(problems) > 0 {
+		return oktaretry.Policy{}, nil, problems.orNil()
 	}
 	return p, s.codes(p.Warnings()), nil
+}
+
+// named keeps the places of codes.
+func (s *source) named(path []string, at yamltext.Place) {
+	if len(path) == 2 && path[0] == "codes" {
+		s.codePlaces[path[1]] = at
+	}
+}
+
+// found returns the problems of the YAML.
+func (s *source) found() (list Errors) {
+	for _, p := range s.Problems {
+		list = append(list, &Error{s.file, p.Line, p.Column, document.Path(p.Path), p.Text})
+	}
+	return list
 }
 
 // readFile returns the content of a file, of which only so much as shows that it is
@@ -96,5 +126,5 @@ func readFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxSize+1))
+	return io.ReadAll(io.LimitReader(f, int64(policies.MaxSize)+1))
 }

@@ -23,6 +23,7 @@ type served struct {
 	t             *testing.T
 	cmd           *exec.Cmd
 	URL, Token    string
+	Control       string
 	Users, Groups int
 	Scenarios     []string
 }
@@ -114,18 +115,94 @@ func TestFakeRefusesABadSeedAtItsPlace(t *testing.T) {
 		"noyaml.yaml":   "users: {\n",
 	})
 	for file, want := range map[string]string{
-		"unknown.yaml":  "oktaretry: unknown.yaml:2:30: unknown field \"lastNam\"",
-		"doubled.yaml":  "oktaretry: doubled.yaml:3:1: mapping key \"users\" already defined",
-		"type.yaml":     "oktaretry: type.yaml:2:12: ",
-		"twice.yaml":    "oktaretry: twice.yaml: oktatest: there is a user \"Ann@example.com\" already",
-		"status.yaml":   "oktaretry: status.yaml: oktatest: user \"ann@example.com\": status \"HAPPY\", want one of STAGED,",
-		"nameless.yaml": "oktaretry: nameless.yaml: oktatest: a group has no name",
-		"empty.yaml":    "oktaretry: empty.yaml:1:1: the file is empty",
+		"unknown.yaml":  "oktaretry: unknown.yaml:2:30: users.0.lastNam is unknown, want one of login,",
+		"doubled.yaml":  "oktaretry: doubled.yaml:3:1: users is given twice, first in line 1",
+		"type.yaml":     "oktaretry: type.yaml:2:12: users.0.login is an array, want a string",
+		"twice.yaml":    "oktaretry: twice.yaml:3:12: users.1.login is \"Ann@example.com\", which another user has",
+		"status.yaml":   "oktaretry: status.yaml:2:38: users.0.status is \"HAPPY\", want one of STAGED,",
+		"nameless.yaml": "oktaretry: nameless.yaml:2:5: groups.0 has no name",
+		"empty.yaml":    "oktaretry: empty.yaml:1:1: the file is empty: {} means an empty org",
 		"noyaml.yaml":   "oktaretry: noyaml.yaml:1:8: ",
 	} {
 		if got := oktaretry(t, dir, "fake", "--seed", file); got.code != 2 || got.out != "" || !strings.HasPrefix(got.err, want) {
 			t.Errorf("%s: code %d, %s%s\nwant %s", file, got.code, got.out, got.err, want)
 		}
+	}
+}
+
+func TestFakeRefusesASeedThatItsFlagsContradict(t *testing.T) {
+	dir := files(t, map[string]string{"org.yaml": "users:\n  - login: user00000@example.com\n"})
+	want := "oktaretry: org.yaml: oktatest: seed: users.0.login is \"user00000@example.com\", which another user has"
+	if got := oktaretry(t, dir, "fake", "--users", "1", "--seed", "org.yaml"); got.code != 2 || !strings.HasPrefix(got.err, want) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// control calls the control API with a body.
+func (s *served) control(method, path, body string) (status int, text string) {
+	s.t.Helper()
+	req, err := http.NewRequest(method, s.Control+path, strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return resp.StatusCode, string(b)
+}
+
+func TestFakeIsSteeredByItsControlAPI(t *testing.T) {
+	dir := files(t, map[string]string{"org.yaml": org})
+	s := serve(t, "--seed", filepath.Join(dir, "org.yaml"))
+	if status, text := s.control("POST", "scripts", `{"pattern": "GET /api/v1/users", "steps": [{"rateLimited": "2s"}]}`); status != 200 {
+		t.Fatalf("%d %s", status, text)
+	}
+	if status, _, _ := s.do("GET", "/api/v1/users"); status != 429 {
+		t.Errorf("status %d, want the script's 429", status)
+	}
+	if _, text := s.control("GET", "journal?status=429", ""); !strings.Contains(text, `"path": "/api/v1/users"`) {
+		t.Errorf("journal: %s", text)
+	}
+	s.control("POST", "days/edge-outage", "")
+	if status, _, _ := s.do("GET", "/api/v1/users"); status != 503 {
+		t.Errorf("status %d, want the outage's 503", status)
+	}
+	if status, text := s.control("POST", "reset", ""); status != 200 {
+		t.Fatalf("%d %s", status, text)
+	}
+	if status, _, body := s.do("GET", "/api/v1/users"); status != 200 || !strings.Contains(body, "ben@example.com") {
+		t.Errorf("after the reset: %d %s", status, body)
+	}
+	if _, text := s.control("GET", "health", ""); !strings.Contains(text, `"arrived": 1,`) {
+		t.Errorf("after the reset: %s", text)
+	}
+}
+
+func TestFakeHasNoControlAPIWhereItIsOff(t *testing.T) {
+	s := serve(t, "--control", "off")
+	if status, _, _ := s.do("POST", "/_oktatest/reset"); s.Control != "" || status == 200 {
+		t.Errorf("control %q, status %d", s.Control, status)
+	}
+}
+
+func TestFakeStartsItsScenariosAnewAfterAReset(t *testing.T) {
+	s := serve(t, "--users", "1", "--scenario", "brownout")
+	for range 2 {
+		seen := ""
+		for range 3 {
+			status, _, _ := s.do("GET", "/api/v1/users")
+			seen += fmt.Sprint(status, " ")
+		}
+		if seen != "200 200 500 " {
+			t.Errorf("answers %s", seen)
+		}
+		s.control("POST", "reset", "")
 	}
 }
 
@@ -156,6 +233,44 @@ func TestFakePlaysItsScenarios(t *testing.T) {
 			t.Errorf("answers %s", seen)
 		}
 	})
+	t.Run("brownout and flaky", func(t *testing.T) {
+		t.Parallel()
+		s := serve(t, "--users", "1", "--scenario", "brownout,flaky")
+		seen := ""
+		for range 6 {
+			req, _ := http.NewRequest("POST", s.URL+"/api/v1/users/me/lifecycle/suspend", nil) // which net/http sends once
+			req.Header.Set("Authorization", "SSWS "+s.Token)
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				seen += "broken "
+				continue
+			}
+			resp.Body.Close()
+			seen += fmt.Sprint(resp.StatusCode, " ")
+		}
+		if seen != "200 400 500 400 broken 504 " {
+			t.Errorf("answers %s", seen)
+		}
+	})
+	t.Run("quota-storm and outage", func(t *testing.T) {
+		t.Parallel()
+		s := serve(t, "--users", "1", "--scenario", "quota-storm,outage")
+		limited, out := false, false
+		for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline) && !(limited && out); time.Sleep(50 * time.Millisecond) {
+			req, _ := http.NewRequest("GET", s.URL+"/api/v1/users", nil)
+			req.Header.Set("Authorization", "SSWS "+s.Token)
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				continue
+			}
+			resp.Body.Close()
+			limited = limited || resp.StatusCode == 429
+			out = out || resp.StatusCode == 503
+		}
+		if !limited || !out {
+			t.Errorf("limited %t, out %t: want both", limited, out)
+		}
+	})
 	t.Run("push", func(t *testing.T) {
 		t.Parallel()
 		s := serve(t, "--users", "1", "--scenario", "push,clock-skew")
@@ -164,23 +279,6 @@ func TestFakePlaysItsScenarios(t *testing.T) {
 			t.Errorf("%d %v %s", status, h, body)
 		}
 	})
-	t.Run("outage", func(t *testing.T) {
-		t.Parallel()
-		s := serve(t, "--users", "1", "--scenario", "outage")
-		for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
-			req, _ := http.NewRequest("GET", s.URL+"/api/v1/users", nil)
-			req.Header.Set("Authorization", "SSWS "+s.Token)
-			resp, err := http.DefaultClient.Do(req)
-			if err != nil {
-				return // a connection that breaks
-			}
-			resp.Body.Close()
-			if resp.StatusCode == 503 {
-				return
-			}
-		}
-		t.Error("no outage comes")
-	})
 }
 
 func TestFakeEndsBySIGTERM(t *testing.T) {
@@ -188,7 +286,7 @@ func TestFakeEndsBySIGTERM(t *testing.T) {
 	if runtime.GOOS == "windows" {
 		t.Skip("left out: Windows has no SIGTERM")
 	}
-	s := serve(t, "--scenario", "slow")
+	s := serve(t, "--scenario", "slow-answers")
 	hung := make(chan error, 1)
 	go func() {
 		resp, err := http.Get(s.URL + "/.well-known/okta-organization")

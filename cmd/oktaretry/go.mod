@@ -5,7 +5,7 @@ go 1.26.0
 require (
 	github.com/creack/pty v1.1.24
 	github.com/fatih/color v1.19.0
-	github.com/goccy/go-yaml v1.19.2
+	github.com/goccy/go-yaml v1.19.2 // indirect
 	github.com/oktaretry/oktaretry v0.1.0
 	github.com/oktaretry/oktaretry/policyfile v0.1.0
 	github.com/spf13/cobra v1.10.2

@@ -27,11 +27,17 @@ type result struct {
 // oktaretry runs the command in dir.
 func oktaretry(t *testing.T, dir string, args ...string) result {
 	t.Helper()
+	return oktaretryReading(t, dir, "", args...)
+}
+
+// oktaretryReading runs the command with a text at its standard input.
+func oktaretryReading(t *testing.T, dir, in string, args ...string) result {
+	t.Helper()
 	var out, errs bytes.Buffer
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, command, args...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = dir, &out, &errs
+	cmd.Dir, cmd.Stdin, cmd.Stdout, cmd.Stderr = dir, strings.NewReader(in), &out, &errs
 	err := cmd.Run()
 	if _, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
 		t.Fatal(err)
@@ -58,10 +64,11 @@ var policies = map[string]string{
 	"bad.yaml":  "serverError:\n  maxAttempts: many\n  maxElapsd: 1m\n",
 }
 
+const badProblems = "bad.yaml:2:16: serverError.maxAttempts is \"many\", want a whole number\nbad.yaml:3:3: serverError.maxElapsd is unknown"
+
 func TestExitCodesAndStreams(t *testing.T) {
 	t.Parallel()
 	dir := files(t, policies)
-	const badProblems = "bad.yaml:2:16: serverError.maxAttempts is \"many\", want a whole number\nbad.yaml:3:3: serverError.maxElapsd is unknown"
 	for _, c := range []struct {
 		args     string
 		code     int
@@ -107,9 +114,10 @@ func TestExitCodesAndStreams(t *testing.T) {
 		{"policy diff good.yaml none.yaml", 2, "", "oktaretry: policyfile: open none.yaml: "},
 		{"policy schema", 0, "{\n", ""},
 		{"fake --port 99999", 2, "", "oktaretry: listen tcp: address 99999"},
-		{"fake --scenario nonsense", 2, "", "oktaretry: --scenario nonsense: want one of brownout,"},
-		{"fake --scenario outage,flaky", 2, "", "oktaretry: --scenario: outage and flaky cannot be played together"},
-		{"fake --seed none.yaml", 2, "", "oktaretry: open none.yaml: "},
+		{"fake --control moon", 2, "", "oktaretry: --control moon: want one of loopback, anywhere, off"},
+		{"fake --journal -1", 2, "", "oktaretry: --journal: want 0 or more"},
+		{"fake --scenario nonsense", 2, "", "oktaretry: --scenario nonsense: want one of broken-bodies, brownout,"},
+		{"fake --seed none.yaml", 2, "", "oktaretry: orgfile: open none.yaml: "},
 		{"completion bash", 0, "# bash completion", ""},
 	} {
 		t.Run(c.args, func(t *testing.T) {
@@ -118,6 +126,29 @@ func TestExitCodesAndStreams(t *testing.T) {
 				t.Errorf("exit code %d\nstdout: %s\nstderr: %s\nwant code %d, %q and %q", got.code, got.out, got.err, c.code, c.out, c.err)
 			}
 		})
+	}
+}
+
+func TestPolicyFilesComeFromStandardInput(t *testing.T) {
+	dir := files(t, policies)
+	for _, c := range []struct {
+		args     []string
+		in       string
+		code     int
+		out, err string
+	}{
+		{[]string{"policy", "check", "-"}, policies["good.yaml"], 0, "", ""},
+		{[]string{"policy", "check", "good.yaml", "-"}, policies["bad.yaml"], 1, strings.ReplaceAll(badProblems, "bad.yaml", "-"), ""},
+		{[]string{"policy", "check", "--strict", "-"}, policies["odd.yaml"], 1, "-:2:3: warning: codes.E0999999 is a code that the catalogue lacks\n", ""},
+		{[]string{"policy", "check", "-"}, "", 1, "-:1:1: the file is empty", ""},
+		{[]string{"policy", "print", "-"}, policies["good.yaml"], 0, "answer ", ""},
+		{[]string{"policy", "diff", "-", "same.json"}, policies["good.yaml"], 0, "", ""},
+		{[]string{"explain", "E0000112", "--policy", "-"}, policies["good.yaml"], 0, "E0000112 ", ""},
+	} {
+		got := oktaretryReading(t, dir, c.in, c.args...)
+		if got.code != c.code || !begins(got.out, c.out) || !begins(got.err, c.err) {
+			t.Errorf("%q: %+v, want code %d, %q and %q", c.args, got, c.code, c.out, c.err)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
@@ -21,7 +22,7 @@ func newPolicy() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "policy",
 		Short: "Check, print and compare policy files",
-		Long: `Check, print and compare policy files, which are YAML or JSON.
+		Long: `Check, print and compare policy files, which are YAML or JSON; - is standard input.
 docs/policy-files.md of the library describes them.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
@@ -42,13 +43,14 @@ Exit codes: 0 every file is fine; 1 a file has a problem, or with --strict a war
 2 a file cannot be read.`,
 		Example: `  oktaretry policy check policy.yaml
   oktaretry policy check --strict deploy/*.yaml
+  kubectl get configmap okta -o jsonpath='{.data.policy\.yaml}' | oktaretry policy check -
   vim -q <(oktaretry policy check policy.yaml)`,
 		Args:              atLeastOne("a policy file"),
 		ValidArgsFunction: policyFiles,
 		RunE: func(cmd *cobra.Command, files []string) error {
 			found := []finding{}
 			for _, file := range files {
-				problems, err := problemsOf(file)
+				problems, err := problemsOf(cmd, file)
 				if err != nil {
 					return err
 				}
@@ -79,7 +81,21 @@ type finding struct {
 	text     string
 }
 
-func problemsOf(file string) (found []finding, err error) {
+// readPolicy is policyfile.ReadWithWarnings, and takes - for standard input.
+func readPolicy(cmd *cobra.Command, file string) (oktaretry.Policy, policyfile.Errors, error) {
+	const most = 1 << 20 // more than a policy may have
+	if file != "-" {
+		return policyfile.ReadWithWarnings(file)
+	}
+	text, err := io.ReadAll(io.LimitReader(cmd.InOrStdin(), most))
+	if err != nil {
+		return oktaretry.Policy{}, nil, err
+	}
+	p, err := policyfile.Parse(file, text)
+	return p, policyfile.Warnings(file, text), err
+}
+
+func problemsOf(cmd *cobra.Command, file string) (found []finding, err error) {
 	add := func(severity string, list policyfile.Errors) {
 		for _, e := range list {
 			text := e.Error()
@@ -90,7 +106,7 @@ func problemsOf(file string) (found []finding, err error) {
 			found = append(found, finding{e.File, e.Line, e.Column, severity, e.Path, e.Message, text})
 		}
 	}
-	_, warnings, err := policyfile.ReadWithWarnings(file)
+	_, warnings, err := readPolicy(cmd, file)
 	problems, ok := errors.AsType[policyfile.Errors](err)
 	if err != nil && !ok {
 		return nil, err
@@ -175,7 +191,7 @@ func policyOrDefault(cmd *cobra.Command, file string) (oktaretry.Policy, error) 
 	if file == "" {
 		return oktaretry.DefaultPolicy(), nil
 	}
-	p, err := policyfile.Read(file)
+	p, _, err := readPolicy(cmd, file)
 	if problems, ok := errors.AsType[policyfile.Errors](err); ok {
 		fmt.Fprintln(cmd.ErrOrStderr(), problems)
 		return p, errFinding
@@ -201,11 +217,11 @@ Exit codes: 0 they are the same; 1 they differ; 2 a file cannot be read or holds
 			before, after := oktaretry.DefaultPolicy(), oktaretry.Policy{}
 			var err error
 			if len(files) == 2 {
-				if before, err = policyfile.Read(files[0]); err != nil {
+				if before, _, err = readPolicy(cmd, files[0]); err != nil {
 					return err
 				}
 			}
-			if after, err = policyfile.Read(files[len(files)-1]); err != nil {
+			if after, _, err = readPolicy(cmd, files[len(files)-1]); err != nil {
 				return err
 			}
 			changes := differences(before, after)

@@ -1,10 +1,9 @@
-// This file has the scenarios of the fake Okta: what it offers, by name. It is the one
-// place that knows which settings of oktatest a scenario is made of.
+// This file has the scenarios of the fake Okta: what it offers, by name. They are settings
+// and bad days of oktatest.
 
 package main
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"net/http"
@@ -15,13 +14,10 @@ import (
 	"github.com/oktaretry/oktaretry/oktatest"
 )
 
-// scenario is something that an org goes through.
+// scenario is what an org is like, or goes through.
 type scenario struct {
 	about string
 	setUp []oktatest.Option
-	// script prepares a fake that serves nobody yet, and returns what goes on while it
-	// serves, until ctx ends. Of scenarios with a script only one can be played.
-	script func(fake *oktatest.Okta) (play func(ctx context.Context))
 }
 
 // The outage begins so long after the first request, and lasts so long.
@@ -37,120 +33,61 @@ const (
 	stormWindow = 5 * time.Second
 )
 
+// scenarios are all of them: the bad days of oktatest by their names, and what is put
+// together here.
 func scenarios() map[string]scenario {
-	return map[string]scenario{
-		"small-org":   {about: "the limits of a free org: 50 calls a minute, 35 in flight", setUp: []oktatest.Option{oktatest.SmallOrg()}},
-		"enterprise":  {about: "the limits of an Enterprise org: 600 calls a minute, 75 in flight", setUp: []oktatest.Option{oktatest.Enterprise()}},
-		"quota-storm": {about: fmt.Sprintf("%d calls in each window of %s, half of them taken by others", stormLimit, stormWindow), setUp: storm(), script: takeHalf},
-		"crowd":       {about: "3 calls in flight at most, each of 100 ms", setUp: []oktatest.Option{oktatest.WithConcurrencyLimit(3), oktatest.WithLatency(100 * time.Millisecond)}},
+	all := map[string]scenario{
+		"small-org":   {about: "the limits of a free org: 50 calls a minute, 35 in flight", setUp: with(oktatest.SmallOrg())},
+		"enterprise":  {about: "the limits of an Enterprise org: 600 calls a minute, 75 in flight", setUp: with(oktatest.Enterprise())},
+		"quota-storm": {about: fmt.Sprintf("%d calls in each window of %s, half of them taken by others", stormLimit, stormWindow), setUp: storm()},
+		"crowd":       {about: "3 calls in flight at most, each of 100 ms", setUp: with(oktatest.WithConcurrencyLimit(3), oktatest.WithLatency(100*time.Millisecond))},
 		"outage": {
-			about:  fmt.Sprintf("%s after the first call, %s of 503s and connections that break; then all is well", outageAfter, outageFor),
-			script: outage,
+			about: fmt.Sprintf("%s after the first call, %s of 503s and connections that break; then all is well", outageAfter, outageFor),
+			setUp: onDays(oktatest.DayOf("outage", oktatest.EdgePage(http.StatusServiceUnavailable), oktatest.Reset).FromFirst(outageAfter).For(outageFor)),
 		},
 		"brownout": {
 			about: "every third call fails with 500 or 504, and each takes 200 ms",
-			setUp: []oktatest.Option{oktatest.WithLatency(200 * time.Millisecond)},
-			script: always(oktatest.Pass, oktatest.Pass, oktatest.Code("E0000009"),
-				oktatest.Pass, oktatest.Pass, oktatest.EdgePage(http.StatusGatewayTimeout)),
+			setUp: onDays(oktatest.SlowAnswers(200*time.Millisecond),
+				oktatest.DayOf("brownout", oktatest.Code("E0000009"), oktatest.EdgePage(http.StatusGatewayTimeout)).Every(3)),
 		},
 		"flaky": {
 			about: "every fourth call meets a connection that breaks: before, in or after the headers",
-			script: always(oktatest.Pass, oktatest.Pass, oktatest.Pass, oktatest.Reset,
-				oktatest.Pass, oktatest.Pass, oktatest.Pass, oktatest.EOF,
-				oktatest.Pass, oktatest.Pass, oktatest.Pass, oktatest.CutBody(oktatest.Pass)),
+			setUp: onDays(oktatest.DayOf("flaky", oktatest.Reset, oktatest.EOF, oktatest.EOFMidBody).Every(4)),
 		},
-		"push":        {about: "a push that its user accepts after 5 polls", setUp: []oktatest.Option{oktatest.WithFactorResult("SUCCESS", 5)}},
-		"push-denied": {about: "a push that its user rejects after 2 polls", setUp: []oktatest.Option{oktatest.WithFactorResult("REJECTED", 2)}},
-		"slow":        {about: "each call takes 2 s", setUp: []oktatest.Option{oktatest.WithLatency(2 * time.Second)}},
-		"clock-skew":  {about: "Okta's clock is 5 minutes ahead", setUp: []oktatest.Option{oktatest.WithClockSkew(5 * time.Minute)}},
-		"dpop":        {about: "the token endpoint demands DPoP, nonce included", setUp: []oktatest.Option{oktatest.WithDPoP()}},
+		"push":        {about: "a push that its user accepts after 5 polls", setUp: with(oktatest.WithFactorResult("SUCCESS", 5))},
+		"push-denied": {about: "a push that its user rejects after 2 polls", setUp: with(oktatest.WithFactorResult("REJECTED", 2))},
+		"dpop":        {about: "the token endpoint demands DPoP, nonce included", setUp: with(oktatest.WithDPoP())},
 	}
+	for _, name := range oktatest.DayNames() {
+		day, _ := oktatest.DayNamed(name)
+		all[name] = scenario{about: day.About(), setUp: onDays(day.FromFirst(0))}
+	}
+	return all
 }
 
-// stormed are the buckets of the quota storm.
-var stormed = []string{
-	"GET /api/v1/users", "GET /api/v1/users/{id}", "POST /api/v1/users/{id}", "GET /api/v1/groups", "GET /api/v1/groups/{id}",
-}
+func with(opts ...oktatest.Option) []oktatest.Option { return opts }
 
-func storm() (opts []oktatest.Option) {
+func onDays(days ...oktatest.Day) []oktatest.Option { return with(oktatest.WithDay(days...)) }
+
+// storm is a few buckets that others use as well.
+func storm() []oktatest.Option {
+	stormed := []string{
+		"GET /api/v1/users", "GET /api/v1/users/{id}", "POST /api/v1/users/{id}", "GET /api/v1/groups", "GET /api/v1/groups/{id}",
+	}
+	opts := with(oktatest.WithWindowLength(stormWindow), oktatest.WithDay(oktatest.QuotaEaten(0.5).On(stormed...)))
 	for _, bucket := range stormed {
 		opts = append(opts, oktatest.WithLimit(bucket, stormLimit))
 	}
-	return append(opts, oktatest.WithWindowLength(stormWindow))
-}
-
-// takeHalf takes half of each window, as other programs of the org would.
-func takeHalf(fake *oktatest.Okta) func(context.Context) {
-	take := func() {
-		for _, bucket := range stormed {
-			fake.Consume(bucket, stormLimit/4)
-		}
-	}
-	take()
-	return func(ctx context.Context) {
-		for wait(ctx, stormWindow/2) {
-			take()
-		}
-	}
-}
-
-// always repeats steps for ever, in a circle.
-func always(steps ...oktatest.Step) func(*oktatest.Okta) func(context.Context) {
-	const rounds = 1000
-	circle := slices.Repeat(steps, rounds)
-	return func(fake *oktatest.Okta) func(context.Context) {
-		script := fake.Script("*", circle...)
-		return func(ctx context.Context) {
-			for wait(ctx, 100*time.Millisecond) {
-				if script.Left() < len(circle)/2 {
-					script = fake.Script("*", circle...)
-				}
-			}
-		}
-	}
-}
-
-func outage(fake *oktatest.Okta) func(context.Context) {
-	return func(ctx context.Context) {
-		for fake.Arrived() == 0 {
-			if !wait(ctx, 20*time.Millisecond) {
-				return
-			}
-		}
-		if !wait(ctx, outageAfter) {
-			return
-		}
-		const calls = 50_000
-		fake.Script("*", slices.Repeat([]oktatest.Step{oktatest.EdgePage(http.StatusServiceUnavailable), oktatest.Reset}, calls)...)
-		wait(ctx, outageFor)
-		fake.ClearScripts()
-	}
-}
-
-// wait reports whether ctx lasts for d.
-func wait(ctx context.Context, d time.Duration) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return true
-	}
+	return opts
 }
 
 // scenariosNamed returns the scenarios of these names.
 func scenariosNamed(names []string) (list []scenario, err error) {
 	known := scenarios()
-	scripted := ""
 	for _, name := range names {
 		s, ok := known[name]
 		if !ok {
 			return nil, fmt.Errorf("--scenario %s: want one of %s", name, strings.Join(scenarioNames(), ", "))
-		}
-		if s.script != nil {
-			if scripted != "" {
-				return nil, fmt.Errorf("--scenario: %s and %s cannot be played together", scripted, name)
-			}
-			scripted = name
 		}
 		list = append(list, s)
 	}
@@ -159,12 +96,14 @@ func scenariosNamed(names []string) (list []scenario, err error) {
 
 func scenarioNames() []string { return slices.Sorted(maps.Keys(scenarios())) }
 
-// scenarioList describes the scenarios, for the command's help.
-func scenarioList() string {
+// scenarioList describes the scenarios, for the command's help: the bad days, or the others.
+func scenarioList(days bool) string {
 	var b strings.Builder
 	known := scenarios()
 	for _, name := range scenarioNames() {
-		fmt.Fprintf(&b, "  %-12s %s\n", name, known[name].about)
+		if slices.Contains(oktatest.DayNames(), name) == days {
+			fmt.Fprintf(&b, "  %-19s %s\n", name, known[name].about)
+		}
 	}
 	return b.String()
 }

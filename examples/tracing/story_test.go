@@ -23,7 +23,7 @@ func TestStory(t *testing.T) {
 		`(?m)^trace [0-9a-f]{32}$`,
 		times + `list the users`,
 		times + `├─ oktaretry GET /api/v1/users +class=success stop=success attempts=2 waited=[1-9]`,
-		times + `│  ├─ GET /api/v1/users +status_code=429 code=E0000047\n.*request_id=req`,
+		times + `│  ├─ GET /api/v1/users +status_code=429 code=E0000047\n.*request_id=[0-9a-f]{32}`,
 		times + `│  ├─ wait: rate-limit`,
 		times + `│  └─ GET /api/v1/users +resend_count=1 status_code=200`,
 		times + `└─ oktaretry GET /api/v1/users`,

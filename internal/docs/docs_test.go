@@ -179,7 +179,11 @@ func unindented(text string) string {
 
 func TestCodeOfTheDocumentsCompiles(t *testing.T) {
 	compiled := "\n"
-	for _, file := range []string{root + "/examples/internal/snippets/snippets_test.go", root + "/benchmarks/internal/peers/migrating_test.go"} {
+	files, err := filepath.Glob(root + "/examples/internal/snippets/*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range append(files, root+"/benchmarks/internal/peers/migrating_test.go", root+"/oktatest/recipes_test.go") {
 		compiled += unindented(read(t, file))
 	}
 	paths, err := filepath.Glob(root + "/docs/*.md")
@@ -192,12 +196,23 @@ func TestCodeOfTheDocumentsCompiles(t *testing.T) {
 		for _, block := range code {
 			checked++
 			if !strings.Contains(compiled, "\n"+unindented(block)) {
-				t.Errorf("%s: this code does not stand in examples/internal/snippets, line for line:\n%s", path, block)
+				t.Errorf("%s: this code does not stand in examples/internal/snippets or oktatest/recipes_test.go, line for line:\n%s", path, block)
 			}
 		}
 	}
 	if checked < 10 {
 		t.Errorf("found %d blocks of code only", checked)
+	}
+}
+
+// The files are those that the test of examples/fake runs.
+func TestTestingShowsTheFilesOfItsExample(t *testing.T) {
+	text := read(t, root+"/docs/testing.md")
+	for language, file := range map[string]string{"yaml": "org.yaml", "python": "test_sync.py"} {
+		shown, _ := blocks(text, language)
+		if len(shown) != 1 || !strings.Contains(unindented(read(t, root+"/examples/fake/"+file)), unindented(shown[0])) {
+			t.Errorf("docs/testing.md shows %q, which does not stand in examples/fake/%s", shown, file)
+		}
 	}
 }
 

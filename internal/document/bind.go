@@ -18,8 +18,9 @@ import (
 // tags, in exactly that case.
 //
 // It takes structs, maps from strings, slices, bools, ints, floats, strings, types with
-// UnmarshalText, for which wants has what to put there, and *Node, which takes an
-// object as it is. Other types panic.
+// UnmarshalText, for which wants has what to put there, any, which takes what
+// encoding/json would put there, but no null, and *Node, which takes an object as it
+// is. Other types panic.
 func (n *Node) Bind(v any, path []string, wants map[reflect.Type]string) []Problem {
 	b := binder{path: slices.Clone(path), wants: wants}
 	b.bind(n, reflect.ValueOf(v).Elem())
@@ -86,6 +87,8 @@ func (b *binder) bindKind(n *Node, v reflect.Value) {
 			i, err := strconv.ParseInt(n.Raw, 10, v.Type().Bits())
 			b.number(n, err, "a whole number", func() { v.SetInt(i) })
 		}
+	case reflect.Interface:
+		b.anything(n, v)
 	case reflect.Float64:
 		if b.is(n, Number, "a number") {
 			f, err := strconv.ParseFloat(n.Raw, 64)
@@ -94,6 +97,28 @@ func (b *binder) bindKind(n *Node, v reflect.Value) {
 	default:
 		panic("document: cannot bind " + v.Type().String())
 	}
+}
+
+// anything sets an any.
+func (b *binder) anything(n *Node, v reflect.Value) {
+	var holder reflect.Value
+	switch n.Kind {
+	case Null:
+		b.refuse(n, "a value")
+		return
+	case Bool:
+		holder = reflect.ValueOf(new(bool))
+	case Number:
+		holder = reflect.ValueOf(new(float64))
+	case String:
+		holder = reflect.ValueOf(new(string))
+	case Array:
+		holder = reflect.ValueOf(new([]any))
+	case Object:
+		holder = reflect.ValueOf(new(map[string]any))
+	}
+	b.bind(n, holder.Elem())
+	v.Set(holder.Elem())
 }
 
 func (b *binder) number(n *Node, err error, want string, set func()) {

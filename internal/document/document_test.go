@@ -73,3 +73,23 @@ func TestBindTakesTheFirstOfMembersGivenTwice(t *testing.T) {
 		t.Errorf("got %q", where)
 	}
 }
+
+func TestBindPutsIntoAnyWhatEncodingJSONDoesExceptNull(t *testing.T) {
+	var got map[string]any
+	root, _ := document.Read([]byte(`{"s": "x", "n": 1.5, "b": true, "l": [1, "y", {"z": false}], "null": null, "deep": {"o": [null]}}`))
+	problems := root.Bind(&got, nil, nil)
+	delete(got, "null")
+	want := map[string]any{
+		"s": "x", "n": 1.5, "b": true, "l": []any{1.0, "y", map[string]any{"z": false}}, "deep": map[string]any{"o": []any{nil}},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	var where []string
+	for _, p := range problems {
+		where = append(where, document.Path(p.Path)+" "+p.Text)
+	}
+	if expected := []string{"null is null, want a value", "deep.o.0 is null, want a value"}; !reflect.DeepEqual(where, expected) {
+		t.Errorf("got %q, want %q", where, expected)
+	}
+}

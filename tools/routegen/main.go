@@ -14,6 +14,8 @@ import (
 	"fmt"
 	"os"
 	"slices"
+
+	"github.com/oktaretry/oktaretry/tools/internal/description"
 )
 
 func main() {
@@ -55,11 +57,11 @@ func compare(file string, table []byte) error {
 
 // generate returns the Go source of the table.
 func generate() ([]byte, error) {
-	description, err := readDescription()
+	management, err := description.Management()
 	if err != nil {
 		return nil, err
 	}
-	described, err := parsePaths(description)
+	described, err := parsePaths(management)
 	if err != nil {
 		return nil, err
 	}

@@ -210,7 +210,7 @@ var situations = []situation{
 		name: "429 with a wait that ends after the deadline", org: withUsers(1),
 		script: script(oneUser, oktatest.Always(oktatest.RateLimited(time.Minute))), do: get,
 		fails: flattened("*RateLimitError, context.DeadlineExceeded, net.Error with Timeout",
-			`Get "…": oktaretry: rate limited E0000047 for GET …/api/v1/users/{id} (request id req…): gave up without waiting: needs 1m…s, context has …s left (deadline)`),
+			`Get "…": oktaretry: rate limited E0000047 for GET …/api/v1/users/{id} (request id …): gave up without waiting: needs 1m…s, context has …s left (deadline)`),
 		requests: exactly(1), took: atOnce,
 	},
 

@@ -1,6 +1,6 @@
 // This file turns YAML's scalars into JSON's.
 
-package policyfile
+package yamltext
 
 import (
 	"fmt"
@@ -28,7 +28,7 @@ func scalar(n ast.ScalarNode) (text, problem string) {
 	case *ast.BoolNode:
 		return strings.ToLower(t.Value), ""
 	case *ast.InfinityNode, *ast.NanNode:
-		return "", fmt.Sprintf("is %s, which is no number that a policy can have", t.Value)
+		return "", fmt.Sprintf("is %s, which is no number in JSON", t.Value)
 	case *ast.StringNode:
 		if t.Type != token.StringType {
 			return quote(n.Value), ""
@@ -43,7 +43,7 @@ func scalar(n ast.ScalarNode) (text, problem string) {
 		}
 		return "", fmt.Sprintf("is %s, which not all readers of YAML take for the same: write it in decimal digits", t.Value)
 	}
-	return "", "is nothing that a policy consists of"
+	return "", "is no value of JSON"
 }
 
 // decimal returns a number as JSON writes it.

@@ -1,51 +1,64 @@
-// This file turns YAML into the JSON that oktaretry.ParsePolicy reads, and keeps where
-// each line of it comes from.
+// This file turns YAML into JSON, and keeps where each line of it comes from.
 
-package policyfile
+// Package yamltext reads YAML, or JSON, that a person has written: into JSON whose
+// values know their place in the text. What readers of YAML take for different things
+// is refused rather than guessed at.
+package yamltext
 
 import (
 	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
-
-	"github.com/oktaretry/oktaretry/internal/document"
 )
 
-// The bounds of a file. Above them, the YAML parser's time grows with the square of the
-// number of members. A policy that names all of the catalogue's codes and all members of
-// their rules has some 6,000 tokens, and nothing in it is nested deeper than 3 levels.
-const (
-	maxSize   = 128 << 10
-	maxTokens = 20_000
-	maxDepth  = 32
-)
+// maxDepth bounds the depth to which a text may be nested.
+const maxDepth = 32
 
-// place is where something begins; it counts from 1.
-type place struct{ line, column int }
-
-var start = place{1, 1}
-
-// source is a file in the form of JSON. Each name and each value begins a line of it, so
-// that a line's number is enough to know the place in the file.
-type source struct {
-	file       string
-	json       bytes.Buffer
-	places     []place // of each line of json
-	path       []string
-	codePlaces map[string]place // of the names in codes
-	problems   Errors
+// Kind is a kind of text: its bounds, and the words for it in problems. Above some size
+// the YAML parser's time grows with the square of the number of members.
+type Kind struct {
+	MaxSize, MaxTokens int
+	Plural             string // "policies"
+	Empty              string // what an empty text is told: "is empty: {} means the defaults"
 }
 
-// readYAML reads a file's text. Without json there are problems.
-func readYAML(file string, text []byte) *source {
-	s := &source{file: file, codePlaces: make(map[string]place)}
+// Place is where something begins; it counts from 1.
+type Place struct{ Line, Column int }
+
+var start = Place{1, 1}
+
+// Problem is a mistake in the text. Path has the names of the members that lead to it,
+// and the indexes of the items; it is empty where the whole text is meant.
+type Problem struct {
+	Place
+	Path []string
+	Text string
+}
+
+// Text is a text in the form of JSON. Each name and each value begins a line of it, so
+// that a line's number is enough to know the place in the text.
+type Text struct {
+	Problems []Problem
+
+	kind   Kind
+	named  func(path []string, at Place)
+	json   bytes.Buffer
+	places []Place // of each line of json
+	path   []string
+}
+
+// Read reads a text. It calls named, if that is not nil, with the place of each
+// member's name.
+func Read(text []byte, kind Kind, named func(path []string, at Place)) *Text {
+	s := &Text{kind: kind, named: named}
 	text, ok := s.decode(text)
 	if !ok {
 		return s
@@ -58,15 +71,27 @@ func readYAML(file string, text []byte) *source {
 	return s
 }
 
-func (s *source) add(at place, format string, args ...any) {
-	s.problems = append(s.problems, &Error{s.file, at.line, at.column, document.Path(s.path), fmt.Sprintf(format, args...)})
+// JSON returns the text as JSON, without what has a problem; of a text that is no YAML,
+// nothing.
+func (s *Text) JSON() []byte { return s.json.Bytes() }
+
+// At returns the place in the text of a line of JSON; of another number, its start.
+func (s *Text) At(line int) Place {
+	if line < 1 || line > len(s.places) {
+		return start
+	}
+	return s.places[line-1]
+}
+
+func (s *Text) add(at Place, format string, args ...any) {
+	s.Problems = append(s.Problems, Problem{at, slices.Clone(s.path), fmt.Sprintf(format, args...)})
 }
 
 // decode returns text without a byte order mark and with line ends of one kind.
-func (s *source) decode(text []byte) ([]byte, bool) {
+func (s *Text) decode(text []byte) ([]byte, bool) {
 	switch {
-	case len(text) > maxSize:
-		s.add(start, "has more than %d bytes", maxSize)
+	case len(text) > s.kind.MaxSize:
+		s.add(start, "has more than %d bytes", s.kind.MaxSize)
 		return nil, false
 	case bytes.HasPrefix(text, []byte("\xfe\xff")), bytes.HasPrefix(text, []byte("\xff\xfe")):
 		s.add(start, "is UTF-16: save it as UTF-8")
@@ -80,7 +105,7 @@ func (s *source) decode(text []byte) ([]byte, bool) {
 		for column := 1; len(content) > 0; column++ {
 			r, size := utf8.DecodeRune(content)
 			if r == utf8.RuneError && size == 1 || r < ' ' && r != '\t' || r == 0x7f {
-				s.add(place{line, column}, "has a byte %#02x, which is no text in UTF-8", content[0])
+				s.add(Place{line, column}, "has a byte %#02x, which is no text in UTF-8", content[0])
 				return nil, false
 			}
 			content = content[size:]
@@ -91,8 +116,8 @@ func (s *source) decode(text []byte) ([]byte, bool) {
 }
 
 // parse returns the value of the one document in text; nil if there are problems.
-func (s *source) parse(text string) ast.Node {
-	file, err := parseYAML(text)
+func (s *Text) parse(text string) ast.Node {
+	file, err := s.kind.parse(text)
 	if err != nil {
 		s.add(placeOf(err), "is no YAML: %s", says(err))
 		return nil
@@ -110,7 +135,7 @@ func (s *source) parse(text string) ast.Node {
 		body = doc.Body
 	}
 	if body == nil {
-		s.add(start, "is empty: {} means the defaults")
+		s.add(start, "%s", s.kind.Empty)
 	}
 	return body
 }
@@ -124,22 +149,22 @@ type syntaxError interface {
 
 // limitError is a bound that a text exceeds.
 type limitError struct {
-	place
+	Place
 	message string
 }
 
 func (e *limitError) Error() string { return e.message }
 
-// parseYAML parses text within bounds. A panic of the parser is an error of the text:
-// no file may stop a program that keeps its policy when a new one is bad.
-func parseYAML(text string) (file *ast.File, err error) {
+// parse parses text within bounds. A panic of the parser is an error of the text:
+// no file may stop a program that keeps its present file when a new one is bad.
+func (k Kind) parse(text string) (file *ast.File, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			file, err = nil, errors.New("the parser fails on it")
 		}
 	}()
 	tokens := lexer.Tokenize(text)
-	if err := bounded(tokens); err != nil {
+	if err := k.bounded(tokens); err != nil {
 		return nil, err
 	}
 	return parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
@@ -147,7 +172,7 @@ func parseYAML(text string) (file *ast.File, err error) {
 
 // bounded returns an error for a text with too many tokens, or too deep in flow style
 // or in items within items.
-func bounded(tokens token.Tokens) error {
+func (k Kind) bounded(tokens token.Tokens) error {
 	flow, items, line := 0, 0, 0
 	for i, t := range tokens {
 		switch t.Type {
@@ -161,9 +186,9 @@ func bounded(tokens token.Tokens) error {
 			}
 			items++
 		}
-		switch at := (place{t.Position.Line, t.Position.Column}); {
-		case i >= maxTokens:
-			return &limitError{at, fmt.Sprintf("more than %d tokens", maxTokens)}
+		switch at := (Place{t.Position.Line, t.Position.Column}); {
+		case i >= k.MaxTokens:
+			return &limitError{at, fmt.Sprintf("more than %d tokens", k.MaxTokens)}
 		case flow > maxDepth || items > maxDepth || t.Position.IndentNum > 8*maxDepth:
 			return &limitError{at, fmt.Sprintf("nested deeper than %d levels", maxDepth)}
 		}
@@ -171,9 +196,9 @@ func bounded(tokens token.Tokens) error {
 	return nil
 }
 
-func placeOf(err error) place {
+func placeOf(err error) Place {
 	if e, ok := errors.AsType[*limitError](err); ok {
-		return e.place
+		return e.Place
 	}
 	if e, ok := errors.AsType[syntaxError](err); ok && e.GetToken() != nil {
 		return tokenPlace(e.GetToken())
@@ -188,7 +213,7 @@ func says(err error) string {
 	return err.Error()
 }
 
-func docPlace(doc *ast.DocumentNode) place {
+func docPlace(doc *ast.DocumentNode) Place {
 	if doc.Start != nil {
 		return tokenPlace(doc.Start)
 	}
@@ -196,7 +221,7 @@ func docPlace(doc *ast.DocumentNode) place {
 }
 
 // nodePlace returns where a node begins: a mapping in block style at its first name.
-func nodePlace(n ast.Node) place {
+func nodePlace(n ast.Node) Place {
 	switch n := n.(type) {
 	case *ast.MappingNode:
 		if !n.IsFlowStyle && len(n.Values) > 0 {
@@ -208,15 +233,15 @@ func nodePlace(n ast.Node) place {
 	return tokenPlace(n.GetToken())
 }
 
-func tokenPlace(t *token.Token) place {
+func tokenPlace(t *token.Token) Place {
 	if t == nil || t.Position == nil {
 		return start
 	}
-	return place{max(t.Position.Line, 1), max(t.Position.Column, 1)}
+	return Place{max(t.Position.Line, 1), max(t.Position.Column, 1)}
 }
 
 // line writes a line of JSON.
-func (s *source) line(at place, text string) {
+func (s *Text) line(at Place, text string) {
 	s.json.WriteString(text)
 	s.json.WriteByte('\n')
 	s.places = append(s.places, at)
@@ -224,7 +249,7 @@ func (s *source) line(at place, text string) {
 
 // value writes a value. It reports false, having added a problem, for what has none in
 // JSON; what it wrote is then to be taken back.
-func (s *source) value(n ast.Node) bool {
+func (s *Text) value(n ast.Node) bool {
 	at := nodePlace(n)
 	switch n := n.(type) {
 	case *ast.MappingNode:
@@ -234,10 +259,10 @@ func (s *source) value(n ast.Node) bool {
 	case *ast.SequenceNode:
 		s.sequence(at, n.Values)
 	case *ast.AnchorNode:
-		s.add(at, "has an anchor, which policies do without")
+		s.add(at, "has an anchor, which %s do without", s.kind.Plural)
 		return s.value(n.Value)
 	case *ast.TagNode:
-		s.add(at, "has a tag, which policies do without")
+		s.add(at, "has a tag, which %s do without", s.kind.Plural)
 		return s.value(n.Value)
 	case *ast.AliasNode:
 		s.add(at, "is an alias: write the value itself")
@@ -250,7 +275,7 @@ func (s *source) value(n ast.Node) bool {
 		}
 		s.line(at, text)
 	default:
-		s.add(at, "is nothing that a policy consists of")
+		s.add(at, "is no value of JSON")
 		return false
 	}
 	return true
@@ -258,7 +283,7 @@ func (s *source) value(n ast.Node) bool {
 
 // within calls do for a member or item, and takes back what it wrote if that reports
 // false.
-func (s *source) within(name string, do func() bool) (kept bool) {
+func (s *Text) within(name string, do func() bool) (kept bool) {
 	bytes, lines := s.json.Len(), len(s.places)
 	s.path = append(s.path, name)
 	if kept = do(); !kept {
@@ -269,10 +294,10 @@ func (s *source) within(name string, do func() bool) (kept bool) {
 	return kept
 }
 
-func (s *source) mapping(at place, values []*ast.MappingValueNode) {
+func (s *Text) mapping(at Place, values []*ast.MappingValueNode) {
 	s.line(at, "{")
 	comma := ""
-	known := make(map[string]place, len(values))
+	known := make(map[string]Place, len(values))
 	for _, v := range values {
 		name, ok := s.name(v.Key)
 		if !ok || len(s.path) == 0 && name == "$schema" {
@@ -281,12 +306,12 @@ func (s *source) mapping(at place, values []*ast.MappingValueNode) {
 		kept := s.within(name, func() bool {
 			at := nodePlace(v.Key)
 			if first, doubled := known[name]; doubled {
-				s.add(at, "is given twice, first in line %d", first.line)
+				s.add(at, "is given twice, first in line %d", first.Line)
 				return false
 			}
 			known[name] = at
-			if len(s.path) == 2 && s.path[0] == "codes" {
-				s.codePlaces[name] = at
+			if s.named != nil {
+				s.named(s.path, at)
 			}
 			s.line(at, comma+quote(name)+":")
 			return s.value(v.Value)
@@ -299,7 +324,7 @@ func (s *source) mapping(at place, values []*ast.MappingValueNode) {
 }
 
 // name returns the name of a member.
-func (s *source) name(key ast.MapKeyNode) (string, bool) {
+func (s *Text) name(key ast.MapKeyNode) (string, bool) {
 	switch key := key.(type) {
 	case *ast.MergeKeyNode:
 		s.add(nodePlace(key), "has a merge key: write the members themselves")
@@ -313,7 +338,7 @@ func (s *source) name(key ast.MapKeyNode) (string, bool) {
 	return "", false
 }
 
-func (s *source) sequence(at place, items []ast.Node) {
+func (s *Text) sequence(at Place, items []ast.Node) {
 	s.line(at, "[")
 	written := 0
 	for i, item := range items {

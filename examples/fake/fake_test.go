@@ -1,0 +1,61 @@
+// This file runs the tests in other languages, as their users do.
+
+package fake
+
+import (
+	"embed"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	_ "github.com/oktaretry/oktaretry/oktatest/control" // what the command serves: go test notices its changes
+)
+
+// What is run is embedded, so that go test notices its changes.
+//
+//go:embed org.yaml test_sync.py sync.test.mjs
+var _ embed.FS
+
+// suites are the tests in other languages.
+var suites = []struct {
+	language string
+	check    []string // a command that succeeds where the language is there
+	run      []string
+}{
+	{"Python", []string{"python3", "-c", "import unittest"}, []string{"python3", "-m", "unittest", "-v", "test_sync.py"}},
+	{"Node", []string{"node", "--eval", "fetch; if (parseInt(process.versions.node) < 20) process.exit(1)"}, []string{"node", "--test", "sync.test.mjs"}},
+}
+
+func TestOtherLanguagesTestTheirProgramsAgainstTheFake(t *testing.T) {
+	if testing.Short() {
+		t.Skip("left out in short mode: real processes and real waits")
+	}
+	program := filepath.Join(t.TempDir(), "oktaretry")
+	if runtime.GOOS == "windows" {
+		program += ".exe"
+	}
+	if out, err := exec.Command("go", "build", "-o", program, "github.com/oktaretry/oktaretry/cmd/oktaretry").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, s := range suites {
+		t.Run(s.language, func(t *testing.T) {
+			if out, err := exec.Command(s.check[0], s.check[1:]...).CombinedOutput(); err != nil {
+				missing := fmt.Sprintf("left out: %q fails: %v %s (Debian: python3, nodejs 20 or later)", s.check, err, out)
+				if os.Getenv("CI") != "" {
+					t.Fatal(missing)
+				}
+				t.Skip(missing)
+			}
+			cmd := exec.CommandContext(t.Context(), s.run[0], s.run[1:]...)
+			cmd.Env = append(os.Environ(), "OKTARETRY="+program, "PYTHONDONTWRITEBYTECODE=1")
+			out, err := cmd.CombinedOutput()
+			if err != nil {
+				t.Errorf("%v:\n%s", err, out)
+			}
+			t.Logf("%s", out)
+		})
+	}
+}
