@@ -279,6 +279,25 @@ func TestAttributesThatTheSchemaLacks(t *testing.T) {
 	wantStatus(t, do(t, o.Transport(), "POST", user, `{"profile":{"shoe":"43"}}`), 200)
 }
 
+func TestSchemasDefineAttributes(t *testing.T) {
+	o := oktatest.New()
+	rt := o.Transport()
+	define := func(property string) {
+		wantStatus(t, do(t, rt, "POST", org+"/api/v1/meta/schemas/user/default",
+			`{"definitions":{"custom":{"id":"#custom","type":"object","properties":{"badge":`+property+`,"login":null}}}}`), 200)
+	}
+	body := `{"profile":{"login":"a@x.test","email":"a@x.test","badge":"7"}}`
+	wantCode(t, do(t, rt, "POST", org+"/api/v1/users", body), 400, "E0000001")
+	define(`{"title":"Badge","type":"string"}`)
+	a := do(t, rt, "POST", org+"/api/v1/users", body)
+	wantStatus(t, a, 200)
+	if p := a.json(t)["profile"].(map[string]any); p["badge"] != "7" || p["login"] != "a@x.test" {
+		t.Error(p)
+	}
+	define("null")
+	wantCode(t, do(t, rt, "POST", org+"/api/v1/users/a@x.test", `{"profile":{"badge":"8"}}`), 400, "E0000001")
+}
+
 // 3,721 of 3,721 users.
 func TestUsersLinksFollowTheirState(t *testing.T) {
 	o := oktatest.New()

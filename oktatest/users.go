@@ -22,6 +22,7 @@ func (o *Okta) userRoutes(add func(string, func(*call) *reply)) {
 	add("GET /api/v1/users/{id}/groups", o.withUser(func(c *call, u *user) *reply {
 		return page(c, o.groupsOfSeen(c, u), 200, 200, c.renderGroup)
 	}))
+	add("POST /api/v1/meta/schemas/user/{schema}", o.changeSchema)
 	o.lifecycleRoutes(add)
 }
 
@@ -176,6 +177,34 @@ func (o *Okta) undefined(c *call, what string, profile map[string]any) *reply {
 	}
 	return c.errorReply(http.StatusBadRequest,
 		oktaError{Code: "E0000001", Summary: "Api validation failed: " + what, Causes: causes(unknown)})
+}
+
+// changeSchema serves POST of a user schema: its custom properties are attributes that
+// profiles may have from then on, those that are null no longer. All users share them,
+// whatever their type.
+func (o *Okta) changeSchema(c *call) *reply {
+	var in struct {
+		Definitions struct {
+			Custom struct {
+				Properties map[string]any `json:"properties"`
+			} `json:"custom"`
+		} `json:"definitions"`
+	}
+	r := o.generic(c)
+	if r == nil {
+		return o.unservedReply(c)
+	}
+	if r.status != http.StatusOK || c.decode(&in) != nil {
+		return r
+	}
+	o.directory.mu.Lock()
+	defer o.directory.mu.Unlock()
+	for name, property := range in.Definitions.Custom.Properties {
+		if !slices.Contains(render.BaseAttributes, name) {
+			o.directory.attributes[name] = property != nil
+		}
+	}
+	return r
 }
 
 // validUser refuses a user whose profile Okta would not take.
