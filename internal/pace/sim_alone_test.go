@@ -131,7 +131,7 @@ func TestConcurrencyLimitIsFoundAndUsed(t *testing.T) {
 		srv := newServer(1<<29, time.Hour, 0)
 		srv.slots = 75
 		settled, late := 0, 0
-		s := simulate(t, seed, srv, simConfig{workers: 200, calls: 12_000, edit: func(s *simulation) {
+		s := simulate(t, seed, srv, simConfig{workers: 200, calls: 25_000, edit: func(s *simulation) {
 			s.onAnswer = func(at time.Time, seen pace.Seen) {
 				if at.Sub(epoch) > 5*time.Second {
 					settled++
@@ -145,7 +145,7 @@ func TestConcurrencyLimitIsFoundAndUsed(t *testing.T) {
 			t.Errorf("seed %d: %d of %d calls were refused once settled, want 2%% at most", seed, late, settled)
 		}
 		// 75 at a time, 50 ms each
-		if took, best := s.finished.Sub(epoch), 12_000/75*50*time.Millisecond; took > best*10/9 {
+		if took, best := s.finished.Sub(epoch), 25_000/75*50*time.Millisecond; took > best*10/9 {
 			t.Errorf("seed %d: it took %s, want %s or a little more", seed, took, best)
 		}
 	}
