@@ -347,9 +347,6 @@ func merge(profile, changes map[string]any) map[string]any {
 	return p
 }
 
-// timestamp is a time as Okta writes it; null if it has not come.
-type timestamp = render.Time
-
 // User returns the id of the user with that login (or id), and whether there
 // is one: for tests that look behind the API.
 func (o *Okta) User(loginOrID string) (id, status string, ok bool) {
