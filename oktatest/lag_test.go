@@ -121,7 +121,7 @@ func missed(t *testing.T, seed uint64, n int) (missing int, polls string) {
 }
 
 func TestMembersAreMissedAsOftenAsRecorded(t *testing.T) {
-	const n = 2000
+	const n = 1000
 	missing, _ := missed(t, 1, n)
 	if share := float64(missing) / n; share < 0.02 || share > 0.045 {
 		t.Errorf("%.1f %% of the lists miss a member added 0 to 2 s before, want about 12 in 386 (3.1 %%)", 100*share)
@@ -132,7 +132,7 @@ func TestUsersAreMissedAsOftenAsRecorded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := oktatest.New(oktatest.WithLag(1), oktatest.WithoutLimits())
 		rt := o.Transport()
-		const n = 1500
+		const n = 700
 		missing := 0
 		for i := range n {
 			name := fmt.Sprint("u", i)

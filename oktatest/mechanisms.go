@@ -28,6 +28,8 @@ type mechanisms struct {
 	rules   *rules.Book
 	log     *syslog.Log
 	lag     atomic.Pointer[lag.Lag] // nil: no read is late
+
+	ruleEvents []syslog.Event // of rules, until the event is recorded that set them off; under the directory's lock
 }
 
 // join makes the mechanisms. The users and groups that the fake begins with are there already.
@@ -150,7 +152,21 @@ func (r ruleOrg) SetMember(groupID, userID string, in bool) {
 	}
 }
 
-func (r ruleOrg) Record(e syslog.Event) { r.o.log.Record(r.o.now(), e) }
+func (r ruleOrg) Record(e syslog.Event) {
+	e.Published = r.o.now()
+	r.o.ruleEvents = append(r.o.ruleEvents, e)
+}
+
+// logRules records what rules have done.
+func (o *Okta) logRules() {
+	o.directory.mu.Lock()
+	events := o.ruleEvents
+	o.ruleEvents = nil
+	o.directory.mu.Unlock()
+	for _, e := range events {
+		o.log.Record(e.Published, e)
+	}
+}
 
 // memberByHand tells the rules that somebody has put a user into a group, or taken one out.
 // The directory is locked.
@@ -279,6 +295,8 @@ func (o *Okta) resolve(kind, id string) (e syslog.Entity, status string) {
 		if g := o.directory.groupsByID[id]; g != nil {
 			e.DisplayName = g.name()
 		}
+	case "PolicyRule":
+		e.DisplayName = o.rules.Name(id)
 	}
 	return e, ""
 }
@@ -344,6 +362,9 @@ func (c *call) logAnswer(rep *reply, change *syslog.Pending) {
 			c.event(e)
 		}
 	}
+	if change != nil {
+		c.o.logRules()
+	}
 	c.logWarning(rep.header)
 }
 
@@ -396,6 +417,7 @@ func (c *call) logRate(event, scope string, h http.Header, debug map[string]any)
 
 // listLogs serves GET /api/v1/logs.
 func (o *Okta) listLogs(c *call) *reply {
+	o.logRules() // also of AddUser, which is no request
 	q := c.r.URL.Query()
 	page, err := o.log.Query(o.now(), q, func(s string) (syslog.Filter, error) {
 		f, err := parseFilter(s)

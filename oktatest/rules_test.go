@@ -27,6 +27,9 @@ func addRule(t *testing.T, rt http.RoundTripper, name, expression string, groups
 	t.Helper()
 	a := do(t, rt, "POST", rulesURL, ruleBody(name, expression, groups...))
 	wantStatus(t, a, 200)
+	if !strings.Contains(a.body, `"people":{"users":{"exclude":[]},"groups":{"exclude":[]}}`) {
+		t.Errorf("%s: nobody is excluded by an empty list, as recorded", a.body)
+	}
 	if s := a.json(t)["status"]; s != "INACTIVE" {
 		t.Fatalf("a new rule is %v, want INACTIVE", s)
 	}

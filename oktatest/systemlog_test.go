@@ -133,6 +133,11 @@ func TestRuleChangesMembershipsAsTheSystem(t *testing.T) {
 		do(t, rt, "POST", rule+"/lifecycle/activate", "")
 		ann := addUser(t, rt, "ann", "Eng")
 		do(t, rt, "DELETE", org+"/api/v1/groups/"+o.GroupIDs()[0]+"/users/"+ann, "")
+		const inOrder = "policy.rule.add policy.rule.activate user.lifecycle.create user.lifecycle.activate group.user_membership.add " +
+			"group.user_membership.remove group.user_membership.rule.add_exclusion"
+		if got := eventTypes(t, do(t, rt, "GET", logsURL, "")); got != inOrder {
+			t.Errorf("events %s\nwant %s", got, inOrder)
+		}
 		log := do(t, rt, "GET", logsURL+"?filter="+url.QueryEscape(`actor.type eq "SystemPrincipal"`), "")
 		if got := eventTypes(t, log); got != "group.user_membership.add group.user_membership.rule.add_exclusion" {
 			t.Error(got)

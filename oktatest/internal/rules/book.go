@@ -197,6 +197,14 @@ func (b *Book) groupsValid(r *rule) bool {
 	})
 }
 
+// Name is the name of a rule; empty if there is none. The org is locked.
+func (b *Book) Name(id string) string {
+	if r := b.find(id); r != nil {
+		return r.name
+	}
+	return ""
+}
+
 func (b *Book) find(id string) *rule {
 	for _, r := range b.rules {
 		if r.id == id {

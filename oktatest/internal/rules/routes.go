@@ -107,7 +107,7 @@ func (b *Book) render(r *rule, embed bool) any {
 		AllValid: b.groupsValid(r),
 	}
 	v.Conditions.Expression = expression{r.value, r.kind}
-	v.Conditions.People = people{excluded{slices.Concat([]string{}, r.exclude)}, excluded{[]string{}}}
+	v.Conditions.People = people{excluded{append([]string{}, r.exclude...)}, excluded{[]string{}}}
 	v.Actions.Assign.GroupIDs = r.groups
 	if embed {
 		names := map[string]string{}
