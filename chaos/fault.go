@@ -45,14 +45,14 @@ type Fault struct {
 // Okta's JSON form. It carries the rate-limit headers of the last answer that the same bucket gave, if that still holds.
 // Code("E0000047") is RateLimited(time.Minute).
 func Code(codeOrName string) Fault {
-	if c, ok := canned.Lookup(codeOrName); ok {
-		codeOrName = c.Code
-		if c.Code == rateLimited {
-			return RateLimited(time.Minute)
-		}
-		return Fault{kind: kindCode, code: c.Code, status: c.Status}
+	c, known := canned.Lookup(codeOrName)
+	switch {
+	case !known:
+		return Fault{kind: kindCode, code: codeOrName}
+	case c.Code == rateLimited:
+		return RateLimited(time.Minute)
 	}
-	return Fault{kind: kindCode, code: codeOrName}
+	return Fault{kind: kindCode, code: c.Code, status: c.Status}
 }
 
 // rateLimited is the code of Okta's rate limits.

@@ -147,12 +147,9 @@ func (d *directory) addUser(u *user) {
 	d.wroteUser(u.num, u.id, nil)
 }
 
-// everyoneChanged notes that a user has joined or left the org.
-func (d *directory) everyoneChanged(now time.Time) {
-	changed := *d.groupsByID[d.everyone]
-	changed.lastMembers = now
-	d.replaceGroup(&changed)
-}
+// everyoneChanged notes that a user has joined or left the org. The group itself is
+// changed: a copy for each user would be dear, and nobody reads it without the lock.
+func (d *directory) everyoneChanged(now time.Time) { d.groupsByID[d.everyone].lastMembers = now }
 
 func (d *directory) addGroup(g *group) {
 	d.last++

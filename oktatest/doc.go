@@ -1,10 +1,10 @@
 // Package oktatest is a fake Okta for tests: real enough for Okta's own SDKs,
 // and as bad-tempered as a test needs it to be.
 //
-// It keeps users, groups, group rules, factors, the system log and a token
-// endpoint; it has Okta's rate limits, with Okta's headers; it answers what a
-// script lays out, with any of Okta's error codes, any status, and the faults
-// that networks have; and it remembers what arrived.
+// It keeps users, groups, group rules, factors, the system log and whatever else
+// Okta's API describes, and has a token endpoint; it has Okta's rate limits, with
+// Okta's headers; it answers what a script lays out, with any of Okta's error codes,
+// any status, and the faults that networks have; and it remembers what arrived.
 //
 //	srv := oktatest.NewServer(t, oktatest.WithUsers(250))
 //	srv.Script("GET /api/v1/users",
@@ -34,7 +34,7 @@
 // adds them, and WithLimitHeaders selects whether their 429s report the limit or
 // the org's bucket. SmallOrg and Enterprise are whole orgs, with all of it.
 //
-//	srv := oktatest.NewServer(t, oktatest.SmallOrg())
+//	srv := oktatest.NewServer(t, oktatest.SmallOrg(), oktatest.WithHandler("POST /api/v1/authn", signIn))
 //	// … hammer the login of one user, and log others in beside it …
 //	for _, r := range srv.RequestsTo("POST /api/v1/authn") {
 //		if r.RefusedBy != "" && r.RefusedBy != oktatest.LimitPerUserName.Name {
@@ -90,12 +90,47 @@
 // # What a request goes through
 //
 // Once its body is there: latency (half of it), then the script that matches,
-// if any; else the bad days of Okta's edge, the limits of requests in flight, the
+// if any; else the bad days of Okta's edge; the credential, which a 401 E0000011
+// refuses without counting the request anywhere; the limits of requests in flight, the
 // limits of users, clients and so on, the bucket, the bad days of the API, and the
 // API; then the other half of the latency. What
 // one limit refuses takes no place of another. Every answer that Okta would have
 // made carries an X-Okta-Request-Id and a Date; those of limited endpoints also
-// X-Rate-Limit-Limit, -Remaining and -Reset, 2xx answers included.
+// X-Rate-Limit-Limit, -Remaining and -Reset, 2xx answers included. Servers add
+// what else comes from Okta: cookies, cache headers, gzip, chunks (WithOktaHeaders).
+//
+// # What is true to Okta
+//
+// Users and groups are held to 63,836 recorded answers of real orgs: their fields, the
+// order of these, links by status, statuses and the codes of what they refuse, default
+// limits of lists, cursors, and the group Everyone (EveryoneID), in which each user is
+// until it is deactivated, and leaves all groups. A profile has the attributes of Okta's
+// default schema, and those of WithProfileAttributes. Access tokens are JWTs, signed with
+// RS256 by the key that the keys endpoints list: the same in every process and known to
+// all, so it protects nothing.
+//
+// # What it serves
+//
+// Okta's OpenAPI descriptions, with that of Identity Governance, have 874
+// operations. Users, groups, group rules, factors, the system log and tokens are
+// written by hand. All others are
+// answered from one store with state: what is created can be read, listed page by
+// page, replaced, changed, activated, deactivated and deleted, with what lies below
+// it; the answers have the types of the description, fields that only Okta sets are
+// its own, and errors have Okta's codes. Apps and their users and groups, policies
+// and rules, roles, schemas, authorization servers, hooks and zones also refuse what
+// Okta refuses, and begin with what every org has. AddResource adds what no request
+// can create.
+//
+// Such answers are marked (GenericHeader, Request.Generic), and WithoutGeneric
+// forbids them: they are as good as the description, which says little of what one
+// resource does to another.
+//
+// An endpoint that is not served answers 400 with the errorCode "OKTATEST", which no
+// program takes for one of Okta's answers, and makes the test of NewServer fail at
+// its end, unless AllowUnserved is given. Unserved lists them, WithHandler adds
+// endpoints. Paths below no part of Okta's API ("/") get the 404 page of Okta's
+// gateway.
 //
 // # What it holds from the start
 //
@@ -109,14 +144,9 @@
 //
 // # What it is not
 //
-// It checks no signatures and no scopes, and knows no passwords.
-// Lists understand the common part of q, filter and search.
-//
-// An endpoint that it does not serve answers 400 with the errorCode "OKTATEST",
-// which no program takes for one of Okta's answers, and makes the test of
-// NewServer fail at its end, unless AllowUnserved is given. Unserved lists them,
-// WithHandler adds endpoints. Paths below no part of Okta's API ("/") get the 404
-// page of Okta's gateway.
+// It checks no signatures, no scopes and no passwords, policies decide nothing, and it
+// demands no more of a profile than login and email. Lists understand the common part
+// of q, filter and search.
 //
 // What makes no sense (an unknown code, a malformed pattern, a bucket that does
 // not exist) panics where it is written, with a message that names the mistake:

@@ -139,7 +139,7 @@ func (r *reply) bodiless() bool {
 // complete does to a whole answer of Okta's what nginx does: gzip where the request accepts
 // it, and chunks. An answer that is to break stays as it is.
 func (c *call) complete(r *reply) {
-	if !c.o.cfg.oktaHeaders || r.foreign || r.handler != nil || r.fault != faultNone || r.bodyDelay > 0 {
+	if !c.o.cfg.oktaHeaders || r.foreign || r.header == nil || r.handler != nil || r.fault != faultNone || r.bodyDelay > 0 {
 		return
 	}
 	body := !r.bodiless() && len(r.body) > 0
@@ -148,6 +148,7 @@ func (c *call) complete(r *reply) {
 		return
 	}
 	r.chunked = true
+	r.header.Del("Content-Length") // which a handler of the user's may have set
 	if edge.AcceptsGzip(c.r.Header) {
 		r.body = edge.Gzip(r.body)
 		r.header.Set("Content-Encoding", "gzip")

@@ -22,8 +22,8 @@ func WithoutGeneric() Option {
 	return func(c *config) { c.withoutGeneric = true }
 }
 
-// GenericOperations is the number of operations of Okta's API that are answered by
-// its OpenAPI description where nothing is written by hand.
+// GenericOperations is the number of operations that Okta's OpenAPI descriptions
+// have. Those that are not written by hand are answered by the description.
 func GenericOperations() int { return generic.Operations() }
 
 // newStore makes the store of everything that is not written by hand.

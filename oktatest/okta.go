@@ -19,11 +19,12 @@ import (
 	"github.com/oktaretry/oktaretry/oktatest/internal/unserved"
 )
 
-// Okta is a fake Okta org: an http.Handler with users, groups, factors, a
-// token endpoint, rate limits, scripts and a journal. All of its methods are
-// safe for concurrent use. It holds no lock while it waits or writes, starts
-// no goroutines, and knows the time only from time.Now and timers, so that it
-// lives in the virtual time of testing/synctest when served by Transport.
+// Okta is a fake Okta org: an http.Handler with users, groups, factors, a token
+// endpoint, the rest of Okta's API by its description, rate limits, scripts and a
+// journal. All of its methods are safe for concurrent use. It holds no lock while it
+// waits or writes, starts no goroutines, and knows the time only from time.Now and
+// timers, so that it lives in the virtual time of testing/synctest when served by
+// Transport.
 type Okta struct {
 	cfg     config
 	routes  []route

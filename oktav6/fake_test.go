@@ -1,14 +1,18 @@
 package oktav6_test
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/okta/okta-sdk-golang/v6/okta"
@@ -27,7 +31,30 @@ func TestTheSDKDecodesAllOfTheFakesAnswers(t *testing.T) {
 	t.Parallel()
 	fake := oktatest.New(oktatest.WithUsers(3), oktatest.WithGroups(3), oktatest.WithoutLimits())
 	f := &fakeCaller{t: t, fake: fake, served: map[string]int{}}
-	f.client = f.newClient(fake.Transport())
+	f.client = f.newClient(completed{fake.Transport(), map[string]string{
+		"/apps":                    `{"name": "bookmark", "label": "Bookmark", "signOnMode": "BOOKMARK"}`,
+		"/apps/{}":                 `{"label": "Bookmark", "signOnMode": "BOOKMARK"}`,
+		"/apps/{}/users":           `{"id": "` + fake.UserIDs()[0] + `"}`,
+		"/authenticators/{}":       `{"key": "custom_otp"}`,
+		"/meta/types/user":         `{"displayName": "Contractor"}`,
+		"/authenticators":          `{"key": "custom_app", "name": "App"}`,
+		"/authorizationServers":    `{"audiences": ["api://x"]}`,
+		"/authorizationServers/{}": `{"audiences": ["api://x"]}`,
+		"/eventHooks":              `{"events": {"type": "EVENT_TYPE", "items": []}}`,
+		"/idps":                    `{"type": "OIDC"}`,
+		"/idps/{}":                 `{"type": "OIDC"}`,
+		"/inlineHooks":             `{"type": "com.okta.saml.tokens.transform"}`,
+		"/linkedObjects":           `{"primary": {"name": "manager"}, "associated": {"name": "report"}}`,
+		"/policies":                `{"type": "PASSWORD"}`,
+		"/policies/{}":             `{"type": "PASSWORD"}`,
+		"/policies/{}/rules":       `{"type": "PASSWORD"}`,
+		"/policies/{}/rules/{}":    `{"type": "PASSWORD"}`,
+		"/roles":                   `{"type": "SUPER_ADMIN"}`,
+		"/trustedOrigins":          `{"origin": "https://example.com"}`,
+		"/trustedOrigins/{}":       `{"origin": "https://example.org"}`,
+		"/zones":                   `{"type": "IP"}`,
+		"/zones/{}":                `{"type": "IP"}`,
+	}, new(atomic.Int64)})
 	f.probe = f.newClient(roundTripper(func(r *http.Request) (*http.Response, error) {
 		f.path = r.URL.Path
 		return nil, errors.New("only looking")
@@ -50,6 +77,51 @@ func TestTheSDKDecodesAllOfTheFakesAnswers(t *testing.T) {
 type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// completed sends bodies with a name, and with what else Okta demands at a path that
+// ends so. Both are laid over what the SDK sends, which is empty.
+type completed struct {
+	http.RoundTripper
+	demanded map[string]string
+	last     *atomic.Int64 // number of a name
+}
+
+func (c completed) RoundTrip(r *http.Request) (*http.Response, error) {
+	text, err := io.ReadAll(cmp.Or[io.Reader](r.Body, http.NoBody))
+	body := map[string]any{}
+	if err != nil || json.Unmarshal(text, &body) != nil || body == nil {
+		body = nil
+	}
+	if body != nil || len(text) == 4 { // null
+		if body == nil {
+			body = map[string]any{}
+		}
+		body["name"] = fmt.Sprintf("name %d", c.last.Add(1))
+		for end, more := range c.demanded {
+			if ends(r.URL.Path, end) {
+				json.Unmarshal([]byte(more), &body)
+			}
+		}
+		text, _ = json.Marshal(body)
+	}
+	r = r.Clone(r.Context())
+	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(text)), int64(len(text))
+	return c.RoundTripper.RoundTrip(r)
+}
+
+// ends reports whether a path ends in segments, of which {} stands for any.
+func ends(path, end string) bool {
+	segs, want := strings.Split(path, "/"), strings.Split(strings.Trim(end, "/"), "/")
+	if len(segs) < len(want) {
+		return false
+	}
+	for i, s := range segs[len(segs)-len(want):] {
+		if s != want[i] && want[i] != "{}" {
+			return false
+		}
+	}
+	return true
+}
 
 // fakeCaller calls operations of the SDK by their names.
 type fakeCaller struct {
@@ -126,6 +198,9 @@ func (f *fakeCaller) there(collection []string) string {
 		return f.fake.UserIDs()[0]
 	case "/api/v1/groups":
 		return f.fake.GroupIDs()[0]
+	}
+	if strings.HasPrefix(path, "/api/v1/apps/") && strings.HasSuffix(path, "/policies") {
+		path = "/api/v1/policies" // which are assigned
 	}
 	id, err := f.fake.AddResource(path, nil)
 	if err != nil {

@@ -105,6 +105,7 @@ func (o *fakeOptions) options(played []scenario) ([]oktatest.Option, error) {
 		return nil, fmt.Errorf("--control %s: want one of %s", o.control, strings.Join(controls, ", "))
 	}
 	opts := []oktatest.Option{
+		oktatest.WithOktaHeaders(true),
 		oktatest.WithUsers(o.users), oktatest.WithGroups(o.groups), oktatest.RequireAuth("SSWS " + o.token), oktatest.WithJournal(o.journal),
 	}
 	for _, s := range played {

@@ -34,6 +34,7 @@ type typ struct {
 	Format   string   `json:"f,omitempty"`
 	Enum     []string `json:"e,omitempty"`
 	Sample   any      `json:"s,omitempty"` // the default, or the first of the values that Okta knows
+	Default  bool     `json:"h,omitempty"` // the sample is the default
 	Fields   []field  `json:"p,omitempty"`
 	Items    *int     `json:"i,omitempty"` // of an array
 	Extra    *int     `json:"x,omitempty"` // of an object's further fields

@@ -86,7 +86,8 @@ func (b *builder) fill(t *typ, s *schema) error {
 	if err := b.flatten(flat, s, nil); err != nil {
 		return err
 	}
-	t.Nullable, t.Format, t.Sample, t.Min = s.Nullable, flat.Format, flat.sample(), flat.MinItems
+	t.Nullable, t.Format, t.Min = s.Nullable, flat.Format, flat.MinItems
+	t.Sample, t.Default = flat.sample()
 	if flat.Minimum != nil && *flat.Minimum > 0 {
 		t.Min = int(*flat.Minimum)
 	}
@@ -244,21 +245,18 @@ func (s *schema) kind() string {
 	return kindAny
 }
 
-// sample is a value that Okta names.
-func (s *schema) sample() any {
-	if s.Default != nil {
-		switch s.Default.(type) {
-		case string, bool, int, float64:
-			return s.Default
-		}
-		return nil
+// sample is a value that Okta names, and whether it is the default.
+func (s *schema) sample() (v any, isDefault bool) {
+	switch s.Default.(type) {
+	case string, bool, int, float64:
+		return s.Default, true
 	}
 	for _, v := range s.Known {
 		if text, ok := v.(string); ok && len(s.Enum) == 0 {
-			return text
+			return text, false
 		}
 	}
-	return nil
+	return nil, false
 }
 
 // any reports whether something is true of a schema, of what it refers to, or of a part of it.

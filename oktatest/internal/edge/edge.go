@@ -41,14 +41,17 @@ func Usual(h http.Header, session []byte) {
 		"JSESSIONID="+strings.ToUpper(hex.EncodeToString(session))+"; Path=/; Secure; HttpOnly")
 }
 
-// Complete sets what depends on whether the answer has a body.
+// Complete sets what depends on whether the answer has a body, and is not there yet.
 func Complete(h http.Header, body bool) {
-	if !body {
-		h.Set("X-Frame-Options", "SAMEORIGIN")
-		return
+	missing := map[string]string{"X-Frame-Options": "SAMEORIGIN"}
+	if body {
+		missing = map[string]string{"Vary": "Accept-Encoding", "X-Content-Type-Options": "nosniff"}
 	}
-	h.Set("Vary", "Accept-Encoding")
-	h.Set("X-Content-Type-Options", "nosniff")
+	for key, value := range missing {
+		if _, there := h[key]; !there {
+			h[key] = []string{value}
+		}
+	}
 }
 
 // AcceptsGzip reports whether a request's Accept-Encoding allows gzip.

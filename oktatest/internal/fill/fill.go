@@ -26,7 +26,9 @@ type Filler struct {
 const maxDepth = 3
 
 // Stamp is a time as Okta writes it.
-func Stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
+func Stamp(t time.Time) string {
+	return t.UTC().Truncate(time.Second).Format("2006-01-02T15:04:05.000Z")
+}
 
 // Chosen is the type that a value has of several: by the field that selects it,
 // else the one that its fields fit best. For nothing it is the first.
@@ -53,7 +55,7 @@ func choose(t *openapi.Type, given map[string]any) *openapi.Type {
 				}
 			}
 		}
-		if t.Kind == openapi.Object {
+		if t.Kind == openapi.Object && len(t.Fields) > 0 {
 			return t // the base of the choices is a type itself
 		}
 		return t.Choices[0].Type
@@ -141,6 +143,8 @@ func (f *Filler) discriminate(t, shown *openapi.Type, out map[string]any) {
 func (f *Filler) wants(field *openapi.Field, depth int, lean bool) bool {
 	t := field.Type
 	switch {
+	case depth > 2*maxDepth:
+		return false // a type that demands itself
 	case field.Required:
 		return true // a secret, too: the SDKs demand it
 	case field.WriteOnly || t.Kind == openapi.Any && len(t.Choices) > 1 && t.Property == "":
@@ -151,7 +155,7 @@ func (f *Filler) wants(field *openapi.Field, depth int, lean bool) bool {
 		return depth < maxDepth && !(t.Nullable && t.Kind != openapi.Object)
 	case slices.Contains(common, field.Name):
 		return depth == 0
-	case t.Sample != nil:
+	case t.Default:
 		return true
 	}
 	return depth == 0 && t.Kind == openapi.Object && !field.ReadOnly && len(t.Fields) > 0
@@ -164,6 +168,9 @@ var common = []string{"id", "created", "createdBy", "lastUpdated", "lastUpdatedB
 // Value makes a value of a type around the one that is given, if it fits.
 func (f *Filler) Value(t *openapi.Type, given any, depth int, name ...string) any {
 	field := strings.Join(name, "")
+	if m, ok := given.(map[string]any); (ok || given == nil) && t.Kind == openapi.Any && Chosen(t, m).Kind == openapi.Object {
+		return f.Object(t, m, depth)
+	}
 	t = f.among(t, given)
 	switch t.Kind {
 	case openapi.Object:
@@ -204,11 +211,7 @@ func (f *Filler) among(t *openapi.Type, given any) *openapi.Type {
 			return t
 		}
 		if m, ok := given.(map[string]any); ok || given == nil {
-			next := choose(t, m)
-			if next.Kind == openapi.Object {
-				return &openapi.Type{Kind: openapi.Object, Property: t.Property, Choices: t.Choices}
-			}
-			t = next
+			t = choose(t, m)
 			continue
 		}
 		at := slices.IndexFunc(t.Choices, func(c openapi.Choice) bool { return c.Type.Check(given) == nil })
@@ -245,6 +248,9 @@ func (f *Filler) text(t *openapi.Type, name string) string {
 		if name == "lastUpdated" {
 			return Stamp(f.Updated)
 		}
+		if strings.HasPrefix(name, "expire") {
+			return Stamp(f.Now.AddDate(1, 0, 0))
+		}
 		return Stamp(f.Now)
 	case "date":
 		return f.Now.UTC().Format(time.DateOnly)
@@ -256,6 +262,8 @@ func (f *Filler) text(t *openapi.Type, name string) string {
 		return "00000000-0000-4000-8000-" + f.id(12, "0123456789abcdef", name)
 	}
 	switch {
+	case name == "href":
+		return f.Base + f.Path
 	case name == "createdBy" || name == "lastUpdatedBy" || strings.HasSuffix(name, "Id") || name == "id":
 		return "00u" + f.id(17, base62, name)
 	case name == "orn":

@@ -33,7 +33,7 @@ func (c *Call) act() *Response {
 	verb := c.segs[len(c.segs)-1]
 	o, f := c.acted()
 	if f != nil {
-		return f.response()
+		return f.Response()
 	}
 	if o == nil {
 		return c.actAlone(verb)
@@ -45,7 +45,7 @@ func (c *Call) act() *Response {
 		return c.create(c.at.target, joined(c.segs[:c.at.depth]), "")
 	}
 	if f := o.rule.act(c, o, verb); f != nil {
-		return f.response()
+		return f.Response()
 	}
 	c.setStatus(o, verb)
 	if c.op.Response == nil || same(c.op.Response, o.typ) {

@@ -23,7 +23,7 @@ func (c *Call) collection() *Response {
 		return c.listed(c.members(parent))
 	case "DELETE":
 		for _, o := range c.store.lists[parent] {
-			c.remove(o)
+			c.Remove(o)
 		}
 		return c.done(nil)
 	}

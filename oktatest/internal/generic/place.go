@@ -127,7 +127,7 @@ func (a *api) complete(p *place) {
 		switch {
 		case at != nil && at.elsewhere():
 			p.parents = append(p.parents, parent{n, above, nil})
-		case at != nil && at.shape == item && at.Operations["GET"] != nil:
+		case at != nil && at.shape == item && at.Operations["GET"] != nil && !a.rules[above].Loose:
 			p.parents = append(p.parents, parent{n, above, at})
 		}
 	}

@@ -40,7 +40,7 @@ func (c *Call) serverMade(t *openapi.Type, given map[string]any, o *Object) {
 		"id": o.ID, "created": fill.Stamp(o.Created), "lastUpdated": fill.Stamp(o.Updated),
 		o.rule.keyField: o.ID,
 	} {
-		if k == "" {
+		if k == "" || v == "" {
 			continue
 		}
 		if field := t.Field(k); field != nil && field.Type.Kind == openapi.String && given[k] == nil {

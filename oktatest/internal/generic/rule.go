@@ -16,10 +16,14 @@ type Rule struct {
 	ByLabel bool     // found by its label or name, too
 	Sets    []string // fields that clients set although the description calls them read-only
 	Keeps   []string // fields that a PUT without them keeps, beside the status
+	Loose   bool     // what lies below it needs no such resource
 	Upserts bool     // a POST to an item that is missing creates it
 
 	// PrefixOf is Prefix where it depends on the object.
 	PrefixOf func(body map[string]any) string
+
+	// Key finds the id of a new object in the request, where it is not made.
+	Key func(c *Call) (string, *Failure)
 
 	// Check refuses a body that is to be set: of a new object where old is nil.
 	Check func(c *Call, old *Object, body map[string]any) *Failure
@@ -39,6 +43,12 @@ type Rule struct {
 
 	// Order sorts lists, by the order of creation without it.
 	Order func(a, b *Object) int
+
+	// Means reports whether an object is meant by a key that is not its id.
+	Means func(o *Object, key string) bool
+
+	// Missing makes an object that is asked for and was not created; nil: there is none.
+	Missing func(c *Call, key string) map[string]any
 
 	// Seeds are there from the beginning.
 	Seeds func(c *Call) []Seed
@@ -100,6 +110,9 @@ func (r *Rule) keeps(field string) bool {
 
 // goesBy reports whether an object is meant by something else than its id.
 func (r *Rule) goesBy(o *Object, key string) bool {
+	if r.Means != nil && r.Means(o, key) {
+		return true
+	}
 	return r.ByLabel && (o.Body["label"] == key || o.Body["name"] == key)
 }
 

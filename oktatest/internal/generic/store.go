@@ -121,12 +121,17 @@ type Object struct {
 	Created time.Time
 	Updated time.Time
 
+	store  *Store
 	number uint64
 	parent string // the path of its collection
 	rule   *Rule
 	typ    *openapi.Type // of which it was created
 	invent bool          // made by the server: all of its fields are shown
 }
+
+// Siblings are the objects of its collection, itself included, in order of creation.
+// The slice must not be changed.
+func (o *Object) Siblings() []*Object { return o.store.lists[o.parent] }
 
 // Known reports whether Okta describes an operation, and if not, whether it
 // describes the path with other methods.

@@ -22,7 +22,7 @@ func (c *Call) item() *Response {
 		fresh := c.Method == "PUT" && (c.at.list == nil || c.at.list.Operations["POST"] == nil) ||
 			c.Method == "POST" && (c.at.list == nil || c.at.list.Operations["POST"] == nil || c.at.Operations["PUT"] != nil && c.at.rule.Upserts)
 		if !fresh {
-			return missing(key, c.at.rule.Name).response()
+			return missing(key, c.at.rule.Name).Response()
 		}
 		return c.create(c.at, joined(c.segs[:len(c.segs)-1]), key)
 	}
@@ -33,9 +33,9 @@ func (c *Call) item() *Response {
 		return c.merge(o)
 	case "DELETE":
 		if f := c.at.rule.refuseDelete(c, o); f != nil {
-			return f.response()
+			return f.Response()
 		}
-		c.remove(o)
+		c.Remove(o)
 		return c.done(o)
 	}
 	return c.done(o)
@@ -46,7 +46,7 @@ func (c *Call) itemElsewhere() *Response {
 	key := c.segs[len(c.segs)-1]
 	_, body, ok := c.store.cfg.Find(c.at.plain, key, c.Base)
 	if !ok {
-		return missing(key, c.at.rule.Name).response()
+		return missing(key, c.at.rule.Name).Response()
 	}
 	r := &Response{Status: c.op.Status}
 	if c.op.Response != nil {
@@ -59,13 +59,23 @@ func (c *Call) itemElsewhere() *Response {
 func (c *Call) create(at *place, parent, key string) *Response {
 	body := c.accepted(nil)
 	if f := at.rule.check(c, nil, body); f != nil {
-		return f.response()
+		return f.Response()
+	}
+	if at.rule.Key != nil && key == "" {
+		own, f := at.rule.Key(c)
+		if f != nil {
+			return f.Response()
+		}
+		key = own
+		if o := c.store.objects[parent+joined([]string{key})]; o != nil {
+			return c.merge(o)
+		}
 	}
 	if own, ok := body[at.key].(string); ok && key == "" && own != "" && !at.rule.made(at.key) {
 		key = own
 		if o := c.store.objects[parent+joined([]string{key})]; o != nil {
 			return (&Failure{Status: 400, Code: "E0000001", Summary: "Api validation failed: " + at.key,
-				Causes: []string{at.key + ": An object with this field already exists in the current organization"}}).response()
+				Causes: []string{at.key + ": An object with this field already exists in the current organization"}}).Response()
 		}
 	}
 	if key != "" && !at.rule.made(at.key) {
@@ -105,7 +115,7 @@ func (c *Call) merge(o *Object) *Response {
 
 func (c *Call) change(o *Object, body map[string]any) *Response {
 	if f := o.rule.check(c, o, body); f != nil {
-		return f.response()
+		return f.Response()
 	}
 	o.Body, o.Updated = body, c.Now
 	if f := o.rule.Changed; f != nil {
@@ -251,14 +261,14 @@ func (c *Call) single() *Response {
 	o := c.store.objects[path]
 	if c.Method == "DELETE" {
 		if o != nil {
-			c.remove(o)
+			c.Remove(o)
 		}
 		return c.done(nil)
 	}
 	if o == nil {
 		s := c.store
 		s.last++
-		o = &Object{number: s.last, Path: path, parent: path + "/", ID: c.segs[len(c.segs)-1], rule: c.at.rule,
+		o = &Object{store: s, number: s.last, Path: path, parent: path + "/", rule: c.at.rule,
 			typ: c.at.typ, Body: map[string]any{}, invent: true, Created: c.Now, Updated: c.Now}
 		s.objects[path] = o
 		c.at.rule.begin(c, o.Body)

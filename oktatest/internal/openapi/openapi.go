@@ -65,6 +65,7 @@ type Type struct {
 	Format   string   // of a string: "date-time", "uri", "email" and others
 	Enum     []string // the values allowed; empty: any
 	Sample   any      // a value that Okta names, if it does
+	Default  bool     // the Sample is the default
 	Fields   []Field  // of an object
 	Items    *Type    // of an array
 	Extra    *Type    // of an object's further fields; nil: none described

@@ -11,6 +11,7 @@ type table struct {
 		Format   string   `json:"f"`
 		Enum     []string `json:"e"`
 		Sample   any      `json:"s"`
+		Default  bool     `json:"h"`
 		Fields   []field  `json:"p"`
 		Items    *int     `json:"i"`
 		Extra    *int     `json:"x"`
@@ -97,7 +98,7 @@ func (t *table) types() []*Type {
 	for i, from := range t.Types {
 		to := types[i]
 		*to = Type{
-			Name: from.Name, Kind: from.Kind, Format: from.Format, Enum: from.Enum, Sample: from.Sample,
+			Name: from.Name, Kind: from.Kind, Format: from.Format, Enum: from.Enum, Sample: from.Sample, Default: from.Default,
 			Items: at(from.Items), Extra: at(from.Extra), Min: from.Min, Property: from.Property, Nullable: from.Nullable,
 		}
 		for _, f := range from.Fields {

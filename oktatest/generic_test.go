@@ -1,0 +1,214 @@
+package oktatest_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/oktaretry/oktaretry/oktatest"
+)
+
+func TestGenericResourcesHaveState(t *testing.T) {
+	everywhere(t, func(t *testing.T, o *oktatest.Okta, rt http.RoundTripper, base string) {
+		list := base + "/api/v1/trustedOrigins"
+		a := do(t, rt, "POST", list, `{"id":"mine","name":"shop","origin":"https://shop.example","scopes":[{"type":"CORS"}],"created":"1999-01-01T00:00:00.000Z"}`)
+		wantStatus(t, a, 200)
+		if a.Header.Get(oktatest.GenericHeader) != "generic" {
+			t.Error("the answer is not marked")
+		}
+		created := a.json(t)
+		id := fmt.Sprint(created["id"])
+		if id == "mine" || !strings.HasPrefix(id, "tos") || strings.HasPrefix(fmt.Sprint(created["created"]), "1999") {
+			t.Errorf("the server's own fields are the client's: %s", a.body)
+		}
+		if created["status"] != "ACTIVE" || !strings.Contains(a.body, `"href":"`+list+"/"+id+`"`) {
+			t.Errorf("created: %s", a.body)
+		}
+		one := list + "/" + id
+		if got := do(t, rt, "GET", list, "").list(t); len(got) != 1 || got[0]["id"] != id {
+			t.Errorf("list: %v", got)
+		}
+		wantStatus(t, do(t, rt, "PUT", one, `{"name":"store","origin":"https://store.example","scopes":[]}`), 200)
+		if got := do(t, rt, "GET", one, "").json(t); got["name"] != "store" || got["id"] != id || got["created"] != created["created"] {
+			t.Errorf("after a PUT: %v", got)
+		}
+		wantStatus(t, do(t, rt, "POST", one+"/lifecycle/deactivate", ""), 200)
+		if got := do(t, rt, "GET", one, "").json(t); got["status"] != "INACTIVE" {
+			t.Errorf("after deactivation: %v", got)
+		}
+		wantStatus(t, do(t, rt, "DELETE", one, ""), 204)
+		gone := do(t, rt, "GET", one, "")
+		wantCode(t, gone, 404, "E0000007")
+		if got := gone.json(t)["errorSummary"]; got != "Not found: Resource not found: "+id+" (TrustedOrigin)" {
+			t.Errorf("summary %q", got)
+		}
+		wantCode(t, do(t, rt, "POST", list, `{"name":`), 400, "E0000003")
+		wantCode(t, do(t, rt, "PATCH", one, `{}`), 405, "E0000022")
+		wantCode(t, do(t, rt, "GET", base+"/api/v1/apps/none/users", ""), 404, "E0000007")
+		wantCode(t, do(t, rt, "GET", base+"/api/v1/users/none/roles", ""), 404, "E0000007")
+	})
+}
+
+func TestGenericListsArePaged(t *testing.T) {
+	o := oktatest.New(oktatest.WithoutLimits())
+	rt := o.Transport()
+	const n = 250
+	for i := range n {
+		if _, err := o.AddResource("/api/v1/apps", map[string]any{"label": fmt.Sprint("app ", i), "signOnMode": "BOOKMARK"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next := regexp.MustCompile(`<([^>]+)>; rel="next"`)
+	seen, pages := map[any]bool{}, 0
+	for url := org + "/api/v1/apps?limit=60"; url != ""; pages++ {
+		a := do(t, rt, "GET", url, "")
+		wantStatus(t, a, 200)
+		for _, app := range a.list(t) {
+			seen[app["id"]] = true
+		}
+		url = ""
+		for _, l := range a.Header["Link"] {
+			if m := next.FindStringSubmatch(l); m != nil {
+				url = m[1]
+			}
+		}
+	}
+	if len(seen) != n || pages != 5 {
+		t.Errorf("%d apps on %d pages, want %d on 5", len(seen), pages, n)
+	}
+	if got := do(t, rt, "GET", org+"/api/v1/apps?q=app+24", "").list(t); len(got) != 11 {
+		t.Errorf("q finds %d apps, want 11", len(got))
+	}
+}
+
+// An object that holds a list is paged by a link of its own.
+func TestGenericListsWithinObjectsArePaged(t *testing.T) {
+	o := oktatest.New()
+	for i := range 5 {
+		o.AddResource("/api/v1/iam/governance/bundles", map[string]any{"name": fmt.Sprint(i)})
+	}
+	url, total := org+"/api/v1/iam/governance/bundles?limit=2", 0
+	for url != "" {
+		a := do(t, o.Transport(), "GET", url, "")
+		page := a.json(t)
+		bundles, _ := page["bundles"].([]any)
+		total += len(bundles)
+		links, _ := page["_links"].(map[string]any)
+		following, _ := links["next"].(map[string]any)
+		url, _ = following["href"].(string)
+	}
+	if total != 5 {
+		t.Errorf("%d bundles on all pages, want 5", total)
+	}
+}
+
+func TestWithoutGenericServesOnlyWhatIsWrittenByHand(t *testing.T) {
+	o := oktatest.New(oktatest.WithoutGeneric(), oktatest.WithUsers(1))
+	rt := o.Transport()
+	wantCode(t, do(t, rt, "GET", org+"/api/v1/apps", ""), 400, "OKTATEST")
+	wantCode(t, do(t, rt, "PATCH", org+"/api/v1/users/me", ""), 400, "OKTATEST")
+	wantStatus(t, do(t, rt, "GET", org+"/api/v1/users", ""), 200)
+	if got := fmt.Sprint(o.Unserved()); got != "[{GET /api/v1/apps 1} {PATCH /api/v1/users/{id} 1}]" {
+		t.Errorf("unserved: %s", got)
+	}
+}
+
+func TestTheJournalTellsGenericAnswers(t *testing.T) {
+	o := oktatest.New(oktatest.WithUsers(1))
+	for _, path := range []string{"/api/v1/users", "/api/v1/zones", "/api/v1/users/me/roles"} {
+		do(t, o.Transport(), "GET", org+path, "")
+	}
+	var got []bool
+	for _, r := range o.Requests() {
+		got = append(got, r.Generic)
+	}
+	if fmt.Sprint(got) != "[false true true]" {
+		t.Errorf("generic: %v", got)
+	}
+	if a := do(t, o.Transport(), "GET", org+"/api/v1/users", ""); a.Header.Get(oktatest.GenericHeader) != "" {
+		t.Error("an answer written by hand is marked")
+	}
+}
+
+// Users are the fake's own, by whatever they are called.
+func TestGenericResourcesLieBelowTheFakesUsers(t *testing.T) {
+	o := oktatest.New(oktatest.WithUsers(2))
+	rt := o.Transport()
+	login, id := "user00001@example.com", o.UserIDs()[1]
+	wantStatus(t, do(t, rt, "POST", org+"/api/v1/users/"+login+"/roles", `{"type":"USER_ADMIN"}`), 201)
+	if got := do(t, rt, "GET", org+"/api/v1/users/"+id+"/roles", "").list(t); len(got) != 1 {
+		t.Errorf("by id: %v", got)
+	}
+	if got := do(t, rt, "GET", org+"/api/v1/users/me/roles", "").list(t); len(got) != 0 {
+		t.Errorf("of another: %v", got)
+	}
+	a := do(t, rt, "POST", org+"/api/v1/users/"+login+"/lifecycle/expire_password", "")
+	if got := a.json(t); got["id"] != id {
+		t.Errorf("expire_password: %s", a.body)
+	}
+}
+
+// What is served is deterministic, in virtual time, and safe for concurrent use.
+func TestGenericResourcesInVirtualTime(t *testing.T) {
+	var first string
+	for range 2 {
+		synctest.Test(t, func(t *testing.T) {
+			o := oktatest.New(oktatest.WithoutLimits())
+			a := do(t, o.Transport(), "POST", org+"/api/v1/zones", `{"type":"IP","name":"office"}`)
+			if first == "" {
+				first = a.body
+			}
+			if a.body != first || !strings.Contains(a.body, `"created":"2000-01-01T00:00:00.000Z"`) {
+				t.Errorf("created %s, first %s", a.body, first)
+			}
+			time.Sleep(time.Hour)
+			id := fmt.Sprint(a.json(t)["id"])
+			b := do(t, o.Transport(), "PUT", org+"/api/v1/zones/"+id, `{"type":"IP","name":"home"}`)
+			if !strings.Contains(b.body, `"lastUpdated":"2000-01-01T01:00:00.000Z"`) || !strings.Contains(b.body, `"created":"2000-01-01T00:00:00.000Z"`) {
+				t.Errorf("changed: %s", b.body)
+			}
+		})
+	}
+	o := oktatest.New(oktatest.WithoutLimits())
+	var wg sync.WaitGroup
+	for i := range 20 {
+		wg.Go(func() {
+			do(t, o.Transport(), "POST", org+"/api/v1/zones", fmt.Sprintf(`{"type":"IP","name":"zone %d"}`, i))
+			do(t, o.Transport(), "GET", org+"/api/v1/zones", "")
+		})
+	}
+	wg.Wait()
+	if n := len(do(t, o.Transport(), "GET", org+"/api/v1/zones?limit=200", "").list(t)); n != 22 {
+		t.Errorf("%d zones, want 20 and the org's 2", n)
+	}
+}
+
+func TestAddResourceKnowsItsCollections(t *testing.T) {
+	o := oktatest.New()
+	id, err := o.AddResource("/api/v1/devices", map[string]any{"status": "ACTIVE"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantStatus(t, do(t, o.Transport(), "GET", org+"/api/v1/devices/"+id, ""), 200)
+	for _, path := range []string{"/api/v1/users", "/api/v1/none", "/"} {
+		if _, err := o.AddResource(path, nil); err == nil {
+			t.Errorf("AddResource(%q) succeeded", path)
+		}
+	}
+}
+
+func TestTheDocumentationCountsTheOperations(t *testing.T) {
+	doc, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("have %d operations", oktatest.GenericOperations()); !strings.Contains(strings.ReplaceAll(string(doc), "\n//", ""), want) {
+		t.Errorf("doc.go does not say %q", want)
+	}
+}
