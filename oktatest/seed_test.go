@@ -88,6 +88,21 @@ func TestSeedFillsTheOrg(t *testing.T) {
 	}
 }
 
+func TestSeedRequestsReachTheWholeAPI(t *testing.T) {
+	o := oktatest.New(oktatest.WithSeed(seedOf(t, `{
+		"users": [{"login": "ann@example.com", "groups": ["staff"]}],
+		"requests": [
+			{"path": "/api/v1/apps", "body": {"name": "bookmark", "label": "Wiki", "signOnMode": "BOOKMARK"}, "as": "wiki"},
+			{"method": "PUT", "path": "/api/v1/apps/{wiki}/groups/{groups.staff}"},
+			{"path": "/api/v1/users/{users.ann@example.com}/factors?activate=true",
+			 "body": {"factorType": "email", "provider": "OKTA", "profile": {"email": "ann@example.com"}}}]}`)))
+	for path, want := range map[string]string{"/api/v1/apps": `"label":"Wiki"`, "/api/v1/users/ann@example.com/factors": `"factorType":"email"`} {
+		if body := do(t, o.Transport(), "GET", "https://acme.okta.com"+path, "").body; !strings.Contains(body, want) {
+			t.Errorf("%s: no %s in %s", path, want, body)
+		}
+	}
+}
+
 func TestSeedsGiveTheSameIDsInEveryRun(t *testing.T) {
 	a, b := oktatest.New(oktatest.WithSeed(seedOf(t, seedText))), oktatest.New(oktatest.WithSeed(seedOf(t, seedText)))
 	if !slices.Equal(a.UserIDs(), b.UserIDs()) || !slices.Equal(a.GroupIDs(), b.GroupIDs()) {

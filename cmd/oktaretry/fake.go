@@ -40,9 +40,9 @@ func newFake() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "fake",
 		Short: "Serve a fake Okta, for programs in any language",
-		Long: `Serve a fake Okta org over HTTP: users, groups, push factors and a token endpoint, with
-Okta's rate limits, headers and errors. It prints its address and an API token, and serves
-until SIGTERM or an interrupt. What it keeps is in memory.
+		Long: `Serve a fake Okta org over HTTP: Okta's API with its state, rate limits, headers and
+errors. It prints its address and an API token, and serves until SIGTERM or an interrupt.
+What it keeps is in memory.
 
 Scenarios, of which any number can be combined:
 ` + scenarioList(false) + `
@@ -56,8 +56,8 @@ A seed file, YAML or JSON, says what the org holds from the start:
   groups:
     - {name: staff, description: all of us}
   requests: # of an administrator who sets up the rest
-    - {path: /api/v1/groups, body: {profile: {name: payroll}}, as: payroll}
-    - {method: PUT, path: "/api/v1/groups/{payroll}/users/{users.ann@example.com}"}
+    - {path: /api/v1/apps, body: {name: bookmark, label: Wiki, signOnMode: BOOKMARK}, as: wiki}
+    - {method: PUT, path: "/api/v1/apps/{wiki}/groups/{groups.staff}"}
   limits: {GET /api/v1/users: 50}
 
 Below /_oktatest/ is a control API, by which tests in any language script answers, begin

@@ -24,6 +24,7 @@ type Server struct {
 // that hang included.
 func NewServer(t testing.TB, opts ...oktatest.Option) *Server {
 	t.Helper()
+	opts = append([]oktatest.Option{oktatest.WithOktaHeaders(true)}, opts...) // as oktatest.NewServer
 	h := New(func() *oktatest.Okta { return oktatest.New(opts...) })
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Server{httptest.NewUnstartedServer(h), h}

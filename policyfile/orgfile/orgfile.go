@@ -7,8 +7,8 @@
 //	groups:
 //	  - {name: staff, description: all of us}
 //	requests: # through the fake's own API
-//	  - {path: /api/v1/groups, body: {profile: {name: payroll}}, as: payroll}
-//	  - {method: PUT, path: "/api/v1/groups/{payroll}/users/{users.ann@example.com}"}
+//	  - {path: /api/v1/apps, body: {name: bookmark, label: Wiki, signOnMode: BOOKMARK}, as: wiki}
+//	  - {method: PUT, path: "/api/v1/apps/{wiki}/groups/{groups.staff}"}
 //	limits: {GET /api/v1/users: 50}
 //
 // The members are those of [oktatest.Seed]. [Read] and [Parse] report all problems at once,
