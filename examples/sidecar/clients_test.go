@@ -94,7 +94,7 @@ func present(t *testing.T) (all []client) {
 func command(name string, args ...string) func(context.Context, play, *oktatest.Server, string) ([]byte, error) {
 	return func(ctx context.Context, p play, _ *oktatest.Server, sidecar string) ([]byte, error) {
 		cmd := exec.CommandContext(ctx, name, args...)
-		cmd.Env = append(os.Environ(), "OKTA_ORG_URL="+sidecar, "OKTA_API_TOKEN=secret", fmt.Sprintf("ROUNDS=%d", p.rounds), fmt.Sprintf("CREATES=%d", p.creates))
+		cmd.Env = append(os.Environ(), "OKTA_ORG_URL="+sidecar, "OKTA_API_TOKEN=secret", "PUSH_USER="+pushUser, fmt.Sprintf("ROUNDS=%d", p.rounds), fmt.Sprintf("CREATES=%d", p.creates))
 		out, err := cmd.Output()
 		if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
 			err = fmt.Errorf("%w: %s", err, exit.Stderr)
@@ -102,6 +102,10 @@ func command(name string, args ...string) func(context.Context, play, *oktatest.
 		return out, err
 	}
 }
+
+// pushUser is a user of the fake's who has a push factor; users that clients create have
+// none.
+const pushUser = "user00000@example.com"
 
 // result is what each client prints.
 type result struct {
@@ -161,21 +165,17 @@ func sdkSync(ctx context.Context, p play, c *okta.APIClient, name string) ([]byt
 		}
 		r.Fewest = min(r.Fewest, len(list))
 	}
-	first := ""
 	for n := range p.creates {
 		profile := okta.UserProfile{}
 		profile.SetLogin(fmt.Sprintf("%s%d@example.com", name, n))
 		profile.SetEmail(profile.GetLogin())
-		user, _, err := c.UserAPI.CreateUser(ctx).Body(okta.CreateUserRequest{Profile: profile}).Execute()
+		_, _, err := c.UserAPI.CreateUser(ctx).Body(okta.CreateUserRequest{Profile: profile}).Execute()
 		if err != nil {
 			return nil, err
 		}
 		r.Created++
-		if first == "" {
-			first = user.GetId()
-		}
 	}
-	push, err := sdkPush(ctx, c, first)
+	push, err := sdkPush(ctx, c, pushUser)
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-// Reads all users page by page, creates some and waits for a push, by the fetch of
+// Reads all users page by page, creates some and waits for a push to PUSH_USER, by the fetch of
 // Node.js 18 or newer. It knows nothing of rate limits, outages and retries.
 
 const org = process.env.OKTA_ORG_URL;
@@ -42,4 +42,4 @@ const rounds = [];
 for (let n = 0; n < Number(process.env.ROUNDS ?? 1); n++) rounds.push((await users()).length);
 const created = [];
 for (let n = 0; n < Number(process.env.CREATES ?? 1); n++) created.push(await create(`node${n}@example.com`));
-console.log(JSON.stringify({ fewest: Math.min(...rounds), created: new Set(created).size, push: await push(created[0]) }));
+console.log(JSON.stringify({ fewest: Math.min(...rounds), created: new Set(created).size, push: await push(process.env.PUSH_USER) }));

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Reads all users page by page, creates some and waits for a push. It needs Debian's
+"""Reads all users page by page, creates some and waits for a push to PUSH_USER. It needs Debian's
 python3-requests, and knows nothing of rate limits, outages and retries."""
 
 import json
@@ -43,4 +43,4 @@ def push(user):
 
 rounds = [list(users()) for _ in range(int(os.environ.get("ROUNDS", "1")))]
 created = [create(f"python{n}@example.com")["id"] for n in range(int(os.environ.get("CREATES", "1")))]
-print(json.dumps({"fewest": min(map(len, rounds)), "created": len(set(created)), "push": push(created[0])}))
+print(json.dumps({"fewest": min(map(len, rounds)), "created": len(set(created)), "push": push(os.environ["PUSH_USER"])}))

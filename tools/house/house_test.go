@@ -300,12 +300,12 @@ func TestRefusal(t *testing.T) {
 		{root, "go.opentelemetry.io/otel/metric", ""},
 		{root, "go.opentelemetry.io/otel/propagation", ""},
 		{root, "go.opentelemetry.io/otel", "only for internal/telemetry, internal/rig"},
-		{root, "go.opentelemetry.io/otel/attribute", "only for internal/telemetry, internal/rig"},
+		{root, "go.opentelemetry.io/otel/attribute", "only for internal/telemetry, internal/rig, chaos"},
 		{root, "go.opentelemetry.io/otel/codes", "only for internal/telemetry, internal/rig"},
 		{root, "go.opentelemetry.io/otel/semconv/v1.43.0", "only for internal/telemetry, internal/rig"},
 		{root, "go.opentelemetry.io/otel/sdk/trace", "only for internal/telemetry, internal/rig"},
 		{"internal/telemetry", "go.opentelemetry.io/otel/semconv/v1.43.0/httpconv", ""},
-		{"internal/pace", "go.opentelemetry.io/otel/trace", "only for internal/telemetry, internal/rig, ."},
+		{"internal/pace", "go.opentelemetry.io/otel/trace", "only for internal/telemetry, internal/rig, chaos, ."},
 	} {
 		if got := m.refusal(tt.importer, tt.imported); got != tt.want {
 			t.Errorf("%s imports %s: %q, want %q", tt.importer, tt.imported, got, tt.want)
