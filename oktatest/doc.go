@@ -93,11 +93,11 @@
 // if any; else the bad days of Okta's edge; the credential, which a 401 E0000011
 // refuses without counting the request anywhere; the limits of requests in flight, the
 // limits of users, clients and so on, the bucket, the bad days of the API, and the
-// API; then the other half of the latency. What
-// one limit refuses takes no place of another. Every answer that Okta would have
-// made carries an X-Okta-Request-Id and a Date; those of limited endpoints also
-// X-Rate-Limit-Limit, -Remaining and -Reset, 2xx answers included. Servers add
-// what else comes from Okta: cookies, cache headers, gzip, chunks (WithOktaHeaders).
+// API; then the other half of the latency. What one limit refuses takes no place of
+// another. Every answer that Okta would have made carries an X-Okta-Request-Id and a
+// Date; those of limited endpoints also X-Rate-Limit-Limit, -Remaining and -Reset, 2xx
+// answers included. Servers add what else comes from Okta: cookies, cache headers, gzip,
+// chunks (WithOktaHeaders).
 //
 // # What is true to Okta
 //
@@ -113,14 +113,13 @@
 //
 // Okta's OpenAPI descriptions, with that of Identity Governance, have 874
 // operations. Users, groups, group rules, factors, the system log and tokens are
-// written by hand. All others are
-// answered from one store with state: what is created can be read, listed page by
-// page, replaced, changed, activated, deactivated and deleted, with what lies below
-// it; the answers have the types of the description, fields that only Okta sets are
-// its own, and errors have Okta's codes. Apps and their users and groups, policies
-// and rules, roles, schemas, authorization servers, hooks and zones also refuse what
-// Okta refuses, and begin with what every org has. AddResource adds what no request
-// can create.
+// written by hand. All others are answered from one store with state: what is created
+// can be read, listed page by page, replaced, changed, activated, deactivated and
+// deleted, with what lies below it; the answers have the types of the description,
+// fields that only Okta sets are its own, and errors have Okta's codes. Apps and their
+// users and groups, policies and rules, roles, schemas, authorization servers, hooks
+// and zones also refuse what Okta refuses, and begin with what every org has.
+// AddResource adds what no request can create.
 //
 // Such answers are marked (GenericHeader, Request.Generic), and WithoutGeneric
 // forbids them: they are as good as the description, which says little of what one

@@ -139,7 +139,7 @@ func TestEmptiedStoreIsFilledAgain(t *testing.T) {
 func TestFleetThatWaitsFindsItsStoreBackBeforeTheNextWindow(t *testing.T) {
 	for _, fault := range []sharedtest.Fault{sharedtest.Slow, sharedtest.Fails} {
 		rig.Virtual(t, fmt.Sprint("fault ", fault), func(t *testing.T) {
-			const window, limit = 10 * time.Second, 200
+			const window, limit = 10 * time.Second, 100
 			store := sharedtest.NewFaulty(t)
 			all, okta, target := newProcesses(t, 4, limit, store, nil, oktatest.WithWindow(window, 0))
 			go func() {
@@ -150,7 +150,7 @@ func TestFleetThatWaitsFindsItsStoreBackBeforeTheNextWindow(t *testing.T) {
 				store.Set(sharedtest.None)
 			}()
 			began := time.Now()
-			runCalls(t, all, target, 25, 12*limit)
+			runCalls(t, all, target, 12, 8*limit)
 			refused := 0
 			for _, r := range okta.Requests() {
 				if r.Status == http.StatusTooManyRequests && r.Time.Sub(began) > 4*window+window/2+3*time.Second {
@@ -162,6 +162,31 @@ func TestFleetThatWaitsFindsItsStoreBackBeforeTheNextWindow(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A lost store is not asked for a bucket that is idle. The call that wakes it does, even
+// where it has to wait first.
+func TestCallThatWaitedAsksALostStoreForItsIdleBucket(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := sharedtest.NewFaulty(t)
+		all, _, target := newProcesses(t, 1, 1, store, nil)
+		store.Set(sharedtest.Fails)
+		runCalls(t, all, target, 1, 1) // uses the only place of its window
+		time.Sleep(20 * time.Second)
+		store.Set(sharedtest.None)
+		time.Sleep(5 * time.Second)
+		if n := store.Asked("lease"); n > 0 {
+			t.Fatalf("the store was asked %d times for an idle bucket", n)
+		}
+		began := time.Now()
+		runCalls(t, all, target, 1, 1)
+		if time.Since(began) < 10*time.Second {
+			t.Fatal("the call did not wait")
+		}
+		if store.Asked("lease") == 0 {
+			t.Error("the store was not asked")
+		}
+	})
 }
 
 // The store is gone for some windows and comes back in the middle of one.
