@@ -62,7 +62,8 @@ const defaultSharedTimeout = 50 * time.Millisecond
 // The calls themselves send the requests to the store, each in a goroutine that
 // ends with the answer, or at the latest when the store returns from a context that
 // has ended. A bucket that is idle for half a second returns its places by itself, and
-// [Transport.Close] returns them at once. Only the store needs closing.
+// one that calls have used in the last 10 s has a lost store probed. [Transport.Close]
+// returns places at once, and ends the probes. Only the store needs closing.
 //
 // A circuit that another process reports open is believed where calls of this process
 // fail as well, or where it has seen nothing lately and two processes report it: the
@@ -208,8 +209,8 @@ func (s *sharing) lease(ctx context.Context, b shared.Bucket, e *pace.StoreReque
 	}, func(err error) {
 		if err != nil {
 			e.Failed()
-			if after, ok := e.WatchLoss(); ok {
-				s.probeLost(e, after)
+			if w, after, ok := e.WatchLoss(); ok {
+				s.probeLost(w, after)
 			}
 			return
 		}
@@ -231,17 +232,13 @@ func (s *sharing) returnSpare(e *pace.StoreRequest, after time.Duration) {
 	})
 }
 
-// probeLost has the lost store probed for e's bucket while that is in use.
-func (s *sharing) probeLost(e *pace.StoreRequest, after time.Duration) {
+// probeLost has the lost store probed for a bucket while that is in use.
+func (s *sharing) probeLost(w pace.LossWatch, after time.Duration) {
 	time.AfterFunc(after, func() {
-		probe, again := e.Probe(time.Now())
-		if probe != nil && s.questions.Saturated() {
-			probe.Withdraw()
-			probe = nil
-		}
+		probe, again := w.Probe(time.Now(), !s.questions.Saturated())
 		s.putAlone(probe)
 		if again > 0 {
-			s.probeLost(e, again)
+			s.probeLost(w, again)
 		}
 	})
 }

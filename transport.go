@@ -171,7 +171,8 @@ func (t *Transport) CloseIdleConnections() {
 }
 
 // Close returns to the store of [WithShared] what t has leased and not used, so that
-// other processes need not wait until it lapses, some three seconds later. It is optional,
+// other processes need not wait until it lapses, some three seconds later, and ends the
+// probes of a lost store that no call makes. It is optional,
 // best called when the last call has ended, does nothing without a store, and may be
 // called again: t still serves calls after it. The error is ctx's, where that ended
 // first. Close closes neither the store nor the base.

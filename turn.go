@@ -125,6 +125,7 @@ func (c *call) waitInLine(wait time.Duration, why pace.Reason) StopReason {
 				continue
 			}
 		}
+		watchLoss(c)
 		mark := c.ticket.Mark(now, why)
 		if !logged { // the wait can grow while it lasts
 			logged = logWait(c, reason, now.Sub(began)+wait, began)
@@ -235,14 +236,30 @@ func (c *call) askStore(e *pace.StoreRequest) bool {
 			e.Withdraw()
 		}
 	}()
-	b := shared.Bucket{
-		Host: c.to.endpoint.host.org, Bucket: e.Bucket(), Credential: s.credential(c.req, c.t.callerOf(c.req, &c.to)),
-	}
+	b := storeBucket(c, e.Bucket())
 	asked = true
 	e.Name(b)
 	s.lease(c.ctx, b, e)
 	c.now = time.Now()
 	return true
+}
+
+// storeBucket returns what identifies a bucket of the call's to the store.
+func storeBucket(c *call, name string) shared.Bucket {
+	return shared.Bucket{
+		Host: c.to.endpoint.host.org, Bucket: name, Credential: c.t.sharing.credential(c.req, c.t.callerOf(c.req, &c.to)),
+	}
+}
+
+// watchLoss has a lost store probed while the call waits, unless it is already.
+func watchLoss(c *call) {
+	s := c.t.sharing
+	if s == nil || !c.ticket.LossUnwatched() {
+		return
+	}
+	if w, after, ok := c.ticket.WatchLoss(storeBucket(c, c.ticket.Bucket())); ok {
+		s.probeLost(w, after)
+	}
 }
 
 // nap sleeps no longer than until the next log line about the wait is due.

@@ -189,6 +189,67 @@ func TestCallThatWaitedAsksALostStoreForItsIdleBucket(t *testing.T) {
 	})
 }
 
+// Calls that wait while the store is lost have it probed, whoever noticed the loss and
+// however long ago: else they would begin the next window without a store that is back.
+func TestCallInLineHasALostStoreProbed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := sharedtest.NewFaulty(t)
+		all, _, target := newProcesses(t, 1, 1, store, nil)
+		store.Set(sharedtest.Fails)
+		runCalls(t, all, target, 1, 1) // uses the only place of its window
+		time.Sleep(20 * time.Second)   // an idle bucket is watched no longer
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			runCalls(t, all, target, 1, 1)
+		}()
+		time.Sleep(5 * time.Second)
+		store.Set(sharedtest.None)
+		time.Sleep(2 * time.Second)
+		select {
+		case <-done:
+			t.Fatal("the call did not wait")
+		default:
+		}
+		if store.Asked("lease") == 0 {
+			t.Error("the store was not asked while the call waited")
+		}
+		<-done
+	})
+}
+
+// Close ends the probes of a lost store: whoever closes a Transport may close its store next.
+func TestNoStoreIsProbedAfterClose(t *testing.T) {
+	for name, lost := range map[string]bool{"lost before": true, "lost by Close": false} {
+		rig.Virtual(t, name, func(t *testing.T) {
+			store := sharedtest.NewFaulty(t)
+			all, _, target := newProcesses(t, 1, 20, store, nil)
+			if lost {
+				store.Set(sharedtest.Fails)
+			}
+			runCalls(t, all, target, 1, 5)
+			store.Set(sharedtest.Fails)
+			if err := all[0].Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+			asked := store.AskedFaulty.Load()
+			if asked == 0 {
+				t.Fatal("Close returned nothing")
+			}
+			time.Sleep(time.Minute)
+			if n := store.AskedFaulty.Load() - asked; n > 0 {
+				t.Errorf("the store was asked %d times after Close", n)
+			}
+			store.Set(sharedtest.None)
+			before := store.Asked("lease")
+			runCalls(t, all, target, 4, 12) // it still serves, and finds its store back
+			if store.Asked("lease") == before {
+				t.Error("the store is not used any more")
+			}
+		})
+	}
+}
+
 // The store is gone for some windows and comes back in the middle of one.
 func TestFleetRunsWithoutItsStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -79,16 +79,17 @@ func run(ctx context.Context, w io.Writer) error {
 	}
 	for i, user := range []struct {
 		does, result string
-		polls        int // that still find the user thinking; negative: for ever
+		polls        int           // that still find the user thinking; negative: for ever
+		patience     time.Duration // how long the program can wait
 	}{
-		{"says yes", "SUCCESS", 2},
-		{"says no", "REJECTED", 1},
-		{"does not answer", "", -1},
+		{"says yes", "SUCCESS", 2, time.Minute},
+		{"says no", "REJECTED", 1, time.Minute},
+		{"does not answer", "", -1, time.Second},
 	} {
 		org.Forget()
 		org.SetFactorResult(user.result, user.polls)
 		pushes := org.Pushes()
-		ctx, cancel := context.WithTimeout(ctx, time.Second) // how long the program can wait
+		ctx, cancel := context.WithTimeout(ctx, user.patience)
 		result, err := confirm(ctx, client, org.URL, "a-token", org.UserIDs()[i], "opf1")
 		cancel()
 		var pending *oktaretry.PendingError

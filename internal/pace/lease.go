@@ -15,9 +15,10 @@ type lease struct {
 	holder string        // names this bucket to the store; never changed
 	name   shared.Bucket // identifies the bucket in requests that no call makes; by Name
 
-	watched     bool // places are returned when the bucket is idle; by Watch and Spare
-	lossWatched bool // a lost store is probed without a call; by WatchLoss and Probe
-	pending     bool // a request is out, and no other is made; by newRequest and by the request's end
+	watched     bool      // places are returned when the bucket is idle; by Watch and Spare
+	lossWatched bool      // a lost store is probed without a call; by watchLoss and Probe
+	closedAt    time.Time // when all places were last returned by Close; by GiveBack
+	pending     bool      // a request is out, and no other is made; by newRequest and by the request's end
 	held        heldPlaces
 	answered    lastAnswer
 	seen        unreported

@@ -21,7 +21,7 @@ type refusals struct {
 	inRow   int       // since the last acceptance, of calls that were sent one after the other
 	since   time.Time // when the first of inRow arrived
 	until   time.Time // the time that it named
-	window  int64     // of the first one, by its reset; 0: unknown
+	window  int64     // the bucket's that the first one came in, by its reset; 0: unknown
 	inDoubt bool      // a scout is to find out what the first one meant
 	scouts  int       // that are out
 	overdue time.Time // when its answer is waited for no longer
@@ -76,7 +76,10 @@ func (r *refusals) refused(e entry, now time.Time, s *Seen, w *window) (wide boo
 		return true
 	}
 	if r.inRow == 0 {
-		r.inRow, r.since, r.until, r.window = 1, now, s.Hold, s.Reset
+		r.inRow, r.since, r.until, r.window = 1, now, s.Hold, 0
+		if w.describes(s) {
+			r.window = s.Reset
+		}
 	} else if e.sentAt.After(r.since) { // those sent before were refused with the first
 		r.inRow++
 	}

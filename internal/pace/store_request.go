@@ -116,7 +116,7 @@ func (b *bucket) giveBack(now time.Time) *StoreRequest {
 }
 
 // GiveBack returns the requests that return all places that calls have leased and
-// not used.
+// not used. A lost store is probed for no bucket that is not used again.
 func (g *Governor) GiveBack(now time.Time) (all []*StoreRequest) {
 	if g.store == nil {
 		return nil
@@ -125,6 +125,7 @@ func (g *Governor) GiveBack(now time.Time) (all []*StoreRequest) {
 	defer g.mu.RUnlock()
 	for _, b := range g.buckets {
 		b.mu.Lock()
+		b.lease.closedAt = now
 		if r := b.giveBack(now); r != nil {
 			all = append(all, r)
 		}

@@ -200,6 +200,26 @@ func TestCallAcceptedInTheNextWindowLeavesAShareSuspected(t *testing.T) {
 	}
 }
 
+// A user's own limit may have a window of a second, which says nothing of the bucket's: a
+// call that passes in between shows that the refusal was narrow, however short it was.
+func TestRefusalByAShortWindowOfOnesOwnIsFoundToBeNarrow(t *testing.T) {
+	g := pace.New(pace.Config{})
+	refuse := func(at time.Duration) {
+		ticket := enter(g, after(at), users)
+		mustGo(t, ticket, after(at))
+		s := refusal(4, 0, at+second)
+		s.Hold = after(at + second)
+		ticket.Done(after(at), s)
+	}
+	send(t, g, users, after(0), limits(600, 599, time.Minute))
+	refuse(10 * second)
+	send(t, g, users, after(10*second+gap), limits(600, 598, time.Minute))
+	refuse(10*second + 2*gap)
+	for range 2 { // none has to find out
+		mustGo(t, enter(g, after(10*second+3*gap), users), after(10*second+3*gap))
+	}
+}
+
 func TestBucketThatAcceptsMoreThanItsLimitIsUsed(t *testing.T) {
 	for _, tt := range []struct {
 		utilization float64
