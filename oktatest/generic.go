@@ -5,6 +5,7 @@ package oktatest
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 
 	"github.com/oktaretry/oktaretry/oktatest/internal/generic"
 	"github.com/oktaretry/oktaretry/oktatest/internal/kinds"
@@ -95,7 +96,9 @@ func (c *call) genericReply(a *generic.Response) *reply {
 			entries = append(entries, entry{e})
 		}
 		r := listing[entry]{list: entries, limit: a.Page, most: a.MaxPage, find: a.Next, render: func(e entry) any { return e.Body }}.page(c)
-		r.status = a.Status
+		if r.status == http.StatusOK { // it refuses paging that makes no sense
+			r.status = a.Status
+		}
 		return r
 	case a.Media != "":
 		r := c.noContent()

@@ -333,3 +333,46 @@ func TestUsersAndGroupsTakeAFilterBesideASearch(t *testing.T) {
 		}
 	}
 }
+
+// The status of the list was laid over that of the refusal: an error came as a 200.
+func TestGenericListsRefuseBadPaging(t *testing.T) {
+	o := oktatest.New()
+	for _, path := range []string{"/api/v1/apps?limit=0", "/api/v1/apps?limit=x", "/api/v1/trustedOrigins?after=x", "/api/v1/iam/governance/bundles?after=x"} {
+		wantCode(t, do(t, o.Transport(), "GET", org+path, ""), 400, "E0000029")
+	}
+}
+
+// Of apps Okta filters by who is assigned, too: all such lists were empty.
+func TestAppsAreFilteredByTheirUsersAndGroups(t *testing.T) {
+	o := oktatest.New(oktatest.WithUsers(2), oktatest.WithGroups(1))
+	rt, users := o.Transport(), o.UserIDs()
+	for _, label := range []string{"a", "b", "c"} {
+		id, err := o.AddResource("/api/v1/apps", map[string]any{"label": label, "signOnMode": "BOOKMARK", "status": "ACTIVE"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := org + "/api/v1/apps/" + id
+		switch label {
+		case "a":
+			wantStatus(t, do(t, rt, "POST", path+"/users", `{"id":"`+users[0]+`"}`), 200)
+			wantStatus(t, do(t, rt, "POST", path+"/users", `{"id":"`+users[1]+`"}`), 200)
+		case "b":
+			wantStatus(t, do(t, rt, "PUT", path+"/groups/"+o.GroupIDs()[0], `{}`), 200)
+		}
+	}
+	for filter, want := range map[string]string{
+		`user.id+eq+"` + users[1] + `"`:                        "[a]",
+		`group.id+eq+"` + o.GroupIDs()[0] + `"`:                "[b]",
+		`user.id+eq+"none"`:                                    "[]",
+		`status+eq+"ACTIVE"`:                                   "[a b c]",
+		`user.id+eq+"` + users[0] + `"+and+status+eq+"ACTIVE"`: "[a]",
+	} {
+		got := []any{}
+		for _, app := range do(t, rt, "GET", org+"/api/v1/apps?filter="+filter, "").list(t) {
+			got = append(got, app["label"])
+		}
+		if fmt.Sprint(got) != want {
+			t.Errorf("%s: %v, want %s", filter, got, want)
+		}
+	}
+}

@@ -91,7 +91,31 @@ func (c *Call) wants(t *openapi.Type, o *Object) bool {
 			return false
 		}
 	}
-	return c.Filter == nil || c.Filter(func(field string) string { return fieldOf(body, field) })
+	return c.Filter == nil || c.passes(o, body)
+}
+
+// passes reports whether the filter is true of an object, with one of what it is related to.
+func (c *Call) passes(o *Object, body map[string]any) bool {
+	with := func(attribute, value string) bool {
+		return c.Filter(func(field string) string {
+			if field == attribute {
+				return value
+			}
+			return fieldOf(body, field)
+		})
+	}
+	if with("", "") {
+		return true
+	}
+	if o.rule.Related == nil {
+		return false
+	}
+	for attribute, values := range o.rule.Related(c, o) {
+		if slices.ContainsFunc(values, func(v string) bool { return with(attribute, v) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // fieldOf is a field of an object by its path, as text.
