@@ -145,7 +145,7 @@ func (t *Transport) Injected() map[string]int {
 	return all
 }
 
-// pass sends a request by the base, which owes an answer with a body or an error.
+// pass sends a request by the base, which owes an answer with headers and a body or an error.
 func (t *Transport) pass(req *http.Request) (*http.Response, error) {
 	resp, err := t.next().RoundTrip(req)
 	switch {
@@ -158,6 +158,9 @@ func (t *Transport) pass(req *http.Request) (*http.Response, error) {
 		return nil, errors.New("chaos: the base returned neither an answer nor an error")
 	case resp.Body == nil:
 		resp.Body = http.NoBody
+	}
+	if resp.Header == nil {
+		resp.Header = http.Header{}
 	}
 	return resp, nil
 }
@@ -230,7 +233,7 @@ func wait(ctx context.Context, d time.Duration) bool {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return true
+		return ctx.Err() == nil
 	case <-ctx.Done():
 		return false
 	}

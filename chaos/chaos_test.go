@@ -499,3 +499,32 @@ func TestPackageImportsNothingOfTests(t *testing.T) {
 		}
 	}
 }
+
+// bare is a base whose answers have neither headers nor a body.
+type bare struct{ sent int }
+
+func (b *bare) RoundTrip(*http.Request) (*http.Response, error) {
+	b.sent++
+	return &http.Response{StatusCode: 204}, nil
+}
+
+func TestLatencyMarksAnswersWithoutHeaders(t *testing.T) {
+	if a := do(t, over(t, &bare{}, chaos.Latency(0).Rate(1)), "GET", "/api/v1/users", ""); a.Header.Get(chaos.Header) != "latency" {
+		t.Errorf("%v %v", a.err, a.Header)
+	}
+}
+
+func TestNothingIsSentWhoseContextIsOver(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	base := &bare{}
+	rt := over(t, base, chaos.Latency(0).Rate(1))
+	for range 100 {
+		if a := doWith(ctx, t, rt, "POST", "/api/v1/users", "{}"); !errors.Is(a.err, context.Canceled) {
+			t.Fatalf("%v", a.err)
+		}
+	}
+	if base.sent > 0 {
+		t.Errorf("%d were sent", base.sent)
+	}
+}

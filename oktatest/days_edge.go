@@ -97,13 +97,14 @@ func SlowAnswers(d time.Duration) Day {
 }
 
 // BrokenBodies resets connections in the middle of an answer's body, by default
-// of every third answer that has one. The status said 200 and the work is done;
-// the reader of the body gets ECONNRESET. The name is "broken-bodies".
+// with a chance of one in three. The status said 200 and the work is done; the
+// reader of the body gets ECONNRESET. An answer without a body stays whole. The
+// name is "broken-bodies".
 //
 // Nothing of this is Okta's own: proxies, NAT gateways and VPNs that restart or
 // run out of connections do it.
 func BrokenBodies() Day {
-	return Day{name: "broken-bodies", about: "connections are reset in the middle of every third answer's body",
+	return Day{name: "broken-bodies", about: "connections are reset in the middle of the body of one in three answers",
 		patterns: everything, chance: 1.0 / 3,
 		play: atTheEdge(func(c *call, next func(*call) *reply) *reply {
 			r := next(c)

@@ -29,6 +29,25 @@ func parseFilter(s string) (filter, error) {
 	return f, err
 }
 
+// filterOf reads expressions that an entry must meet all; nil: none is given.
+func filterOf(expressions ...string) (all filter, err error) {
+	for _, s := range expressions {
+		if s == "" {
+			continue
+		}
+		one, err := parseFilter(s)
+		if err != nil {
+			return nil, err
+		}
+		if before := all; before != nil {
+			all = func(attribute func(string) string) bool { return before(attribute) && one(attribute) }
+		} else {
+			all = one
+		}
+	}
+	return all, nil
+}
+
 // filterTokens splits an expression into words, parentheses and quoted values;
 // a value keeps its opening quote, so that it cannot be taken for a word.
 func filterTokens(s string) ([]string, error) {

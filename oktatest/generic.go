@@ -5,6 +5,7 @@ package oktatest
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 
 	"github.com/oktaretry/oktaretry/oktatest/internal/generic"
 	"github.com/oktaretry/oktaretry/oktatest/internal/kinds"
@@ -64,12 +65,14 @@ func (o *Okta) generic(c *call) *reply {
 		Method: readAs(c.r.Method), Segments: c.segs, Query: c.r.URL.Query(),
 		Body: c.body, Base: c.base(), Now: o.now(),
 	}
-	if s := req.Query.Get("filter") + req.Query.Get("search"); s != "" && req.Method == "GET" {
-		expr, err := parseFilter(s)
-		if err != nil {
+	if _, path := generic.Known(req.Method, req.Segments); !path {
+		return nil
+	}
+	if req.Method == "GET" {
+		var err error
+		if req.Filter, err = filterOf(req.Query.Get("filter"), req.Query.Get("search")); err != nil {
 			return c.fail("E0000031", err.Error())
 		}
-		req.Filter = expr
 	}
 	answer, known := o.store.Answer(req)
 	if !known {
@@ -92,8 +95,10 @@ func (c *call) genericReply(a *generic.Response) *reply {
 		for _, e := range a.List {
 			entries = append(entries, entry{e})
 		}
-		r := page(c, entries, a.Page, a.MaxPage, func(e entry) any { return e.Body })
-		r.status = a.Status
+		r := listing[entry]{list: entries, limit: a.Page, most: a.MaxPage, find: a.Next, render: func(e entry) any { return e.Body }}.page(c)
+		if r.status == http.StatusOK { // it refuses paging that makes no sense
+			r.status = a.Status
+		}
 		return r
 	case a.Media != "":
 		r := c.noContent()
@@ -114,7 +119,7 @@ type entry struct{ *generic.Entry }
 func (e entry) number() uint64 { return e.Number }
 
 // identity is what the cursors of its list hold: an entry's id says nothing of its place.
-func (e entry) identity() string { return fmt.Sprintf("%020d", e.Number) }
+func (e entry) identity() string { return e.Cursor() }
 
 // AddResource puts a resource into a collection of Okta's API ("/api/v1/devices",
 // "/api/v1/apps/0oa…/tokens"), as if it had been there before: no request arrives,

@@ -212,3 +212,167 @@ func TestTheDocumentationCountsTheOperations(t *testing.T) {
 		t.Errorf("doc.go does not say %q", want)
 	}
 }
+
+// A filter and a search were read as one text, which was refused.
+func TestGenericListsTakeAFilterBesideASearch(t *testing.T) {
+	o := oktatest.New()
+	for _, label := range []string{"a", "b"} {
+		o.AddResource("/api/v1/apps", map[string]any{"label": label, "signOnMode": "BOOKMARK", "status": "ACTIVE"})
+	}
+	a := do(t, o.Transport(), "GET", org+`/api/v1/apps?filter=status+eq+"ACTIVE"&search=label+eq+"b"`, "")
+	if got := a.list(t); len(got) != 1 || got[0]["label"] != "b" {
+		t.Errorf("%v", got)
+	}
+}
+
+// walk follows the next links of a list, with a function between its pages, and returns
+// the labels or names of all entries, in order.
+func walk(t *testing.T, o *oktatest.Okta, url, within string, between func()) (names []string) {
+	t.Helper()
+	next := regexp.MustCompile(`<([^>]+)>; rel="next"`)
+	for n := 0; url != "" && n < 20; n++ {
+		a := do(t, o.Transport(), "GET", url, "")
+		wantStatus(t, a, 200)
+		url = ""
+		var list []any
+		if within == "" {
+			for _, x := range a.list(t) {
+				list = append(list, x)
+			}
+			if m := next.FindStringSubmatch(strings.Join(a.Header["Link"], ", ")); m != nil {
+				url = m[1]
+			}
+		} else {
+			page := a.json(t)
+			list, _ = page[within].([]any)
+			links, _ := page["_links"].(map[string]any)
+			following, _ := links["next"].(map[string]any)
+			url, _ = following["href"].(string)
+		}
+		for _, x := range list {
+			names = append(names, fmt.Sprint(x.(map[string]any)["name"]))
+		}
+		between()
+	}
+	return names
+}
+
+// The cursor was the last entry's id: when that was deleted before the next page was read,
+// as a program does that deletes all it lists, the list began anew.
+func TestGenericListsWithinObjectsGoOnWhenTheLastEntryIsDeleted(t *testing.T) {
+	o := oktatest.New(oktatest.WithoutLimits())
+	const list = "/api/v1/iam/governance/bundles"
+	var ids []string
+	for i := range 5 {
+		id, err := o.AddResource(list, map[string]any{"name": fmt.Sprint(i)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	got := walk(t, o, org+list+"?limit=2", "bundles", func() {
+		if len(ids) > 1 {
+			wantStatus(t, do(t, o.Transport(), "DELETE", org+list+"/"+ids[1], ""), 204)
+			ids = nil
+		}
+	})
+	if fmt.Sprint(got) != "[0 1 2 3 4]" {
+		t.Errorf("%v, want each once", got)
+	}
+}
+
+// Lists in another order than that of creation lost and repeated entries at their pages.
+func TestGenericListsInAnOrderOfTheirOwnArePagedInIt(t *testing.T) {
+	o := oktatest.New(oktatest.WithoutLimits())
+	for i := range 4 {
+		wantStatus(t, do(t, o.Transport(), "POST", org+"/api/v1/policies", fmt.Sprintf(`{"type":"OKTA_SIGN_ON","name":"p%d","priority":1}`, i)), 200)
+	}
+	url := org + "/api/v1/policies?type=OKTA_SIGN_ON&limit="
+	want, got := walk(t, o, url+"20", "", func() {}), walk(t, o, url+"2", "", func() {})
+	if len(want) != 5 || fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("%v in pages, want %v", got, want)
+	}
+}
+
+// What belonged to a user or group stayed when that was deleted: apps listed it still.
+func TestAssignmentsGoWithTheirUserOrGroup(t *testing.T) {
+	o := oktatest.New(oktatest.WithUsers(1), oktatest.WithGroups(1))
+	rt := o.Transport()
+	user, group := o.UserIDs()[0], ""
+	for _, id := range o.GroupIDs() {
+		if id != o.EveryoneID() {
+			group = id
+		}
+	}
+	app, err := o.AddResource("/api/v1/apps", map[string]any{"label": "a", "signOnMode": "BOOKMARK"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := org + "/api/v1/apps/" + app
+	wantStatus(t, do(t, rt, "PUT", path+"/groups/"+group, `{}`), 200)
+	wantStatus(t, do(t, rt, "POST", path+"/users", `{"id":"`+user+`"}`), 200)
+	wantStatus(t, do(t, rt, "DELETE", org+"/api/v1/groups/"+group, ""), 204)
+	wantStatus(t, do(t, rt, "POST", org+"/api/v1/users/"+user+"/lifecycle/deactivate", ""), 200)
+	wantStatus(t, do(t, rt, "DELETE", org+"/api/v1/users/"+user, ""), 204)
+	for _, list := range []string{"/groups", "/users"} {
+		if got := do(t, rt, "GET", path+list, "").list(t); len(got) != 0 {
+			t.Errorf("%s: %v", list, got)
+		}
+	}
+	wantCode(t, do(t, rt, "GET", path+"/groups/"+group, ""), 404, "E0000007")
+}
+
+func TestUsersAndGroupsTakeAFilterBesideASearch(t *testing.T) {
+	o := oktatest.New(oktatest.WithUsers(2), oktatest.WithGroups(2))
+	for _, url := range []string{
+		`/api/v1/users?filter=status+eq+"ACTIVE"&search=profile.login+sw+"user00001"`,
+		`/api/v1/groups?filter=type+eq+"OKTA_GROUP"&search=profile.name+eq+"group+00001"`,
+	} {
+		if got := do(t, o.Transport(), "GET", org+url, "").list(t); len(got) != 1 {
+			t.Errorf("%s: %v", url, got)
+		}
+	}
+}
+
+// The status of the list was laid over that of the refusal: an error came as a 200.
+func TestGenericListsRefuseBadPaging(t *testing.T) {
+	o := oktatest.New()
+	for _, path := range []string{"/api/v1/apps?limit=0", "/api/v1/apps?limit=x", "/api/v1/trustedOrigins?after=x", "/api/v1/iam/governance/bundles?after=x"} {
+		wantCode(t, do(t, o.Transport(), "GET", org+path, ""), 400, "E0000029")
+	}
+}
+
+// Of apps Okta filters by who is assigned, too: all such lists were empty.
+func TestAppsAreFilteredByTheirUsersAndGroups(t *testing.T) {
+	o := oktatest.New(oktatest.WithUsers(2), oktatest.WithGroups(1))
+	rt, users := o.Transport(), o.UserIDs()
+	for _, label := range []string{"a", "b", "c"} {
+		id, err := o.AddResource("/api/v1/apps", map[string]any{"label": label, "signOnMode": "BOOKMARK", "status": "ACTIVE"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := org + "/api/v1/apps/" + id
+		switch label {
+		case "a":
+			wantStatus(t, do(t, rt, "POST", path+"/users", `{"id":"`+users[0]+`"}`), 200)
+			wantStatus(t, do(t, rt, "POST", path+"/users", `{"id":"`+users[1]+`"}`), 200)
+		case "b":
+			wantStatus(t, do(t, rt, "PUT", path+"/groups/"+o.GroupIDs()[0], `{}`), 200)
+		}
+	}
+	for filter, want := range map[string]string{
+		`user.id+eq+"` + users[1] + `"`:                        "[a]",
+		`group.id+eq+"` + o.GroupIDs()[0] + `"`:                "[b]",
+		`user.id+eq+"none"`:                                    "[]",
+		`status+eq+"ACTIVE"`:                                   "[a b c]",
+		`user.id+eq+"` + users[0] + `"+and+status+eq+"ACTIVE"`: "[a]",
+	} {
+		got := []any{}
+		for _, app := range do(t, rt, "GET", org+"/api/v1/apps?filter="+filter, "").list(t) {
+			got = append(got, app["label"])
+		}
+		if fmt.Sprint(got) != want {
+			t.Errorf("%s: %v, want %s", filter, got, want)
+		}
+	}
+}

@@ -54,11 +54,10 @@ func (o *Okta) listGroups(c *call) *reply {
 	q := c.r.URL.Query()
 	prefix := strings.ToLower(q.Get("q"))
 	keep := func(g *group) bool { return strings.HasPrefix(strings.ToLower(g.name()), prefix) }
-	if s := q.Get("filter") + q.Get("search"); s != "" {
-		expr, err := parseFilter(s)
-		if err != nil {
-			return c.fail("E0000031", err.Error())
-		}
+	switch expr, err := filterOf(q.Get("filter"), q.Get("search")); {
+	case err != nil:
+		return c.fail("E0000031", err.Error())
+	case expr != nil:
 		named := keep
 		keep = func(g *group) bool { return named(g) && expr(g.attribute) }
 	}
@@ -135,6 +134,7 @@ func (o *Okta) deleteGroup(c *call, g *group) *reply {
 		return c.readOnly("UserGroup")
 	}
 	o.directory.removeGroup(g)
+	o.store.Forget(g.id)
 	return c.noContent()
 }
 

@@ -180,7 +180,13 @@ func (p *planting) request(r SeedRequest, path ...string) {
 	if p.refused(err, path...) {
 		return
 	}
-	if r.As != "" {
+	switch _, taken := p.ids[r.As]; {
+	case r.As == "":
+	case taken:
+		p.add(fmt.Sprintf("is %q, which stands for something already", r.As), append(path, "as")...)
+	case id == "":
+		p.add(fmt.Sprintf("is %q, but the answer has no id", r.As), append(path, "as")...)
+	default:
 		p.ids[r.As] = id
 	}
 }

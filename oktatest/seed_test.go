@@ -210,3 +210,23 @@ func FuzzParseSeed(f *testing.F) {
 		}
 	})
 }
+
+// A name that was given twice, or to an answer without an id, led later requests astray.
+func TestSeedsNameEachThingOnce(t *testing.T) {
+	group := func(name, as string) oktatest.SeedRequest {
+		return oktatest.SeedRequest{Path: "/api/v1/groups", Body: map[string]any{"profile": map[string]any{"name": name}}, As: as}
+	}
+	for _, c := range []struct {
+		second oktatest.SeedRequest
+		want   string
+	}{
+		{group("b", "b"), ""},
+		{group("b", "a"), `requests.1.as is "a", which stands for something already`},
+		{oktatest.SeedRequest{Method: "DELETE", Path: "/api/v1/groups/{a}", As: "gone"}, `requests.1.as is "gone", but the answer has no id`},
+	} {
+		err := oktatest.New().Plant(oktatest.Seed{Requests: []oktatest.SeedRequest{group("a", "a"), c.second}})
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%+v: %v, want %q", c.second, err, c.want)
+		}
+	}
+}

@@ -243,3 +243,14 @@ func TestOwnEventsAndTheSizeOfTheLog(t *testing.T) {
 		}
 	})
 }
+
+// In virtual time a request takes none: what had just happened was missing from the newest events.
+func TestTheNewestEventsAreThoseUpToNow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := oktatest.New()
+		wantStatus(t, do(t, o.Transport(), "POST", org+"/api/v1/groups", `{"profile":{"name":"g"}}`), 200)
+		if got := do(t, o.Transport(), "GET", org+"/api/v1/logs?sortOrder=DESCENDING&limit=1", "").list(t); len(got) != 1 || got[0]["eventType"] != "group.lifecycle.create" {
+			t.Errorf("%v", got)
+		}
+	})
+}

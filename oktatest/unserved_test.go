@@ -121,3 +121,13 @@ func TestServersFailTheTestForWhatIsNotServed(t *testing.T) {
 		}
 	}
 }
+
+// The filter was read first: a bad one, which Okta's own syntax can be to the fake, hid the gap.
+func TestUnservedEndpointsAreListedWhateverTheirFilter(t *testing.T) {
+	o := oktatest.New()
+	wantCode(t, do(t, o.Transport(), "GET", org+"/api/v1/no/such/path?filter=x", ""), 400, "OKTATEST")
+	if len(o.Unserved()) != 1 {
+		t.Errorf("unserved: %v", o.Unserved())
+	}
+	wantCode(t, do(t, o.Transport(), "GET", org+"/api/v1/trustedOrigins?filter=x", ""), 400, "E0000031")
+}

@@ -69,11 +69,10 @@ func (o *Okta) listUsers(c *call) *reply {
 			})
 		}
 	}
-	if s := q.Get("filter") + q.Get("search"); s != "" {
-		expr, err := parseFilter(s)
-		if err != nil {
-			return c.fail("E0000031", err.Error())
-		}
+	switch expr, err := filterOf(q.Get("filter"), q.Get("search")); {
+	case err != nil:
+		return c.fail("E0000031", err.Error())
+	case expr != nil:
 		keep = func(u *user) bool { return expr(u.attribute) }
 	}
 	o.directory.mu.Lock()
@@ -252,6 +251,7 @@ func (o *Okta) updateUser(c *call, u *user, full bool) *reply {
 func (o *Okta) deleteUser(c *call, u *user) *reply {
 	if u.gone() {
 		o.directory.removeUser(u)
+		o.store.Forget(u.id)
 	} else {
 		o.setStatus(u, "DEPROVISIONED")
 	}

@@ -65,6 +65,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -95,9 +96,11 @@ type state struct {
 // Option sets up a Handler.
 type Option func(*Handler)
 
-// FromAnywhere lets the control API be called from other machines and containers. By
-// default only callers on the loopback interface are let in: it shows what arrived, tokens
-// included, and lets everybody change what the fake answers.
+// FromAnywhere lets the control API be called from other machines and containers, and by
+// any name. By default only callers on the loopback interface are let in, which call it
+// localhost or by a loopback address: it shows what arrived, tokens included, and lets
+// everybody change what the fake answers. Pages that a browser has loaded from another host
+// than this or the loopback are refused in both cases.
 func FromAnywhere() Option { return func(h *Handler) { h.anywhere = true } }
 
 // New makes a handler of the fake that make returns. make is called at once, and again for
@@ -131,19 +134,47 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !strings.HasPrefix(r.URL.Path, Prefix):
 		h.Okta().ServeHTTP(w, r)
-	case !h.anywhere && !loopback(r.RemoteAddr):
-		reply(w, http.StatusForbidden, problems{{Problem: "the control API is for callers on the loopback interface only, unless it is opened: " +
-			"oktaretry fake --control anywhere, in Go control.FromAnywhere"}})
 	default:
+		if says := h.keptOut(r); says != "" {
+			reply(w, http.StatusForbidden, problems{{Problem: says}})
+			return
+		}
 		h.mux.ServeHTTP(&plainErrors{ResponseWriter: w, request: r}, r)
 	}
 }
 
-func loopback(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		return false
+// keptOut is why a caller is not let in; "" if it is. What runs in a browser on this machine
+// comes over the loopback interface as well: a page shows itself by its Origin, and one whose
+// name was made to lead here by the Host that it asks for.
+func (h *Handler) keptOut(r *http.Request) string {
+	const opened = ", unless it is opened: oktaretry fake --control anywhere, in Go control.FromAnywhere"
+	host, _, err := net.SplitHostPort(r.RemoteAddr)
+	switch origin := r.Header.Get("Origin"); {
+	case !h.anywhere && (err != nil || !loopbackAddress(host)):
+		return "the control API is for callers on the loopback interface only" + opened
+	case !h.anywhere && r.Host != "" && !loopbackName(r.Host):
+		return fmt.Sprintf("the control API is called by the name %q: want localhost or a loopback address%s", r.Host, opened)
+	case origin != "" && !local(origin, r.Host):
+		return fmt.Sprintf("the control API is for no page of %s", origin)
 	}
+	return ""
+}
+
+// local reports whether an Origin is a page of this machine's, or of the fake's own host.
+func local(origin, host string) bool {
+	u, err := url.Parse(origin)
+	return err == nil && u.Host != "" && (u.Host == host || loopbackName(u.Host))
+}
+
+// loopbackName reports whether a host, with or without a port, means the loopback interface
+// wherever it is looked up.
+func loopbackName(host string) bool {
+	u := url.URL{Host: host}
+	name := strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
+	return name == "localhost" || strings.HasSuffix(name, ".localhost") || loopbackAddress(name)
+}
+
+func loopbackAddress(host string) bool {
 	ip := net.ParseIP(host)
 	return ip != nil && ip.IsLoopback()
 }

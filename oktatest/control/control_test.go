@@ -31,7 +31,7 @@ func newOrg(t *testing.T, opts ...oktatest.Option) *org {
 func (o *org) do(method, target, body string) (int, string) {
 	o.t.Helper()
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
-	r.RemoteAddr = o.remote
+	r.RemoteAddr, r.Host = o.remote, "127.0.0.1:8090"
 	w := httptest.NewRecorder()
 	o.ServeHTTP(w, r)
 	text, err := io.ReadAll(w.Result().Body)
@@ -351,6 +351,7 @@ func TestFactorsAndLatencyAreSet(t *testing.T) {
 
 func TestMistakesAreRefusedAtTheirPlace(t *testing.T) {
 	o := newOrg(t)
+	o.must("PUT", "/_oktatest/clock", `{"skew": "1h"}`, nil)
 	for _, c := range []struct {
 		method, target, body string
 		path, problem        string
@@ -369,8 +370,15 @@ func TestMistakesAreRefusedAtTheirPlace(t *testing.T) {
 		{"POST", "/_oktatest/scripts", `{"pattern": "*", "steps": [{"rateLimited": 2}]}`, "steps.0.rateLimited", `is 2, want a duration such as "30s"`, 44},
 		{"POST", "/_oktatest/scripts", `{"pattern": "*", "steps": [{"status": 500, "times": 2, "always": true}]}`, "steps.0", "has times and always", 28},
 		{"POST", "/_oktatest/scripts", `{"pattern": "*", "steps": [{"challenge": "DPoP"}]}`, "steps.0", "has a challenge, which wants an oauthError", 28},
+		{"POST", "/_oktatest/scripts", `{"pattern": "*", "steps": [{"status": 500, "delay": "-1s"}]}`, "steps.0", "has delay below 0", 28},
+		{"POST", "/_oktatest/scripts", `{"pattern": "*", "steps": [{"rateLimited": "-1s"}]}`, "steps.0", "has rateLimited below 0", 28},
 		{"POST", "/_oktatest/days/monday", ``, "", "names no day: want one of ", 1},
 		{"POST", "/_oktatest/days/edge-outage", `{"chance": 2}`, "", "must lie in [0, 1]", 1},
+		{"POST", "/_oktatest/days/edge-outage", `{"chance": -1}`, "", "must lie in [0, 1]", 1},
+		{"POST", "/_oktatest/limits/taken", `{"GET /api/v1/users": -9}`, "[\"GET /api/v1/users\"]", "is below 0", 23},
+		{"PUT", "/_oktatest/factors", `{"result": "REJECTED", "polls": -2}`, "polls", "is below 0", 33},
+		{"POST", "/_oktatest/clock", `{"advance": "2562047h"}`, "advance", "is too far ahead", 13},
+		{"GET", "/_oktatest/journal?last=-1", "", "last", "is below 0", 0},
 		{"PUT", "/_oktatest/limits", `{"GET /nowhere/at/all": 1}`, "[\"GET /nowhere/at/all\"]", "names no limit", 25},
 		{"PUT", "/_oktatest/lag", `{"reads": [{"patterns": ["GET /api/v1/apps"], "chance": 1}]}`, "", "is no list that can be late", 1},
 		{"PUT", "/_oktatest/lag", `{"reads": [{"pattern": []}]}`, "reads.0.pattern", "is unknown", 13},
@@ -413,6 +421,40 @@ func TestOtherMachinesAreLetInOnRequestOnly(t *testing.T) {
 	}
 	open := &org{t, control.New(func() *oktatest.Okta { return oktatest.New() }, control.FromAnywhere()), o.remote}
 	open.must("GET", "/_oktatest/health", "", nil)
+}
+
+// A page in a browser on the same machine comes over the loopback interface, too.
+func TestPagesOfOtherHostsAreKeptOut(t *testing.T) {
+	fake := func() *oktatest.Okta { return oktatest.New() }
+	local, open := control.New(fake), control.New(fake, control.FromAnywhere())
+	for _, c := range []struct {
+		host, origin  string
+		local, opened int
+	}{
+		{"127.0.0.1:8090", "", 200, 200},
+		{"localhost:8090", "", 200, 200},
+		{"okta.localhost", "", 200, 200},
+		{"[::1]:8090", "", 200, 200},
+		{"evil.example:8090", "", 403, 200}, // a name that its owner leads here
+		{"127.0.0.1.evil.example", "", 403, 200},
+		{"localhost:8090", "http://localhost:3000", 200, 200},
+		{"fake:8090", "http://fake:8090", 403, 200},
+		{"127.0.0.1:8090", "https://evil.example", 403, 403},
+		{"127.0.0.1:8090", "null", 403, 403},
+	} {
+		for handler, want := range map[*control.Handler]int{local: c.local, open: c.opened} {
+			r := httptest.NewRequest("POST", "/_oktatest/reset", nil)
+			r.RemoteAddr, r.Host = "127.0.0.1:1234", c.host
+			if c.origin != "" {
+				r.Header.Set("Origin", c.origin)
+			}
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, r)
+			if w.Code != want {
+				t.Errorf("host %s, origin %s, open %t: %d, want %d", c.host, c.origin, handler == open, w.Code, want)
+			}
+		}
+	}
 }
 
 func TestTheListOfRoutesIsThePackageComments(t *testing.T) {

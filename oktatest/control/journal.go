@@ -80,6 +80,9 @@ func filterOf(q url.Values) (f filter, err error) {
 			return f, problems{{Path: name, Problem: "is no whole number"}}
 		}
 	}
+	if f.last < 0 {
+		return f, problems{{Path: "last", Problem: "is below 0"}}
+	}
 	return f, nil
 }
 

@@ -4,6 +4,8 @@ package control
 
 import (
 	"errors"
+	"fmt"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -199,7 +201,7 @@ type playing struct {
 	FromFirst span     `json:"fromFirst"`
 	For       span     `json:"for"`
 	Every     int      `json:"every"`
-	Chance    float64  `json:"chance"` // -1: not given
+	Chance    float64  `json:"chance"` // NaN, which JSON lacks: not given
 	Seed      int64    `json:"seed"`
 }
 
@@ -219,14 +221,14 @@ func (p playing) shape(day oktatest.Day) oktatest.Day {
 	if p.Every != 0 {
 		day = day.Every(p.Every)
 	}
-	if p.Chance != -1 {
+	if !math.IsNaN(p.Chance) {
 		day = day.Chance(p.Chance)
 	}
 	return day.Seed(uint64(p.Seed))
 }
 
 func begin(r *request) (any, error) {
-	in := playing{Chance: -1}
+	in := playing{Chance: math.NaN()}
 	b, err := read(r.Request, &in)
 	if err != nil {
 		return nil, err
@@ -272,24 +274,27 @@ func limits(r *request) (any, error) {
 }
 
 func setLimits(r *request) (any, error) {
-	return r.eachLimit(r.s.SetLimit)
+	return r.eachLimit(math.MinInt, r.s.SetLimit)
 }
 
 func take(r *request) (any, error) {
 	taken := map[string]int{}
-	_, err := r.eachLimit(func(name string, n int) { taken[name] = r.s.Consume(name, n) })
+	_, err := r.eachLimit(0, func(name string, n int) { taken[name] = r.s.Consume(name, n) })
 	return map[string]any{"taken": taken}, err
 }
 
 // eachLimit calls do for each limit that the body names; for none, if one of them is not
-// there.
-func (r *request) eachLimit(do func(name string, n int)) (any, error) {
+// there or its number is below least.
+func (r *request) eachLimit(least int, do func(name string, n int)) (any, error) {
 	var in map[string]int
 	b, err := read(r.Request, &in)
 	if err != nil {
 		return nil, err
 	}
-	for name := range in {
+	for name, n := range in {
+		if n < least {
+			return nil, b.at(fmt.Sprintf("is below %d", least), name)
+		}
 		if says := refusal(func() { r.s.Used(name) }); says != "" {
 			return nil, b.at("names no limit: "+says, name)
 		}
@@ -358,6 +363,8 @@ func setFactors(r *request) (any, error) {
 		return nil, err
 	case !slices.Contains(results, in.Result):
 		return nil, b.at("is missing or unknown, want one of "+strings.Join(results, ", "), "result")
+	case in.Polls < 0:
+		return nil, b.at("is below 0", "polls")
 	}
 	r.s.SetFactorResult(in.Result, in.Polls)
 	return done{}, nil
@@ -394,8 +401,20 @@ func advance(r *request) (any, error) {
 	case in.Advance.Duration <= 0:
 		return nil, b.at("is missing or not above 0", "advance")
 	}
-	r.s.mu.Lock()
-	r.s.SetClockSkew(r.s.ClockSkew() + in.Advance.Duration)
-	r.s.mu.Unlock()
+	if !r.s.advance(in.Advance.Duration) {
+		return nil, b.at("is too far ahead", "advance")
+	}
 	return clock(r)
+}
+
+// advance moves the fake's clock ahead, and reports whether a Duration holds that much.
+func (s *state) advance(by time.Duration) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	skew := s.ClockSkew()
+	if skew > math.MaxInt64-by {
+		return false
+	}
+	s.SetClockSkew(skew + by)
+	return true
 }

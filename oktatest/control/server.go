@@ -21,7 +21,8 @@ type Server struct {
 }
 
 // NewServer starts a fake with these options, and closes it when the test ends, requests
-// that hang included.
+// that hang included. Endpoints that are not served do not fail the test by themselves, as
+// they do with oktatest.NewServer: Okta().AssertAllServed reports those since the last reset.
 func NewServer(t testing.TB, opts ...oktatest.Option) *Server {
 	t.Helper()
 	opts = append([]oktatest.Option{oktatest.WithOktaHeaders(true)}, opts...) // as oktatest.NewServer

@@ -68,6 +68,11 @@ func (s step) build() (oktatest.Step, error) {
 	} else if s.changes() {
 		return nil, errors.New("has members that only an answer can have")
 	}
+	for name, given := range map[string]span{"rateLimited": s.RateLimited, "delay": s.Delay, "slowBody": s.SlowBody} {
+		if given.Duration < 0 {
+			return nil, fmt.Errorf("has %s below 0", name)
+		}
+	}
 	switch {
 	case s.Times < 0:
 		return nil, errors.New("has times below 0")

@@ -91,7 +91,31 @@ func (c *Call) wants(t *openapi.Type, o *Object) bool {
 			return false
 		}
 	}
-	return c.Filter == nil || c.Filter(func(field string) string { return fieldOf(body, field) })
+	return c.Filter == nil || c.passes(o, body)
+}
+
+// passes reports whether the filter is true of an object, with one of what it is related to.
+func (c *Call) passes(o *Object, body map[string]any) bool {
+	with := func(attribute, value string) bool {
+		return c.Filter(func(field string) string {
+			if field == attribute {
+				return value
+			}
+			return fieldOf(body, field)
+		})
+	}
+	if with("", "") {
+		return true
+	}
+	if o.rule.Related == nil {
+		return false
+	}
+	for attribute, values := range o.rule.Related(c, o) {
+		if slices.ContainsFunc(values, func(v string) bool { return with(attribute, v) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // fieldOf is a field of an object by its path, as text.
@@ -140,7 +164,10 @@ const (
 
 // wrapped answers with a list within an object, which has the next page's link.
 func (c *Call) wrapped(t *openapi.Type, all []*Object) *Response {
-	all, next := c.cut(all)
+	all, next, ok := c.cut(all)
+	if !ok {
+		return fail(400, "E0000029", "after: not a cursor")
+	}
 	list := make([]any, 0, len(all))
 	for _, o := range all {
 		list = append(list, c.render(t, o))
@@ -160,14 +187,18 @@ func (c *Call) wrapped(t *openapi.Type, all []*Object) *Response {
 	return &Response{Status: c.op.Status, Body: body}
 }
 
-// cut is the page that limit and after ask for, and the cursor of the next.
-func (c *Call) cut(all []*Object) (page []*Object, next string) {
+// cut is the page that limit and after ask for, and the cursor of the next; false if after
+// is none.
+func (c *Call) cut(all []*Object) (page []*Object, next string, ok bool) {
 	if !c.op.Paged {
-		return all, ""
+		return all, "", true
 	}
 	if after := c.Query.Get("after"); after != "" {
-		at := slices.IndexFunc(all, func(o *Object) bool { return o.ID == after })
-		all = all[at+1:]
+		from, ok := following(len(all), func(i int) uint64 { return all[i].number }, after)
+		if !ok {
+			return nil, "", false
+		}
+		all = all[from:]
 	}
 	limit := c.op.Limit
 	if n, err := strconv.Atoi(c.Query.Get("limit")); err == nil && n > 0 {
@@ -180,7 +211,37 @@ func (c *Call) cut(all []*Object) (page []*Object, next string) {
 		limit = min(limit, m)
 	}
 	if len(all) <= limit {
-		return all, ""
+		return all, "", true
 	}
-	return all[:limit], all[limit-1].ID
+	return all[:limit], cursor(all[limit-1].number), true
+}
+
+// Cursor is what the next page's link holds after this entry.
+func (e *Entry) Cursor() string { return cursor(e.Number) }
+
+// Next is where the List goes on after an entry, by its cursor; false if that is none.
+func (r *Response) Next(after string) (next int, ok bool) {
+	return following(len(r.List), func(i int) uint64 { return r.List[i].Number }, after)
+}
+
+// cursor names an object so that its place is known when it is gone.
+func cursor(number uint64) string { return fmt.Sprintf("%020d", number) }
+
+// following is where a list of n objects goes on after one of them: behind it, or, if it is
+// there no more, with the first that was created later.
+func following(n int, number func(i int) uint64, after string) (next int, ok bool) {
+	last, err := strconv.ParseUint(after, 10, 64)
+	if err != nil {
+		return 0, false
+	}
+	next = n
+	for i := range n {
+		switch at := number(i); {
+		case at == last:
+			return i + 1, true
+		case at > last && next == n:
+			next = i
+		}
+	}
+	return next, true
 }

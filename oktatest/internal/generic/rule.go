@@ -41,6 +41,10 @@ type Rule struct {
 	// Show changes what an answer shows.
 	Show func(c *Call, o *Object, out map[string]any)
 
+	// Related are attributes that filters know of an object beside its fields, each with
+	// several values, of which one is enough: the users of an app.
+	Related func(c *Call, o *Object) map[string][]string
+
 	// Order sorts lists, by the order of creation without it.
 	Order func(a, b *Object) int
 

@@ -8,6 +8,7 @@
 package generic
 
 import (
+	"maps"
 	"net/url"
 	"slices"
 	"strings"
@@ -28,6 +29,9 @@ type Store struct {
 	lists   map[string][]*Object // by the path of their collection, in order of creation
 	seeded  map[string]bool      // collections that have got what they hold from the beginning
 	last    uint64               // number of the last object
+
+	goneMu sync.Mutex
+	gone   []string // ids of what was kept elsewhere and is deleted, whose objects are still here
 }
 
 // Config is what a Store needs of the fake.
@@ -100,7 +104,7 @@ type Response struct {
 
 // Entry is an entry of a list.
 type Entry struct {
-	Number uint64 // grows along the list
+	Number uint64 // of all objects, in order of creation
 	ID     string
 	Body   any
 }
@@ -158,6 +162,7 @@ func (s *Store) Answer(r *Request) (*Response, bool) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.dropGone()
 	c := &Call{store: s, Request: r, op: op, at: s.cfg.Kinds.api().places[p]}
 	if f := c.resolve(); f != nil {
 		return &Response{Status: f.Status, Failure: f}, true
@@ -166,6 +171,37 @@ func (s *Store) Answer(r *Request) (*Response, bool) {
 		return &Response{Status: f.Status, Failure: f}, true
 	}
 	return c.answer(), true
+}
+
+// Forget takes out all that belongs to something kept elsewhere, by its id, which is used
+// by nothing else: what lies below it, and what stands for it below others, as an
+// assignment to an app does. It may be called while Config.Find is under way.
+func (s *Store) Forget(id string) {
+	s.goneMu.Lock()
+	defer s.goneMu.Unlock()
+	s.gone = append(s.gone, id)
+}
+
+// dropGone takes out what Forget was called for.
+func (s *Store) dropGone() {
+	s.goneMu.Lock()
+	ids := s.gone
+	s.gone = nil
+	s.goneMu.Unlock()
+	if len(ids) == 0 {
+		return
+	}
+	theirs := func(path string) bool {
+		return slices.ContainsFunc(strings.Split(path, "/"), func(segment string) bool { return slices.Contains(ids, segment) })
+	}
+	maps.DeleteFunc(s.objects, func(path string, _ *Object) bool { return theirs(path) })
+	maps.DeleteFunc(s.lists, func(path string, _ []*Object) bool { return theirs(path) })
+	maps.DeleteFunc(s.seeded, func(path string, _ bool) bool { return theirs(path) })
+	for path, list := range s.lists {
+		if gone := func(o *Object) bool { return theirs(o.Path) }; slices.ContainsFunc(list, gone) {
+			s.lists[path] = slices.DeleteFunc(slices.Clone(list), gone)
+		}
+	}
 }
 
 // Add puts an object into a collection as if it had been there before, and returns

@@ -14,6 +14,7 @@ var apps = map[string]generic.Rule{
 	"/api/v1/apps/{}": {
 		Name: "AppInstance", Prefix: "0oa", Keeps: []string{"name", "accessPolicy"},
 		Check: checkApp, Begin: both(active, beginApp), Delete: deleteApp, Show: showApp,
+		Related: assignedTo,
 	},
 	"/api/v1/apps/{}/users/{}": {
 		Name: "AppUser", Own: true, Upserts: false, Key: assigned,
@@ -113,6 +114,17 @@ func assignedGroup(c *generic.Call, old *generic.Object, _ map[string]any) *gene
 	}
 	_, _, f := c.Elsewhere(generic.Groups, c.Segment(5))
 	return f
+}
+
+// assignedTo lists the users and groups that are assigned to an app.
+func assignedTo(c *generic.Call, app *generic.Object) map[string][]string {
+	all := map[string][]string{}
+	for attribute, list := range map[string]string{"user.id": "users", "group.id": "groups"} {
+		for _, o := range c.Collection("api", "v1", "apps", app.ID, list) {
+			all[attribute] = append(all[attribute], o.ID)
+		}
+	}
+	return all
 }
 
 // nextPriority puts what is new at the end.

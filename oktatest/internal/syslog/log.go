@@ -169,7 +169,7 @@ func following(q query, params url.Values, found []*Event) url.Values {
 func (e *Event) cursor() cursor { return cursor{e.Published.UnixMilli(), e.seq} }
 
 func newQuery(now time.Time, params url.Values, parse func(string) (Filter, error)) (q query, err error) {
-	q = query{until: now, since: now.Add(-week), limit: defaultLimit, polling: true}
+	q = query{until: now.Add(1), since: now.Add(-week), limit: defaultLimit, polling: true}
 	if s := params.Get("until"); s != "" {
 		q.polling = false
 		if q.until, err = parseTime(s); err != nil {
