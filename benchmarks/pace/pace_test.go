@@ -15,8 +15,8 @@ import (
 )
 
 var (
-	thorough = flag.Bool("full", false, "run each scenario in full, with three seeds for each offset, not a small one with one offset")
-	update   = flag.Bool("update", false, "do as -full, run the peers too, and write what was measured into docs/pace.md, RESULTS.md, pace.svg and docs/img/429s.svg")
+	thorough = flag.Bool("full", false, "run each scenario in full at each offset, not a small one at one offset")
+	update   = flag.Bool("update", false, "do as -full, with three seeds for each offset, run the peers too, and write what was measured into docs/pace.md, RESULTS.md, pace.svg and docs/img/429s.svg")
 )
 
 const command = "go test ./benchmarks/pace -run TestScenarios -update"
@@ -27,9 +27,12 @@ func TestScenarios(t *testing.T) {
 	var all []summary
 	for i, s := range scenarios {
 		var own []setting
-		if *thorough || *update {
+		switch {
+		case *update:
 			own = s.settings(3)
-		} else {
+		case *thorough:
+			own = s.settings(1)
+		default:
 			s, own = s.small(), s.settings(1)
 			own = own[i%len(own):][:1]
 		}
