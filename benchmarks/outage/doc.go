@@ -5,7 +5,7 @@
 //	go test ./benchmarks/outage -run TestScenarios -update
 //
 // writes RESULTS.md and the plots outage.svg and requests.svg. Without -update the same test holds
-// this library to its targets only, in a few shorter scenarios; -full runs all and writes nothing.
+// this library to its targets only, in a few shorter scenarios, or with -full in all that have targets.
 //
 // # The load
 //

@@ -15,8 +15,8 @@ import (
 )
 
 var (
-	full   = flag.Bool("full", false, "run all: three seeds, outages of all lengths in full, the scenarios without targets, the peers in what they are compared in")
-	update = flag.Bool("update", false, "do as -full, and write what was measured into RESULTS.md, outage.svg and requests.svg")
+	full   = flag.Bool("full", false, "run all scenarios that have targets, whole, and outages of more lengths")
+	update = flag.Bool("update", false, "do as -full, with three seeds, twice the lengths, the scenarios without targets and the peers in what they are compared in, and write what was measured into RESULTS.md, outage.svg and requests.svg")
 )
 
 const command = "go test ./benchmarks/outage -run TestScenarios -update"
@@ -28,11 +28,12 @@ var shown = []string{plotted, "refused-120", "hung-120"}
 
 // TestScenarios fails where this library misses a target.
 func TestScenarios(t *testing.T) {
-	everything, seeds := *full || *update, 1
-	scenarios := brief()
-	if everything {
-		seeds = 3
-		scenarios = append(targeted(), hostile()...)
+	scenarios, seeds := brief(), 1
+	switch {
+	case *update:
+		scenarios, seeds = append(targeted(), hostile()...), 3
+	case *full:
+		scenarios = targeted()
 	}
 	var all []result
 	for _, s := range scenarios {
@@ -44,7 +45,7 @@ func TestScenarios(t *testing.T) {
 		for _, miss := range r.misses(s.target) {
 			t.Errorf("%s: %s", s.words, miss)
 		}
-		if !everything {
+		if !*update {
 			continue
 		}
 		for _, c := range compared[1:] {
@@ -71,12 +72,15 @@ func TestRecoveryWhateverTheLength(t *testing.T) {
 	}
 }
 
-// sweep has outages of each kind whose lengths differ by two seconds, or half of
-// one where all is run; longer than AttemptTimeout.
+// sweep has outages of each kind whose lengths differ by two seconds, or one with
+// -full, or half of one with -update; longer than AttemptTimeout.
 func sweep(t *testing.T) map[string]measure {
 	step, after := 2*time.Second, 15*time.Second
-	if *full || *update {
+	switch {
+	case *update:
 		step, after = time.Second/2, 20*time.Second
+	case *full:
+		step, after = time.Second, 20*time.Second
 	}
 	byKind := make(map[string]measure)
 	for _, k := range kinds {
