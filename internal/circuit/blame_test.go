@@ -106,6 +106,23 @@ func TestHostStaysClosedWhileOneEndpointFails(t *testing.T) {
 	}
 }
 
+// A program that turns from endpoints that are well to one that fails knows nothing new
+// of the others: their successes are missing since nobody asks.
+func TestHostStaysClosedWhenOnlyAFailingEndpointIsCalledAnyMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		host, all := newHost(2)
+		for range 50 {
+			of(all[1], host, circuit.Healthy)
+			time.Sleep(100 * time.Millisecond)
+		}
+		for range 600 {
+			of(all[0], host, circuit.EndpointFailed)
+			wantState(t, host, circuit.Closed)
+			time.Sleep(50 * time.Millisecond)
+		}
+	})
+}
+
 // Two endpoints that fail often are no outage while a third is well, if seldom
 // called: that its success is due for a moment shows nothing.
 func TestHostStaysClosedWhileOthersAreWellThatAreSeldomCalled(t *testing.T) {
