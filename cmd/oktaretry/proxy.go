@@ -23,8 +23,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
+	"go.opentelemetry.io/otel/attribute"
 	otelprometheus "go.opentelemetry.io/otel/exporters/prometheus"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/resource"
 
 	"github.com/oktaretry/oktaretry"
 	debugpage "github.com/oktaretry/oktaretry/debug"
@@ -241,7 +243,13 @@ func addMetrics(c *sidecar.Config) (*sdkmetric.MeterProvider, error) {
 	if err != nil {
 		return nil, err
 	}
-	meters := sdkmetric.NewMeterProvider(sdkmetric.WithReader(scraped))
+	about, err := resource.New(context.Background(), resource.WithAttributes(
+		attribute.String("service.name", "oktaretry"), attribute.String("service.version", oktaretry.Version),
+	), resource.WithFromEnv(), resource.WithTelemetrySDK()) // OTEL_SERVICE_NAME says it better
+	if err != nil && !errors.Is(err, resource.ErrPartialResource) {
+		return nil, err
+	}
+	meters := sdkmetric.NewMeterProvider(sdkmetric.WithResource(about), sdkmetric.WithReader(scraped))
 	c.Meters = meters
 	c.Metrics = promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
 	return meters, nil

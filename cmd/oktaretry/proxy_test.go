@@ -71,6 +71,7 @@ func fetch(t *testing.T, url string) (status int, body string) {
 }
 
 func TestProxyServesReloadsAndStops(t *testing.T) {
+	t.Setenv("OTEL_SERVICE_NAME", "directory-proxy")
 	org := oktatest.NewServer(t, oktatest.WithUsers(1), oktatest.RequireAuth("SSWS held"))
 	dir := t.TempDir()
 	policy, token := filepath.Join(dir, "policy.yaml"), filepath.Join(dir, "token")
@@ -96,7 +97,7 @@ func TestProxyServesReloadsAndStops(t *testing.T) {
 	}
 	await(t, "what go-redis says is in the log", func() bool { return log.has(`"msg":"go-redis: `) })
 	if status, body := fetch(t, "http://"+admin+"/metrics"); status != 200 || !strings.Contains(body, "oktaretry_call_duration_seconds_count{") ||
-		!strings.Contains(body, "oktaretry_sidecar_active{") || !strings.Contains(body, "go_goroutines ") {
+		!strings.Contains(body, "oktaretry_sidecar_active{") || !strings.Contains(body, `service_name="directory-proxy",service_version="`) || !strings.Contains(body, "go_goroutines ") {
 		t.Errorf("metrics: %d %s", status, body)
 	}
 	hangUp := func() {
