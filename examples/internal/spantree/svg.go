@@ -19,7 +19,7 @@ const (
 	barsAt     = 520 // where the bars begin
 	barsWidth  = 560
 	lineHeight = 24
-	notesWidth = 88 // characters of a line's notes
+	notesWidth = 72 // characters of a line's notes: those of a deep span must end before the bars
 )
 
 // SVG draws the spans as waterfalls, one below the other. The drawing has colours of
