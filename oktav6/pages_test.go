@@ -21,7 +21,7 @@ const users = "GET /api/v1/users"
 
 // readAll reads all pages as programs do that know only the SDK.
 func readAll(ctx context.Context, client *okta.APIClient) (n int, err error) {
-	page, resp, err := client.UserAPI.ListUsers(ctx).Limit(25).Execute()
+	page, resp, err := client.UserAPI.ListUsers(ctx).Limit(5).Execute()
 	n = len(page)
 	for err == nil && resp.HasNextPage() {
 		page = nil
@@ -38,13 +38,13 @@ func TestEveryPageGoesWithTheContextOfItsCall(t *testing.T) {
 	for name, read := range map[string]func(context.Context, *okta.APIClient) (int, error){"Next": readAll, "Pages": count} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			org := oktatest.NewServer(t, oktatest.WithUsers(125))
+			org := oktatest.NewServer(t, oktatest.WithUsers(25))
 			client := newClient(t.Context(), t, org)
 			for run := range 2 {
 				ctx, recorder := oktaretry.WithRecorder(t.Context())
 				ctx, cancel := context.WithCancel(ctx)
-				if n, err := read(ctx, client); n != 125 || err != nil {
-					t.Errorf("run %d: %d users and error %v, want 125 and none", run, n, err)
+				if n, err := read(ctx, client); n != 25 || err != nil {
+					t.Errorf("run %d: %d users and error %v, want 25 and none", run, n, err)
 				}
 				cancel()
 				if n := len(recorder.Outcomes()); n != 5 {
@@ -57,8 +57,8 @@ func TestEveryPageGoesWithTheContextOfItsCall(t *testing.T) {
 				cancel()
 				panic(http.ErrAbortHandler)
 			}))
-			if n, err := read(ctx, client); n != 25 || !errors.Is(err, context.Canceled) {
-				t.Errorf("canceled on page 2: %d users and error %v, want 25 and context.Canceled", n, err)
+			if n, err := read(ctx, client); n != 5 || !errors.Is(err, context.Canceled) {
+				t.Errorf("canceled on page 2: %d users and error %v, want 5 and context.Canceled", n, err)
 			}
 		})
 	}
@@ -66,14 +66,14 @@ func TestEveryPageGoesWithTheContextOfItsCall(t *testing.T) {
 
 func TestConcurrentListsKeepTheirContexts(t *testing.T) {
 	t.Parallel()
-	org := oktatest.NewServer(t, oktatest.WithUsers(75))
+	org := oktatest.NewServer(t, oktatest.WithUsers(15))
 	client := newClient(t.Context(), t, org)
 	var all sync.WaitGroup
 	for range 20 {
 		all.Go(func() {
 			ctx, recorder := oktaretry.WithRecorder(t.Context())
-			if n, err := readAll(ctx, client); n != 75 || err != nil {
-				t.Errorf("%d users and error %v, want 75 and none", n, err)
+			if n, err := readAll(ctx, client); n != 15 || err != nil {
+				t.Errorf("%d users and error %v, want 15 and none", n, err)
 			}
 			if n := len(recorder.Outcomes()); n != 3 {
 				t.Errorf("a recorder saw %d pages, want its own 3", n)
@@ -87,7 +87,7 @@ func TestConcurrentListsKeepTheirContexts(t *testing.T) {
 func TestOktaSeesTheRequestsOfTheSDK(t *testing.T) {
 	t.Parallel()
 	list := func(read func(context.Context, *okta.APIClient) (int, error), client func(*oktatest.Server) *okta.APIClient) string {
-		org := oktatest.NewServer(t, oktatest.WithUsers(60))
+		org := oktatest.NewServer(t, oktatest.WithUsers(12))
 		if _, err := read(t.Context(), client(org)); err != nil {
 			t.Fatal(err)
 		}
@@ -119,8 +119,8 @@ func plainClient(t *testing.T, org *oktatest.Server) *okta.APIClient {
 
 func TestResponseKeepsItsHeaders(t *testing.T) {
 	t.Parallel()
-	org := oktatest.NewServer(t, oktatest.WithUsers(60))
-	_, resp, err := newClient(t.Context(), t, org).UserAPI.ListUsers(t.Context()).Limit(25).Execute()
+	org := oktatest.NewServer(t, oktatest.WithUsers(12))
+	_, resp, err := newClient(t.Context(), t, org).UserAPI.ListUsers(t.Context()).Limit(5).Execute()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -152,13 +152,13 @@ func TestErrorOnALaterPageIsNoEnd(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			org := oktatest.NewServer(t, oktatest.WithUsers(60))
+			org := oktatest.NewServer(t, oktatest.WithUsers(12))
 			org.Script(users, oktatest.Pass, tt.answer)
 			ctx, recorder := oktaretry.WithRecorder(t.Context())
 			n, err := count(ctx, newClient(t.Context(), t, org))
 			var refused *oktav6.PageError
-			if n != 25 || !errors.As(err, &refused) || !strings.Contains(err.Error(), tt.text) {
-				t.Fatalf("%d users and error %v, want 25 and a *PageError with %q", n, err, tt.text)
+			if n != 5 || !errors.As(err, &refused) || !strings.Contains(err.Error(), tt.text) {
+				t.Fatalf("%d users and error %v, want 5 and a *PageError with %q", n, err, tt.text)
 			}
 			if id := refused.Outcome.RequestID; !strings.Contains(err.Error(), id) {
 				t.Errorf("error %v, want request id %s in it", err, id)
@@ -173,21 +173,21 @@ func TestErrorOnALaterPageIsNoEnd(t *testing.T) {
 
 func TestErrorsOfTheTransportKeepTheirTypeOnLaterPages(t *testing.T) {
 	t.Parallel()
-	org := oktatest.NewServer(t, oktatest.WithUsers(60))
+	org := oktatest.NewServer(t, oktatest.WithUsers(12))
 	org.Script(users, oktatest.Pass, oktatest.Always(oktatest.RateLimited(time.Hour/2)))
 	n, err := count(t.Context(), newClient(t.Context(), t, org))
 	var limited *oktaretry.RateLimitError
-	if n != 25 || !errors.As(err, &limited) || limited.Code != "E0000047" {
-		t.Errorf("%d users and error %v, want 25 and a *RateLimitError", n, err)
+	if n != 5 || !errors.As(err, &limited) || limited.Code != "E0000047" {
+		t.Errorf("%d users and error %v, want 5 and a *RateLimitError", n, err)
 	}
 }
 
 func TestBodyThatEndsEarlyIsAnError(t *testing.T) {
 	t.Parallel()
-	org := oktatest.NewServer(t, oktatest.WithUsers(60))
+	org := oktatest.NewServer(t, oktatest.WithUsers(12))
 	org.Script(users, oktatest.Pass, oktatest.Pass, oktatest.EOFMidBody)
-	if n, err := count(t.Context(), newClient(t.Context(), t, org)); n != 50 || err == nil {
-		t.Errorf("%d users and error %v, want 50 and an error", n, err)
+	if n, err := count(t.Context(), newClient(t.Context(), t, org)); n != 10 || err == nil {
+		t.Errorf("%d users and error %v, want 10 and an error", n, err)
 	}
 }
 
@@ -204,9 +204,9 @@ func TestErrorOfTheFirstPageIsTheSDKs(t *testing.T) {
 
 func TestPagesStopsWithItsLoop(t *testing.T) {
 	t.Parallel()
-	org := oktatest.NewServer(t, oktatest.WithUsers(60))
+	org := oktatest.NewServer(t, oktatest.WithUsers(12))
 	client := newClient(t.Context(), t, org)
-	for range oktav6.Pages(t.Context(), client.UserAPI.ListUsers(t.Context()).Limit(25)) {
+	for range oktav6.Pages(t.Context(), client.UserAPI.ListUsers(t.Context()).Limit(5)) {
 		break // a sequence that goes on yielding panics here
 	}
 	if n := org.Arrived(); n != 1 {
@@ -218,9 +218,9 @@ func TestPagesStopsWithItsLoop(t *testing.T) {
 
 func TestPagesNeedsAClientOfNewClient(t *testing.T) {
 	t.Parallel()
-	org := oktatest.NewServer(t, oktatest.WithUsers(60))
+	org := oktatest.NewServer(t, oktatest.WithUsers(12))
 	n, err := count(t.Context(), plainClient(t, org))
-	if n != 25 || err == nil || !strings.Contains(err.Error(), "NewClient") {
-		t.Errorf("%d users and error %v, want 25 and one that names NewClient", n, err)
+	if n != 5 || err == nil || !strings.Contains(err.Error(), "NewClient") {
+		t.Errorf("%d users and error %v, want 5 and one that names NewClient", n, err)
 	}
 }

@@ -20,16 +20,17 @@ import (
 	"github.com/oktaretry/oktaretry/oktatest"
 )
 
-// newClient returns a client for all calls to an org, push or not. It has no Timeout,
-// which would end the wait for the user: the contexts of its calls have.
-func newClient() (*http.Client, error) {
+// newClient returns a client for all calls to an org, push or not, over base: nil is
+// http.DefaultTransport. It has no Timeout, which would end the wait for the user: the
+// contexts of its calls have.
+func newClient(base http.RoundTripper) (*http.Client, error) {
 	policy := oktaretry.DefaultPolicy()
 	policy.PollFactors = true // or else the caller gets the first WAITING
 
 	// A demonstration's hurry. The defaults are 4 s, and 5 min in all, as long as a push lives.
 	policy.Pending.InitialWait, policy.Pending.MaxWait = 100*time.Millisecond, 100*time.Millisecond
 
-	transport, err := oktaretry.NewTransport(nil, oktaretry.WithPolicy(policy))
+	transport, err := oktaretry.NewTransport(base, oktaretry.WithPolicy(policy))
 	if err != nil {
 		return nil, err
 	}
@@ -65,15 +66,15 @@ func confirm(ctx context.Context, client *http.Client, org, token, user, factor 
 }
 
 func main() {
-	if err := run(context.Background(), os.Stdout); err != nil {
+	org := oktatest.StartServer(oktatest.WithUsers(3))
+	defer org.Close()
+	if err := run(context.Background(), os.Stdout, org.Okta, nil, org.URL); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, w io.Writer) error {
-	org := oktatest.StartServer(oktatest.WithUsers(3))
-	defer org.Close()
-	client, err := newClient()
+func run(ctx context.Context, w io.Writer, org *oktatest.Okta, base http.RoundTripper, url string) error {
+	client, err := newClient(base)
 	if err != nil {
 		return err
 	}
@@ -90,7 +91,7 @@ func run(ctx context.Context, w io.Writer) error {
 		org.SetFactorResult(user.result, user.polls)
 		pushes := org.Pushes()
 		ctx, cancel := context.WithTimeout(ctx, user.patience)
-		result, err := confirm(ctx, client, org.URL, "a-token", org.UserIDs()[i], "opf1")
+		result, err := confirm(ctx, client, url, "a-token", org.UserIDs()[i], "opf1")
 		cancel()
 		var pending *oktaretry.PendingError
 		if errors.As(err, &pending) || errors.Is(err, context.DeadlineExceeded) { // the latter while a poll was on its way

@@ -34,17 +34,8 @@ func main() {
 func run(ctx context.Context, w io.Writer) error {
 	org := oktatest.StartServer(oktatest.WithUsers(3))
 	defer org.Close()
-
 	spans := new(spantree.Collector)
-	tracers := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))
-	defer tracers.Shutdown(ctx)
-
-	policy := oktaretry.DefaultPolicy()
-	policy.Pending.InitialWait = 200 * time.Millisecond // 4 s by default: nobody wants to watch that
-	policy.Pending.MaxWait = 200 * time.Millisecond
-
-	transport, err := oktaretry.NewTransport(nil,
-		oktaretry.WithPolicy(policy), oktaretry.WithTracerProvider(tracers))
+	transport, err := newTransport(nil, spans)
 	if err != nil {
 		return err
 	}
@@ -52,8 +43,23 @@ func run(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-
 	fmt.Fprintf(w, "okta-sdk-golang/v6 → oktaretry → a fake Okta at %s\n", org.URL)
+	return tell(ctx, w, client, org.Okta, spans)
+}
+
+// newTransport returns the transport of the program, over base: nil is
+// http.DefaultTransport.
+func newTransport(base http.RoundTripper, spans *spantree.Collector) (*oktaretry.Transport, error) {
+	policy := oktaretry.DefaultPolicy()
+	policy.Pending.InitialWait = 200 * time.Millisecond // 4 s by default: nobody wants to watch that
+	policy.Pending.MaxWait = 200 * time.Millisecond
+
+	tracers := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans))
+	return oktaretry.NewTransport(base, oktaretry.WithPolicy(policy), oktaretry.WithTracerProvider(tracers))
+}
+
+// tell makes the calls, and prints what became of each and the spans of all.
+func tell(ctx context.Context, w io.Writer, client *okta.APIClient, org *oktatest.Okta, spans *spantree.Collector) error {
 	began := time.Now()
 	var last oktaretry.Outcome
 	for i, c := range calls(client, org) {
@@ -92,7 +98,7 @@ type call struct {
 	do          func(context.Context) (string, error) // says what the SDK got
 }
 
-func calls(client *okta.APIClient, org *oktatest.Server) []call {
+func calls(client *okta.APIClient, org *oktatest.Okta) []call {
 	const (
 		users       = "GET /api/v1/users"
 		user        = "GET /api/v1/users/{id}"

@@ -1,24 +1,61 @@
 package main
 
 import (
+	"flag"
 	"os"
 	"regexp"
 	"strings"
 	"testing"
+	"testing/synctest"
+
+	"github.com/okta/okta-sdk-golang/v6/okta"
 
 	"github.com/oktaretry/oktaretry/examples/internal/sdktest"
 	"github.com/oktaretry/oktaretry/examples/internal/spantree"
+	"github.com/oktaretry/oktaretry/oktatest"
+	"github.com/oktaretry/oktaretry/oktav6"
 )
 
 func TestMain(m *testing.M) { os.Exit(sdktest.Main(m)) }
 
+var full = flag.Bool("full", false, "tell the story in real time and over sockets, as the program does")
+
 // TestQuickstart checks the story line by line, so that it cannot rot.
 func TestQuickstart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		org, spans := sdktest.NewOkta(t, oktatest.WithUsers(3)), new(spantree.Collector)
+		transport, err := newTransport(org.Transport(), spans)
+		if err != nil {
+			t.Fatal(err)
+		}
+		client, err := sdktest.Outside(func() (*okta.APIClient, error) {
+			return oktav6.NewClient(t.Context(), transport, okta.WithOrgUrl(sdktest.URL), okta.WithToken("a-token"))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b strings.Builder
+		if err := tell(t.Context(), &b, client, org, spans); err != nil {
+			t.Fatalf("%v\n%s", err, b.String())
+		}
+		checkStory(t, b.String())
+	})
+}
+
+func TestQuickstartInRealTime(t *testing.T) {
+	if !*full {
+		t.Skip("it takes some seconds: -full runs it")
+	}
 	var b strings.Builder
 	if err := run(t.Context(), &b); err != nil {
 		t.Fatalf("%v\n%s", err, b.String())
 	}
-	story, spans, found := strings.Cut(b.String(), "OpenTelemetry spans")
+	checkStory(t, b.String())
+}
+
+func checkStory(t *testing.T, printed string) {
+	t.Helper()
+	story, spans, found := strings.Cut(printed, "OpenTelemetry spans")
 	if !found {
 		t.Fatalf("no spans:\n%s", story)
 	}

@@ -29,24 +29,27 @@ func syncUsers(ctx context.Context, client *okta.APIClient) (n int, err error) {
 }
 
 func main() {
-	if err := run(context.Background(), os.Stdout); err != nil {
+	org := oktatest.StartServer(smallOrg()...)
+	defer org.Close()
+	if err := run(context.Background(), os.Stdout, org.URL); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(ctx context.Context, w io.Writer) error {
-	org := startOrg()
-	defer org.Close()
-
+func run(ctx context.Context, w io.Writer, org string) error {
 	transport, err := oktaretry.NewTransport(nil) // one for the whole program
 	if err != nil {
 		return err
 	}
-	client, err := oktav5.NewClient(ctx, transport, okta.WithOrgUrl(org.URL), okta.WithToken("a-token"))
+	client, err := oktav5.NewClient(ctx, transport, okta.WithOrgUrl(org), okta.WithToken("a-token"))
 	if err != nil {
 		return err
 	}
+	return report(ctx, w, client)
+}
 
+// report reads all users, and prints what it took.
+func report(ctx context.Context, w io.Writer, client *okta.APIClient) error {
 	ctx, recorder := oktaretry.WithRecorder(ctx)
 	began := time.Now()
 	n, err := syncUsers(ctx, client)
@@ -72,13 +75,14 @@ func count(recorder *oktaretry.Recorder) (requests, limited int) {
 	return requests, limited
 }
 
-// startOrg starts a fake Okta with 250 users. One token may take half of the
-// org's 10 requests in 2 s, as Okta does it by default.
-func startOrg() *oktatest.Server {
-	return oktatest.StartServer(
+// smallOrg are the options of a fake Okta with 250 users. One token may take half of
+// the org's 10 requests in 2 s, as Okta does it by default.
+func smallOrg() []oktatest.Option {
+	return []oktatest.Option{
 		oktatest.WithUsers(250),
 		oktatest.WithLimit("GET /api/v1/users", 10),
 		oktatest.WithCredentialShare(0.5),
 		// The window has just begun.
-		oktatest.WithWindow(2*time.Second, time.Duration(time.Now().Unix()%2)*time.Second))
+		oktatest.WithWindow(2*time.Second, time.Duration(time.Now().Unix()%2)*time.Second),
+	}
 }

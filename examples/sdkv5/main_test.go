@@ -9,6 +9,7 @@ import (
 	"path"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/okta/okta-sdk-golang/v5/okta"
@@ -23,11 +24,26 @@ func TestMain(m *testing.M) { os.Exit(sdktest.Main(m)) }
 
 func TestExampleFinishesItsSync(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		org := sdktest.NewOkta(t, smallOrg()...)
+		var b strings.Builder
+		if err := report(t.Context(), &b, connectInMemory(t, org, oktaretry.DefaultPolicy())); err != nil {
+			t.Fatal(err)
+		}
+		sdktest.WantSync(t, b.String(), "SDK v5")
+	})
+}
+
+func TestExampleRunsOverSockets(t *testing.T) {
+	t.Parallel()
+	org := oktatest.NewServer(t, oktatest.WithUsers(30))
 	var b strings.Builder
-	if err := run(t.Context(), &b); err != nil {
+	if err := run(t.Context(), &b, org.URL); err != nil {
 		t.Fatal(err)
 	}
-	sdktest.WantSync(t, b.String(), "SDK v5")
+	if want := "SDK v5: 30 users in 2 requests, 0 of them answered 429, "; !strings.HasPrefix(b.String(), want) {
+		t.Errorf("printed %q, want %q", b.String(), want)
+	}
 }
 
 // brisk is the default policy with short waits where Okta names none.
@@ -41,11 +57,24 @@ func brisk() oktaretry.Policy {
 // connect returns a client set up as the example does it.
 func connect(t *testing.T, org *oktatest.Server, p oktaretry.Policy, more ...okta.ConfigSetter) *okta.APIClient {
 	t.Helper()
-	transport, err := oktaretry.NewTransport(nil, oktaretry.WithPolicy(p))
+	return connectOver(t, nil, org.URL, []oktaretry.Option{oktaretry.WithPolicy(p)}, more...)
+}
+
+// connectInMemory is connect in virtual time, without sockets.
+func connectInMemory(t *testing.T, org *oktatest.Okta, p oktaretry.Policy, more ...okta.ConfigSetter) *okta.APIClient {
+	t.Helper()
+	return connectOver(t, org.Transport(), sdktest.URL, []oktaretry.Option{oktaretry.WithPolicy(p)}, more...)
+}
+
+func connectOver(t *testing.T, base http.RoundTripper, url string, options []oktaretry.Option, more ...okta.ConfigSetter) *okta.APIClient {
+	t.Helper()
+	transport, err := oktaretry.NewTransport(base, options...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := oktav5.NewClient(t.Context(), transport, append(fakeOrg(org.URL), more...)...)
+	client, err := sdktest.Outside(func() (*okta.APIClient, error) {
+		return oktav5.NewClient(t.Context(), transport, append(fakeOrg(url), more...)...)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,21 +198,23 @@ func TestCallsPassUntouched(t *testing.T) {
 // can sign another.
 func TestDPoPRequestIsNotReplayed(t *testing.T) {
 	t.Parallel()
-	org := oktatest.NewServer(t, oktatest.WithUsers(3), oktatest.WithDPoP(), oktatest.RequireAuth("only tokens of its own"))
-	org.Script("GET /api/v1/users", oktatest.RateLimited(0))
-	client := connect(t, org, brisk(), withPrivateKey()...)
-	ctx, recorder := oktaretry.WithRecorder(t.Context())
-	if _, _, err := client.UserAPI.ListUsers(ctx).Execute(); err == nil || !strings.Contains(err.Error(), "E0000047") {
-		t.Errorf("error %v, want one with the code", err)
-	}
-	outcome, _ := recorder.Outcome()
-	if outcome.Code != "E0000047" || outcome.Stop != oktaretry.StopNotReplayable || len(outcome.Attempts) != 1 {
-		t.Errorf("outcome %+v, want E0000047, not replayable, one attempt", outcome)
-	}
-	// The caller's own repetition has a new proof, and waits for the window.
-	if n, err := syncUsers(t.Context(), client); n != 3 || err != nil {
-		t.Errorf("then %d users and error %v, want 3 and none", n, err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		org := sdktest.NewOkta(t, oktatest.WithUsers(3), oktatest.WithDPoP(), oktatest.RequireAuth("only tokens of its own"))
+		org.Script("GET /api/v1/users", oktatest.RateLimited(0))
+		client := connectInMemory(t, org, brisk(), withPrivateKey()...)
+		ctx, recorder := oktaretry.WithRecorder(t.Context())
+		if _, _, err := client.UserAPI.ListUsers(ctx).Execute(); err == nil || !strings.Contains(err.Error(), "E0000047") {
+			t.Errorf("error %v, want one with the code", err)
+		}
+		outcome, _ := recorder.Outcome()
+		if outcome.Code != "E0000047" || outcome.Stop != oktaretry.StopNotReplayable || len(outcome.Attempts) != 1 {
+			t.Errorf("outcome %+v, want E0000047, not replayable, one attempt", outcome)
+		}
+		// The caller's own repetition has a new proof, and waits for the window.
+		if n, err := syncUsers(t.Context(), client); n != 3 || err != nil {
+			t.Errorf("then %d users and error %v, want 3 and none", n, err)
+		}
+	})
 }
 
 // TestFailedTokenCallNamesNoAssertion: SDKs v2 and v5 put the assertion into the
@@ -210,34 +241,29 @@ func TestFailedTokenCallNamesNoAssertion(t *testing.T) {
 // a token call, a server error, a rate limit and a call given up among it.
 func TestNothingPersonalIsTold(t *testing.T) {
 	t.Parallel()
-	org := oktatest.NewServer(t, oktatest.RequireAuth("only tokens of its own"))
-	org.Script("GET /api/v1/users/{id}", oktatest.Code("E0000009"), oktatest.RateLimited(0))
-	witness := sdktest.NewWitness()
-	transport, err := oktaretry.NewTransport(nil, append(witness.Options(), oktaretry.WithPolicy(brisk()))...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := oktav5.NewClient(t.Context(), transport, append(fakeOrg(org.URL), withPrivateKey()...)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := lifeOfAUser(t.Context(), client); err != nil {
-		t.Fatal(err)
-	}
-	org.Script("GET /api/v1/users/{id}", oktatest.RateLimited(time.Hour/2).WithSummary("new@example.com calls too often"))
-	ctx, recorder := oktaretry.WithRecorder(t.Context())
-	if _, _, err := client.UserAPI.GetUser(ctx, "new@example.com").Execute(); err == nil {
-		t.Fatal("no error")
-	}
-	outcome, _ := recorder.Outcome()
-	id := path.Base(org.RequestsTo("DELETE /api/v1/users/{id}")[0].Path)
-	secrets := []string{"new@example.com", id, "eyJhbGci", "assertion", "oktatest.", "Bearer"}
-	witness.CheckSilence(t, secrets...)
-	for _, secret := range secrets {
-		if strings.Contains(outcome.Err.Error(), secret) {
-			t.Errorf("the error tells %q: %v", secret, outcome.Err)
+	synctest.Test(t, func(t *testing.T) {
+		org := sdktest.NewOkta(t, oktatest.RequireAuth("only tokens of its own"))
+		org.Script("GET /api/v1/users/{id}", oktatest.Code("E0000009"), oktatest.RateLimited(0))
+		witness := sdktest.NewWitness()
+		client := connectOver(t, org.Transport(), sdktest.URL, append(witness.Options(), oktaretry.WithPolicy(brisk())), withPrivateKey()...)
+		if _, err := lifeOfAUser(t.Context(), client); err != nil {
+			t.Fatal(err)
 		}
-	}
+		org.Script("GET /api/v1/users/{id}", oktatest.RateLimited(time.Hour/2).WithSummary("new@example.com calls too often"))
+		ctx, recorder := oktaretry.WithRecorder(t.Context())
+		if _, _, err := client.UserAPI.GetUser(ctx, "new@example.com").Execute(); err == nil {
+			t.Fatal("no error")
+		}
+		outcome, _ := recorder.Outcome()
+		id := path.Base(org.RequestsTo("DELETE /api/v1/users/{id}")[0].Path)
+		secrets := []string{"new@example.com", id, "eyJhbGci", "assertion", "oktatest.", "Bearer"}
+		witness.CheckSilence(t, secrets...)
+		for _, secret := range secrets {
+			if strings.Contains(outcome.Err.Error(), secret) {
+				t.Errorf("the error tells %q: %v", secret, outcome.Err)
+			}
+		}
+	})
 }
 
 // TestFinal429GivesCodeAndRequestID: SDK v5 makes a text of every transport

@@ -23,16 +23,13 @@ func TestMatrix(t *testing.T) {
 	}})
 }
 
-func connectMatrix(ctx context.Context, t *testing.T, url string, transport *oktaretry.Transport, privateKey bool) sdktest.Client {
+func connectMatrix(ctx context.Context, url string, transport *oktaretry.Transport, privateKey bool) (sdktest.Client, error) {
 	org := fakeOrg(url)
 	if privateKey {
 		org = append(org, withPrivateKey()...)
 	}
 	client, err := oktav6.NewClient(ctx, transport, org...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return matrixClient{client}
+	return matrixClient{client}, err
 }
 
 // matrixClient is the SDK as the matrix calls it.

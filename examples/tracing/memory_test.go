@@ -10,6 +10,7 @@ import (
 
 	"github.com/okta/okta-sdk-golang/v6/okta"
 
+	"github.com/oktaretry/oktaretry/examples/internal/sdktest"
 	"github.com/oktaretry/oktaretry/oktatest"
 	"github.com/oktaretry/oktaretry/oktav6"
 )
@@ -45,21 +46,9 @@ func (n network) surroundings() surroundings {
 	}
 }
 
-// connectOutside sets up the SDK in a goroutine of no bubble: it starts one that lives
-// until the garbage collector finds the client.
-func connectOutside(ctx context.Context, transport http.RoundTripper, settings ...okta.ConfigSetter) (client *okta.APIClient, err error) {
-	outside <- func() { client, err = oktav6.NewClient(context.WithoutCancel(ctx), transport, settings...) }
-	<-done
-	return client, err
-}
-
-var outside, done = make(chan func()), make(chan struct{})
-
-func init() { // no bubble has begun yet
-	go func() {
-		for f := range outside {
-			f()
-			done <- struct{}{}
-		}
-	}()
+// connectOutside sets up the SDK for a bubble.
+func connectOutside(ctx context.Context, transport http.RoundTripper, settings ...okta.ConfigSetter) (*okta.APIClient, error) {
+	return sdktest.Outside(func() (*okta.APIClient, error) {
+		return oktav6.NewClient(context.WithoutCancel(ctx), transport, settings...)
+	})
 }

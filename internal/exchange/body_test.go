@@ -280,6 +280,7 @@ func quick(edit func(*oktaretry.Policy)) func(*oktaretry.Policy) {
 func TestBodyThatStallsEndsWithATimeout(t *testing.T) {
 	for name, serve := range breaksOff(t, 1, "0123456789", true) {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			url, base, _ := serve()
 			tr := rig.Over(t, base, quick(func(p *oktaretry.Policy) { p.BodyTimeout = 20 * time.Millisecond }))
 			resp, err := tr.RoundTrip(rig.Request(t, t.Context(), "GET", url+"/api/v1/logs", nil))
@@ -335,7 +336,7 @@ func TestBodyThatBreaksOffIsAskedForAgain(t *testing.T) {
 	} {
 		for _, stall := range []bool{false, true} {
 			for name, serve := range breaksOff(t, tt.halves, whole, stall) {
-				t.Run(fmt.Sprint(tt.name, "/", name, " stall=", stall), func(t *testing.T) {
+				test := func(t *testing.T) {
 					url, base, n := serve()
 					tr := rig.Over(t, base, quick(func(p *oktaretry.Policy) {
 						p.BodyTimeout, p.RetryBodies = 20*time.Millisecond, tt.limit
@@ -356,6 +357,14 @@ func TestBodyThatBreaksOffIsAskedForAgain(t *testing.T) {
 						t.Errorf("read %q, %v; want %q", got.String(), err, tt.got)
 					}
 					c.Resp.Body.Close()
+				}
+				t.Run(fmt.Sprint(tt.name, "/", name, " stall=", stall), func(t *testing.T) {
+					t.Parallel()
+					if name == "memory" {
+						synctest.Test(t, test)
+					} else {
+						test(t)
+					}
 				})
 			}
 		}

@@ -174,6 +174,7 @@ func TestProtocolErrorsOfHTTP2AreCounted(t *testing.T) {
 	} {
 		for _, kept := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s/kept=%t", tt.name, kept), func(t *testing.T) {
+				t.Parallel()
 				var n atomic.Int64
 				url, base := http2(t, func(c *h2raw.Conn, id uint32, body []byte) {
 					if string(body) == "warm" {
@@ -221,6 +222,7 @@ func TestWhatHTTP2RefusesGoesAgain(t *testing.T) {
 			{"POST without a body", "POST", "", false},
 		} {
 			t.Run(name+"/"+tt.name, func(t *testing.T) {
+				t.Parallel()
 				var got received
 				url, base := http2(t, func(c *h2raw.Conn, id uint32, body []byte) {
 					if n := got.add("%s", body); n == 2 {

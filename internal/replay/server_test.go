@@ -24,19 +24,23 @@ const (
 	refusal = `{"errorCode":"E0000047"}`
 )
 
-// protocols runs test against a server of each protocol.
-func protocols(t *testing.T, handler http.HandlerFunc, test func(*testing.T, *httptest.Server)) {
+// protocols runs test for each protocol, with a function that starts its server. They run at once, for a server that has
+// closed a connection of HTTP/1.1 waits half a second for its client to notice.
+func protocols(t *testing.T, test func(t *testing.T, serve func(http.HandlerFunc) *httptest.Server)) {
 	for _, http2 := range []bool{false, true} {
 		name := "HTTP/1.1"
 		if http2 {
 			name = "HTTP/2"
 		}
 		t.Run(name, func(t *testing.T) {
-			srv := httptest.NewUnstartedServer(handler)
-			srv.EnableHTTP2 = http2
-			srv.StartTLS()
-			defer srv.Close()
-			test(t, srv)
+			t.Parallel()
+			test(t, func(handler http.HandlerFunc) *httptest.Server {
+				srv := httptest.NewUnstartedServer(handler)
+				srv.EnableHTTP2 = http2
+				srv.StartTLS()
+				t.Cleanup(srv.Close)
+				return srv
+			})
 		})
 	}
 }
@@ -104,11 +108,11 @@ func closing(src *source) (wait func(*testing.T)) {
 }
 
 func TestWholeBodyIsSentAfterEarlyResponses(t *testing.T) {
+	t.Parallel()
 	data := text(long)
 	for _, announced := range []bool{true, false} {
-		handler := func(w http.ResponseWriter, r *http.Request) {}
-		protocols(t, func(w http.ResponseWriter, r *http.Request) { handler(w, r) }, func(t *testing.T, srv *httptest.Server) {
-			handler = answerEarly(t, 3, data)
+		protocols(t, func(t *testing.T, serve func(http.HandlerFunc) *httptest.Server) {
+			srv := serve(answerEarly(t, 3, data))
 			src := &source{data: data}
 			closed := closing(src)
 			req, _ := http.NewRequest("POST", srv.URL, src)
@@ -136,16 +140,16 @@ func TestWholeBodyIsSentAfterEarlyResponses(t *testing.T) {
 // The caller's stream is slow: the response comes while the write loop waits for more, and what that late Read returns must
 // be in the resend. Only what was sent by then is kept.
 func TestResendHasTheBytesOfABlockedRead(t *testing.T) {
+	t.Parallel()
 	const sent, limit = 64 << 10, 512 << 10
 	data := text(long)
-	handler := func(w http.ResponseWriter, r *http.Request) {}
-	protocols(t, func(w http.ResponseWriter, r *http.Request) { handler(w, r) }, func(t *testing.T, srv *httptest.Server) {
+	protocols(t, func(t *testing.T, serve func(http.HandlerFunc) *httptest.Server) {
 		early := answerEarly(t, 1, data)
 		stuck, gate := make(chan struct{}), make(chan struct{})
-		handler = func(w http.ResponseWriter, r *http.Request) {
+		srv := serve(func(w http.ResponseWriter, r *http.Request) {
 			<-stuck
 			early(w, r)
-		}
+		})
 		src := &source{data: data, chunk: 16 << 10, before: func(pos int64) {
 			if pos == sent {
 				close(stuck)
@@ -180,14 +184,14 @@ func TestResendHasTheBytesOfABlockedRead(t *testing.T) {
 // The call ends with an early response while the write loop is stuck in the caller's stream: the stream is closed as soon
 // as net/http closes the attempt's body.
 func TestStreamIsClosedAfterAnEarlyResponse(t *testing.T) {
-	handler := func(w http.ResponseWriter, r *http.Request) {}
-	protocols(t, func(w http.ResponseWriter, r *http.Request) { handler(w, r) }, func(t *testing.T, srv *httptest.Server) {
+	t.Parallel()
+	protocols(t, func(t *testing.T, serve func(http.HandlerFunc) *httptest.Server) {
 		early := answerEarly(t, 1, nil)
 		stuck, gate := make(chan struct{}), make(chan struct{})
-		handler = func(w http.ResponseWriter, r *http.Request) {
+		srv := serve(func(w http.ResponseWriter, r *http.Request) {
 			<-stuck
 			early(w, r)
-		}
+		})
 		src := &source{data: text(1000), chunk: 500, before: func(pos int64) {
 			if pos == 500 {
 				close(stuck)
@@ -207,6 +211,7 @@ func TestStreamIsClosedAfterAnEarlyResponse(t *testing.T) {
 }
 
 func TestBodiesFromGetBodyAreSentInFull(t *testing.T) {
+	t.Parallel()
 	data := text(200 << 10)
 	for name, body := range map[string]func() io.Reader{
 		"bytes.Reader":   func() io.Reader { return bytes.NewReader(data) },
@@ -214,9 +219,9 @@ func TestBodiesFromGetBodyAreSentInFull(t *testing.T) {
 		"strings.Reader": func() io.Reader { return strings.NewReader(string(data)) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			handler := func(w http.ResponseWriter, r *http.Request) {}
-			protocols(t, func(w http.ResponseWriter, r *http.Request) { handler(w, r) }, func(t *testing.T, srv *httptest.Server) {
-				handler = answerEarly(t, 2, data)
+			t.Parallel()
+			protocols(t, func(t *testing.T, serve func(http.HandlerFunc) *httptest.Server) {
+				srv := serve(answerEarly(t, 2, data))
 				req, _ := http.NewRequest("PUT", srv.URL, body())
 				b := replay.New(req, 0)
 				defer b.Close()
@@ -232,6 +237,7 @@ func TestBodiesFromGetBodyAreSentInFull(t *testing.T) {
 
 // A refused connection reads nothing, so even a body far beyond the cap can be sent again.
 func TestUnsentBodyCanBeSentAgain(t *testing.T) {
+	t.Parallel()
 	data := text(long)
 	srv := httptest.NewServer(answerEarly(t, 0, data))
 	defer srv.Close()
@@ -259,6 +265,7 @@ func TestUnsentBodyCanBeSentAgain(t *testing.T) {
 
 // A captured body that is resent keeps the connection: net/http sees it sent in full.
 func TestResendsShareAConnection(t *testing.T) {
+	t.Parallel()
 	var conns sync.Map
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conns.Store(r.RemoteAddr, true)

@@ -48,9 +48,10 @@ func document(t *testing.T) []byte {
 	d, p := oktaretry.DefaultPolicy(), tiny()
 	fmt.Fprintf(&b, `# What the SDKs' callers get
 
-Okta's SDKs, okta-sdk-golang %s, %s and %s, meet each of these situations over loopback sockets, set up as in
-[`+"`sdkv6`](sdkv6/main.go), [`sdkv5`](sdkv5/main.go) and [`sdkv2`](sdkv2/main.go)"+`, with a fake Okta at the other end. The tests
-hold them to what is written here, and to the number of users in the fake in the end: no create is ever done twice.
+Okta's SDKs, okta-sdk-golang %s, %s and %s, meet each of these situations with a fake Okta at the other end, set up as in
+[`+"`sdkv6`](sdkv6/main.go), [`sdkv5`](sdkv5/main.go) and [`sdkv2`](sdkv2/main.go)"+`: over loopback sockets, or, in the rows that take a window,
+an attempt timeout or a deadline, in memory and in virtual time. The tests hold them to what is written here, and to the number
+of users in the fake in the end: no create is ever done twice.
 
     go test ./examples/sdkv6 ./examples/sdkv5 ./examples/sdkv2 -run TestMatrix   # the situations
     %s                # this file

@@ -1,5 +1,5 @@
-// This file runs the situations of situations.go through an SDK, over real
-// sockets, and holds what its caller gets to what the table says.
+// This file runs the situations of situations.go through an SDK, over real sockets or
+// in memory, and holds what its caller gets to what the table says.
 
 package sdktest
 
@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/oktaretry/oktaretry"
@@ -46,8 +47,9 @@ type Answer struct {
 type SDK struct {
 	Name string // "v6", "v5" or "v2"
 	// Connect sets up a client as the example does it. With privateKey it gets
-	// its tokens by PrivateKey. Token calls have the values of ctx.
-	Connect func(ctx context.Context, t *testing.T, url string, transport *oktaretry.Transport, privateKey bool) Client
+	// its tokens by PrivateKey. Token calls have the values of ctx. It is called
+	// by Outside.
+	Connect func(ctx context.Context, url string, transport *oktaretry.Transport, privateKey bool) (Client, error)
 	// OwnError names the SDK's own error in err's chain, if there is one.
 	OwnError func(err error) string
 }
@@ -61,7 +63,11 @@ func Run(t *testing.T, sdk SDK) {
 		}
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
-			s.run(t, sdk)
+			if s.inMemory {
+				synctest.Test(t, func(t *testing.T) { s.run(t, sdk) })
+			} else {
+				s.run(t, sdk)
+			}
 		})
 	}
 }
@@ -71,26 +77,16 @@ type stage struct {
 	*testing.T
 	Client
 	ctx      context.Context
-	org      *oktatest.Server
+	org      *oktatest.Okta
 	user     string // the id of the first, if there is one
 	recorder *oktaretry.Recorder
 }
 
-// attempts is how many the Recorder saw.
-func (s *stage) attempts() (n int) {
-	for _, o := range s.recorder.Outcomes() {
-		n += len(o.Attempts)
-	}
-	return n
-}
-
 func (s situation) run(t *testing.T, sdk SDK) {
-	org := s.serve(t)
+	org, base, url := s.serve(t)
 	if s.script != nil {
 		s.script(org)
 	}
-	base := s.base()
-	t.Cleanup(base.CloseIdleConnections)
 	policy := tiny()
 	if s.change != nil {
 		s.change(&policy)
@@ -106,12 +102,15 @@ func (s situation) run(t *testing.T, sdk SDK) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // ends what would never end
 	defer cancel()
 	at.ctx, at.recorder = oktaretry.WithRecorder(ctx)
-	at.Client = sdk.Connect(at.ctx, t, s.front(t, org), transport, s.privateKey)
+	at.Client, err = Outside(func() (Client, error) { return sdk.Connect(at.ctx, url, transport, s.privateKey) })
+	if err != nil {
+		t.Fatal(err)
+	}
 	if ids := org.UserIDs(); len(ids) > 0 {
 		at.user = ids[0]
 	}
 	if s.warm {
-		warmUp(t, transport, org)
+		warmUp(t, transport, org, url)
 	}
 
 	before := len(org.UserIDs())
@@ -122,14 +121,10 @@ func (s situation) run(t *testing.T, sdk SDK) {
 		t.Errorf("it only ended with its deadline")
 	}
 	s.want(sdk.Name).check(t, sdk, answer)
-	arrived := org.Arrived
-	if s.hangs { // on a busy machine, a request may not arrive before its attempt's end
-		arrived = at.attempts
-	}
-	for arrived() < s.requests.least && ctx.Err() == nil {
+	for org.Arrived() < s.requests.least && ctx.Err() == nil {
 		time.Sleep(time.Millisecond) // the server can be a little behind a client that has hung up
 	}
-	if n := arrived(); n < s.requests.least || n > s.requests.most {
+	if n := org.Arrived(); n < s.requests.least || n > s.requests.most {
 		t.Errorf("%d requests at Okta, want %d to %d", n, s.requests.least, s.requests.most)
 	}
 	if got := len(org.UserIDs()) - before; got != s.users {
@@ -150,11 +145,20 @@ func tiny() oktaretry.Policy {
 	return p
 }
 
-func (s situation) serve(t *testing.T) *oktatest.Server {
-	if s.tls {
-		return oktatest.NewTLSServer(t, s.org...)
+// serve returns a fake Okta, and by which base and at which URL it is reached.
+func (s situation) serve(t *testing.T) (org *oktatest.Okta, base http.RoundTripper, url string) {
+	if s.inMemory {
+		org = NewOkta(t, s.org...)
+		return org, org.Transport(), URL
 	}
-	return oktatest.NewServer(t, s.org...)
+	start := oktatest.NewServer
+	if s.tls {
+		start = oktatest.NewTLSServer
+	}
+	server := start(t, s.org...)
+	sockets := s.sockets()
+	t.Cleanup(sockets.CloseIdleConnections)
+	return server.Okta, sockets, s.front(t, server)
 }
 
 // front returns where the client is to go: to the org, or to a front that does
@@ -176,13 +180,13 @@ func (s situation) front(t *testing.T, org *oktatest.Server) string {
 	return front.URL
 }
 
-// base is net/http's own transport, keep-alive connections and all, with
+// sockets is net/http's own transport, keep-alive connections and all, with
 // connections of this situation's only.
 //
 // A new connection is used by a first request. On one that was used before
 // (situation.warm) net/http itself would repeat a request without a body if the
 // connection dies before the answer.
-func (s situation) base() *http.Transport {
+func (s situation) sockets() *http.Transport {
 	base := http.DefaultTransport.(*http.Transport).Clone()
 	base.Proxy = nil
 	var dials atomic.Int32
@@ -196,8 +200,8 @@ func (s situation) base() *http.Transport {
 }
 
 // warmUp leaves a connection that has been used, and forgets how.
-func warmUp(t *testing.T, transport *oktaretry.Transport, org *oktatest.Server) {
-	resp, err := transport.Client().Get(org.URL + "/.well-known/openid-configuration")
+func warmUp(t *testing.T, transport *oktaretry.Transport, org *oktatest.Okta, url string) {
+	resp, err := transport.Client().Get(url + "/.well-known/openid-configuration")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,8 +20,9 @@ type situation struct {
 	only        string // the SDKs that can get there, "v6 v5"; "" for all
 
 	org        []oktatest.Option
-	script     func(*oktatest.Server)
+	script     func(*oktatest.Okta)
 	change     func(*oktaretry.Policy)
+	inMemory   bool // in virtual time and without sockets: for what only waits
 	hangs      bool // Okta never answers, and an attempt has a short timeout
 	privateKey bool
 	tls        bool // with a certificate that the client does not trust
@@ -74,8 +75,8 @@ const (
 	transaction = "GET /api/v1/users/{id}/factors/{factor}/transactions/{transaction}"
 )
 
-func script(pattern string, steps ...oktatest.Step) func(*oktatest.Server) {
-	return func(org *oktatest.Server) { org.Script(pattern, steps...) }
+func script(pattern string, steps ...oktatest.Step) func(*oktatest.Okta) {
+	return func(org *oktatest.Okta) { org.Script(pattern, steps...) }
 }
 
 func withUsers(n int) []oktatest.Option { return []oktatest.Option{oktatest.WithUsers(n)} }
@@ -196,14 +197,14 @@ var situations = []situation{
 	},
 
 	{
-		group: "Rate limits", name: "429 storm: 6 syncs of 3 pages at once, 5 tries refused together", org: withUsers(60),
+		group: "Rate limits", name: "429 storm: 6 syncs of 3 pages at once, 5 tries refused together", org: withUsers(60), inMemory: true,
 		script: script(users, oktatest.Pass, oktatest.Times(5, oktatest.Delay(100*time.Millisecond, oktatest.RateLimited(0)))), do: syncs,
 		gets: "6 times 60 users", requests: exactly(18 + 5), took: restOfWindow,
 	}, {
-		name: "429 answering a create", script: script(newUser, oktatest.RateLimited(0)), do: create,
+		name: "429 answering a create", inMemory: true, script: script(newUser, oktatest.RateLimited(0)), do: create,
 		gets: "new@example.com", requests: exactly(2), users: 1, took: oneWindow, check: sentTheSameTwice,
 	}, {
-		name: "429 answering the token call", org: withTokens(3), privateKey: true,
+		name: "429 answering the token call", org: withTokens(3), privateKey: true, inMemory: true,
 		script: script(tokens, oktatest.RateLimited(0)), do: list,
 		gets: "3 users", requests: exactly(2 + 1), took: oneWindow,
 	}, {
@@ -254,7 +255,7 @@ var situations = []situation{
 		gets:   "SUCCESS", requests: exactly(3), took: twoPolls,
 	}, {
 		name: "E0000070 (202) answering a verification, with a link to poll", org: withUsers(1),
-		script: func(org *oktatest.Server) {
+		script: func(org *oktatest.Okta) {
 			org.Script(verify, oktatest.Code("E0000070").WithPoll("/api/v1/users/"+org.UserIDs()[0]+"/factors/opf1/transactions/v2mst.1"))
 			org.Script(transaction, oktatest.Code("E0000070"), verified)
 		},
@@ -327,7 +328,7 @@ var situations = []situation{
 		fails:    broken("", "io.ErrUnexpectedEOF", "unexpected EOF"),
 		requests: exactly(1), users: 1, took: atOnce,
 	}, {
-		name: "a body that stops half-way and stays open", org: withUsers(1),
+		name: "a body that stops half-way and stays open", org: withUsers(1), inMemory: true,
 		script: script(oneUser, oktatest.StallBody(oktatest.Pass)), do: soon(get),
 		fails: broken("", "context.DeadlineExceeded, net.Error with Timeout", "context deadline exceeded"), requests: exactly(1), took: toDeadline,
 	},
@@ -356,11 +357,11 @@ var situations = []situation{
 		name: "connection refused every time, for a create", refuses: always, do: create,
 		fails: flattened("ECONNREFUSED", `Post "…": dial tcp …: connect: connection refused`), took: threeBackoffs,
 	}, {
-		name: "a server that accepts and never answers", org: withUsers(1), hangs: true,
+		name: "a server that accepts and never answers", org: withUsers(1), hangs: true, inMemory: true,
 		script: script(anyRequest, oktatest.Always(oktatest.Hang)), do: get,
 		fails: flattened("net.Error with Timeout", `Get "…": oktaretry: no response headers within 900ms from …/api/v1/users/{id}`), requests: exactly(4), took: eightTimeouts,
 	}, {
-		name: "a server that accepts a create and never answers", hangs: true,
+		name: "a server that accepts a create and never answers", hangs: true, inMemory: true,
 		script: script(newUser, oktatest.Always(oktatest.Hang)), do: create,
 		fails: flattened("net.Error with Timeout", `Post "…": oktaretry: no response headers within 900ms from …/api/v1/users`), requests: exactly(1), took: tripleTimeout,
 	}, {
