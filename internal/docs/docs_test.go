@@ -183,7 +183,7 @@ func TestCodeOfTheDocumentsCompiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, run := range []string{"examples/quickstart/readme_test.go", "contract/contract_test.go", "oktatest/recipes_test.go", "benchmarks/internal/peers/migrating.go"} {
+	for _, run := range []string{"examples/sdkv6/readme_test.go", "contract/contract_test.go", "oktatest/recipes_test.go", "benchmarks/internal/peers/migrating.go"} {
 		files = append(files, filepath.Join(root, run))
 	}
 	for _, file := range files {

@@ -1,7 +1,7 @@
 // Package snippets holds the blocks of Go code in README.md and docs/*.md that are
 // compiled and not run, each in a function: it has no test, so that none is linked for
 // them. A test of internal/docs compares the two. Code that is run is in a test of
-// examples/quickstart, contract or oktatest; that of other retry libraries, before a
+// examples/sdkv6, contract or oktatest; that of other retry libraries, before a
 // migration, is in benchmarks/internal/peers.
 package snippets
 
