@@ -18,6 +18,7 @@ import (
 	"github.com/oktaretry/oktaretry/internal/rig"
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 	"github.com/oktaretry/oktaretry/internal/sharedtest"
+	"github.com/oktaretry/oktaretry/internal/show"
 )
 
 func TestSnapshotHasTheStateOfAHeldBucket(t *testing.T) {
@@ -283,4 +284,18 @@ func TestSnapshotHasTheStateOfTheStore(t *testing.T) {
 			t.Errorf("of a store that is back: %+v", back)
 		}
 	})
+}
+
+// A name that the user's function gave can hold anything: each value stays on its line.
+func TestTextOfAValueQuotesWhatWouldBreakIt(t *testing.T) {
+	for text, want := range map[string]string{
+		"plain": "name=plain", "two words": `name="two words"`, "a\nb": `name="a\nb"`, "a\tb": `name="a\tb"`,
+		"/api/v1/users (limit 50)": `name="/api/v1/users (limit 50)"`, "a=b": `name="a=b"`, "\x1b[1m": `name="\x1b[1m"`,
+	} {
+		var a show.Attrs
+		a.Text("name", text)
+		if got := a.Line(); got != want {
+			t.Errorf("%q: got %s, want %s", text, got, want)
+		}
+	}
 }

@@ -33,6 +33,13 @@ func TestThisLibraryKeepsTheContract(t *testing.T) {
 
 func TestExampleOfAStackKeepsTheContract(t *testing.T) { testStack(t) }
 
+func myStack(base http.RoundTripper) http.RoundTripper { return base }
+
+// docs/contract.md shows this test. A test of internal/docs compares the two.
+func TestMyStack(t *testing.T) {
+	contract.Run(t, func(base http.RoundTripper) http.RoundTripper { return myStack(base) })
+}
+
 // What the suite asks of the waits between attempts.
 func ExampleCases() {
 	for _, c := range contract.Cases() {

@@ -1,6 +1,7 @@
 package oktatest_test
 
 import (
+	"encoding/base32"
 	"fmt"
 	"net/http"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry/oktatest"
+	"github.com/oktaretry/oktaretry/oktatest/internal/factor"
 )
 
 // factorsOf is the URL of a new user's factors.
@@ -222,4 +224,17 @@ func TestATransactionIsOfItsUserAndFactor(t *testing.T) {
 		other := fmt.Sprintf("%s/api/v1/users/%s%s", org, ids[1], poll[len(org+"/api/v1/users/"+ids[0]):])
 		wantCode(t, do(t, rt, "GET", other, ""), 404, "E0000191")
 	})
+}
+
+// The vectors of RFC 6238, appendix B, for SHA-1: the last six of their eight digits.
+func TestPasscodesAreThoseOfRFC6238(t *testing.T) {
+	t.Parallel()
+	secret := base32.StdEncoding.EncodeToString([]byte("12345678901234567890"))
+	for seconds, want := range map[int64]string{
+		59: "287082", 1111111109: "081804", 1111111111: "050471", 1234567890: "005924", 2000000000: "279037", 20000000000: "353130",
+	} {
+		if got := factor.TOTP(secret, seconds/30); got != want {
+			t.Errorf("at %d s: %s, want %s", seconds, got, want)
+		}
+	}
 }

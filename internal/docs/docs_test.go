@@ -179,11 +179,14 @@ func unindented(text string) string {
 
 func TestCodeOfTheDocumentsCompiles(t *testing.T) {
 	compiled := "\n"
-	files, err := filepath.Glob(root + "/examples/internal/snippets/*_test.go")
+	files, err := filepath.Glob(root + "/examples/internal/snippets/*.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, file := range append(files, root+"/benchmarks/internal/peers/migrating_test.go", root+"/oktatest/recipes_test.go") {
+	for _, run := range []string{"examples/sdkv6/readme_test.go", "contract/contract_test.go", "oktatest/recipes_test.go", "benchmarks/internal/peers/migrating.go"} {
+		files = append(files, filepath.Join(root, run))
+	}
+	for _, file := range files {
 		compiled += unindented(read(t, file))
 	}
 	paths, err := filepath.Glob(root + "/docs/*.md")
@@ -196,7 +199,7 @@ func TestCodeOfTheDocumentsCompiles(t *testing.T) {
 		for _, block := range code {
 			checked++
 			if !strings.Contains(compiled, "\n"+unindented(block)) {
-				t.Errorf("%s: this code does not stand in examples/internal/snippets or oktatest/recipes_test.go, line for line:\n%s", path, block)
+				t.Errorf("%s: this code stands in none of the files that are compiled, line for line:\n%s", path, block)
 			}
 		}
 	}

@@ -110,7 +110,7 @@ func (s *Store) Passcode(now time.Time, key, id string) (string, bool) {
 	case f == nil:
 		return "", false
 	case f.secret != "":
-		return totp(f.secret, step(now)), true
+		return TOTP(f.secret, step(now)), true
 	}
 	code := cmp.Or(f.answer, f.code)
 	return code, code != ""

@@ -78,8 +78,8 @@ func questionText(key string) string {
 // step is the window of 30 s that a time lies in.
 func step(now time.Time) int64 { return now.Unix() / 30 }
 
-// totp is the passcode of a step, by RFC 6238.
-func totp(secret string, step int64) string {
+// TOTP is the passcode of a step, by RFC 6238.
+func TOTP(secret string, step int64) string {
 	key, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(secret)
 	if err != nil {
 		return ""

@@ -88,7 +88,7 @@ func equal(have, want string) bool {
 // checkTOTP takes the passcode of the present step or of a neighbour, each once.
 func (f *factor) checkTOTP(code string, now int64) (bad endpoint.Answer, ok bool) {
 	for at := now - 1; at <= now+1; at++ {
-		if !equal(code, totp(f.secret, at)) {
+		if !equal(code, TOTP(f.secret, at)) {
 			continue
 		}
 		if at <= f.used {

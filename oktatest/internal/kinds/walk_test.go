@@ -1,4 +1,6 @@
-package generic_test
+// This file walks all operations of the API: a store of all kinds answers each.
+
+package kinds_test
 
 import (
 	"encoding/json"

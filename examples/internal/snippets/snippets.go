@@ -1,6 +1,8 @@
-// Package snippets holds the blocks of Go code in README.md and docs/*.md, each in a
-// function, so that they compile. A test of internal/docs compares the two. The code
-// of other retry libraries, before a migration, is in benchmarks/internal/peers.
+// Package snippets holds the blocks of Go code in README.md and docs/*.md that are
+// compiled and not run, each in a function: it has no test, so that none is linked for
+// them. A test of internal/docs compares the two. Code that is run is in a test of
+// examples/sdkv6, contract or oktatest; that of other retry libraries, before a
+// migration, is in benchmarks/internal/peers.
 package snippets
 
 import (
@@ -9,7 +11,6 @@ import (
 	"log"
 	"log/slog"
 	"net/http"
-	"testing"
 	"time"
 
 	"github.com/okta/okta-sdk-golang/v6/okta"
@@ -18,47 +19,15 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/oktaretry/oktaretry"
-	"github.com/oktaretry/oktaretry/contract"
 	"github.com/oktaretry/oktaretry/fleet"
-	"github.com/oktaretry/oktaretry/oktatest"
 	"github.com/oktaretry/oktaretry/oktav6"
 	"github.com/oktaretry/oktaretry/policyfile"
 )
 
-// The blocks that are not run are compiled, which is what they are here for.
+// To be compiled is what they are here for.
 var _ = []any{
-	readmeRules, readmeOutcome, rulesEdit, paceSettings, fleetStore, byHand, TestMyStack,
+	readmeRules, readmeOutcome, rulesEdit, paceSettings, fleetStore, byHand,
 	beforeSDK, afterSDK, afterRetryable, afterFailsafe, policyRead, policyWatch, policyCount,
-}
-
-func readmeUse(ctx context.Context, url, token string, handle func([]okta.User)) error {
-	transport, err := oktaretry.NewTransport(nil) // one for all clients of an org
-	if err != nil {
-		return err
-	}
-	client, err := oktav6.NewClient(ctx, transport, okta.WithOrgUrl(url), okta.WithToken(token))
-	if err != nil {
-		return err
-	}
-	for users, err := range oktav6.Pages(ctx, client.UserAPI.ListUsers(ctx)) { // all pages
-		if err != nil {
-			return err
-		}
-		handle(users)
-	}
-	return nil
-}
-
-func TestCodeOfTheReadmeReadsAllUsers(t *testing.T) {
-	org := oktatest.StartServer(oktatest.WithUsers(450))
-	defer org.Close()
-	n := 0
-	if err := readmeUse(t.Context(), org.URL, "a-token", func(users []okta.User) { n += len(users) }); err != nil {
-		t.Fatal(err)
-	}
-	if n != 450 {
-		t.Errorf("read %d users, want 450", n)
-	}
 }
 
 func readmeRules() error {
@@ -120,12 +89,6 @@ func byHand(url, token string, transport *oktaretry.Transport) error {
 	client := okta.NewAPIClient(cfg)
 	client.GetConfig().HTTPClient = transport.Client() // after NewAPIClient
 	return nil
-}
-
-func myStack(base http.RoundTripper) http.RoundTripper { return base }
-
-func TestMyStack(t *testing.T) {
-	contract.Run(t, func(base http.RoundTripper) http.RoundTripper { return myStack(base) })
 }
 
 func beforeSDK(url, token string) (*okta.APIClient, error) {
