@@ -227,26 +227,26 @@ func TestResponseRequestCanBeReused(t *testing.T) {
 
 func TestRecorderKeepsTheLast1000CallsInOrder(t *testing.T) {
 	tr := rig.Over(t, script.Repeat(t, script.OK()), nil)
-	for _, calls := range []int{0, 1, 999, 1000, 1001, 1999, 2000, 2001, 3456} {
+	for _, looks := range [][]int{{0, 1, 999, 1000, 1001, 1999, 2000, 2001, 3456}, {999}, {2001}} {
 		ctx, rec := oktaretry.WithRecorder(t.Context())
-		if _, ok := rec.Outcome(); ok {
-			t.Error("a new recorder knows an outcome")
-		}
-		for i := range calls {
-			resp, err := tr.RoundTrip(rig.Request(t, ctx, "GET", fmt.Sprintf("https://h%d.example/", i), nil))
-			rig.Text(t, resp, err)
-		}
-		all := rec.Outcomes()
-		if len(all) != min(calls, 1000) {
-			t.Errorf("after %d calls there are %d outcomes", calls, len(all))
-		}
-		for i, out := range all {
-			if want := fmt.Sprintf("h%d.example", calls-len(all)+i); out.Host != want {
-				t.Fatalf("outcome %d of %d calls is of %s, want %s", i, calls, out.Host, want)
+		made := 0
+		for _, calls := range looks {
+			for ; made < calls; made++ {
+				resp, err := tr.RoundTrip(rig.Request(t, ctx, "GET", fmt.Sprintf("https://h%d.example/", made), nil))
+				rig.Text(t, resp, err)
 			}
-		}
-		if last, ok := rec.Outcome(); ok != (calls > 0) || ok && last.Host != all[len(all)-1].Host {
-			t.Errorf("Outcome = %s, %t", last.Host, ok)
+			all := rec.Outcomes()
+			if len(all) != min(calls, 1000) {
+				t.Errorf("after %d calls there are %d outcomes", calls, len(all))
+			}
+			for i, out := range all {
+				if want := fmt.Sprintf("h%d.example", calls-len(all)+i); out.Host != want {
+					t.Fatalf("outcome %d of %d calls is of %s, want %s", i, calls, out.Host, want)
+				}
+			}
+			if last, ok := rec.Outcome(); ok != (calls > 0) || ok && last.Host != all[len(all)-1].Host {
+				t.Errorf("Outcome = %s, %t", last.Host, ok)
+			}
 		}
 	}
 }

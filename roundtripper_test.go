@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"os"
 	"reflect"
 	"runtime"
 	"strings"
@@ -23,8 +24,11 @@ import (
 
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/gotest"
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
+
+func TestMain(m *testing.M) { os.Exit(gotest.Main(m)) }
 
 func TestRequestIsUnchangedAndReadableDuringTheCall(t *testing.T) {
 	meddle := func(r *http.Request) error {
@@ -177,7 +181,7 @@ func TestNeverAResponseAndAnErrorTogether(t *testing.T) {
 			for _, method := range []string{"GET", "POST"} {
 				for _, ctx := range []context.Context{t.Context(), canceled, brief, oktaretry.WithNoRetry(t.Context())} {
 					tr := rig.Over(t, script.Repeat(t, step), func(p *oktaretry.Policy) {
-						rig.QuickWaits(p)
+						p.Budget.Disabled, p.Breaker.Disabled = true, true
 						p.RateLimited.MaxAttempts, p.Pending.MaxAttempts = 3, 3
 					})
 					resp, err := tr.RoundTrip(rig.Request(t, ctx, method, "/api/v1/users", strings.NewReader("x")))

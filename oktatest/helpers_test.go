@@ -6,14 +6,18 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/oktaretry/oktaretry/internal/rig/gotest"
 	"github.com/oktaretry/oktaretry/oktatest"
 )
+
+func TestMain(m *testing.M) { os.Exit(gotest.Main(m)) }
 
 const org = "https://acme.okta.test"
 

@@ -60,9 +60,11 @@ func (s badSearch) run(t *testing.T) (refused, well int, first time.Duration) {
 	defer all.Wait()
 	for tab := range s.tabs {
 		all.Go(func() {
-			for ctx.Err() == nil {
-				rig.Do(t, ctx, page, http.MethodGet, s.paths[tab%len(s.paths)]+"?search=profile.name+xx+1", "")
-				script.Sleep(ctx, s.every)
+			search := rig.Request(t, ctx, http.MethodGet, s.paths[tab%len(s.paths)]+"?search=profile.name+xx+1", nil)
+			for ; ctx.Err() == nil; time.Sleep(s.every) {
+				if resp, err := page.RoundTrip(search); err == nil {
+					resp.Body.Close()
+				}
 			}
 		})
 	}

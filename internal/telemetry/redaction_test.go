@@ -10,12 +10,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/textproto"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -32,12 +35,19 @@ import (
 // them went in.
 type secrets map[string]string
 
+// Each mark begins with sign, and is as long as any other: a text is searched for all
+// of them at once.
+const (
+	sign       = "zq"
+	markLength = 20
+)
+
 // mark returns a new secret: so long and random that finding it is no
 // accident, and of small letters only, so that no encoding of URLs, JSON or
 // headers changes it, and that it passes for an OAuth error.
 func (s secrets) mark(place string) string {
-	b := []byte("zq")
-	for range 18 {
+	b := []byte(sign)
+	for len(b) < markLength {
 		b = append(b, 'a'+byte(rand.IntN(26)))
 	}
 	s[string(b)] = place
@@ -68,14 +78,34 @@ func (s secrets) percent(place string) string {
 }
 
 // find returns the places of the secrets that a text holds.
-func (s secrets) find(text string) (places []string) {
+func (s secrets) find(text string) []string {
 	text = strings.ToLower(text)
-	for secret, place := range s {
-		if strings.Contains(text, secret) {
-			places = append(places, place)
+	found := secrets{}
+	for at := range occurrences(text, sign) {
+		secret := text[at:min(at+markLength, len(text))]
+		if place, is := s[secret]; is {
+			found[secret] = place
 		}
 	}
-	return places
+	for secret, place := range s {
+		if !strings.HasPrefix(secret, sign) && strings.Contains(text, secret) {
+			found[secret] = place
+		}
+	}
+	return slices.Collect(maps.Values(found))
+}
+
+// occurrences yields where part is in text; places may overlap.
+func occurrences(text, part string) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for at := 0; ; at++ {
+			next := strings.Index(text[at:], part)
+			if next < 0 || !yield(at+next) {
+				return
+			}
+			at += next
+		}
+	}
 }
 
 // url returns one that is full of secrets.

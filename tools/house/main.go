@@ -43,7 +43,7 @@ const (
 // first are for tests: they also import each other, and no others import them.
 var layers = [...][]string{
 	{"oktatest/internal/endpoint", "oktatest/internal/factor", "oktatest/internal/lag", "oktatest/internal/rules", "oktatest/internal/syslog",
-		"contract", "oktatest", "oktatest/control", "oktatest/internal/edge", "oktatest/internal/render", "oktatest/internal/token", "internal/docs", "internal/rig", "internal/rig/script", "internal/sharedtest", "internal/soak"},
+		"contract", "oktatest", "oktatest/control", "oktatest/internal/edge", "oktatest/internal/render", "oktatest/internal/token", "internal/docs", "internal/rig", "internal/rig/gotest", "internal/rig/script", "internal/sharedtest", "internal/soak"},
 	{"chaos", "debug", "internal/words", "oktatest/internal/kinds", "oktatest/internal/unserved"},
 	{root, "observability", "oktatest/internal/generic"},
 	{"internal/ask", "internal/budget", "internal/circuit", "internal/document", "internal/exchange", "internal/fault", "internal/pace", "internal/replay", "internal/telemetry", "oktatest/internal/fill"},
