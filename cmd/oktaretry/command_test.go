@@ -6,6 +6,8 @@ import (
 	"flag"
 	"os"
 	"testing"
+
+	"github.com/fatih/color"
 )
 
 // asCommand is set in the environment of what the tests start.
@@ -16,6 +18,8 @@ func TestMain(m *testing.M) {
 		main()
 	}
 	os.Setenv(asCommand, "1")
-	flag.Set("test.parallel", "4") // for some wait; unless -parallel is given
+	color.NoColor = true           // go test may have a terminal
+	startVirtualTime = func() {}   // a test is running already
+	flag.Set("test.parallel", "8") // for some wait; unless -parallel is given
 	os.Exit(m.Run())
 }

@@ -1,6 +1,6 @@
 // This file tests what explain says of a call.
 
-package main_test
+package main
 
 import (
 	"encoding/json"
@@ -16,9 +16,9 @@ type explained struct {
 	Once, Always                                []struct{ At, What string }
 }
 
-func explain(t *testing.T, dir string, args ...string) explained {
+func explainJSON(t *testing.T, dir string, args ...string) explained {
 	t.Helper()
-	got := oktaretry(t, dir, append([]string{"explain", "--json"}, args...)...)
+	got := runIn(t, dir, append([]string{"explain", "--json"}, args...)...)
 	var e explained
 	if err := json.Unmarshal([]byte(got.out), &e); err != nil || got.code != 0 {
 		t.Fatalf("%v: %+v", err, got)
@@ -38,7 +38,6 @@ func (e explained) timeline() (sent []string, end string) {
 }
 
 func TestExplainedStepsAreThoseOfTheRule(t *testing.T) {
-	t.Parallel()
 	dir := files(t, map[string]string{
 		"patient.yaml": "serverError: {maxAttempts: 3, initialWait: 2s, maxWait: 1m, maxElapsed: 5m, multiplier: 3}\n",
 		"once.yaml":    "rateLimited: {action: fail-fast}\n",
@@ -66,7 +65,7 @@ func TestExplainedStepsAreThoseOfTheRule(t *testing.T) {
 		{"invalid_client", "0s", "0s the rule is to fail fast: hands Okta's answer"},
 	} {
 		t.Run(c.args, func(t *testing.T) {
-			sent, end := explain(t, dir, strings.Fields(c.args)...).timeline()
+			sent, end := explainJSON(t, dir, strings.Fields(c.args)...).timeline()
 			if strings.Join(sent, " ") != c.sent || !strings.HasPrefix(end, c.end) {
 				t.Errorf("sent at %s, end %s\nwant %s, %s", strings.Join(sent, " "), end, c.sent, c.end)
 			}
@@ -75,8 +74,7 @@ func TestExplainedStepsAreThoseOfTheRule(t *testing.T) {
 }
 
 func TestExplainWaitsAsTheCodeAsks(t *testing.T) {
-	t.Parallel()
-	e := explain(t, "", "E0000109", "--method", "POST")
+	e := explainJSON(t, "", "E0000109", "--method", "POST")
 	sent, end := e.timeline()
 	if len(sent) < 3 || sent[1] != "30s" || sent[2] != "1m" || !strings.Contains(end, "rate limited E0000109") {
 		t.Errorf("sent at %v, end %s", sent, end)
@@ -90,8 +88,7 @@ func TestExplainWaitsAsTheCodeAsks(t *testing.T) {
 }
 
 func TestExplainPollsForAPendingAnswer(t *testing.T) {
-	t.Parallel()
-	e := explain(t, "", "E0000070")
+	e := explainJSON(t, "", "E0000070")
 	if e.Request != "POST /api/v1/users/00u1/factors/opf1/verify" || e.Once[2].What != "asks for the result (attempt 2): 200" || e.Once[2].At != "4s" {
 		t.Errorf("%s: %+v", e.Request, e.Once)
 	}
@@ -103,13 +100,12 @@ func TestExplainPollsForAPendingAnswer(t *testing.T) {
 // TestExplainedStepsFitTheRuleOfEachCode plays a call for each code and method that
 // matters.
 func TestExplainedStepsFitTheRuleOfEachCode(t *testing.T) {
-	t.Parallel()
 	var codes []string
 	for info := range okta.Codes() {
 		codes = append(codes, info.Code)
 	}
 	for _, method := range []string{"GET", "POST"} {
-		got := oktaretry(t, "", append([]string{"explain", "--json", "--method", method}, codes...)...)
+		got := runIn(t, "", append([]string{"explain", "--json", "--method", method}, codes...)...)
 		if got.code != 0 {
 			t.Fatal(got.err)
 		}

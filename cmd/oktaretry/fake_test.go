@@ -1,6 +1,6 @@
 // This file tests the fake Okta as a server.
 
-package main_test
+package main
 
 import (
 	"bufio"
@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -103,7 +104,6 @@ func TestFakeServesTheSeed(t *testing.T) {
 }
 
 func TestFakeRefusesABadSeedAtItsPlace(t *testing.T) {
-	t.Parallel()
 	dir := files(t, map[string]string{
 		"unknown.yaml":  "users:\n  - {login: ann@example.com, lastNam: Lee}\n",
 		"doubled.yaml":  "users: []\ngroups: []\nusers: []\n",
@@ -124,7 +124,7 @@ func TestFakeRefusesABadSeedAtItsPlace(t *testing.T) {
 		"empty.yaml":    "oktaretry: empty.yaml:1:1: the file is empty: {} means an empty org",
 		"noyaml.yaml":   "oktaretry: noyaml.yaml:1:8: ",
 	} {
-		if got := oktaretry(t, dir, "fake", "--seed", file); got.code != 2 || got.out != "" || !strings.HasPrefix(got.err, want) {
+		if got := runIn(t, dir, "fake", "--seed", file); got.code != 2 || got.out != "" || !strings.HasPrefix(got.err, want) {
 			t.Errorf("%s: code %d, %s%s\nwant %s", file, got.code, got.out, got.err, want)
 		}
 	}
@@ -133,7 +133,7 @@ func TestFakeRefusesABadSeedAtItsPlace(t *testing.T) {
 func TestFakeRefusesASeedThatItsFlagsContradict(t *testing.T) {
 	dir := files(t, map[string]string{"org.yaml": "users:\n  - login: user00000@example.com\n"})
 	want := "oktaretry: org.yaml: oktatest: seed: users.0.login is \"user00000@example.com\", which another user has"
-	if got := oktaretry(t, dir, "fake", "--users", "1", "--seed", "org.yaml"); got.code != 2 || !strings.HasPrefix(got.err, want) {
+	if got := runIn(t, dir, "fake", "--users", "1", "--seed", "org.yaml"); got.code != 2 || !strings.HasPrefix(got.err, want) {
 		t.Errorf("%+v", got)
 	}
 }
@@ -158,6 +158,7 @@ func (s *served) control(method, path, body string) (status int, text string) {
 }
 
 func TestFakeIsSteeredByItsControlAPI(t *testing.T) {
+	t.Parallel()
 	dir := files(t, map[string]string{"org.yaml": org})
 	s := serve(t, "--seed", filepath.Join(dir, "org.yaml"))
 	if status, text := s.control("POST", "scripts", `{"pattern": "GET /api/v1/users", "steps": [{"rateLimited": "2s"}]}`); status != 200 {
@@ -185,6 +186,7 @@ func TestFakeIsSteeredByItsControlAPI(t *testing.T) {
 }
 
 func TestFakeHasNoControlAPIWhereItIsOff(t *testing.T) {
+	t.Parallel()
 	s := serve(t, "--control", "off")
 	if status, _, _ := s.do("POST", "/_oktatest/reset"); s.Control != "" || status == 200 {
 		t.Errorf("control %q, status %d", s.Control, status)
@@ -192,6 +194,7 @@ func TestFakeHasNoControlAPIWhereItIsOff(t *testing.T) {
 }
 
 func TestFakeStartsItsScenariosAnewAfterAReset(t *testing.T) {
+	t.Parallel()
 	s := serve(t, "--users", "1", "--scenario", "brownout")
 	for range 2 {
 		seen := ""
@@ -254,22 +257,7 @@ func TestFakePlaysItsScenarios(t *testing.T) {
 	})
 	t.Run("quota-storm and outage", func(t *testing.T) {
 		t.Parallel()
-		s := serve(t, "--users", "1", "--scenario", "quota-storm,outage")
-		limited, out := false, false
-		for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline) && !(limited && out); time.Sleep(50 * time.Millisecond) {
-			req, _ := http.NewRequest("GET", s.URL+"/api/v1/users", nil)
-			req.Header.Set("Authorization", "SSWS "+s.Token)
-			resp, err := http.DefaultClient.Do(req)
-			if err != nil {
-				continue
-			}
-			resp.Body.Close()
-			limited = limited || resp.StatusCode == 429
-			out = out || resp.StatusCode == 503
-		}
-		if !limited || !out {
-			t.Errorf("limited %t, out %t: want both", limited, out)
-		}
+		synctest.Test(t, playsAStormAndAnOutage) // which last for seconds
 	})
 	t.Run("push", func(t *testing.T) {
 		t.Parallel()
@@ -279,6 +267,32 @@ func TestFakePlaysItsScenarios(t *testing.T) {
 			t.Errorf("%d %v %s", status, h, body)
 		}
 	})
+}
+
+func playsAStormAndAnOutage(t *testing.T) {
+	o := fakeOptions{token: "t", users: 1, control: "off", scenarios: []string{"quota-storm", "outage"}}
+	org, err := o.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	var limited, out, broken, after bool
+	for ; time.Since(begin) < 30*time.Second; time.Sleep(50 * time.Millisecond) {
+		req, _ := http.NewRequest("GET", "https://example.okta.com/api/v1/users", nil)
+		req.Header.Set("Authorization", "SSWS t")
+		resp, err := org.Okta().Transport().RoundTrip(req)
+		if err != nil {
+			broken = true
+			continue
+		}
+		resp.Body.Close()
+		limited = limited || resp.StatusCode == 429
+		out = out || resp.StatusCode == 503
+		after = after || out && resp.StatusCode == 200
+	}
+	if !limited || !out || !broken || !after {
+		t.Errorf("limited %t, out %t, broken %t, well after %t: want all", limited, out, broken, after)
+	}
 }
 
 func TestFakeEndsBySIGTERM(t *testing.T) {
@@ -305,10 +319,9 @@ func TestFakeEndsBySIGTERM(t *testing.T) {
 }
 
 func TestFakeListensWhereItIsTold(t *testing.T) {
-	t.Parallel()
 	s := serve(t)
 	port := s.URL[strings.LastIndex(s.URL, ":")+1:]
-	if got := oktaretry(t, "", "fake", "--port", port); got.code != 2 || !strings.Contains(got.err, "address already in use") && runtime.GOOS != "windows" {
+	if got := runIn(t, "", "fake", "--port", port); got.code != 2 || !strings.Contains(got.err, "address already in use") && runtime.GOOS != "windows" {
 		t.Errorf("a port in use: %+v", got)
 	}
 }

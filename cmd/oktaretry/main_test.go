@@ -1,6 +1,6 @@
-// This file tests the command as a process.
+// This file tests what the commands print and how they end.
 
-package main_test
+package main
 
 import (
 	"bytes"
@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -24,14 +25,34 @@ type result struct {
 	out, err string
 }
 
-// oktaretry runs the command in dir.
-func oktaretry(t *testing.T, dir string, args ...string) result {
+// runIn runs a command line in dir, in this process: to start one for each would take
+// most of the tests' time. The test must not be parallel.
+func runIn(t *testing.T, dir string, args ...string) result {
 	t.Helper()
-	return oktaretryReading(t, dir, "", args...)
+	return runReading(t, dir, "", args...)
 }
 
-// oktaretryReading runs the command with a text at its standard input.
-func oktaretryReading(t *testing.T, dir, in string, args ...string) result {
+// runReading is runIn with a text at the standard input.
+func runReading(t *testing.T, dir, in string, args ...string) result {
+	t.Helper()
+	if dir != "" {
+		t.Chdir(dir)
+	}
+	var out, errs bytes.Buffer
+	ended := make(chan int, 1)
+	go func() { ended <- run(t.Context(), args, strings.NewReader(in), &out, &errs) }()
+	for {
+		select {
+		case job := <-jobs: // a process has a test of its own for them
+			synctest.Test(t, func(*testing.T) { job() })
+		case code := <-ended:
+			return result{code, out.String(), errs.String()}
+		}
+	}
+}
+
+// process is runReading in a process of its own.
+func process(t *testing.T, dir, in string, args ...string) result {
 	t.Helper()
 	var out, errs bytes.Buffer
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -66,8 +87,35 @@ var policies = map[string]string{
 
 const badProblems = "bad.yaml:2:16: serverError.maxAttempts is \"many\", want a whole number\nbad.yaml:3:3: serverError.maxElapsd is unknown"
 
+// TestAProcessPrintsAndEndsAsRunDoes runs commands of each kind, which the other tests run
+// in this process.
+func TestAProcessPrintsAndEndsAsRunDoes(t *testing.T) {
+	dir := files(t, policies)
+	for _, c := range []struct {
+		args, in string
+		code     int
+	}{
+		{"", "", 0},
+		{"version", "", 0},
+		{"codes --class pending", "", 0},
+		{"explain E0000047 --policy good.yaml --method POST", "", 0},
+		{"explain E0000047 E0999999 E0000070 --json", "", 1},
+		{"policy check good.yaml bad.yaml", "", 1},
+		{"policy diff - same.json --json", policies["odd.yaml"], 1},
+		{"nonsense", "", 2},
+		{"policy print none.yaml", "", 2},
+		{"fake --scenario nonsense", "", 2},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			args := strings.Fields(c.args)
+			if got, want := process(t, dir, c.in, args...), runReading(t, dir, c.in, args...); got != want || got.code != c.code {
+				t.Errorf("a process: %+v\nrun: %+v\nwant code %d", got, want, c.code)
+			}
+		})
+	}
+}
+
 func TestExitCodesAndStreams(t *testing.T) {
-	t.Parallel()
 	dir := files(t, policies)
 	for _, c := range []struct {
 		args     string
@@ -121,7 +169,7 @@ func TestExitCodesAndStreams(t *testing.T) {
 		{"completion bash", 0, "# bash completion", ""},
 	} {
 		t.Run(c.args, func(t *testing.T) {
-			got := oktaretry(t, dir, strings.Fields(c.args)...)
+			got := runIn(t, dir, strings.Fields(c.args)...)
 			if got.code != c.code || !begins(got.out, c.out) || !begins(got.err, c.err) {
 				t.Errorf("exit code %d\nstdout: %s\nstderr: %s\nwant code %d, %q and %q", got.code, got.out, got.err, c.code, c.out, c.err)
 			}
@@ -145,7 +193,7 @@ func TestPolicyFilesComeFromStandardInput(t *testing.T) {
 		{[]string{"policy", "diff", "-", "same.json"}, policies["good.yaml"], 0, "", ""},
 		{[]string{"explain", "E0000112", "--policy", "-"}, policies["good.yaml"], 0, "E0000112 ", ""},
 	} {
-		got := oktaretryReading(t, dir, c.in, c.args...)
+		got := runReading(t, dir, c.in, c.args...)
 		if got.code != c.code || !begins(got.out, c.out) || !begins(got.err, c.err) {
 			t.Errorf("%q: %+v, want code %d, %q and %q", c.args, got, c.code, c.out, c.err)
 		}
@@ -160,7 +208,6 @@ func begins(text, with string) bool {
 }
 
 func TestJSONIsWhatAProgramReads(t *testing.T) {
-	t.Parallel()
 	dir := files(t, policies)
 	for _, c := range []struct {
 		args string
@@ -178,7 +225,7 @@ func TestJSONIsWhatAProgramReads(t *testing.T) {
 		{"policy diff --json good.yaml same.json", 0, `[]`},
 	} {
 		t.Run(c.args, func(t *testing.T) {
-			got := oktaretry(t, dir, strings.Fields(c.args)...)
+			got := runIn(t, dir, strings.Fields(c.args)...)
 			var v any
 			if err := json.Unmarshal([]byte(got.out), &v); err != nil {
 				t.Fatalf("%v in %s", err, got.out)
@@ -192,13 +239,12 @@ func TestJSONIsWhatAProgramReads(t *testing.T) {
 }
 
 func TestWhatIsPrintedAsJSONIsAPolicyFile(t *testing.T) {
-	t.Parallel()
 	dir := files(t, policies)
-	printed := oktaretry(t, dir, "policy", "print", "--json", "good.yaml")
+	printed := runIn(t, dir, "policy", "print", "--json", "good.yaml")
 	if err := os.WriteFile(filepath.Join(dir, "printed.json"), []byte(printed.out), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got := oktaretry(t, dir, "policy", "diff", "good.yaml", "printed.json"); got.code != 0 || got.out != "" {
+	if got := runIn(t, dir, "policy", "diff", "good.yaml", "printed.json"); got.code != 0 || got.out != "" {
 		t.Errorf("it differs from the file that it was printed from: %+v", got)
 	}
 }
@@ -206,18 +252,17 @@ func TestWhatIsPrintedAsJSONIsAPolicyFile(t *testing.T) {
 func TestOutputHasNoColoursWhereItIsNoTerminal(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"explain", "E0000047"}, {"policy", "diff", "good.yaml"}} {
-		if got := oktaretry(t, files(t, policies), args...); strings.Contains(got.out+got.err, "\x1b") {
+		if got := process(t, files(t, policies), "", args...); strings.Contains(got.out+got.err, "\x1b") {
 			t.Errorf("%q has escape sequences: %q", args, got.out)
 		}
 	}
 }
 
 func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
-	t.Parallel()
 	for _, args := range []string{
 		"codes", "explain", "policy check", "policy print", "policy diff", "policy schema", "fake", "man", "version",
 	} {
-		got := oktaretry(t, t.TempDir(), append(strings.Fields(args), "--help")...)
+		got := runIn(t, t.TempDir(), append(strings.Fields(args), "--help")...)
 		if got.code != 0 || !strings.Contains(got.out, "Examples:\n") || !strings.Contains(got.out, "Usage:\n  oktaretry "+args) {
 			t.Errorf("%s --help: %+v", args, got)
 		}
@@ -225,9 +270,8 @@ func TestEveryCommandHasHelpWithAnExample(t *testing.T) {
 }
 
 func TestManWritesAPageForEachCommand(t *testing.T) {
-	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "man1")
-	if got := oktaretry(t, "", "man", dir); got.code != 0 || got.out != "" {
+	if got := runIn(t, "", "man", dir); got.code != 0 || got.out != "" {
 		t.Fatalf("%+v", got)
 	}
 	for _, page := range []string{"oktaretry.1", "oktaretry-explain.1", "oktaretry-policy-check.1", "oktaretry-fake.1"} {
@@ -243,14 +287,13 @@ func TestManWritesAPageForEachCommand(t *testing.T) {
 }
 
 func TestCompletionOffersCodesAndScenarios(t *testing.T) {
-	t.Parallel()
 	for args, want := range map[string]string{
 		"explain E00000":      "E0000047\tToo many requests exception",
 		"fake --scenario out": "outage",
 		"codes --class ser":   "server-error",
 		"poli":                "policy\t",
 	} {
-		if got := oktaretry(t, "", append([]string{"__complete"}, strings.Fields(args)...)...); got.code != 0 || !strings.Contains(got.out, want) {
+		if got := runIn(t, "", append([]string{"__complete"}, strings.Fields(args)...)...); got.code != 0 || !strings.Contains(got.out, want) {
 			t.Errorf("completing %q: %+v, want %q", args, got, want)
 		}
 	}

@@ -2,7 +2,7 @@
 
 //go:build linux || darwin
 
-package main_test
+package main
 
 import (
 	"io"

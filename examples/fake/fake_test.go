@@ -8,10 +8,9 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"runtime"
 	"testing"
 
+	"github.com/oktaretry/oktaretry/examples/internal/program"
 	_ "github.com/oktaretry/oktaretry/oktatest/control" // what the command serves: go test notices its changes
 )
 
@@ -36,12 +35,9 @@ func TestOtherLanguagesTestTheirProgramsAgainstTheFake(t *testing.T) {
 	if testing.Short() {
 		t.Skip("left out in short mode: real processes and real waits")
 	}
-	program := filepath.Join(t.TempDir(), "oktaretry")
-	if runtime.GOOS == "windows" {
-		program += ".exe"
-	}
-	if out, err := exec.Command("go", "build", "-o", program, "github.com/oktaretry/oktaretry/cmd/oktaretry").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
+	path, err := program.Path()
+	if err != nil {
+		t.Fatal(err)
 	}
 	for i, s := range suites {
 		if i > 0 && !*full {
@@ -58,7 +54,7 @@ func TestOtherLanguagesTestTheirProgramsAgainstTheFake(t *testing.T) {
 				t.Skip(missing)
 			}
 			cmd := exec.CommandContext(t.Context(), s.run[0], s.run[1:]...)
-			cmd.Env = append(os.Environ(), "OKTARETRY="+program, "PYTHONDONTWRITEBYTECODE=1")
+			cmd.Env = append(os.Environ(), "OKTARETRY="+path, "PYTHONDONTWRITEBYTECODE=1")
 			out, err := cmd.CombinedOutput()
 			if err != nil {
 				t.Errorf("%v:\n%s", err, out)

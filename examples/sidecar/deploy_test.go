@@ -19,6 +19,8 @@ import (
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	cached "github.com/oktaretry/oktaretry/examples/internal/program"
 )
 
 const deploy = "../../deploy/"
@@ -38,11 +40,12 @@ func TestMain(m *testing.M) {
 
 // build builds the command once, with -full linked statically as the image has it.
 var build = sync.OnceValues(func() (path string, err error) {
+	if !*full {
+		return cached.Path()
+	}
 	path = filepath.Join(dir, "oktaretry")
 	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", path, "github.com/oktaretry/oktaretry/cmd/oktaretry")
-	if *full {
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	}
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
 	}
