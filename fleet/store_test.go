@@ -38,12 +38,12 @@ func newStoreOn(t *testing.T, addr string, opts ...fleet.Option) (*fleet.Store, 
 	return s, client
 }
 
-// seeds returns how many courses of events are compared: a quarter of them without -full.
+// seeds returns how many courses of events are compared: a third of them without -full.
 func seeds() uint64 {
 	if *full {
 		return 60
 	}
-	return 15
+	return 20
 }
 
 // tolerance is what both stores' durations may differ by: the time between two questions.
