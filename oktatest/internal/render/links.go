@@ -14,8 +14,9 @@ type Link struct {
 	Method string `json:"method,omitempty"`
 }
 
-func (l Links) MarshalJSON() ([]byte, error) {
-	b := append(make([]byte, 0, 2+160*len(l)), '{')
+// append writes the links.
+func (l Links) append(b []byte) []byte {
+	b = append(b, '{')
 	for i, link := range l {
 		b = appendString(append(appendName(b, i, link.Name), `{"href":`...), link.Href)
 		if link.Method != "" {
@@ -23,7 +24,7 @@ func (l Links) MarshalJSON() ([]byte, error) {
 		}
 		b = append(b, '}')
 	}
-	return append(b, '}'), nil
+	return append(b, '}')
 }
 
 // Sets of statuses.

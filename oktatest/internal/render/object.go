@@ -14,8 +14,11 @@ import (
 // profile's: that of a Java HashMap (the order of 31 attributes is explained by it).
 type Object map[string]any
 
-func (o Object) MarshalJSON() ([]byte, error) {
-	b := append(make([]byte, 0, 2+64*len(o)), '{')
+func (o Object) MarshalJSON() ([]byte, error) { return o.append(nil) }
+
+// append writes the object.
+func (o Object) append(b []byte) ([]byte, error) {
+	b = append(b, '{')
 	for i, key := range hashOrder(o) {
 		b = appendName(b, i, key)
 		switch value := o[key].(type) {
@@ -106,11 +109,14 @@ func late(key string) int {
 // Time is a time as Okta writes it, in whole seconds; the zero one is null.
 type Time time.Time
 
-func (t Time) MarshalJSON() ([]byte, error) {
-	if time.Time(t).IsZero() {
-		return []byte("null"), nil
+func (t Time) MarshalJSON() ([]byte, error) { return appendTime(nil, time.Time(t)), nil }
+
+// appendTime writes a time.
+func appendTime(b []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return append(b, "null"...)
 	}
-	return time.Time(t).UTC().Truncate(time.Second).AppendFormat(nil, `"`+stamp+`"`), nil
+	return t.UTC().Truncate(time.Second).AppendFormat(b, `"`+stamp+`"`)
 }
 
 const stamp = "2006-01-02T15:04:05.000Z"
