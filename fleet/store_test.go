@@ -438,6 +438,18 @@ func TestServerIsEmptyAfterARestart(t *testing.T) {
 	}
 }
 
+// What answered on the port was once taken for the server, which had found it taken, and
+// was gone when another test killed it.
+func TestServerWhosePortIsTakenDoesNotStart(t *testing.T) {
+	t.Parallel() // half of its time it waits for the server
+	server, other := redistest.New(t), redistest.New(t)
+	server.Kill()
+	server.Addr = other.Addr
+	if err := server.Restart(); err == nil {
+		t.Error("it has started on another's port")
+	}
+}
+
 // A holder died with all places that were left. When its time is over, one call is to
 // find out what it used, and no other until that had time to answer.
 func TestOnePlaceFindsOutWhatADeadHolderUsed(t *testing.T) {
