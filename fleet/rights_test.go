@@ -107,6 +107,7 @@ func poison(t *testing.T, admin *redis.Client) {
 }
 
 func TestDocumentedRightsSufficeAndNoneIsIdle(t *testing.T) {
+	t.Parallel() // half of its time it waits for the server's answers
 	user, rules := documentedRights(t)
 	server := redistest.New(t)
 	admin := redistest.Client(server.Addr)

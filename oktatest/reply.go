@@ -179,7 +179,7 @@ func (c *call) json(status int, v any) *reply {
 	return &reply{
 		status: status,
 		header: http.Header{"Content-Type": {"application/json"}},
-		body:   []byte(encode(v)),
+		body:   canned.JSON(v),
 	}
 }
 

@@ -72,7 +72,7 @@ func TestFaultyStoreDelaysNoCallBeyondItsBound(t *testing.T) {
 
 			store.Set(sharedtest.None)
 			time.Sleep(3 * time.Second)
-			runCalls(t, all, target, 5, 300)
+			runCalls(t, all, target, 5, 100)
 			for _, p := range all {
 				lines := p.storeLines()
 				if tt.fault == sharedtest.UnknownCircuit { // places are well: it comes and goes

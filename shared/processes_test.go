@@ -7,6 +7,8 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"os"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +19,13 @@ import (
 	"github.com/oktaretry/oktaretry/oktatest"
 	"github.com/oktaretry/oktaretry/shared"
 )
+
+// TestMain has the garbage of tens of thousands of calls, which is all that these tests
+// leave, collected less often.
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400)
+	os.Exit(m.Run())
+}
 
 // process is one of a fleet.
 type process struct {

@@ -36,8 +36,16 @@ type OAuthError struct {
 	Description string `json:"error_description"`
 }
 
-// JSON encodes as Okta does: angle brackets and ampersands as they are. It panics on what cannot be encoded.
+// JSON encodes as Okta does: angle brackets and ampersands as they are. A value that has AppendJSON writes itself. It
+// panics on what cannot be encoded.
 func JSON(v any) []byte {
+	if a, ok := v.(interface{ AppendJSON([]byte) ([]byte, error) }); ok {
+		b, err := a.AppendJSON(nil)
+		if err != nil {
+			panic("canned: " + err.Error())
+		}
+		return b
+	}
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)

@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"syscall"
 	"testing"
 	"time"
 
@@ -28,6 +27,7 @@ type Server struct {
 	config string // the content of its configuration file; "": none
 	args   []string
 	cmd    *exec.Cmd
+	ended  chan struct{} // closed when the process has ended
 	dir    string
 }
 
@@ -79,6 +79,10 @@ func (s *Server) start() (err error) {
 
 func (s *Server) configFile() string { return filepath.Join(s.dir, "redis.conf") }
 
+// socket is where the server listens once it has its port. On the port another server may
+// answer, which took it first.
+func (s *Server) socket() string { return filepath.Join(s.dir, "redis.sock") }
+
 // freeAddr returns an address of the loopback interface that nothing listens on.
 func freeAddr() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -118,7 +122,7 @@ func (s *Server) Restart() error {
 	if err != nil {
 		return err
 	}
-	args := []string{"--port", port, "--bind", "127.0.0.1", "--dir", s.dir, "--loglevel", "warning"}
+	args := []string{"--port", port, "--bind", "127.0.0.1", "--dir", s.dir, "--unixsocket", s.socket(), "--loglevel", "warning"}
 	if s.config == "" {
 		args = append(args, "--save", "", "--appendonly", "no")
 	} else {
@@ -126,34 +130,43 @@ func (s *Server) Restart() error {
 	}
 	s.cmd = exec.Command(s.binary, append(args, s.args...)...)
 	dieWithParent(s.cmd)
+	os.Remove(s.socket()) // of the one that was killed
 	if err := s.cmd.Start(); err != nil {
 		return err
 	}
+	cmd, ended := s.cmd, make(chan struct{})
+	s.ended = ended
+	go func() {
+		cmd.Wait()
+		close(ended)
+	}()
 	for range 500 {
-		c, err := net.Dial("tcp", s.Addr)
+		c, err := net.Dial("unix", s.socket())
 		if err == nil {
 			// It listens before it is ready; any answer, also a refusal, will do.
 			c.SetDeadline(time.Now().Add(time.Second))
 			c.Write([]byte("PING\r\n"))
 			n, _ := c.Read(make([]byte, 1))
 			c.Close()
-			if n > 0 && s.running() {
+			if n > 0 {
 				return nil
 			}
 		}
-		time.Sleep(10 * time.Millisecond)
+		select {
+		case <-ended:
+			return fmt.Errorf("%s on %s ended at once", s.binary, s.Addr)
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
 	s.Kill()
 	return fmt.Errorf("%s on %s does not answer", s.binary, s.Addr)
 }
 
-func (s *Server) running() bool { return s.cmd.Process.Signal(syscall.Signal(0)) == nil }
-
 // Kill ends the server at once. It may be killed already.
 func (s *Server) Kill() {
 	if s.cmd != nil && s.cmd.Process != nil {
 		s.cmd.Process.Kill()
-		s.cmd.Wait()
+		<-s.ended
 	}
 	s.cmd = nil
 }

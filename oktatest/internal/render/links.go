@@ -2,10 +2,7 @@
 
 package render
 
-import (
-	"bytes"
-	"slices"
-)
+import "slices"
 
 // Links are the _links of an object, in order.
 type Links []Link
@@ -17,14 +14,17 @@ type Link struct {
 	Method string `json:"method,omitempty"`
 }
 
-func (l Links) MarshalJSON() ([]byte, error) {
-	var b bytes.Buffer
+// append writes the links.
+func (l Links) append(b []byte) []byte {
+	b = append(b, '{')
 	for i, link := range l {
-		if err := member(&b, i, link.Name, link); err != nil {
-			return nil, err
+		b = appendString(append(appendName(b, i, link.Name), `{"href":`...), link.Href)
+		if link.Method != "" {
+			b = appendString(append(b, `,"method":`...), link.Method)
 		}
+		b = append(b, '}')
 	}
-	return object(&b), nil
+	return append(b, '}')
 }
 
 // Sets of statuses.
@@ -62,7 +62,7 @@ func hasPassword(u User) bool { return u.Password }
 
 func (u User) links(base string) Links {
 	self := u.self(base)
-	var all Links
+	all := make(Links, 0, len(userLinks))
 	for _, l := range userLinks {
 		if l.statuses != nil && !slices.Contains(l.statuses, u.Status) || l.needs != nil && !l.needs(u) {
 			continue

@@ -14,38 +14,57 @@ import (
 // profile's: that of a Java HashMap (the order of 31 attributes is explained by it).
 type Object map[string]any
 
-func (o Object) MarshalJSON() ([]byte, error) {
-	var b bytes.Buffer
+func (o Object) MarshalJSON() ([]byte, error) { return o.append(nil) }
+
+// append writes the object.
+func (o Object) append(b []byte) ([]byte, error) {
+	b = append(b, '{')
 	for i, key := range hashOrder(o) {
-		if err := member(&b, i, key, o[key]); err != nil {
-			return nil, err
+		b = appendName(b, i, key)
+		switch value := o[key].(type) {
+		case nil:
+			b = append(b, "null"...)
+		case string:
+			b = appendString(b, value)
+		default:
+			var err error
+			if b, err = appendJSON(b, value); err != nil {
+				return nil, err
+			}
 		}
 	}
-	return object(&b), nil
+	return append(b, '}'), nil
 }
 
-// member writes the i-th member of an object.
-func member(b *bytes.Buffer, i int, key string, value any) error {
+// appendName begins the i-th member of an object.
+func appendName(b []byte, i int, name string) []byte {
 	if i > 0 {
-		b.WriteByte(',')
+		b = append(b, ',')
 	}
-	e := json.NewEncoder(b) // ends with a line feed, which is no part of the value
-	e.SetEscapeHTML(false)
-	if err := e.Encode(key); err != nil {
-		return err
-	}
-	b.Truncate(b.Len() - 1)
-	b.WriteByte(':')
-	if err := e.Encode(value); err != nil {
-		return err
-	}
-	b.Truncate(b.Len() - 1)
-	return nil
+	return append(appendString(b, name), ':')
 }
 
-// object is what is written, in braces.
-func object(b *bytes.Buffer) []byte {
-	return append(append([]byte{'{'}, b.Bytes()...), '}')
+// appendString is appendJSON of a string, and cheap where nothing in it needs an escape.
+func appendString(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			b, _ = appendJSON(b, s) // which encodes any string
+			return b
+		}
+	}
+	b = append(append(b, '"'), s...)
+	return append(b, '"')
+}
+
+// appendJSON appends a value, with angle brackets and ampersands as they are.
+func appendJSON(b []byte, value any) ([]byte, error) {
+	buffer := bytes.NewBuffer(b)
+	e := json.NewEncoder(buffer) // ends with a line feed, which is no part of the value
+	e.SetEscapeHTML(false)
+	if err := e.Encode(value); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(buffer.Bytes(), []byte("\n")), nil
 }
 
 // hashOrder is the order in which a Java HashMap of these keys lists them. Of those in
@@ -90,17 +109,22 @@ func late(key string) int {
 // Time is a time as Okta writes it, in whole seconds; the zero one is null.
 type Time time.Time
 
-func (t Time) MarshalJSON() ([]byte, error) {
-	if time.Time(t).IsZero() {
-		return []byte("null"), nil
+func (t Time) MarshalJSON() ([]byte, error) { return appendTime(nil, time.Time(t)), nil }
+
+// appendTime writes a time.
+func appendTime(b []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return append(b, "null"...)
 	}
-	return []byte(`"` + Stamp(time.Time(t)) + `"`), nil
+	return t.UTC().Truncate(time.Second).AppendFormat(b, `"`+stamp+`"`)
 }
+
+const stamp = "2006-01-02T15:04:05.000Z"
 
 // Stamp is a time as Okta writes it; empty for the zero one.
 func Stamp(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.UTC().Truncate(time.Second).Format("2006-01-02T15:04:05.000Z")
+	return t.UTC().Truncate(time.Second).Format(stamp)
 }

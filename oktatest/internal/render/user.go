@@ -2,7 +2,10 @@
 
 package render
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // User is what a user is rendered from.
 type User struct {
@@ -26,23 +29,35 @@ const (
 	userSchema = "osc0000000000000deft"
 )
 
+// userJSON is a user that writes itself: encoding/json would read all of it once more.
 type userJSON struct {
-	ID              string      `json:"id"`
-	Status          string      `json:"status"`
-	Created         Time        `json:"created"`
-	Activated       Time        `json:"activated"`
-	StatusChanged   Time        `json:"statusChanged"`
-	LastLogin       Time        `json:"lastLogin"`
-	LastUpdated     Time        `json:"lastUpdated"`
-	PasswordChanged Time        `json:"passwordChanged"`
-	Type            userType    `json:"type"`
-	Profile         Object      `json:"profile"`
-	Credentials     Credentials `json:"credentials"`
-	Links           Links       `json:"_links"`
+	User
+	links Links
 }
 
-type userType struct {
-	ID string `json:"id"`
+// MarshalJSON is for users in what encoding/json writes, such as lists.
+func (u userJSON) MarshalJSON() ([]byte, error) { return u.AppendJSON(nil) }
+
+// AppendJSON writes a user as Okta does.
+func (u userJSON) AppendJSON(b []byte) ([]byte, error) {
+	b = slices.Grow(b, 4<<10)
+	b = appendString(append(b, `{"id":`...), u.ID)
+	b = appendString(append(b, `,"status":`...), u.Status)
+	b = appendTime(append(b, `,"created":`...), u.Created)
+	b = appendTime(append(b, `,"activated":`...), u.Activated)
+	b = appendTime(append(b, `,"statusChanged":`...), u.StatusChanged)
+	b = append(b, `,"lastLogin":null`...)
+	b = appendTime(append(b, `,"lastUpdated":`...), u.LastUpdated)
+	b = appendTime(append(b, `,"passwordChanged":`...), u.PasswordSince)
+	b = append(b, `,"type":{"id":"`+UserType+`"},"profile":`...)
+	b, err := withNulls(u.Profile).append(b)
+	if err != nil {
+		return nil, err
+	}
+	if b, err = appendJSON(append(b, `,"credentials":`...), u.Credentials()); err != nil {
+		return nil, err
+	}
+	return append(u.links.append(append(b, `,"_links":`...)), '}'), nil
 }
 
 // Credentials are a user's, without what is secret.
@@ -65,31 +80,15 @@ type question struct {
 
 // JSON is the user at an org's base URL, with the links of its state.
 func (u User) JSON(base string) any {
-	return u.json(u.links(base))
+	return userJSON{u, u.links(base)}
 }
 
 // Entry is the user in a list: its only link is self.
 func (u User) Entry(base string) any {
-	return u.json(Links{{Name: "self", Href: u.self(base)}})
+	return userJSON{u, Links{{Name: "self", Href: u.self(base)}}}
 }
 
 func (u User) self(base string) string { return base + "/api/v1/users/" + u.ID }
-
-func (u User) json(links Links) any {
-	return userJSON{
-		ID:              u.ID,
-		Status:          u.Status,
-		Created:         Time(u.Created),
-		Activated:       Time(u.Activated),
-		StatusChanged:   Time(u.StatusChanged),
-		LastUpdated:     Time(u.LastUpdated),
-		PasswordChanged: Time(u.PasswordSince),
-		Type:            userType{UserType},
-		Profile:         withNulls(u.Profile),
-		Credentials:     u.Credentials(),
-		Links:           links,
-	}
-}
 
 // withNulls is a profile with the two attributes that are there even without a value.
 func withNulls(profile map[string]any) Object {
