@@ -66,7 +66,7 @@ func enterLine(c *call) {
 		Credential: c.t.keys.Of(first(c.req.Header["Authorization"]), c.t.callerOf(c.req, &c.to)),
 		Bucket:     c.to.route.Bucket,
 	}, pace.Call{
-		Priority: pace.Priority(c.opts.priority), Returning: c.answer.any(), Kind: kind,
+		Priority: pace.Priority(c.opts.priority), Returning: c.answer.any(), Kind: kind, URL: c.to.url,
 		Traits: pace.Traits{Narrow: c.to.route.Login, Bursts: c.to.route.Bursts},
 	}, &c.to.endpoint.bucket)
 }

@@ -55,6 +55,12 @@ const (
 // ready answers [Ticket.Ready].
 func (b *bucket) ready(t *Ticket, now time.Time, cfg *Config) (time.Duration, Reason) {
 	b.usedAt = now
+	if wait, why := b.refusals.aside(t.call.URL, now); wait > 0 && !cfg.Disabled {
+		if t.behind = false; b.line.remove(&t.waiter) {
+			b.line.wakeFirst()
+		}
+		return wait, why
+	}
 	ahead := b.line.ahead(&t.waiter)
 	if t.behind = ahead > 0; t.behind {
 		b.line.push(&t.waiter)
@@ -210,7 +216,7 @@ func (b *bucket) done(t *Ticket, now time.Time, seen Seen) (end End) {
 	t.end = b.slots.leave(now, b.inFlight, t.epoch, seen.slotEnd())
 	b.inFlight--
 	b.usedAt = now
-	wide := seen.Refused && !seen.Slots && b.refused(t.entry, now, &seen)
+	wide := seen.Refused && !seen.Slots && b.refused(t, now, &seen)
 	if seen.Answered && !seen.Slots && (wide || !seen.Refused || b.window.describes(&seen)) {
 		known := b.window.id
 		b.window.learn(seen, b.lastReset.of(seen.Reset, &b.host.clock, now), t.entry, now)
@@ -220,7 +226,7 @@ func (b *bucket) done(t *Ticket, now time.Time, seen Seen) (end End) {
 	}
 	b.window.leave(t.entry)
 	if seen.Accepted {
-		b.refusals.accepted(t.entry, now, &seen, &b.window)
+		b.refusals.accepted(t.entry, t.call.URL, now, &seen, &b.window)
 		b.lift(t.entry, now)
 	}
 	b.refusals.leave(t.entry)
@@ -235,11 +241,11 @@ func (b *bucket) done(t *Ticket, now time.Time, seen Seen) (end End) {
 }
 
 // refused records a refusal and reports whether it is the bucket's.
-func (b *bucket) refused(e entry, now time.Time, seen *Seen) (wide bool) {
+func (b *bucket) refused(t *Ticket, now time.Time, seen *Seen) (wide bool) {
 	if b.refusals == nil {
 		b.refusals = &refusals{narrow: b.window.narrow}
 	}
-	return b.refusals.refused(e, now, seen, &b.window)
+	return b.refusals.refused(t.entry, t.call.URL, now, seen, &b.window)
 }
 
 // hold stops the bucket until a time, for no longer than longestHold, and reports

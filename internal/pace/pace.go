@@ -30,6 +30,7 @@
 package pace
 
 import (
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -85,8 +86,9 @@ func (g *Governor) Configure(cfg Config) {
 // Call is what a call brings to its bucket.
 type Call struct {
 	Priority  Priority
-	Returning bool // it was sent before: it goes before the others of its priority
-	Kind      Kind // must not change before the call ends; nil: it does not split the bucket
+	Returning bool     // it was sent before: it goes before the others of its priority
+	Kind      Kind     // must not change before the call ends; nil: it does not split the bucket
+	URL       *url.URL // tells refusals apart, must not change; nil: it does not
 	Traits
 }
 

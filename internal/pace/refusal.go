@@ -3,7 +3,10 @@
 
 package pace
 
-import "time"
+import (
+	"net/url"
+	"time"
+)
 
 // refusals are a bucket's refusals that its own headers do not explain. bucket.mu
 // guards them. The nil refusals are none.
@@ -26,6 +29,9 @@ type refusals struct {
 	scouts  int       // that are out
 	overdue time.Time // when its answer is waited for no longer
 	spaceAt time.Time // the next call is not sent before
+
+	of        subjects
+	bySubject bool // what was found to be narrow was so by subject
 }
 
 const (
@@ -66,7 +72,7 @@ func (r *refusals) mayBeOnes(s *Seen) bool {
 }
 
 // refused records a refusal and reports whether it is the bucket's.
-func (r *refusals) refused(e entry, now time.Time, s *Seen, w *window) (wide bool) {
+func (r *refusals) refused(e entry, u *url.URL, now time.Time, s *Seen, w *window) (wide bool) {
 	explained := r.explained(e, s, w)
 	if explained && !r.mayBeOnes(s) {
 		r.reset()
@@ -83,7 +89,8 @@ func (r *refusals) refused(e entry, now time.Time, s *Seen, w *window) (wide boo
 	} else if e.sentAt.After(r.since) { // those sent before were refused with the first
 		r.inRow++
 	}
-	if r.narrow || now.Before(r.narrowUntil) && r.inRow < wideAfter {
+	r.of.refused(u, now, s.Hold)
+	if r.narrow || now.Before(r.narrowUntil) && (r.inRow < wideAfter || r.bySubject && r.of.inRow() < wideOfMany) {
 		r.inDoubt = explained && !now.Before(r.narrowUntil)
 		if r.inDoubt || r.inRow >= spacedAfter {
 			r.spaceAt = now.Add(spacedBy)
@@ -106,8 +113,18 @@ func (r *refusals) refused(e entry, now time.Time, s *Seen, w *window) (wide boo
 // accepted records a call that passed. If it was sent after an unexplained refusal
 // and before the time that this named, such refusals are narrow. A call of the
 // next window shows that only well before the time, for this may be a little late.
-func (r *refusals) accepted(e entry, now time.Time, s *Seen, w *window) {
-	if r == nil || r.inRow == 0 || !e.sentAt.After(r.since) {
+func (r *refusals) accepted(e entry, u *url.URL, now time.Time, s *Seen, w *window) {
+	if r == nil {
+		return
+	}
+	one := r.of.find(u)
+	if one != nil && e.sentAt.After(one.at) {
+		if e.sentAt.Before(one.until.Add(-lateBy)) {
+			r.bySubject = false // it was another limit's
+		}
+		defer r.of.forget(u)
+	}
+	if r.inRow == 0 || !e.sentAt.After(r.since) {
 		return
 	}
 	until := r.until
@@ -115,13 +132,19 @@ func (r *refusals) accepted(e entry, now time.Time, s *Seen, w *window) {
 		until = until.Add(-lateBy)
 	}
 	if e.sentAt.Before(until) {
+		if one == nil {
+			r.bySubject = true
+		}
 		r.narrowUntil = now.Add(narrowFor)
 		w.suspect = 0
 	}
 	r.reset()
 }
 
-func (r *refusals) reset() { r.inRow, r.inDoubt, r.spaceAt = 0, false, time.Time{} }
+func (r *refusals) reset() {
+	r.inRow, r.inDoubt, r.spaceAt = 0, false, time.Time{}
+	r.of.endRow()
+}
 
 // room returns how long the next call waits for a scout's answer, or for its distance
 // from the last call.

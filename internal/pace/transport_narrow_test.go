@@ -26,14 +26,16 @@ type callMaker func(t *testing.T, rt http.RoundTripper, one string) rig.Call
 // post returns a maker of POSTs in which {} stands for the one.
 func post(target, body string, header ...string) callMaker {
 	return func(t *testing.T, rt http.RoundTripper, one string) rig.Call {
-		fill := strings.NewReplacer("{}", one).Replace
 		h := []string{"Content-Type", "application/json"}
 		for _, v := range header {
-			h = append(h, fill(v))
+			h = append(h, fill(v, one))
 		}
-		return rig.Do(t, t.Context(), rt, "POST", rig.Org+fill(target), fill(body), h...)
+		return rig.Do(t, t.Context(), rt, "POST", rig.Org+fill(target, one), fill(body, one), h...)
 	}
 }
+
+// fill puts the one where {} stands.
+func fill(text, one string) string { return strings.ReplaceAll(text, "{}", one) }
 
 // One of many hammers its own limit; nobody else fails, and none waits longer than
 // 3 s in all. Six wrong codes of one user once kept 120 others out for six minutes.
