@@ -9,8 +9,8 @@ import (
 )
 
 // Main runs the tests of a package that make much garbage and keep little, for its
-// TestMain. The collector runs a quarter as often as by default, which costs them a
-// fifth less. It runs as ever for benchmarks, of whose figures it is a part.
+// TestMain. The collector runs a quarter as often as by default. For benchmarks, of
+// whose figures it is a part, it runs as ever.
 func Main(m *testing.M) {
 	flag.Parse()
 	if flag.Lookup("test.bench").Value.String() == "" {

@@ -10,8 +10,8 @@ import (
 
 // Main runs the tests of a package, for its TestMain. Goroutines in virtual time
 // mostly wait for each other, and handing them from one processor to another costs
-// more than the second one gains: without it, and with fewer collections of a small
-// heap, the same runs cost two thirds. Benchmarks run as ever.
+// more than the second one gains; and of a small heap, most collections find little.
+// So there is one processor, and collections are rarer. Benchmarks run as ever.
 func Main(m *testing.M) {
 	flag.Parse()
 	if flag.Lookup("test.bench").Value.String() == "" {
