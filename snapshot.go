@@ -3,7 +3,6 @@
 package oktaretry
 
 import (
-	"cmp"
 	"fmt"
 	"log/slog"
 	"math"
@@ -120,21 +119,27 @@ func (t *Transport) Snapshot() Snapshot {
 	}
 }
 
-func (t *Transport) bucketStates(now time.Time) (all []BucketState) {
-	for _, b := range t.governor.States(now) {
-		all = append(all, BucketState{
-			Host: b.Host, Bucket: b.Bucket, Credential: t.keys.Label(b.Credential),
+func (t *Transport) bucketStates(now time.Time) []BucketState {
+	states := t.governor.States(now)
+	all := make([]BucketState, len(states))
+	labels := make(map[uint64]string) // each is a hash, and a credential has many buckets
+	for i, b := range states {
+		label, ok := labels[b.Credential]
+		if !ok {
+			label = t.keys.Label(b.Credential)
+			labels[b.Credential] = label
+		}
+		all[i] = BucketState{
+			Host: b.Host, Bucket: b.Bucket, Credential: label,
 			Limit: b.Limit, Remaining: b.Remaining, Reset: b.Reset, HeldUntil: b.HeldUntil,
 			InFlight: b.InFlight, Waiting: b.Waiting, Share: b.Share,
-		})
+		}
 	}
-	slices.SortFunc(all, func(a, b BucketState) int {
-		return cmp.Or(strings.Compare(a.Host, b.Host), strings.Compare(a.Bucket, b.Bucket), strings.Compare(a.Credential, b.Credential))
-	})
-	return all
+	return inOrder(all, func(b *BucketState) [3]string { return [...]string{b.Host, b.Bucket, b.Credential} })
 }
 
-func circuitStates(e *endpoints, now time.Time) (all []CircuitState) {
+func circuitStates(e *endpoints, now time.Time) []CircuitState {
+	var all []CircuitState
 	e.eachCircuit(func(b *circuit.Breaker) {
 		c := CircuitState{CircuitID: circuitID(b.ID()), RetryAfter: max(b.RefusesFor(nil, now), 0)}
 		c.Successes, c.Failures = b.Counts(now)
@@ -144,10 +149,28 @@ func circuitStates(e *endpoints, now time.Time) (all []CircuitState) {
 		}
 		all = append(all, c)
 	})
-	slices.SortFunc(all, func(a, b CircuitState) int {
-		return cmp.Or(strings.Compare(a.Host, b.Host), strings.Compare(a.Method, b.Method), strings.Compare(a.Template, b.Template))
-	})
-	return all
+	return inOrder(all, func(c *CircuitState) [3]string { return [...]string{c.Host, c.Method, c.Template} })
+}
+
+// inOrder returns states sorted by their names. Each is moved only once: they are large.
+func inOrder[T any](states []T, names func(*T) [3]string) []T {
+	if len(states) == 0 {
+		return nil
+	}
+	type entry struct {
+		names [3]string
+		state *T
+	}
+	order := make([]entry, len(states))
+	for i := range states {
+		order[i] = entry{names(&states[i]), &states[i]}
+	}
+	slices.SortFunc(order, func(a, b entry) int { return slices.Compare(a.names[:], b.names[:]) })
+	sorted := make([]T, len(states))
+	for i, e := range order {
+		sorted[i] = *e.state
+	}
+	return sorted
 }
 
 func budgetStates(e *endpoints, now time.Time) (all []BudgetState) {

@@ -1,0 +1,11 @@
+package outage_test
+
+// This file holds how the tests of this package are run.
+
+import (
+	"testing"
+
+	"github.com/oktaretry/oktaretry/benchmarks/internal/virtual"
+)
+
+func TestMain(m *testing.M) { virtual.Main(m) }

@@ -1,0 +1,11 @@
+// This file holds how the tests of this package are run.
+
+package soak_test
+
+import (
+	"testing"
+
+	"github.com/oktaretry/oktaretry/internal/rig"
+)
+
+func TestMain(m *testing.M) { rig.Main(m) }
