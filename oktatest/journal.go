@@ -11,6 +11,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/oktaretry/oktaretry/oktatest/internal/signin"
 )
 
 // Request is one request as the fake received it.
@@ -21,7 +23,7 @@ type Request struct {
 	Host       string
 	RemoteAddr string
 	Header     http.Header
-	Body       []byte // at most as much as WithBodyLimit keeps
+	Body       []byte // at most as much as WithBodyLimit keeps; *** in the place of passwords
 	BodySize   int64  // all of it, also what was not kept
 	BodyErr    error  // what broke the reading of the body, if anything did
 
@@ -89,6 +91,7 @@ func (j *journal) open(r *Request) {
 
 // received records its body.
 func (j *journal) received(r *Request, body []byte, size int64, err error) {
+	body = signin.Redact(body)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	r.Body, r.BodySize, r.BodyErr = body, size, err

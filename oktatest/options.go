@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry/oktatest/internal/lag"
+	"github.com/oktaretry/oktaretry/oktatest/internal/signin"
 )
 
 // Option sets up a fake Okta. Options are made by this package; the last of a
@@ -37,6 +38,10 @@ type config struct {
 	credentials []string
 	dpop        bool
 	tokenLife   time.Duration
+
+	mfa      bool // asked of all users
+	mfaOf    []string
+	password signin.Policy
 
 	factorResult string
 	factorWaits  int

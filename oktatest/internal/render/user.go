@@ -6,12 +6,12 @@ import "time"
 
 // User is what a user is rendered from.
 type User struct {
-	ID, Status                                                    string
-	Created, Activated, StatusChanged, LastUpdated, PasswordSince time.Time
-	Profile                                                       map[string]any
-	Password                                                      bool
-	Question                                                      string // for recovery
-	Provider                                                      Provider
+	ID, Status                                                               string
+	Created, Activated, StatusChanged, LastLogin, LastUpdated, PasswordSince time.Time
+	Profile                                                                  map[string]any
+	Password                                                                 bool
+	Question                                                                 string // for recovery
+	Provider                                                                 Provider
 }
 
 // Provider is who checks a user's password. The zero one is Okta.
@@ -82,6 +82,7 @@ func (u User) json(links Links) any {
 		Created:         Time(u.Created),
 		Activated:       Time(u.Activated),
 		StatusChanged:   Time(u.StatusChanged),
+		LastLogin:       Time(u.LastLogin),
 		LastUpdated:     Time(u.LastUpdated),
 		PasswordChanged: Time(u.PasswordSince),
 		Type:            userType{UserType},
