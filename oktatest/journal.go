@@ -60,6 +60,8 @@ type Request struct {
 	// RequestID is the X-Okta-Request-Id given to the request, also where the
 	// answer did not carry it.
 	RequestID string
+
+	signingIn string // the id of the user whose sign-in it goes on with, for limits
 }
 
 // journal is a ring of the last requests, with counts that outlive it.

@@ -196,7 +196,8 @@ func (c *call) stamp(h http.Header, now time.Time) {
 	h.Set("Date", httpDate(now))
 	h.Set("X-Okta-Request-Id", c.id)
 	if c.o.cfg.oktaHeaders {
-		edge.Usual(h, c.o.random(), c.view().cookie("sid") != "")
+		_, none := c.r.Cookie("sid")
+		edge.Usual(h, c.o.random(), none == nil)
 	}
 }
 
@@ -252,6 +253,9 @@ func (c *call) arrive() {
 func (c *call) view() Request {
 	r := *c.entry // written by this goroutine alone
 	r.Header, r.Body = c.r.Header, c.body
+	if len(c.body) > 0 && len(c.segs) > 3 && c.segs[2] == "authn" && c.segs[3] == "factors" {
+		r.signingIn = c.o.signIns.UserOf(r.field("stateToken"))
+	}
 	return r
 }
 
