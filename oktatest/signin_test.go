@@ -20,17 +20,17 @@ const (
 	annsLogin = `{"username":"` + ann + `","password":"` + oktatest.UserPassword + `"}`
 )
 
-// signIn is a sign-in under way.
-type signIn struct {
+// transaction is a sign-in under way.
+type transaction struct {
 	t     *testing.T
 	rt    http.RoundTripper
 	state string
 }
 
 // begin posts the first step, and takes note of the state token.
-func begin(t *testing.T, rt http.RoundTripper, body string) (*signIn, answer) {
+func begin(t *testing.T, rt http.RoundTripper, body string) (*transaction, answer) {
 	t.Helper()
-	s := &signIn{t: t, rt: rt}
+	s := &transaction{t: t, rt: rt}
 	a := do(t, rt, "POST", org+"/api/v1/authn", body)
 	if a.StatusCode == http.StatusOK {
 		s.state, _ = a.json(t)["stateToken"].(string)
@@ -39,7 +39,7 @@ func begin(t *testing.T, rt http.RoundTripper, body string) (*signIn, answer) {
 }
 
 // post sends the state token with more members ("passCode", "123456").
-func (s *signIn) post(path string, members ...string) answer {
+func (s *transaction) post(path string, members ...string) answer {
 	s.t.Helper()
 	body := map[string]string{"stateToken": s.state}
 	for i := 0; i < len(members); i += 2 {
