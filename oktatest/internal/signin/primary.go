@@ -15,6 +15,7 @@ type object = map[string]any
 // Events of sign-ins.
 const (
 	started = "user.session.start"
+	ended   = "user.session.end"
 	locked  = "user.account.lock"
 )
 

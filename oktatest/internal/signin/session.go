@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry/oktatest/internal/endpoint"
+	"github.com/oktaretry/oktaretry/oktatest/internal/syslog"
 )
 
 // proven is what a session token stands for.
@@ -127,7 +128,7 @@ func (s *Store) ofCookie(f func(*endpoint.Request, *session, User) endpoint.Answ
 // get answers with a session. Its links are the caller's own where the request is.
 func (s *Store) get(r *endpoint.Request, x *session, u User) endpoint.Answer {
 	at, user := r.Base+"/api/v1/sessions/"+x.id, r.Base+"/api/v1/users/"+u.ID
-	if strings.Contains(r.URI, "/sessions/me") {
+	if own(r) {
 		at, user = r.Base+"/api/v1/sessions/me", r.Base+"/api/v1/users/me"
 	}
 	userLink := endpoint.Link(user, http.MethodGet)
@@ -150,10 +151,19 @@ func (s *Store) get(r *endpoint.Request, x *session, u User) endpoint.Answer {
 	})
 }
 
-func (s *Store) end(_ *endpoint.Request, x *session, _ User) endpoint.Answer {
+// end ends a session: the user's own, or one that an administrator ends.
+func (s *Store) end(r *endpoint.Request, x *session, u User) endpoint.Answer {
 	s.sessions.Delete(x.id)
+	e := syslog.Event{Type: ended, Targets: []syslog.Entity{u.Entity}}
+	if own(r) {
+		e.Actor = u.Entity
+	}
+	r.Record(e)
 	return endpoint.Answer{Status: http.StatusNoContent}
 }
+
+// own reports whether a request is for the caller's own session.
+func own(r *endpoint.Request) bool { return strings.Contains(r.URI, "/sessions/me") }
 
 // refresh has a session last as long again as a new one.
 func (s *Store) refresh(r *endpoint.Request, x *session, u User) endpoint.Answer {

@@ -142,7 +142,6 @@ POST /api/v1/meta/schemas/user/{} | directory.user_profile.update -
 POST /api/v1/meta/schemas/apps/{}/{} | directory.app_user_profile.update AppInstance -
 POST /api/v1/mappings/{} | directory.mapping.update ProfileMapping
 DELETE /api/v1/api-tokens/{} | system.api_token.revoke Token
-DELETE /api/v1/sessions/{} | user.session.end -
 POST /oauth2/v1/token | app.oauth2.token.grant
 POST /oauth2/{}/v1/token | app.oauth2.as.token.grant AuthorizationServer
 POST /governance/api/v1/campaigns | certification.campaign.create Campaign
@@ -171,6 +170,7 @@ POST /api/v1/authn/credentials/{}
 POST /api/v1/authn/factors/{}/verify
 POST /api/v1/authn/factors/{}/verify/resend
 POST /api/v1/sessions
+DELETE /api/v1/sessions/{}
 POST /api/v1/sessions/{}/lifecycle/refresh
 `
 
