@@ -234,7 +234,7 @@ func (c *call) arrive() {
 	c.entry = &Request{
 		Method:     c.r.Method,
 		Path:       c.r.URL.EscapedPath(),
-		RawQuery:   string(signin.Redact([]byte(c.r.URL.RawQuery))),
+		RawQuery:   signin.RedactQuery(c.r.URL.RawQuery),
 		Host:       c.r.Host,
 		RemoteAddr: c.r.RemoteAddr,
 		Time:       time.Now(),

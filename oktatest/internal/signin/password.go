@@ -88,16 +88,24 @@ func (s *Store) changePassword(r *endpoint.Request) endpoint.Answer {
 }
 
 var (
-	passwordMember = regexp.MustCompile(`("(?:password|oldPassword|newPassword)"\s*:\s*(?:\{\s*"value"\s*:\s*)?)"(?:[^"\\]|\\.)*"?`)
-	passwordField  = regexp.MustCompile(`((?:^|&)password=)[^&]*`)
+	passwordMember = regexp.MustCompile(`(?i)("(?:password|oldPassword|newPassword)"\s*:\s*(?:\{\s*"value"\s*:\s*)?)"(?:[^"\\]|\\.)*"?`)
+	passwordField  = regexp.MustCompile(`(?i)((?:^|&)password=)[^&]*`)
 )
 
-// Redact returns the body or query of a request with *** in the place of passwords: the members
-// password, oldPassword and newPassword of JSON, the value of the first, and the field password
-// of a form. Without any it is the text itself.
-func Redact(text []byte) []byte {
-	if !bytes.Contains(text, []byte("assword")) {
-		return text
+// Redact returns the body of a request with *** in the place of passwords: the members password,
+// oldPassword and newPassword of JSON, the value of the first, and the field password of a form.
+// Without any it is the body itself.
+func Redact(body []byte) []byte {
+	if !bytes.Contains(body, []byte("assword")) && !bytes.Contains(body, []byte("ASSWORD")) {
+		return body
 	}
-	return passwordField.ReplaceAll(passwordMember.ReplaceAll(text, []byte(`$1"***"`)), []byte("$1***"))
+	return passwordField.ReplaceAll(passwordMember.ReplaceAll(body, []byte(`$1"***"`)), []byte("$1***"))
+}
+
+// RedactQuery is Redact for the query of a request.
+func RedactQuery(query string) string {
+	if !strings.Contains(strings.ToLower(query), "password") {
+		return query
+	}
+	return passwordField.ReplaceAllString(query, "$1***")
 }
