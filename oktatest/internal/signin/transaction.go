@@ -36,7 +36,8 @@ type transaction struct {
 }
 
 // of finds the transaction that the body's state token names, reads the rest of the body into
-// in, and refuses states other than those given; with none given all will do.
+// in, and refuses states other than those given; with none given all will do. That the 401 of a
+// bad token has the rate-limit headers of its bucket, as a wrong password's has, is a guess.
 func (s *Store) of(r *endpoint.Request, in any, states ...string) (*transaction, User, *endpoint.Answer) {
 	var body struct{ StateToken string }
 	for _, v := range []any{&body, in} {
