@@ -336,3 +336,89 @@ func TestMetadataNamesWhatIsServed(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// okta-auth-js sends the id of a client that has no secret in this form.
+func TestAClientWithoutASecretCanBeNamedWithoutAColon(t *testing.T) {
+	o := oktatest.New(oktatest.WithUsers(1))
+	s := server{t, o.Transport(), org + "/oauth2/default/v1"}
+	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte("0oaApp"))
+	post := func(endpoint, form string) answer {
+		return do(t, s.rt, "POST", s.base+"/"+endpoint, form, "Content-Type", "application/x-www-form-urlencoded", "Authorization", basic)
+	}
+	token := "token=" + fmt.Sprint(s.password("openid")["access_token"])
+	for _, want := range []bool{true, false} {
+		if x := post("introspect", token).json(t); x["active"] != want {
+			t.Errorf("%v, want active: %t", x, want)
+		}
+		wantStatus(t, post("revoke", token), 200)
+	}
+	wantOAuthError(t, post("token", "grant_type=client_credentials&scope=x"), 401, "invalid_client", "No client credentials found.")
+}
+
+// By default Okta begins a session at the authorize endpoint, and goes by it from then on.
+func TestASessionTokenBecomesTheCookieOfASession(t *testing.T) {
+	everywhere(t, func(t *testing.T, o *oktatest.Okta, rt http.RoundTripper, base string) {
+		token := func(user string) string {
+			t.Helper()
+			a := do(t, rt, "POST", base+"/api/v1/authn", strings.Replace(annsLogin, ann, user, 1))
+			return wantState(t, a, "SUCCESS")["sessionToken"].(string)
+		}
+		sid := func(a answer) (value string) {
+			t.Helper()
+			wantStatus(t, a, 302)
+			for _, c := range a.Cookies() { // as a browser reads them: the last one counts
+				if c.Name == "sid" {
+					value = c.Value
+				}
+			}
+			return value
+		}
+		const ben = "user00001@example.com"
+		for _, to := range []string{
+			"/oauth2/default/v1/authorize?client_id=x&response_type=code&scope=openid&redirect_uri=https://app.test/&state=s&sessionToken=",
+			"/login/sessionCookieRedirect?checkAccountSetupComplete=true&redirectUrl=https://app.test/home&token=",
+		} {
+			a := do(t, rt, "GET", base+to+token(ben), "")
+			id := sid(a)
+			if !strings.HasPrefix(a.Header.Get("Location"), "https://app.test/") {
+				t.Error(a.Header)
+			}
+			x := do(t, rt, "GET", base+"/api/v1/sessions/me", "", "Cookie", "sid="+id)
+			wantStatus(t, x, 200)
+			if x.json(t)["login"] != ben {
+				t.Error(x.body)
+			}
+			unused := token(ann)
+			if again := sid(do(t, rt, "GET", base+to+unused, "", "Cookie", "sid="+id)); again != "" {
+				t.Errorf("a second session %q", again)
+			}
+			wantStatus(t, do(t, rt, "POST", base+"/api/v1/sessions", `{"sessionToken":"`+unused+`"}`), 200)
+			wantCode(t, do(t, rt, "GET", base+to+"used", ""), 400, "OKTATEST") // the sign-in page's
+		}
+	}, oktatest.WithUsers(2), oktatest.AllowUnserved())
+}
+
+// A refresh for some of the scopes is no end of the others (RFC 6749, section 6).
+func TestARefreshForFewerScopesKeepsTheOthers(t *testing.T) {
+	s := server{t, oktatest.New(oktatest.WithUsers(1)).Transport(), org + "/oauth2/default/v1"}
+	token := fmt.Sprint(s.password("openid email offline_access")["refresh_token"])
+	for _, c := range [][2]string{{"offline_access", "offline_access"}, {"", "openid email offline_access"}, {"email", "email"}, {"openid", "openid"}} {
+		a := s.post("token", "grant_type", "refresh_token", "refresh_token", token, "scope", c[0])
+		wantStatus(t, a, 200)
+		if v := a.json(t); v["scope"] != c[1] || strings.Contains(c[1], "offline_access") != (v["refresh_token"] == token) {
+			t.Errorf("asked for %q: %s", c[0], a.body)
+		}
+	}
+}
+
+func TestACodeIsNothingOnceItsUserIsSuspended(t *testing.T) {
+	s := server{t, oktatest.New(oktatest.WithUsers(1)).Transport(), org + "/oauth2/default/v1"}
+	a := do(t, s.rt, "GET", s.base+"/authorize?client_id=0oaApp&response_type=code&scope=openid&redirect_uri=https://app.test/&sessionToken="+sessionToken(t, s.rt), "")
+	to, err := url.Parse(a.Header.Get("Location"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantStatus(t, do(t, s.rt, "POST", org+"/api/v1/users/"+ann+"/lifecycle/suspend", ""), 200)
+	wantOAuthError(t, s.post("token", "grant_type", "authorization_code", "code", to.Query().Get("code"), "redirect_uri", "https://app.test/"),
+		400, "invalid_grant", "The authorization code is invalid or has expired.")
+}

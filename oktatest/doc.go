@@ -48,10 +48,12 @@
 // request) and, where RequireMFA or a seed asks for it, by a factor: a push that is
 // polled, a passcode, an answer. State tokens, the states of a transaction and what is
 // refused are those of Okta's documentation; WithPasswordPolicy has users locked out and
-// passwords expire. A session token brings a session (/api/v1/sessions) or a code
-// (/authorize), once. Token endpoints know the password, authorization code, refresh
-// token and client credentials grants; introspect, revoke and userinfo know their tokens.
-// Not served are enrollment and recovery during a sign-in, activation tokens, and the
+// passwords expire. A session token brings a session, once: by its id
+// (/api/v1/sessions), or by a cookie (/authorize, with a code, and
+// /login/sessionCookieRedirect). That cookie opens /api/v1/users/me. Token endpoints
+// know the password, authorization code, refresh token and client credentials grants;
+// introspect, revoke and userinfo know their tokens. Sessions and tokens are
+// forgotten once 10,000 others have been given out or renewed. Not served are enrollment and recovery during a sign-in, activation tokens, and the
 // Identity Engine's own API (/idp/idx).
 //
 // # Group rules, factors and the system log

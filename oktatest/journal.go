@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/oktaretry/oktaretry/oktatest/internal/endpoint"
 	"github.com/oktaretry/oktaretry/oktatest/internal/signin"
 )
 
@@ -226,7 +227,7 @@ func (r Request) clientID() string {
 	if id := r.field("client_id"); id != "" {
 		return id
 	}
-	id, _, _ := (&http.Request{Header: r.Header}).BasicAuth()
+	id, _ := endpoint.Basic(r.Header)
 	return id
 }
 

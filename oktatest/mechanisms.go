@@ -324,8 +324,8 @@ func (c *call) event(e syslog.Event) {
 	e.Client = &syslog.Client{UserAgent: c.r.UserAgent(), IP: ip}
 	e.Transaction = &syslog.Transaction{Type: "WEB", ID: c.id, Detail: c.credential()}
 	debug := map[string]any{"requestId": c.id, "requestUri": c.r.URL.EscapedPath(), "url": c.r.URL.EscapedPath() + "?" + c.r.URL.RawQuery}
-	if strings.HasSuffix(c.r.URL.Path, "/token") {
-		debug["url"] = c.r.URL.EscapedPath() + "?" // its query may hold an assertion
+	if c.segs[0] == "oauth2" || c.segs[0] == "login" {
+		debug["url"] = c.r.URL.EscapedPath() + "?" // its query may hold an assertion, a password or a token
 	}
 	for k, v := range e.Debug {
 		debug[k] = v

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"io"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -162,8 +163,12 @@ func (o *Okta) reached(c *call) *reply {
 	c.stamp(header, now)
 	change := syslog.Begin(c.r.Method, c.segs, o.resolve)
 	rep := o.admitted(c, now, header)
+	cookies := rep.header["Set-Cookie"] // after those that every answer has
 	for k, vs := range header {
 		rep.header[k] = vs
+	}
+	if len(cookies) > 0 {
+		rep.header["Set-Cookie"] = slices.Concat(header["Set-Cookie"], cookies)
 	}
 	c.logAnswer(rep, change)
 	return rep

@@ -84,6 +84,9 @@ func (p *planting) user(u SeedUser, path ...string) {
 	case taken:
 		p.add(fmt.Sprintf("is %q, which another user has", login), append(path, "login")...)
 		return
+	case !isText(u.Credentials):
+		p.add("is no text: write it in quotes", append(path, "credentials", "password", "value")...)
+		return
 	case u.Status != "" && !slices.Contains(statuses, u.Status):
 		p.add(fmt.Sprintf("is %q, want one of %s", u.Status, strings.Join(statuses, ", ")), append(path, "status")...)
 		return
@@ -103,6 +106,15 @@ func (p *planting) user(u SeedUser, path ...string) {
 		_, err := p.o.administer(http.MethodPost, "/api/v1/users/"+id, map[string]any{"credentials": u.Credentials})
 		p.refused(err, append(path, "credentials")...)
 	}
+}
+
+// isText reports whether the password of credentials, if they have one, is text: in YAML, one of
+// digits alone is a number.
+func isText(credentials map[string]any) bool {
+	password, _ := credentials["password"].(map[string]any)
+	value, there := password["value"]
+	_, text := value.(string)
+	return text || !there
 }
 
 func (p *planting) group(g SeedGroup, path ...string) {

@@ -4,6 +4,7 @@ package oktatest
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -42,7 +43,7 @@ func (o *Okta) serve(c *call) *reply {
 		c.vars = c.vars[:0]
 		for i, s := range rt.Segs {
 			if isVariable(s) {
-				c.vars = append(c.vars, c.segs[i])
+				c.vars = append(c.vars, c.named(i))
 			}
 		}
 		return rt.reply(c)
@@ -77,12 +78,34 @@ func gatewayPage() *reply {
 // api reports whether a request is for the management API.
 func (c *call) api() bool { return len(c.segs) > 1 && c.segs[0] == "api" && c.segs[1] == "v1" }
 
+// named is what a variable segment of the path names: of users, me is who has the session.
+func (c *call) named(i int) string {
+	if i == 3 && c.me() {
+		return cmp.Or(c.holder(), c.segs[i])
+	}
+	return c.segs[i]
+}
+
+// me reports whether a request is for the user who calls.
+func (c *call) me() bool {
+	return c.api() && len(c.segs) > 3 && c.segs[2] == "users" && c.segs[3] == "me"
+}
+
+// holder is the id of the user whose session the request shows; empty if it shows none.
+func (c *call) holder() string {
+	sid, err := c.r.Cookie("sid")
+	if err != nil || c.r.Header.Get("Authorization") != "" {
+		return ""
+	}
+	return c.o.signIns.Holder(c.o.now(), sid.Value)
+}
+
 // public reports whether a request is one that a user can make, who has no token of the org's.
 func (c *call) public() bool {
 	switch {
 	case !c.api() || len(c.segs) < 3:
 		return false
-	case c.segs[2] == "authn":
+	case c.segs[2] == "authn" || c.me() && c.holder() != "":
 		return true
 	case c.segs[2] != "sessions":
 		return false

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -755,9 +756,10 @@ func TestPasswordsAreInNothingThatTheFakeReports(t *testing.T) {
 	for path, body := range map[string]string{
 		"/api/v1/authn": `{"username":"` + ann + `", "password" : "` + secret + `", "options":{}}`,
 		"/api/v1/authn/credentials/change_password": `{"oldPassword":"` + secret + `","newPassword":"` + secret + `","stateToken":"x"}`,
-		"/api/v1/users":                    `{"profile":{"login":"a@b.c","email":"a@b.c"},"credentials":{"password":{"value":"` + secret + `"}}}`,
-		"/oauth2/v1/token":                 form,
-		"/oauth2/default/v1/token?" + form: "",
+		"/api/v1/authn/cancel":                      `{"PassWord":"` + secret + `","stateToken":"x"}`,
+		"/api/v1/users":                             `{"profile":{"login":"a@b.c","email":"a@b.c"},"credentials":{"password":{"value":"` + secret + `"}}}`,
+		"/oauth2/v1/token":                          form,
+		"/oauth2/default/v1/token?" + form:          "",
 	} {
 		do(t, rt, "POST", org+path, body)
 	}
@@ -773,5 +775,97 @@ func TestPasswordsAreInNothingThatTheFakeReports(t *testing.T) {
 	}
 	if !strings.Contains(reported, `"username":"`+ann+`", "password" : "***", "options":{}}`) || !strings.Contains(reported, "password=***") {
 		t.Errorf("more than the passwords is missing:\n%s", reported)
+	}
+}
+
+// A session's user link leads to the user who has the session.
+func TestASessionOpensItsOwnUser(t *testing.T) {
+	const ben = "user00001@example.com"
+	for _, opts := range [][]oktatest.Option{nil, {oktatest.RequireAuth("SSWS x")}} {
+		o := oktatest.New(append(opts, oktatest.WithUsers(2))...)
+		rt := o.Transport()
+		_, a := begin(t, rt, strings.Replace(annsLogin, ann, ben, 1))
+		a = do(t, rt, "POST", org+"/api/v1/sessions", `{"sessionToken":"`+wantState(t, a, "SUCCESS")["sessionToken"].(string)+`"}`)
+		cookie := "sid=" + a.json(t)["id"].(string)
+		a = do(t, rt, "GET", org+"/api/v1/users/me", "", "Cookie", cookie)
+		wantStatus(t, a, 200)
+		if dig(a.json(t), "profile", "login") != ben {
+			t.Errorf("me is %s", a.body)
+		}
+		wantStatus(t, do(t, rt, "GET", org+"/api/v1/users/me/factors", "", "Cookie", cookie), 200)
+		a = do(t, rt, "GET", org+"/api/v1/users/me", "", "Cookie", cookie, "Authorization", "SSWS x")
+		if dig(a.json(t), "profile", "login") != ann {
+			t.Errorf("with a token of the org's me is %s", a.body)
+		}
+		if opts != nil {
+			wantCode(t, do(t, rt, "GET", org+"/api/v1/users/me", "", "Cookie", "sid=102none"), 401, "E0000011")
+			wantCode(t, do(t, rt, "GET", org+"/api/v1/users", "", "Cookie", cookie), 401, "E0000011")
+		}
+	}
+}
+
+// Whose session a request is for is in its path alone.
+func TestAQueryMakesNoSessionOnesOwn(t *testing.T) {
+	o := oktatest.New(oktatest.WithUsers(1))
+	rt := o.Transport()
+	a := do(t, rt, "POST", org+"/api/v1/sessions?x=/sessions/me", `{"sessionToken":"`+sessionToken(t, rt)+`"}`)
+	self := org + "/api/v1/sessions/" + a.json(t)["id"].(string)
+	for _, a := range []answer{a, do(t, rt, "GET", self+"?x=/sessions/me", "")} {
+		if dig(a.json(t), "_links", "self", "href") != self {
+			t.Error(a.body)
+		}
+	}
+}
+
+// Refused calls are logged with their URLs.
+func TestTheSystemLogHasNoTokensOfURLs(t *testing.T) {
+	o := oktatest.New(oktatest.WithUsers(1), oktatest.WithLimit("GET /oauth2/default/v1/authorize", 1))
+	for range 3 {
+		do(t, o.Transport(), "GET", org+"/oauth2/default/v1/authorize?client_id=x&response_type=code&redirect_uri=https://app.test&prompt=none&sessionToken=secret", "")
+	}
+	log := do(t, o.Transport(), "GET", logsURL, "").body
+	if strings.Contains(log, "secret") || !strings.Contains(log, "rate_limit.violation") {
+		t.Error(log)
+	}
+}
+
+// Signing in, being changed and signing out go on at the same time. The race detector has
+// something to look at here.
+func TestSignInsGoOnAtTheSameTime(t *testing.T) {
+	o := oktatest.New(oktatest.WithUsers(2), oktatest.WithLimits(oktatest.OktaLimits()...))
+	rt := o.Transport()
+	s := server{t, rt, org + "/oauth2/default/v1"}
+	var all sync.WaitGroup
+	for _, f := range []func(){
+		func() {
+			_, a := begin(t, rt, annsLogin)
+			token, _ := a.json(t)["sessionToken"].(string)
+			a = do(t, rt, "POST", org+"/api/v1/sessions", `{"sessionToken":"`+token+`"}`)
+			id, _ := a.json(t)["id"].(string)
+			do(t, rt, "POST", org+"/api/v1/sessions/"+id+"/lifecycle/refresh", "")
+			do(t, rt, "GET", org+"/api/v1/users/me", "", "Cookie", "sid="+id)
+			do(t, rt, "GET", s.base+"/authorize?client_id=x&response_type=code&prompt=none&redirect_uri=https://app.test", "", "Cookie", "sid="+id)
+		},
+		func() {
+			v := s.post("token", "grant_type", "password", "username", ann, "password", oktatest.UserPassword, "scope", "openid profile offline_access").json(t)
+			s.post("token", "grant_type", "refresh_token", "refresh_token", fmt.Sprint(v["refresh_token"]))
+			s.post("introspect", "token", fmt.Sprint(v["access_token"]))
+			s.post("revoke", "token", fmt.Sprint(v["refresh_token"]))
+		},
+		func() { do(t, rt, "POST", org+"/api/v1/users/"+ann, `{"profile":{"firstName":"Ann","nickName":"a"}}`) },
+		func() { do(t, rt, "DELETE", org+"/api/v1/users/"+ann+"/sessions?oauthTokens=true", "") },
+		func() { begin(t, rt, strings.Replace(annsLogin, ann, "user00001@example.com", 1)) },
+	} {
+		for range 2 {
+			all.Go(func() {
+				for range 10 {
+					f()
+				}
+			})
+		}
+	}
+	all.Wait()
+	if got := o.Unserved(); len(got) > 0 {
+		t.Error(got)
 	}
 }

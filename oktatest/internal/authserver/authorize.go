@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry/oktatest/internal/endpoint"
-	"github.com/oktaretry/oktaretry/oktatest/internal/signin"
 )
 
 // code is an authorization code.
@@ -20,8 +19,8 @@ type code struct {
 	expires   time.Time
 }
 
-// authorize serves /authorize for a user who has signed in: by a session token, or by the cookie
-// of a session. It answers with a redirect that has a code; what Okta's sign-in page or an error
+// authorize serves /authorize for a user who has signed in: by the cookie of a
+// session, or by a session token, which begins one. It answers with a redirect that has a code; what Okta's sign-in page or an error
 // page would answer is not served, nor are the implicit and hybrid flows.
 func (s *Server) authorize(r *endpoint.Request) endpoint.Answer {
 	form := formOf(r)
@@ -31,7 +30,7 @@ func (s *Server) authorize(r *endpoint.Request) endpoint.Answer {
 		mode != "" && mode != "query" || form.Get("code_challenge") != "" && method != "S256" {
 		return endpoint.Answer{Unserved: true}
 	}
-	proof, ok := s.proof(r, form)
+	proof, cookie, ok := s.cfg.SignIns.Enter(r, form.Get("sessionToken"))
 	switch {
 	case ok:
 	case form.Get("prompt") == "none":
@@ -50,15 +49,9 @@ func (s *Server) authorize(r *endpoint.Request) endpoint.Answer {
 	s.mu.Lock()
 	s.codes.Put(value, c)
 	s.mu.Unlock()
-	return redirect(back, form, "code", value)
-}
-
-// proof is who has signed in.
-func (s *Server) proof(r *endpoint.Request, form url.Values) (signin.Proof, bool) {
-	if value := form.Get("sessionToken"); value != "" {
-		return s.cfg.SignIns.Redeem(r.Now(), value)
-	}
-	return s.cfg.SignIns.Cookie(r)
+	a := redirect(back, form, "code", value)
+	a.Header["Set-Cookie"] = cookie
+	return a
 }
 
 // redirect sends the user back to the client, with these parameters and the client's state.

@@ -153,7 +153,7 @@ func formOf(r *endpoint.Request) url.Values {
 // clientOf is the client that calls, and whether it shows credentials. They are not checked,
 // only that there are any.
 func clientOf(r *endpoint.Request, form url.Values) (id string, credentials bool) {
-	user, _, basic := (&http.Request{Header: r.Header}).BasicAuth()
+	user, basic := endpoint.Basic(r.Header)
 	assertion := form.Get("client_assertion")
 	id = cmp.Or(token.ClientOf(assertion), form.Get("client_id"), user)
 	return id, assertion != "" || form.Get("client_secret") != "" || basic

@@ -130,7 +130,7 @@ func (s *Server) byCode(r *endpoint.Request, form url.Values, g grant) endpoint.
 	s.mu.Unlock()
 	verifier := sha256.Sum256([]byte(form.Get("code_verifier")))
 	switch {
-	case !ok || r.Now().After(c.expires) || c.issuer != g.issuer || c.client != g.client:
+	case !ok || r.Now().After(c.expires) || c.issuer != g.issuer || c.client != g.client || s.gone(c.user):
 		return invalidGrant(r, "The authorization code is invalid or has expired.")
 	case c.redirect != form.Get("redirect_uri"):
 		return invalidGrant(r, "The 'redirect_uri' does not match the redirection URI used in the authorization request.")
@@ -140,17 +140,15 @@ func (s *Server) byCode(r *endpoint.Request, form url.Values, g grant) endpoint.
 	return s.issue(r, c.grant, "")
 }
 
-// byRefresh takes a refresh token, and gives the same back: its life begins anew.
+// byRefresh takes a refresh token, and gives the same back: its life begins anew, with all of
+// its scopes, whichever of them this request wants.
 func (s *Server) byRefresh(r *endpoint.Request, form url.Values, g grant) endpoint.Answer {
 	value := form.Get("refresh_token")
 	s.mu.Lock()
 	old := s.active(r.Now(), value)
 	s.mu.Unlock()
-	if old == nil || old.kind != refreshToken || old.issuer != g.issuer || old.client != g.client {
-		return invalidGrant(r, "The refresh token is invalid or expired.")
-	}
-	if u, ok := s.cfg.Org.User(old.user); !ok || u.Status == "SUSPENDED" || u.Status == "DEPROVISIONED" {
-		return invalidGrant(r, "The refresh token is invalid or expired.")
+	if old == nil || old.kind != refreshToken || old.issuer != g.issuer || old.client != g.client || s.gone(old.user) {
+		return invalidGrant(r, spent)
 	}
 	for _, scope := range g.scopes {
 		if !slices.Contains(old.scopes, scope) {
@@ -158,14 +156,31 @@ func (s *Server) byRefresh(r *endpoint.Request, form url.Values, g grant) endpoi
 		}
 	}
 	next := *old
+	next.expires = r.Now().Add(refreshLife)
+	if !s.renew(value, next) {
+		return invalidGrant(r, spent)
+	}
 	if len(g.scopes) > 0 {
 		next.scopes = g.scopes
 	}
 	return s.issue(r, next, value)
 }
 
+const spent = "The refresh token is invalid or expired."
+
+// renew begins the life of a token anew, unless it has been revoked meanwhile.
+func (s *Server) renew(value string, g grant) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, there := s.tokens.Get(value)
+	if there {
+		s.tokens.Put(value, &g)
+	}
+	return there
+}
+
 // issue gives out an access token; an ID token with the scope openid and a refresh token with
-// offline_access, both for users only. refresh is one that is given back.
+// offline_access, both for users only. refresh is one that is given back instead.
 func (s *Server) issue(r *endpoint.Request, g grant, refresh string) endpoint.Answer {
 	now := r.Now()
 	g.issued, g.expires = now, now.Add(s.cfg.Life)
@@ -178,8 +193,10 @@ func (s *Server) issue(r *endpoint.Request, g grant, refresh string) endpoint.An
 		a.ID = s.keep(g, idToken, s.idToken(&g, a.Access))
 	}
 	if g.user != "" && slices.Contains(g.scopes, "offline_access") {
-		g.expires = now.Add(refreshLife)
-		a.Refresh = s.keep(g, refreshToken, cmp.Or(refresh, r.NewToken()))
+		if a.Refresh = refresh; refresh == "" {
+			g.expires = now.Add(refreshLife)
+			a.Refresh = s.keep(g, refreshToken, r.NewToken())
+		}
 	}
 	return endpoint.OK(a)
 }

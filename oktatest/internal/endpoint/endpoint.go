@@ -3,6 +3,7 @@
 package endpoint
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"net/url"
@@ -44,6 +45,21 @@ func (r *Request) Cookie(name string) string {
 		return ""
 	}
 	return c.Value
+}
+
+// Basic is who calls by HTTP's Basic scheme, and whether a secret comes with it. Okta's own
+// okta-auth-js leaves out the colon, and with it the secret, where it has none.
+func Basic(h http.Header) (client string, secret bool) {
+	scheme, encoded, _ := strings.Cut(h.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Basic") {
+		return "", false
+	}
+	b, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return "", false
+	}
+	client, _, secret = strings.Cut(string(b), ":")
+	return client, secret
 }
 
 // Answer is what is answered: Body as JSON, or an error of Okta's.

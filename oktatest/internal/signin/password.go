@@ -96,10 +96,25 @@ var (
 // oldPassword and newPassword of JSON, the value of the first, and the field password of a form.
 // Without any it is the body itself.
 func Redact(body []byte) []byte {
-	if !bytes.Contains(body, []byte("assword")) && !bytes.Contains(body, []byte("ASSWORD")) {
+	if !mentions(body, "password") {
 		return body
 	}
 	return passwordField.ReplaceAll(passwordMember.ReplaceAll(body, []byte(`$1"***"`)), []byte("$1***"))
+}
+
+// mentions reports whether a text has a word in it, which is in lower case, in any case.
+func mentions(text []byte, word string) bool {
+	for len(text) >= len(word) {
+		i := bytes.IndexAny(text, word[:1]+strings.ToUpper(word[:1]))
+		if i < 0 || len(text)-i < len(word) {
+			return false
+		}
+		if bytes.EqualFold(text[i:i+len(word)], []byte(word)) {
+			return true
+		}
+		text = text[i+1:]
+	}
+	return false
 }
 
 // RedactQuery is Redact for the query of a request.

@@ -4,6 +4,7 @@ package signin
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -33,23 +34,34 @@ type Proof struct {
 	At      time.Time
 }
 
-// Redeem takes a session token, which is good for once.
-func (s *Store) Redeem(now time.Time, token string) (Proof, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p, u, ok := s.redeem(now, token)
-	return Proof{u, p.methods, p.password}, ok
-}
-
-// Cookie returns who has the session that a request's cookie names.
-func (s *Store) Cookie(r *endpoint.Request) (Proof, bool) {
+// Enter returns who a browser belongs to: by the session that its cookie names, else by a
+// session token, for which it gets a session and the cookie of one. By default Okta leaves a
+// session token alone where there is a session.
+func (s *Store) Enter(r *endpoint.Request, token string) (p Proof, cookie []string, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x, u, ok := s.session(r.Now(), r.Cookie("sid"))
 	if !ok {
-		return Proof{}, false
+		if x, u, ok = s.begin(r, token); !ok {
+			return Proof{}, nil, false
+		}
+		cookie = []string{cookieOf(r, x)}
 	}
-	return Proof{u, x.methods, x.password}, true
+	return Proof{u, x.methods, x.password}, cookie, true
+}
+
+// cookieOf sets the cookie of a session, as Okta does; Secure only where it can come back.
+func cookieOf(r *endpoint.Request, x *session) string {
+	c := http.Cookie{Name: "sid", Value: x.id, Path: "/", HttpOnly: true, Secure: strings.HasPrefix(r.Base, "https:")}
+	return c.String()
+}
+
+// Holder is the id of the user whose session has an id; empty if there is none, or it is over.
+func (s *Store) Holder(now time.Time, id string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, u, _ := s.session(now, id)
+	return u.ID
 }
 
 // EndAll ends the sessions of the user of an id.
@@ -93,14 +105,41 @@ func (s *Store) create(r *endpoint.Request) endpoint.Answer {
 	if in.SessionToken == "" { // that this is the code is a guess
 		return endpoint.Invalid("sessionToken", "sessionToken: The field cannot be left blank")
 	}
-	p, u, ok := s.redeem(r.Now(), in.SessionToken)
+	x, u, ok := s.begin(r, in.SessionToken)
 	if !ok {
 		return endpoint.Fail("E0000004")
+	}
+	return s.render(r, x, u, false)
+}
+
+// begin makes a session for a session token, which is good for once.
+func (s *Store) begin(r *endpoint.Request, token string) (*session, User, bool) {
+	p, u, ok := s.redeem(r.Now(), token)
+	if !ok {
+		return nil, User{}, false
 	}
 	p.expires = r.Now().Add(sessionLife)
 	x := &session{id: "102" + r.NewToken()[:22], proven: p, created: r.Now()}
 	s.sessions.Put(x.id, x)
-	return s.get(r, x, u)
+	return x, u, true
+}
+
+// cookieRedirect serves /login/sessionCookieRedirect?token=&redirectUrl=: it turns a session
+// token into the cookie of a session. The sign-in page that follows another token is not served.
+func (s *Store) cookieRedirect(r *endpoint.Request) endpoint.Answer {
+	to, err := url.Parse(r.Query.Get("redirectUrl"))
+	if err != nil || to.Host == "" {
+		return endpoint.Answer{Unserved: true}
+	}
+	header := http.Header{"Location": {to.String()}}
+	if _, _, there := s.session(r.Now(), r.Cookie("sid")); !there {
+		x, _, ok := s.begin(r, r.Query.Get("token"))
+		if !ok {
+			return endpoint.Answer{Unserved: true}
+		}
+		header.Set("Set-Cookie", cookieOf(r, x))
+	}
+	return endpoint.Answer{Status: http.StatusFound, Header: header}
 }
 
 // ofSession calls f with the session that the path names.
@@ -125,10 +164,15 @@ func (s *Store) ofCookie(f func(*endpoint.Request, *session, User) endpoint.Answ
 	}
 }
 
-// get answers with a session. Its links are the caller's own where the request is.
+// get answers with the session that a request is for.
 func (s *Store) get(r *endpoint.Request, x *session, u User) endpoint.Answer {
+	return s.render(r, x, u, own(r))
+}
+
+// render answers with a session, and with links to it by its id or as the caller's own.
+func (s *Store) render(r *endpoint.Request, x *session, u User, own bool) endpoint.Answer {
 	at, user := r.Base+"/api/v1/sessions/"+x.id, r.Base+"/api/v1/users/"+u.ID
-	if own(r) {
+	if own {
 		at, user = r.Base+"/api/v1/sessions/me", r.Base+"/api/v1/users/me"
 	}
 	userLink := endpoint.Link(user, http.MethodGet)
@@ -162,11 +206,12 @@ func (s *Store) end(r *endpoint.Request, x *session, u User) endpoint.Answer {
 	return endpoint.Answer{Status: http.StatusNoContent}
 }
 
-// own reports whether a request is for the caller's own session.
-func own(r *endpoint.Request) bool { return strings.Contains(r.URI, "/sessions/me") }
+// own reports whether a request is for the caller's own session: whether the path names none.
+func own(r *endpoint.Request) bool { return len(r.Vars) == 0 }
 
 // refresh has a session last as long again as a new one.
 func (s *Store) refresh(r *endpoint.Request, x *session, u User) endpoint.Answer {
 	x.expires = r.Now().Add(sessionLife)
+	s.sessions.Put(x.id, x)
 	return s.get(r, x, u)
 }

@@ -113,6 +113,7 @@ func (s *Store) Routes() []endpoint.Route {
 		{Pattern: "GET" + sessions + "/me", Serve: s.ofCookie(s.get)},
 		{Pattern: "DELETE" + sessions + "/me", Serve: s.ofCookie(s.end)},
 		{Pattern: "POST" + sessions + "/me/lifecycle/refresh", Serve: s.ofCookie(s.refresh)},
+		{Pattern: "GET /login/sessionCookieRedirect", Serve: s.cookieRedirect},
 	}
 	for i, rt := range all {
 		all[i].Serve = func(r *endpoint.Request) endpoint.Answer {
