@@ -53,8 +53,9 @@
 // /login/sessionCookieRedirect). That cookie opens /api/v1/users/me. Token endpoints
 // know the password, authorization code, refresh token and client credentials grants;
 // introspect, revoke and userinfo know their tokens. Sessions and tokens are
-// forgotten once 10,000 others have been given out or renewed. Not served are enrollment and recovery during a sign-in, activation tokens, and the
-// Identity Engine's own API (/idp/idx).
+// forgotten once 10,000 others have been given out or renewed. Not served are
+// enrollment and recovery during a sign-in, activation tokens, and the Identity
+// Engine's own API (/idp/idx).
 //
 // # Group rules, factors and the system log
 //
