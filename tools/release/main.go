@@ -5,7 +5,7 @@
 //	go -C tools run ./release -begin v0.2.0   begins it: Version, what go.mod files require, images' tags, a CHANGELOG entry
 //	go -C tools run ./release -tag            dates the CHANGELOG's entry, commits that, and tags it for each module
 //
-// It pushes nothing: at the end it prints the command that does.
+// It pushes nothing: at the end it prints the command that does, and the one that undoes it all.
 //
 // The tags of commands are on a commit of their own, in which go.mod has no replace directive: go install path@version
 // refuses those. The commit after it has them again.
@@ -51,8 +51,9 @@ func run(w io.Writer, dir string, check bool, begin string, tag bool) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(w, "%s is tagged. Look at the tags with git tag -n, and push them:\n\ngit push --atomic origin %s %s\n",
-			r.version, branch, strings.Join(tags, " "))
+		all := strings.Join(tags, " ")
+		fmt.Fprintf(w, "%s is tagged. Look at the tags with git tag -n, and push them:\n\ngit push --atomic origin %s %s\n\n"+
+			"Or take them back:\n\ngit reset --hard %s~ && git tag -d %s\n", r.version, branch, all, r.version, all)
 		return nil
 	case check && begin == "" && !tag:
 		if err := r.check(); err != nil {
