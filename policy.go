@@ -162,10 +162,11 @@ func (p Pace) isZero() bool {
 // against its endpoint, and so does an attempt that brings none in time: Okta
 // answers some bad searches with 504 for ever while all else is well (its release
 // notes, OKTA-535035 and OKTA-503711). Those open the host's circuit, too, when
-// several endpoints fail and none succeeds. If one endpoint is all that was ever
-// called, the host's circuit opens for it and lets others pass. In a half-open
-// host's circuit, a probe of one endpoint that fails so leaves the decision to a
-// probe of another.
+// several endpoints fail and none succeeds, or if one endpoint is all that was ever
+// called. It is then open for the endpoints that failed, and others pass as long as
+// they succeed; where many had failed, those that succeeded within the Window. When
+// further ones fail as well, it is open for all. In a half-open host's circuit, a
+// probe of one endpoint that fails so leaves the decision to a probe of another.
 type Breaker struct {
 	// Disabled switches circuit breaking off. Default: false.
 	Disabled bool

@@ -31,6 +31,7 @@ type badSearch struct {
 	paths   []string      // of the searches, by tab
 	answers script.Step   // of the searches
 	down    time.Duration // how long all of Okta is down at first
+	well    time.Duration // how long the searches are well at first
 	shared  bool          // searches and reads are of two processes with one store
 }
 
@@ -43,7 +44,7 @@ func (s badSearch) run(t *testing.T) (refused, well int, first time.Duration) {
 		switch {
 		case time.Since(began) < s.down:
 			return script.Bare(503).Takes(20 * time.Millisecond)
-		case strings.Contains(req.URL.RawQuery, "search="):
+		case strings.Contains(req.URL.RawQuery, "search=") && time.Since(began) >= s.well:
 			return s.answers
 		}
 		return script.OK().Takes(50 * time.Millisecond)
@@ -121,6 +122,14 @@ func TestOneBadSearchRefusesNoRead(t *testing.T) {
 		with("two searches", func(s *badSearch) { s.paths = []string{groupsURL, "/api/v1/users"} }),
 		with("four searches, 60 tabs", func(s *badSearch) {
 			s.tabs, s.paths = 60, []string{groupsURL, "/api/v1/users", "/api/v1/apps", "/api/v1/groups/rules"}
+		}),
+		// Whose many successes of before are missing at once.
+		with("two searches that turn bad, a read every 8 s", func(s *badSearch) {
+			s.every, s.reads, s.well, s.paths = 100*time.Millisecond, 8*time.Second, 20*time.Second, []string{groupsURL, "/api/v1/users"}
+		}),
+		with("six searches that turn bad, a read every 8 s", func(s *badSearch) {
+			s.every, s.reads, s.well = 100*time.Millisecond, 8*time.Second, 20*time.Second
+			s.paths = []string{groupsURL, "/api/v1/users", "/api/v1/apps", "/api/v1/groups/rules", "/api/v1/zones", "/api/v1/policies"}
 		}),
 		with("one store", func(s *badSearch) { s.shared = true }),
 		with("one store, reads 10 a second", func(s *badSearch) { s.shared, s.reads = true, 100*time.Millisecond }),
