@@ -8,6 +8,7 @@ package circuit_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -93,6 +94,12 @@ func (s badSearch) run(t *testing.T) (refused, well int, first time.Duration) {
 	return refused, well, first
 }
 
+// headersLate is the error of an http.Transport whose ResponseHeaderTimeout is over.
+type headersLate struct{}
+
+func (headersLate) Error() string { return "net/http: timeout awaiting response headers" }
+func (headersLate) Timeout() bool { return true }
+
 var (
 	groupsURL = "/api/v1/groups"
 	timesOut  = script.Bare(504).Takes(300 * time.Millisecond)
@@ -118,6 +125,14 @@ func TestOneBadSearchRefusesNoRead(t *testing.T) {
 		with("503s", func(s *badSearch) { s.answers = script.Bare(503).Takes(50 * time.Millisecond) }),
 		with("502s at once", func(s *badSearch) { s.answers = script.Bare(502) }),
 		with("a search that hangs", func(s *badSearch) { s.tabs, s.answers = 60, script.Hang() }),
+		with("a search whose connection is reset", func(s *badSearch) { s.every, s.answers = time.Second, script.Fail(script.Reset) }),
+		with("a search whose stream is reset, over HTTP/2", func(s *badSearch) {
+			s.every, s.answers = time.Second, script.Fail(errors.New("stream error: stream ID 5; INTERNAL_ERROR; received from peer"))
+		}),
+		with("a search whose connection ends", func(s *badSearch) { s.every, s.answers = time.Second, script.Fail(io.ErrUnexpectedEOF) }),
+		with("a search that meets the base's own time limit", func(s *badSearch) {
+			s.tabs, s.answers = 60, script.Fail(headersLate{}).Takes(time.Second)
+		}),
 		with("another template", func(s *badSearch) { s.paths = []string{"/api/v1/users"} }),
 		with("two searches", func(s *badSearch) { s.paths = []string{groupsURL, "/api/v1/users"} }),
 		with("four searches, 60 tabs", func(s *badSearch) {

@@ -101,6 +101,12 @@ func (b *Breaker) endpointsTrip(by blame, successes int, now time.Time) bool {
 		(b.streak.length-by.worstInStreak >= least || b.alone())
 }
 
+// OthersWell reports whether a host's circuit knows of successes in its window of other
+// endpoints than one.
+func (b *Breaker) OthersWell(endpoint *Breaker, now time.Time) bool {
+	return b != nil && b.successes.total(now) > endpoint.successes.total(now)
+}
+
 // Serve counts an endpoint that is called for the first time.
 func (b *Breaker) Serve(endpoint *Breaker) {
 	switch {
