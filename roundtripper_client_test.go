@@ -266,15 +266,19 @@ func TestClientTimeoutCoversWaits(t *testing.T) {
 // http.Client closes Request.Cancel when its Timeout has passed, and older programs do
 // so by themselves. net/http obeys it until the body is closed.
 func TestRequestCancelEndsTheCall(t *testing.T) {
+	arrived := make(chan struct{}, 1) // a request that gets no headers
 	hangs := func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/api/v1/logs" {
 			w.WriteHeader(200)
 			w.(http.Flusher).Flush()
+		} else {
+			arrived <- struct{}{}
 		}
 		<-r.Context().Done()
 	}
 	inMemory := script.Func(func(r *http.Request) (*http.Response, error) {
 		if r.URL.Path != "/api/v1/logs" {
+			arrived <- struct{}{}
 			<-r.Context().Done()
 			return nil, context.Cause(r.Context())
 		}
@@ -299,7 +303,10 @@ func TestRequestCancelEndsTheCall(t *testing.T) {
 				//lint:ignore SA1019 it is obeyed all the same
 				req.Cancel = cancel
 				if path == "/api/v1/users" {
-					time.AfterFunc(10*time.Millisecond, func() { close(cancel) })
+					go func() {
+						<-arrived
+						close(cancel)
+					}()
 				}
 				c := rig.Send(t, rig.Over(t, wire.base, nil), req)
 				if c.Err == nil {

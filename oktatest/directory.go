@@ -14,6 +14,7 @@ import (
 
 	"github.com/oktaretry/oktaretry/oktatest/internal/lag"
 	"github.com/oktaretry/oktaretry/oktatest/internal/render"
+	"github.com/oktaretry/oktaretry/oktatest/internal/signin"
 )
 
 // directory holds users and groups by id, and in order of their ids, which is that of
@@ -53,7 +54,9 @@ type user struct {
 	lastUpdated   time.Time
 	passwordSince time.Time
 	profile       map[string]any
+	lastLogin     time.Time
 	password      bool
+	secret        signin.Password
 	question      string // for recovery
 	provider      render.Provider
 }
@@ -130,12 +133,14 @@ func newUser(status string, now time.Time, profile map[string]any) *user {
 		u.activated, u.statusChanged = now, now
 	}
 	if status != "STAGED" && status != "PROVISIONED" {
-		u.setPassword(now)
+		u.setPassword(now, signin.Default)
 	}
 	return u
 }
 
-func (u *user) setPassword(now time.Time) { u.password, u.passwordSince = true, now }
+func (u *user) setPassword(now time.Time, p signin.Password) {
+	u.password, u.passwordSince, u.secret = true, now, p
+}
 
 func (d *directory) addUser(u *user) {
 	d.last++
@@ -392,8 +397,8 @@ var statuses = []string{
 // AddUser adds a user as if an admin had done so before: no request arrives, and no
 // limit counts one. An empty status is ACTIVE. The profile needs a login that no other
 // user has, and an email; attributes that the schema lacks are added to it, as by
-// WithProfileAttributes. A user has a password unless it is STAGED or PROVISIONED. It
-// returns the user's id.
+// WithProfileAttributes. A user has the password UserPassword unless it is STAGED or
+// PROVISIONED. It returns the user's id.
 func (o *Okta) AddUser(status string, profile map[string]any) (id string, err error) {
 	status = cmp.Or(status, "ACTIVE")
 	u := newUser(status, o.stamp(), merge(nil, profile))

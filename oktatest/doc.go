@@ -2,7 +2,7 @@
 // and as bad-tempered as a test needs it to be.
 //
 // It keeps users, groups, group rules, factors, the system log and whatever else
-// Okta's API describes, and has a token endpoint; it has Okta's rate limits, with
+// Okta's API describes, signs users in and gives out tokens; it has Okta's rate limits, with
 // Okta's headers; it answers what a script lays out, with any of Okta's error codes,
 // any status, and the faults that networks have; and it remembers what arrived.
 //
@@ -34,13 +34,25 @@
 // adds them, and WithLimitHeaders selects whether their 429s report the limit or
 // the org's bucket. SmallOrg and Enterprise are whole orgs, with all of it.
 //
-//	srv := oktatest.NewServer(t, oktatest.SmallOrg(), oktatest.WithHandler("POST /api/v1/authn", signIn))
+//	srv := oktatest.NewServer(t, oktatest.SmallOrg(), oktatest.WithUsers(10))
 //	// … hammer the login of one user, and log others in beside it …
 //	for _, r := range srv.RequestsTo("POST /api/v1/authn") {
 //		if r.RefusedBy != "" && r.RefusedBy != oktatest.LimitPerUserName.Name {
 //			t.Errorf("%s was refused by %s", r.Body, r.RefusedBy)
 //		}
 //	}
+//
+// # Sign-ins
+//
+// Users sign in at /api/v1/authn by their password (UserPassword, or that of a seed or
+// request) and, where RequireMFA or a seed asks for it, by a factor: a push that is
+// polled, a passcode, an answer. State tokens, the states of a transaction and what is
+// refused are those of Okta's documentation; WithPasswordPolicy has users locked out and
+// passwords expire. A session token brings a session (/api/v1/sessions) or a code
+// (/authorize), once. Token endpoints know the password, authorization code, refresh
+// token and client credentials grants; introspect, revoke and userinfo know their tokens.
+// Not served are enrollment and recovery during a sign-in, activation tokens, and the
+// Identity Engine's own API (/idp/idx).
 //
 // # Group rules, factors and the system log
 //
@@ -112,8 +124,8 @@
 // # What it serves
 //
 // Okta's OpenAPI descriptions, with that of Identity Governance, have 874
-// operations. Users, groups, group rules, factors, the system log and tokens are
-// written by hand. All others are answered from one store with state: what is created
+// operations. Users, groups, group rules, factors, sign-ins, sessions, the system log and
+// tokens are written by hand. All others are answered from one store with state: what is created
 // can be read, listed page by page, replaced, changed, activated, deactivated and
 // deleted, with what lies below it; the answers have the types of the description,
 // fields that only Okta sets are its own, and errors have Okta's codes. Apps and their
@@ -143,7 +155,7 @@
 //
 // # What it is not
 //
-// It checks no signatures, no scopes and no passwords, policies decide nothing, and it
+// It checks no signatures, no scopes and no client secrets, policies decide nothing, and it
 // demands no more of a profile than login and email. Lists understand the common part
 // of q, filter and search.
 //

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/oktaretry/oktaretry/oktatest/internal/signin"
 )
 
 // Request is one request as the fake received it.
@@ -21,7 +23,7 @@ type Request struct {
 	Host       string
 	RemoteAddr string
 	Header     http.Header
-	Body       []byte // at most as much as WithBodyLimit keeps
+	Body       []byte // at most as much as WithBodyLimit keeps; *** in the place of passwords
 	BodySize   int64  // all of it, also what was not kept
 	BodyErr    error  // what broke the reading of the body, if anything did
 
@@ -58,6 +60,8 @@ type Request struct {
 	// RequestID is the X-Okta-Request-Id given to the request, also where the
 	// answer did not carry it.
 	RequestID string
+
+	signingIn string // the id of the user whose sign-in it goes on with, for limits
 }
 
 // journal is a ring of the last requests, with counts that outlive it.
@@ -89,6 +93,7 @@ func (j *journal) open(r *Request) {
 
 // received records its body.
 func (j *journal) received(r *Request, body []byte, size int64, err error) {
+	body = signin.Redact(body)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	r.Body, r.BodySize, r.BodyErr = body, size, err

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/oktaretry/oktaretry/oktatest/internal/render"
+	"github.com/oktaretry/oktaretry/oktatest/internal/signin"
 )
 
 func (o *Okta) lifecycleRoutes(add func(string, func(*call) *reply)) {
@@ -125,5 +126,8 @@ func (o *Okta) expirePassword(c *call, u *user) *reply {
 	if c.segs[len(c.segs)-1] == "expire_password" {
 		return c.user(u)
 	}
-	return c.json(http.StatusOK, map[string]string{"tempPassword": o.newID("")[:12]})
+	changed, temporary := *u, o.newID("")[:12]
+	changed.setPassword(u.passwordSince, signin.NewPassword(temporary))
+	o.directory.replaceUser(&changed)
+	return c.json(http.StatusOK, map[string]string{"tempPassword": temporary})
 }

@@ -14,17 +14,21 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/oktaretry/oktaretry/oktatest/internal/authserver"
 	"github.com/oktaretry/oktaretry/oktatest/internal/endpoint"
 	"github.com/oktaretry/oktaretry/oktatest/internal/factor"
 	"github.com/oktaretry/oktaretry/oktatest/internal/lag"
 	"github.com/oktaretry/oktaretry/oktatest/internal/render"
 	"github.com/oktaretry/oktaretry/oktatest/internal/rules"
+	"github.com/oktaretry/oktaretry/oktatest/internal/signin"
 	"github.com/oktaretry/oktaretry/oktatest/internal/syslog"
 )
 
 // mechanisms are the parts of the fake that know nothing of it.
 type mechanisms struct {
 	factors *factor.Store
+	signIns *signin.Store
+	servers *authserver.Server
 	rules   *rules.Book
 	log     *syslog.Log
 	lag     atomic.Pointer[lag.Lag] // nil: no read is late
@@ -36,6 +40,7 @@ type mechanisms struct {
 func (o *Okta) join(cfg config) {
 	o.log = syslog.New(cfg.logSize)
 	o.factors = factor.New(o.factorUser, cfg.factorResult, cfg.factorWaits)
+	o.signIns, o.servers = o.newSignIns(cfg)
 	o.rules = rules.New(ruleOrg{o}, cfg.ruleLock)
 	if cfg.lagReads != nil {
 		o.lag.Store(lag.New(cfg.lagSeed, cfg.lagReads))
@@ -45,17 +50,19 @@ func (o *Okta) join(cfg config) {
 
 // mechanismRoutes adds the endpoints of the mechanisms.
 func (o *Okta) mechanismRoutes(add func(string, func(*call) *reply)) {
-	for _, rt := range slices.Concat(o.factors.Routes(), o.rules.Routes()) {
+	for _, rt := range slices.Concat(o.factors.Routes(), o.rules.Routes(), o.signIns.Routes(), o.servers.Routes()) {
 		add(rt.Pattern, func(c *call) *reply { return c.answer(rt.Serve(c.request())) })
 	}
 	add("GET /api/v1/logs", o.listLogs)
+	add("DELETE /api/v1/users/{id}/sessions", o.endSessions)
 }
 
 // request is the call as a mechanism sees it.
 func (c *call) request() *endpoint.Request {
 	return &endpoint.Request{
+		Method: c.r.Method, Header: c.r.Header,
 		Vars: c.vars, Query: c.r.URL.Query(), Body: c.body, Base: c.base(), URI: c.r.URL.RequestURI(),
-		Now: c.o.now, NewID: c.o.newID, Record: c.event,
+		Now: c.o.now, NewID: c.o.newID, NewToken: c.o.newToken, Record: c.event,
 		Wait: func(d time.Duration) { c.wait(d) },
 	}
 }
@@ -66,6 +73,9 @@ func (c *call) answer(a endpoint.Answer) *reply {
 		known, _ := LookupCode(e.Code)
 		return c.errorReply(cmp.Or(e.Status, known.Status),
 			oktaError{Code: e.Code, Summary: cmp.Or(e.Summary, known.summary()), Causes: causes(e.Causes)})
+	}
+	if a.Unserved {
+		return c.o.unservedReply(c)
 	}
 	r := c.noContent()
 	if a.Body != nil {

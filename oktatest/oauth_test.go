@@ -35,7 +35,8 @@ func TestTokensFromQueryAndBody(t *testing.T) {
 	}
 	for query, want := range map[string]string{
 		"":                              "400 invalid_request",
-		"grant_type=password":           "400 unsupported_grant_type",
+		"grant_type=password":           "401 invalid_client",
+		"grant_type=implicit":           "400 unsupported_grant_type",
 		"grant_type=client_credentials": "401 invalid_client",
 	} {
 		a := do(t, o.Transport(), "POST", org+"/oauth2/v1/token?"+query, "")

@@ -15,6 +15,7 @@ import (
 	"github.com/oktaretry/oktaretry/internal/canned"
 	"github.com/oktaretry/oktaretry/oktatest/internal/edge"
 	"github.com/oktaretry/oktaretry/oktatest/internal/generic"
+	"github.com/oktaretry/oktaretry/oktatest/internal/signin"
 	"github.com/oktaretry/oktaretry/oktatest/internal/syslog"
 	"github.com/oktaretry/oktaretry/oktatest/internal/unserved"
 )
@@ -34,7 +35,6 @@ type Okta struct {
 	journal journal
 
 	directory directory
-	oauth     oauth
 	mechanisms
 	unserved unserved.Book
 	store    *generic.Store // what is not written by hand
@@ -62,7 +62,6 @@ func New(opts ...Option) *Okta {
 	o.journal = journal{keep: cfg.journal, statuses: map[int]int{}, refusals: map[string]int{}}
 	o.latency.Store(int64(cfg.latency))
 	o.skew.Store(int64(cfg.skew))
-	o.oauth.init()
 	o.directory.init(o.now(), cfg)
 	o.join(cfg)
 	o.store = o.newStore()
@@ -197,7 +196,8 @@ func (c *call) stamp(h http.Header, now time.Time) {
 	h.Set("Date", httpDate(now))
 	h.Set("X-Okta-Request-Id", c.id)
 	if c.o.cfg.oktaHeaders {
-		edge.Usual(h, c.o.random())
+		_, none := c.r.Cookie("sid")
+		edge.Usual(h, c.o.random(), none == nil)
 	}
 }
 
@@ -234,7 +234,7 @@ func (c *call) arrive() {
 	c.entry = &Request{
 		Method:     c.r.Method,
 		Path:       c.r.URL.EscapedPath(),
-		RawQuery:   c.r.URL.RawQuery,
+		RawQuery:   signin.RedactQuery(c.r.URL.RawQuery),
 		Host:       c.r.Host,
 		RemoteAddr: c.r.RemoteAddr,
 		Time:       time.Now(),
@@ -253,6 +253,9 @@ func (c *call) arrive() {
 func (c *call) view() Request {
 	r := *c.entry // written by this goroutine alone
 	r.Header, r.Body = c.r.Header, c.body
+	if len(c.body) > 0 && len(c.segs) > 3 && c.segs[2] == "authn" && c.segs[3] == "factors" {
+		r.signingIn = c.o.signIns.UserOf(r.field("stateToken"))
+	}
 	return r
 }
 
@@ -294,6 +297,11 @@ func (o *Okta) random() []byte {
 	n := o.ids.Add(1)
 	b := binary.BigEndian.AppendUint64(nil, scatter(n))
 	return binary.BigEndian.AppendUint64(b, scatter(^n))
+}
+
+// newToken makes a secret of 42 characters, as Okta's tokens are.
+func (o *Okta) newToken() string {
+	return "00" + base64.RawURLEncoding.EncodeToString(append(o.random(), o.random()...))[:40]
 }
 
 // errorID makes an errorId: as at Okta "oae" and 16 bytes in base64url.

@@ -4,6 +4,7 @@
 package oktatest
 
 import (
+	"cmp"
 	"net"
 	"slices"
 	"strings"
@@ -138,7 +139,7 @@ func byPasscode(r Request) string {
 	if r.field("passCode") == "" && r.field("answer") == "" {
 		return ""
 	}
-	if user := byPathUser(r); user != "" {
+	if user := cmp.Or(byPathUser(r), strings.ToLower(r.signingIn)); user != "" {
 		return user
 	}
 	return ByStateToken(r)

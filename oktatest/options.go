@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/oktaretry/oktaretry/oktatest/internal/lag"
+	"github.com/oktaretry/oktaretry/oktatest/internal/signin"
 )
 
 // Option sets up a fake Okta. Options are made by this package; the last of a
@@ -37,6 +38,10 @@ type config struct {
 	credentials []string
 	dpop        bool
 	tokenLife   time.Duration
+
+	mfa      bool // asked of all users
+	mfaOf    []string
+	password signin.Policy
 
 	factorResult string
 	factorWaits  int
@@ -203,7 +208,8 @@ func WithLatencyFunc(f func(*http.Request) time.Duration) Option {
 
 // RequireAuth answers requests to /api/v1 that carry no Authorization of scheme
 // SSWS, Bearer or DPoP with 401 E0000011. If credentials are given ("SSWS
-// secret"), only those and the tokens that the fake has issued are accepted.
+// secret"), only those and the tokens that the fake has issued are accepted, until they
+// expire or are revoked. Sign-ins, POST /api/v1/sessions and /api/v1/sessions/me need none.
 func RequireAuth(credentials ...string) Option {
 	return func(c *config) { c.auth, c.credentials = true, credentials }
 }

@@ -40,6 +40,9 @@ func (s Seed) plant(o *Okta) []document.Problem {
 		defer o.lag.CompareAndSwap(nil, late)
 	}
 	p := &planting{o: o, ids: map[string]string{}}
+	if s.MFA {
+		p.o.signIns.RequireMFA()
+	}
 	for i, u := range s.Users {
 		p.user(u, "users", strconv.Itoa(i))
 	}
@@ -90,6 +93,9 @@ func (p *planting) user(u SeedUser, path ...string) {
 		return
 	}
 	p.ids["users."+login] = id
+	if u.MFA {
+		p.o.signIns.RequireMFA(login)
+	}
 	for i, group := range u.Groups {
 		p.members = append(p.members, membership{group, id, append(slices.Clone(path), "groups", strconv.Itoa(i))})
 	}

@@ -3,12 +3,14 @@
 package oktatest_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -176,5 +178,89 @@ func TestAnOutageDoublesNoCreate(t *testing.T) {
 			t.Error("the user was not created")
 		}
 		okta.AssertNoDuplicateCreates(t)
+	})
+}
+
+// step is Okta's answer in the course of a sign-in.
+type step struct {
+	Status, StateToken, SessionToken, FactorResult, ErrorCode string
+
+	Embedded struct {
+		Factors []struct {
+			FactorType string
+			Links      struct{ Verify struct{ Href string } } `json:"_links"`
+		}
+	} `json:"_embedded"`
+	Links struct{ Next struct{ Href string } } `json:"_links"`
+}
+
+// post takes a sign-in one step on.
+func post(client *http.Client, url string, body map[string]string) (s step, err error) {
+	sent, err := json.Marshal(body)
+	if err != nil {
+		return s, err
+	}
+	resp, err := client.Post(url, "application/json", bytes.NewReader(sent))
+	if err != nil {
+		return s, err
+	}
+	defer resp.Body.Close()
+	err = json.NewDecoder(resp.Body).Decode(&s)
+	return s, err
+}
+
+// signIn is a login back end: a password and, if Okta asks for one, a push.
+func signIn(client *http.Client, name, password string) (sessionToken string, err error) {
+	s, err := post(client, acme+"/api/v1/authn", map[string]string{"username": name, "password": password})
+	state := map[string]string{"stateToken": s.StateToken}
+	for _, factor := range s.Embedded.Factors {
+		if err == nil && s.Status == "MFA_REQUIRED" && factor.FactorType == "push" {
+			s, err = post(client, factor.Links.Verify.Href, state)
+		}
+	}
+	for err == nil && s.FactorResult == "WAITING" {
+		time.Sleep(4 * time.Second)
+		s, err = post(client, s.Links.Next.Href, state)
+	}
+	if err == nil && s.Status != "SUCCESS" {
+		err = fmt.Errorf("not signed in: %s %s %s", s.Status, s.FactorResult, s.ErrorCode)
+	}
+	return s.SessionToken, err
+}
+
+func TestALoginBackEndSparesItsUsers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const ann, ben, mallory = "user00000@example.com", "user00001@example.com", "user00002@example.com"
+		okta := oktatest.New(oktatest.WithUsers(3), oktatest.RequireMFA(ben),
+			oktatest.WithFactorResult("SUCCESS", 5), oktatest.WithLimits(oktatest.LimitPerUserName))
+		client := newClient(t, okta)
+
+		if _, err := signIn(client, ann, "wrong"); err == nil {
+			t.Error("a wrong password has signed ann in")
+		}
+		if n := okta.Count("POST /api/v1/authn"); n != 1 {
+			t.Errorf("the wrong password was sent %d times: ten lock a user out", n)
+		}
+
+		if token, err := signIn(client, ben, oktatest.UserPassword); err != nil || token == "" {
+			t.Error(err)
+		}
+		if pushes, polls := okta.Pushes(), okta.Count("POST /api/v1/authn/factors/{id}/verify")-1; pushes != 1 || polls != 6 {
+			t.Errorf("%d pushes and %d polls, want 1 and 6", pushes, polls)
+		}
+
+		var guesses sync.WaitGroup
+		for range 8 { // Okta lets one user name in 4 times a second
+			guesses.Go(func() { signIn(client, mallory, "guess") })
+		}
+		time.Sleep(100 * time.Millisecond)
+		start := time.Now()
+		if _, err := signIn(client, ann, oktatest.UserPassword); err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(start); took > time.Second/2 || okta.RefusedBy(oktatest.LimitPerUserName.Name) == 0 {
+			t.Errorf("ann waited %s for mallory", took)
+		}
+		guesses.Wait()
 	})
 }

@@ -27,7 +27,6 @@ func (o *Okta) api() []route {
 	o.mechanismRoutes(add) // first: /groups/rules is not the group called "rules"
 	o.userRoutes(add)
 	o.groupRoutes(add)
-	o.oauthRoutes(add)
 	return all
 }
 
@@ -78,26 +77,48 @@ func gatewayPage() *reply {
 // api reports whether a request is for the management API.
 func (c *call) api() bool { return len(c.segs) > 1 && c.segs[0] == "api" && c.segs[1] == "v1" }
 
+// public reports whether a request is one that a user can make, who has no token of the org's.
+func (c *call) public() bool {
+	switch {
+	case !c.api() || len(c.segs) < 3:
+		return false
+	case c.segs[2] == "authn":
+		return true
+	case c.segs[2] != "sessions":
+		return false
+	}
+	return len(c.segs) > 3 && c.segs[3] == "me" || len(c.segs) == 3 && c.r.Method == http.MethodPost
+}
+
 // anonymous reports whether a request lacks a credential that is required.
 func (o *Okta) anonymous(c *call) bool {
 	if !o.cfg.auth || !c.api() {
 		return false
 	}
 	credential := c.r.Header.Get("Authorization")
+	if credential == "" && c.public() {
+		return false
+	}
 	scheme, token, _ := strings.Cut(credential, " ")
 	known := slices.Contains([]string{"SSWS", "Bearer", "DPoP"}, scheme) && token != ""
 	if known && len(o.cfg.credentials) > 0 {
-		known = slices.Contains(o.cfg.credentials, credential) || o.oauth.issued(token)
+		known = slices.Contains(o.cfg.credentials, credential) || o.servers.Issued(o.now(), token)
 	}
 	return !known
 }
 
-// authorize refuses a request whose DPoP proof has been used before.
+// authorize refuses a request whose DPoP proof has been used before: with an empty body, the
+// error in WWW-Authenticate.
 func (o *Okta) authorize(c *call) *reply {
 	if !c.api() {
 		return nil
 	}
-	return o.oauth.replayed(c)
+	if !o.servers.Replayed(c.r.Header.Get("DPoP")) {
+		return nil
+	}
+	return &reply{status: http.StatusBadRequest, header: http.Header{"Www-Authenticate": {
+		`DPoP error="invalid_dpop_proof", error_description="The DPoP proof is not valid or has been used before."`,
+	}}}
 }
 
 // record runs a handler of the user's and keeps its answer.
@@ -173,6 +194,11 @@ func (c *call) readOnly(what string) *reply {
 func (c *call) errorReply(status int, e oktaError) *reply {
 	e.Link, e.ID = e.Code, c.o.errorID()
 	return c.json(status, e)
+}
+
+// oauthFail replies with an error in OAuth's form.
+func (c *call) oauthFail(status int, code, description string) *reply {
+	return c.json(status, canned.OAuthError{Error: code, Description: description})
 }
 
 func (c *call) json(status int, v any) *reply {

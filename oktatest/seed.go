@@ -26,6 +26,9 @@ type Seed struct {
 	// whatever the fake serves.
 	Requests []SeedRequest `json:"requests"`
 
+	// MFA has all users prove a factor when they sign in, as RequireMFA does.
+	MFA bool `json:"mfa"`
+
 	// Limits are set as by SetLimit: each by the name of a bucket or Limit, or by a
 	// request that falls into the bucket ("GET /api/v1/users").
 	Limits map[string]int `json:"limits"`
@@ -39,7 +42,8 @@ type SeedUser struct {
 	LastName    string         `json:"lastName"`
 	Status      string         `json:"status"`      // ACTIVE, if left out
 	Profile     map[string]any `json:"profile"`     // more attributes, which win over those above
-	Credentials map[string]any `json:"credentials"` // as Okta's API takes them: {"password": {"value": …}}
+	Credentials map[string]any `json:"credentials"` // as Okta's API takes them: {"password": {"value": …}}; UserPassword, if left out
+	MFA         bool           `json:"mfa"`         // proves a factor when signing in, as by RequireMFA
 	Groups      []string       `json:"groups"`      // by name; those that are nowhere else are made
 }
 

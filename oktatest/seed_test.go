@@ -135,7 +135,7 @@ func TestParseSeedRefusesMistakesAtTheirPlace(t *testing.T) {
 		"":                  {"line 1, column 1: it is empty"},
 		"{":                 {"line 1, column 2: it is no JSON: unexpected end of the text"},
 		"[]":                {"line 1, column 1: it is an array, want an object"},
-		"{\n \"user\": []}": {"line 2, column 2: user is unknown, want one of users, groups, requests, limits"},
+		"{\n \"user\": []}": {"line 2, column 2: user is unknown, want one of users, groups, requests, mfa, limits"},
 		`{"users": [{"login": "a@b.c", "Status": "ACTIVE"}]}`:                      {"line 1, column 31: users.0.Status is unknown, want status (case counts)"},
 		"{\"users\": [\n{\"login\": null}], \"users\": []}":                        {"line 2, column 11: users.0.login is null, want a string", "line 2, column 19: users is given twice: first in line 1, column 2"},
 		`{"users": [{"login": "a@b.c", "profile": {"x": null}}]}`:                  {"line 1, column 48: users.0.profile.x is null, want a value"},

@@ -16,7 +16,7 @@ func TestUnservedEndpointsAnswerLikeNoneOfOktas(t *testing.T) {
 	o := oktatest.New(oktatest.WithUsers(1), oktatest.WithHandler("/api/v1/own/{id}", http.NotFoundHandler()))
 	rt := o.Transport()
 	for _, call := range []string{
-		"POST /api/v1/authn", "GET /idp/idx/introspect", "DELETE /api/internal/privileged",
+		"POST /api/v1/authn/recovery/unlock", "GET /idp/idx/introspect", "DELETE /api/internal/privileged",
 		"GET /api/v1/no/such/path", "GET /api/v1/no/such/path", "HEAD /api/v1/no/such/path",
 	} {
 		method, path, _ := strings.Cut(call, " ")
@@ -37,7 +37,7 @@ func TestUnservedEndpointsAnswerLikeNoneOfOktas(t *testing.T) {
 	wantStatus(t, do(t, rt, "GET", org+"/api/v1/no/such/path", ""), 204)
 	o.Forget()
 	got := fmt.Sprint(o.Unserved())
-	if want := "[{DELETE /api/internal/privileged 1} {POST /api/v1/authn 1} {GET /api/v1/no/such/path 3} {GET /idp/idx/introspect 1}]"; got != want {
+	if want := "[{DELETE /api/internal/privileged 1} {POST /api/v1/authn/recovery/unlock 1} {GET /api/v1/no/such/path 3} {GET /idp/idx/introspect 1}]"; got != want {
 		t.Errorf("unserved: %s, want %s", got, want)
 	}
 }
@@ -46,9 +46,9 @@ func TestUnservedEndpointsAnswerLikeNoneOfOktas(t *testing.T) {
 func TestUnservedNamesTemplates(t *testing.T) {
 	o := oktatest.New()
 	for range 2 {
-		do(t, o.Transport(), "POST", org+"/api/v1/authn/factors/abc/verify", "{}")
+		do(t, o.Transport(), "POST", org+"/api/v1/authn/factors/abc/lifecycle/activate", "{}")
 	}
-	want := []oktatest.Unserved{{Method: "POST", Path: "/api/v1/authn/factors/{factorId}/verify", Count: 2}}
+	want := []oktatest.Unserved{{Method: "POST", Path: "/api/v1/authn/factors/{factorId}/lifecycle/activate", Count: 2}}
 	if got := o.Unserved(); !slices.Equal(got, want) {
 		t.Errorf("unserved: %v, want %v", got, want)
 	}
@@ -109,8 +109,8 @@ func TestServersFailTheTestForWhatIsNotServed(t *testing.T) {
 			do(t, srv.Client().Transport, "POST", srv.URL+path, "{}")
 			return f.end()
 		}
-		const unserved = "/api/v1/authn"
-		if got := run(unserved); !strings.Contains(got, "POST /api/v1/authn (1×)") || !strings.Contains(got, "AllowUnserved") {
+		const unserved = "/api/v1/authn/recovery/unlock"
+		if got := run(unserved); !strings.Contains(got, "POST /api/v1/authn/recovery/unlock (1×)") || !strings.Contains(got, "AllowUnserved") {
 			t.Errorf("%s: the test ended with %q, want the endpoint", name, got)
 		}
 		if got := run(unserved, oktatest.AllowUnserved()); got != "" {

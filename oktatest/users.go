@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/oktaretry/oktaretry/oktatest/internal/render"
+	"github.com/oktaretry/oktaretry/oktatest/internal/signin"
 )
 
 func (o *Okta) userRoutes(add func(string, func(*call) *reply)) {
@@ -49,7 +50,7 @@ func (u *user) rendered() render.User {
 	return render.User{
 		ID: u.id, Status: u.status,
 		Created: u.created, Activated: u.activated, StatusChanged: u.statusChanged,
-		LastUpdated: u.lastUpdated, PasswordSince: u.passwordSince,
+		LastLogin: u.lastLogin, LastUpdated: u.lastUpdated, PasswordSince: u.passwordSince,
 		Profile: u.profile, Password: u.password, Question: u.question, Provider: u.provider,
 	}
 }
@@ -118,7 +119,7 @@ type userBody struct {
 // takeCredentials changes a user by the credentials of a body.
 func (o *Okta) takeCredentials(u *user, in userBody) {
 	if len(in.Credentials.Password) > 0 {
-		u.setPassword(o.stamp())
+		u.setPassword(o.stamp(), signin.PasswordOf(in.Credentials.Password))
 	}
 	u.question = cmp.Or(in.Credentials.Question.Question, u.question)
 	u.provider = cmp.Or(in.Credentials.Provider, u.provider)

@@ -8,7 +8,6 @@ import (
 	"context"
 	"log/slog"
 	"os"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -16,16 +15,12 @@ import (
 
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/gotest"
 	"github.com/oktaretry/oktaretry/oktatest"
 	"github.com/oktaretry/oktaretry/shared"
 )
 
-// TestMain has the garbage of tens of thousands of calls, which is all that these tests
-// leave, collected less often.
-func TestMain(m *testing.M) {
-	debug.SetGCPercent(400)
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { os.Exit(gotest.Main(m)) }
 
 // process is one of a fleet.
 type process struct {

@@ -60,6 +60,9 @@ A seed file, YAML or JSON, says what the org holds from the start:
     - {method: PUT, path: "/api/v1/apps/{wiki}/groups/{groups.staff}"}
   limits: {GET /api/v1/users: 50}
 
+Users sign in at /api/v1/authn with the password ` + oktatest.UserPassword + `, or that of their
+credentials: {password: {value: …}}; with mfa: true they prove a factor as well.
+
 Below /_oktatest/ is a control API, by which tests in any language script answers, begin
 and end bad days, set limits and the clock, read what arrived, and go back to the seed.
 Its calls count for no limit. GET /_oktatest/ lists them; docs/testing.md shows them used.`,

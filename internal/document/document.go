@@ -4,6 +4,9 @@
 // know their line and column, and from there into Go values, with every problem
 // reported at its place. encoding/json stops at the first problem, names no place, and
 // lets pass what a person did not mean: a member given twice, null, another case.
+//
+// Module policyfile uses it, too, and may be older than this module where a program upgrades only this one: what is
+// exported here stays compatible.
 package document
 
 import (

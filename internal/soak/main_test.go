@@ -3,9 +3,10 @@
 package soak_test
 
 import (
+	"os"
 	"testing"
 
-	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/gotest"
 )
 
-func TestMain(m *testing.M) { rig.Main(m) }
+func TestMain(m *testing.M) { os.Exit(gotest.Main(m)) }

@@ -29,6 +29,7 @@
 //	PUT    /_oktatest/lag           have lists lag behind writes: {"seed", "reads": [{"patterns", "chance", "upTo"}]}
 //	DELETE /_oktatest/lag           have them be up to date
 //	PUT    /_oktatest/factors       how pushes end: {"result": "REJECTED", "polls": 2}
+//	GET    /_oktatest/passcode      what a user would type for a factor; ?user=ann@example.com&factor=sms1
 //	GET    /_oktatest/clock         how far the fake's clock is ahead
 //	PUT    /_oktatest/clock         set that: {"skew": "5m"}
 //	POST   /_oktatest/clock         let time pass for the fake: {"advance": "60s"}

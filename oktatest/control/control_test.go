@@ -490,3 +490,21 @@ func TestWhatIsNotThereIsSaidInJSON(t *testing.T) {
 		}
 	}
 }
+
+func TestPasscodesAreThoseOfTheUser(t *testing.T) {
+	o := newOrg(t, oktatest.WithUsers(1))
+	var factor struct{ ID string }
+	_, text := o.do("POST", "/api/v1/users/me/factors?activate=true", `{"factorType":"sms","profile":{"phoneNumber":"+1-555-415-1337"}}`)
+	if err := json.Unmarshal([]byte(text), &factor); err != nil || factor.ID == "" {
+		t.Fatal(text)
+	}
+	at := "/_oktatest/passcode?user=user00000@example.com&factor=" + factor.ID
+	if status, text := o.do("GET", at, ""); status != 400 || !strings.Contains(text, "nothing to type") {
+		t.Errorf("before one is sent: %d %s", status, text)
+	}
+	verify := "/api/v1/users/me/factors/" + factor.ID + "/verify"
+	o.must("POST", verify, "", nil)
+	var typed struct{ PassCode string }
+	o.must("GET", at, "", &typed)
+	o.must("POST", verify, `{"passCode":"`+typed.PassCode+`"}`, nil)
+}

@@ -52,6 +52,7 @@ func routes() []route {
 		{"PUT", "/_oktatest/lag", `have lists lag behind writes: {"seed", "reads": [{"patterns", "chance", "upTo"}]}`, setLag},
 		{"DELETE", "/_oktatest/lag", "have them be up to date", endLag},
 		{"PUT", "/_oktatest/factors", `how pushes end: {"result": "REJECTED", "polls": 2}`, setFactors},
+		{"GET", "/_oktatest/passcode", "what a user would type for a factor; ?user=ann@example.com&factor=sms1", passcode},
 		{"GET", "/_oktatest/clock", "how far the fake's clock is ahead", clock},
 		{"PUT", "/_oktatest/clock", `set that: {"skew": "5m"}`, setClock},
 		{"POST", "/_oktatest/clock", `let time pass for the fake: {"advance": "60s"}`, advance},
@@ -351,6 +352,15 @@ func endLag(r *request) (any, error) {
 
 // results are those that a factor's verification can have.
 var results = []string{"SUCCESS", "REJECTED", "TIMEOUT", "CANCELLED", "FAILED", "ERROR"}
+
+func passcode(r *request) (any, error) {
+	q := r.URL.Query()
+	code, ok := r.s.Passcode(q.Get("user"), q.Get("factor"))
+	if !ok {
+		return nil, problems{{Problem: "the user has no such factor, or there is nothing to type for it"}}
+	}
+	return map[string]string{"passCode": code}, nil
+}
 
 func setFactors(r *request) (any, error) {
 	in := struct {

@@ -42,7 +42,7 @@ const (
 // layers are the packages of the module, the highest layer first. A package imports those of lower layers. Those of the
 // first are for tests: they also import each other, and no others import them.
 var layers = [...][]string{
-	{"oktatest/internal/endpoint", "oktatest/internal/factor", "oktatest/internal/lag", "oktatest/internal/rules", "oktatest/internal/syslog",
+	{"oktatest/internal/authserver", "oktatest/internal/endpoint", "oktatest/internal/factor", "oktatest/internal/lag", "oktatest/internal/rules", "oktatest/internal/signin", "oktatest/internal/syslog",
 		"contract", "oktatest", "oktatest/control", "oktatest/internal/edge", "oktatest/internal/render", "oktatest/internal/token", "internal/docs", "internal/rig", "internal/rig/gotest", "internal/rig/script", "internal/sharedtest", "internal/soak"},
 	{"chaos", "debug", "internal/words", "oktatest/internal/kinds", "oktatest/internal/unserved"},
 	{root, "observability", "oktatest/internal/generic"},

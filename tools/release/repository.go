@@ -6,68 +6,50 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/mod/modfile"
 	"golang.org/x/mod/semver"
 )
 
 const (
-	rootPath      = "github.com/oktaretry/oktaretry"
 	versionFile   = "doc.go"
 	changelogFile = "CHANGELOG.md"
 	unreleased    = "unreleased"
 )
 
-// unpublished are the modules that nobody requires: they get no tags.
-var unpublished = []string{"benchmarks", "examples", "tools"}
+// mentioning are the files and directories in which a version of this project, as in an image's tag, is the current one.
+var mentioning = []string{"README.md", "docs", "deploy"}
 
 var (
 	versionLine = regexp.MustCompile(`(?m)^const Version = "(.*)"$`)
-	entryLine   = regexp.MustCompile(`(?m)^## \[(.*)\] - (.*)$`)
+	headingLine = regexp.MustCompile(`(?m)^## .*$`)
+	entryLine   = regexp.MustCompile(`^## \[(.*)\] - (.*)$`)
+	mention     = regexp.MustCompile(`\b(oktaretry(?:/[a-z0-9]+)*[:@])(v\d+\.\d+\.\d+(?:-[0-9A-Za-z.-]*[0-9A-Za-z])?)`)
 )
 
 // repository is a checkout of this project.
 type repository struct {
 	dir       string
 	version   string // of oktaretry.Version, with a v
+	work      *modfile.WorkFile
 	modules   []*module
 	entry     string // the version of the CHANGELOG's newest entry, with a v
 	entryDate string
-}
-
-// module is one of the modules that go.work joins.
-type module struct {
-	name string // its directory below the root; "." is the root
-	file *modfile.File
+	entryText string
 }
 
 // open reads a checkout. Its modules are ordered: each comes after those it requires.
 func open(dir string) (*repository, error) {
 	r := &repository{dir: dir}
-	text, err := os.ReadFile(filepath.Join(dir, "go.work"))
-	if err != nil {
-		return nil, err
-	}
-	work, err := modfile.ParseWork("go.work", text, nil)
-	if err != nil {
-		return nil, err
-	}
-	for _, use := range work.Use {
-		m := &module{name: filepath.ToSlash(filepath.Clean(use.Path))}
-		if text, err = os.ReadFile(r.path(m, "go.mod")); err != nil {
-			return nil, err
-		}
-		if m.file, err = modfile.Parse(r.path(m, "go.mod"), text, nil); err != nil {
-			return nil, err
-		}
-		r.modules = append(r.modules, m)
-	}
-	if r.modules, err = inOrder(r.modules); err != nil {
+	var err error
+	if r.work, r.modules, err = readModules(dir); err != nil {
 		return nil, err
 	}
 	return r, errors.Join(r.readVersion(), r.readEntry())
@@ -90,58 +72,38 @@ func (r *repository) readVersion() error {
 	return nil
 }
 
+// readEntry reads the CHANGELOG's first heading and what stands below it.
 func (r *repository) readEntry() error {
 	text, err := os.ReadFile(filepath.Join(r.dir, changelogFile))
 	if err != nil {
 		return err
 	}
-	found := entryLine.FindSubmatch(text)
-	if found == nil {
-		return fmt.Errorf("%s has no entry of the form ## [1.2.3] - 2006-01-02", changelogFile)
+	headings := headingLine.FindAllIndex(text, 2)
+	if headings == nil {
+		return fmt.Errorf("%s has no entry of the form ## [1.2.3] - %s", changelogFile, unreleased)
 	}
-	r.entry, r.entryDate = "v"+string(found[1]), string(found[2])
+	at, end := headings[0], len(text)
+	if len(headings) > 1 {
+		end = headings[1][0]
+	}
+	heading := text[at[0]:at[1]]
+	found := entryLine.FindSubmatch(heading)
+	if found == nil || !isDate(string(found[2])) {
+		return fmt.Errorf("%s: the newest entry is %q, want the form ## [1.2.3] - %s, or a date as in %s",
+			changelogFile, heading, unreleased, time.DateOnly)
+	}
+	r.entry, r.entryDate, r.entryText = "v"+string(found[1]), string(found[2]), string(text[at[1]:end])
 	return nil
 }
 
-// inOrder sorts modules so that each comes after those of them that it requires.
-func inOrder(modules []*module) (sorted []*module, err error) {
-	done := make(map[string]bool)
-	waits := func(m *module) bool {
-		return slices.ContainsFunc(m.own(), func(v *modfile.Require) bool { return !done[v.Mod.Path] })
-	}
-	for left := slices.Clone(modules); len(left) > 0; {
-		next := slices.IndexFunc(left, func(m *module) bool { return !waits(m) })
-		if next < 0 {
-			return nil, errors.New("modules require each other in a circle, or one that go.work does not name")
-		}
-		done[left[next].path()] = true
-		sorted = append(sorted, left[next])
-		left = slices.Delete(left, next, next+1)
-	}
-	return sorted, nil
+func isDate(s string) bool {
+	_, err := time.Parse(time.DateOnly, s)
+	return err == nil || s == unreleased
 }
 
-func (m *module) path() string { return m.file.Module.Mod.Path }
-
-// isCommand reports whether m is a program, which is run by go run path@version.
-func (m *module) isCommand() bool { return strings.HasPrefix(m.name, "cmd/") }
-
-// own returns what m requires of this repository.
-func (m *module) own() (requires []*modfile.Require) {
-	for _, q := range m.file.Require {
-		if q.Mod.Path == rootPath || strings.HasPrefix(q.Mod.Path, rootPath+"/") {
-			requires = append(requires, q)
-		}
-	}
-	return requires
-}
-
-// tagFor returns the tag of a module, as the go command looks for it.
-func (m *module) tagFor(version string) string {
-	if m.name == "." {
-		return version
-	}
-	return m.name + "/" + version
+// hasLines reports whether the CHANGELOG's newest entry lists a change.
+func (r *repository) hasLines() bool {
+	return slices.ContainsFunc(strings.Split(r.entryText, "\n"), func(line string) bool { return strings.HasPrefix(line, "- ") })
 }
 
 // setVersion writes version wherever it is named.
@@ -152,18 +114,55 @@ func (r *repository) setVersion(version string) error {
 				return err
 			}
 		}
-		text, err := m.file.Format()
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(r.path(m, "go.mod"), text, 0o644); err != nil {
+		if err := r.writeModule(m); err != nil {
 			return err
 		}
 	}
-	r.version = version
-	return r.rewrite(versionFile, func(text []byte) []byte {
+	err := r.rewrite(versionFile, func(text []byte) []byte {
 		return versionLine.ReplaceAll(text, []byte(`const Version = "`+version[1:]+`"`))
 	})
+	if err != nil {
+		return err
+	}
+	r.version = version
+	return r.eachMention(func(file string, text []byte, _ []string) error {
+		return os.WriteFile(filepath.Join(r.dir, file), mention.ReplaceAll(text, []byte("${1}"+version)), 0o644)
+	})
+}
+
+func (r *repository) writeModule(m *module) error {
+	text, err := m.file.Format()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(r.path(m, "go.mod"), text, 0o644)
+}
+
+// eachMention calls f with each file that mentions versions of this project, and with them.
+func (r *repository) eachMention(f func(file string, text []byte, versions []string) error) error {
+	for _, from := range mentioning {
+		err := fs.WalkDir(os.DirFS(r.dir), from, func(file string, d fs.DirEntry, err error) error {
+			if errors.Is(err, fs.ErrNotExist) || d != nil && d.IsDir() {
+				return nil
+			}
+			text, err := os.ReadFile(filepath.Join(r.dir, file))
+			if err != nil {
+				return err
+			}
+			var versions []string
+			for _, found := range mention.FindAllSubmatch(text, -1) {
+				versions = append(versions, string(found[2]))
+			}
+			if versions == nil {
+				return nil
+			}
+			return f(file, text, versions)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // rewrite changes a file of the root, and fails if that changes nothing.

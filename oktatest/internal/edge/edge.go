@@ -32,12 +32,16 @@ var cookies = []string{
 }
 
 // Usual sets the headers of every answer of Okta's, with the cookie of a session of that
-// id, which is new in each.
-func Usual(h http.Header, session []byte) {
+// id, which is new in each. A user's session (signedIn) it leaves to the client.
+func Usual(h http.Header, session []byte, signedIn bool) {
 	for key, values := range usual {
 		h[key] = append([]string(nil), values...)
 	}
-	h["Set-Cookie"] = append(cookies[:len(cookies):len(cookies)],
+	cleared := cookies
+	if signedIn {
+		cleared = cookies[1:]
+	}
+	h["Set-Cookie"] = append(cleared[:len(cleared):len(cleared)],
 		"JSESSIONID="+strings.ToUpper(hex.EncodeToString(session))+"; Path=/; Secure; HttpOnly")
 }
 

@@ -22,16 +22,28 @@ type Route struct {
 
 // Request is a request for a Route.
 type Request struct {
-	Vars  []string // what the pattern's {…} stand for
-	Query url.Values
-	Body  []byte
-	Base  string // scheme and host
-	URI   string // path and query, as sent
+	Method string
+	Header http.Header
+	Vars   []string // what the pattern's {…} stand for
+	Query  url.Values
+	Body   []byte
+	Base   string // scheme and host
+	URI    string // path and query, as sent
 
-	Now    func() time.Time           // the fake's clock
-	NewID  func(prefix string) string // an id that is not used yet
-	Wait   func(time.Duration)        // until the time is over or the caller has gone
-	Record func(syslog.Event)         // to the system log, as caused by this request
+	Now      func() time.Time           // the fake's clock
+	NewID    func(prefix string) string // an id that is not used yet
+	NewToken func() string              // a secret of 42 characters that is not used yet
+	Wait     func(time.Duration)        // until the time is over or the caller has gone
+	Record   func(syslog.Event)         // to the system log, as caused by this request
+}
+
+// Cookie is the value of a cookie; empty if there is none.
+func (r *Request) Cookie(name string) string {
+	c, err := (&http.Request{Header: r.Header}).Cookie(name)
+	if err != nil {
+		return ""
+	}
+	return c.Value
 }
 
 // Answer is what is answered: Body as JSON, or an error of Okta's.
@@ -40,6 +52,8 @@ type Answer struct {
 	Header http.Header
 	Body   any // nil: none
 	Error  *Error
+
+	Unserved bool // the endpoint is served, but not what the request asks of it
 }
 
 // Error is an error in Okta's form. Without Status and Summary it has those of its code.

@@ -19,28 +19,40 @@ type proof struct {
 
 // verify serves POST /users/{id}/factors/{factor}/verify.
 func (s *Store) verify(r *endpoint.Request, u User, f *factor) endpoint.Answer {
+	a := s.attempt(r, u, f, r.Vars[1])
+	switch {
+	case a.Refused != nil:
+		return *a.Refused
+	case a.Push != "":
+		return verification(r, http.StatusCreated, a.Push, s.transactions[a.Push], a.Result)
+	}
+	return result(r, u, f, a.Result)
+}
+
+// attempt has a user prove a factor, which goes by that id, by the body of a request.
+func (s *Store) attempt(r *endpoint.Request, u User, f *factor, id string) Attempt {
 	switch {
 	case f.status != active:
-		return endpoint.Invalid("factorId", "The factor is not active.")
+		return refuse(endpoint.Invalid("factorId", "The factor is not active."))
 	case f.kind.name == "push":
-		return s.push(r, u, f)
+		return Attempt{Result: "WAITING", Push: s.push(r, u, f, id)}
 	case f.kind.signed:
-		return result(r, u, f, "SUCCESS")
+		return Attempt{Result: "SUCCESS"}
 	}
 	var in proof
 	if bad, ok := r.Decode(&in); !ok {
-		return bad
+		return refuse(bad)
 	}
 	if f.kind.codes && in.PassCode == "" {
 		s.challenge(r, u, f)
-		return result(r, u, f, "CHALLENGE")
+		return Attempt{Result: "CHALLENGE"}
 	}
 	if bad, ok := s.check(r, u, f, true); !ok {
 		record(r, u, f, syslog.Event{Type: verified, Outcome: syslog.Failure("INVALID_CREDENTIALS")})
-		return bad
+		return refuse(bad)
 	}
 	record(r, u, f, syslog.Event{Type: verified})
-	return result(r, u, f, "SUCCESS")
+	return Attempt{Result: "SUCCESS"}
 }
 
 // verified is the event of a verification.
@@ -105,14 +117,14 @@ func wrong(what string) endpoint.Answer {
 	return endpoint.Fail("E0000068", "Your "+what+" doesn't match our records. Please try again.")
 }
 
-// push sends the user a push.
-func (s *Store) push(r *endpoint.Request, u User, f *factor) endpoint.Answer {
+// push sends the user a push, and returns the id of the verification that waits for it.
+func (s *Store) push(r *endpoint.Request, u User, f *factor, factorID string) (id string) {
 	s.pushes++
-	id := r.NewID("v2mst.")
-	t := s.begin(u, r.Vars[1], r.Now())
+	id = r.NewID("v2mst.")
+	t := s.begin(u, factorID, r.Now())
 	s.keep(id, &t)
 	record(r, u, f, syslog.Event{Type: f.kind.sends})
-	return verification(r, http.StatusCreated, id, &t, "WAITING")
+	return id
 }
 
 // ofTransaction calls f with the transaction that the path names, the store locked.

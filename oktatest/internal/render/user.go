@@ -9,12 +9,12 @@ import (
 
 // User is what a user is rendered from.
 type User struct {
-	ID, Status                                                    string
-	Created, Activated, StatusChanged, LastUpdated, PasswordSince time.Time
-	Profile                                                       map[string]any
-	Password                                                      bool
-	Question                                                      string // for recovery
-	Provider                                                      Provider
+	ID, Status                                                               string
+	Created, Activated, StatusChanged, LastLogin, LastUpdated, PasswordSince time.Time
+	Profile                                                                  map[string]any
+	Password                                                                 bool
+	Question                                                                 string // for recovery
+	Provider                                                                 Provider
 }
 
 // Provider is who checks a user's password. The zero one is Okta.
@@ -46,7 +46,7 @@ func (u userJSON) AppendJSON(b []byte) ([]byte, error) {
 	b = appendTime(append(b, `,"created":`...), u.Created)
 	b = appendTime(append(b, `,"activated":`...), u.Activated)
 	b = appendTime(append(b, `,"statusChanged":`...), u.StatusChanged)
-	b = append(b, `,"lastLogin":null`...)
+	b = appendTime(append(b, `,"lastLogin":`...), u.LastLogin)
 	b = appendTime(append(b, `,"lastUpdated":`...), u.LastUpdated)
 	b = appendTime(append(b, `,"passwordChanged":`...), u.PasswordSince)
 	b = append(b, `,"type":{"id":"`+UserType+`"},"profile":`...)

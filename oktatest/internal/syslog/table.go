@@ -142,7 +142,6 @@ POST /api/v1/meta/schemas/user/{} | directory.user_profile.update -
 POST /api/v1/meta/schemas/apps/{}/{} | directory.app_user_profile.update AppInstance -
 POST /api/v1/mappings/{} | directory.mapping.update ProfileMapping
 DELETE /api/v1/api-tokens/{} | system.api_token.revoke Token
-DELETE /api/v1/sessions/{} | user.session.end -
 POST /oauth2/v1/token | app.oauth2.token.grant
 POST /oauth2/{}/v1/token | app.oauth2.as.token.grant AuthorizationServer
 POST /governance/api/v1/campaigns | certification.campaign.create Campaign
@@ -166,7 +165,13 @@ POST /api/v1/users/{}/factors/{}/lifecycle/activate
 DELETE /api/v1/users/{}/factors/{}/transactions/{}
 POST /api/v1/policies/simulate
 POST /api/v1/authn
-POST /api/v1/sessions/me/lifecycle/refresh
+POST /api/v1/authn/{}
+POST /api/v1/authn/credentials/{}
+POST /api/v1/authn/factors/{}/verify
+POST /api/v1/authn/factors/{}/verify/resend
+POST /api/v1/sessions
+DELETE /api/v1/sessions/{}
+POST /api/v1/sessions/{}/lifecycle/refresh
 `
 
 // Change is what a request means for the log.
@@ -248,6 +253,9 @@ var messages = map[string]string{
 	"user.account.reset_password":              "User reset password for Okta",
 	"user.account.privilege.grant":             "Grant user privilege",
 	"user.account.privilege.revoke":            "Revoke user privilege",
+	"user.session.start":                       "User login to Okta",
+	"user.session.end":                         "User logout from Okta",
+	"user.account.lock":                        "Max sign in attempts exceeded",
 	"user.session.clear":                       "Clear user session",
 	"user.mfa.factor.activate":                 "Activate factor or authenticator enrollment method for user",
 	"user.mfa.factor.deactivate":               "Reset factor or authenticator enrollment method for user",

@@ -1,4 +1,4 @@
-// Package token makes access tokens: JWTs signed with RS256, as Okta's are. The key is
+// Package token makes access and ID tokens: JWTs signed with RS256, as Okta's are. The key is
 // in the source, and the same in every process: it protects nothing.
 package token
 
@@ -26,8 +26,27 @@ type Claims struct {
 	IssuedAt  int64         `json:"iat"`
 	ExpiresAt int64         `json:"exp"`
 	Client    string        `json:"cid"`
+	User      string        `json:"uid,omitempty"`
 	Scopes    []string      `json:"scp,omitempty"`
+	SignedIn  int64         `json:"auth_time,omitempty"`
 	Confirms  *Confirmation `json:"cnf,omitempty"`
+}
+
+// IDClaims are those of an ID token. Those of Profile stand beside them.
+type IDClaims struct {
+	Subject    string         `json:"sub"`
+	Version    int            `json:"ver"`
+	Issuer     string         `json:"iss"`
+	Audience   string         `json:"aud"`
+	IssuedAt   int64          `json:"iat"`
+	ExpiresAt  int64          `json:"exp"`
+	ID         string         `json:"jti"`
+	Methods    []string       `json:"amr,omitempty"`
+	Provider   string         `json:"idp"`
+	Nonce      string         `json:"nonce,omitempty"`
+	SignedIn   int64          `json:"auth_time"`
+	AccessHash string         `json:"at_hash"`
+	Profile    map[string]any `json:"-"`
 }
 
 // Confirmation names the key that a DPoP token is bound to.
@@ -75,12 +94,27 @@ func Keys() []Key {
 	}}
 }
 
-// Sign makes a token.
-func Sign(c Claims) string {
-	claims, err := json.Marshal(c)
-	if err != nil {
-		panic("oktatest: " + err.Error()) // text and numbers only
+// Sign makes an access token.
+func Sign(c Claims) string { return sign(marshal(c)) }
+
+// SignID makes an ID token.
+func SignID(c IDClaims) string {
+	claims := marshal(c)
+	if len(c.Profile) > 0 {
+		claims = append(append(claims[:len(claims)-1], ','), marshal(c.Profile)[1:]...)
 	}
+	return sign(claims)
+}
+
+func marshal(claims any) []byte {
+	b, err := json.Marshal(claims)
+	if err != nil {
+		panic("oktatest: " + err.Error()) // text, numbers and what has been JSON
+	}
+	return b
+}
+
+func sign(claims []byte) string {
 	signed := encode([]byte(`{"kid":"`+KeyID+`","alg":"RS256"}`)) + "." + encode(claims)
 	digest := sha256.Sum256([]byte(signed))
 	signature, err := rsa.SignPKCS1v15(nil, key(), crypto.SHA256, digest[:])
