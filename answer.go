@@ -27,6 +27,7 @@ type answer struct {
 	stale    bool // the call's first, of a kept connection that was closed: no sign of an outage
 	expired  bool // by its deadline
 	neutral  bool // the error is not the host's failure
+	lone     bool // cut off on its way, while other endpoints are well
 	sent     time.Time
 	arrived  time.Time
 	limits   wire.Limits
@@ -81,7 +82,8 @@ type verdicts [2]circuit.Verdict
 func both(v circuit.Verdict) verdicts { return verdicts{ofHost: v, ofEndpoint: v} }
 
 // verdictsOf returns what an answer means to the two circuits. What was answered,
-// or hung, speaks of its endpoint, and of the host only along with others.
+// hung, or was cut off on its way while others are well, speaks of its endpoint, and of
+// the host only along with others.
 func verdictsOf(a *answer) verdicts {
 	switch {
 	case a.Class == ClassSuccess, a.Class == ClassPending:
@@ -92,7 +94,7 @@ func verdictsOf(a *answer) verdicts {
 		return both(circuit.Alive)
 	case a.rule.Trips == TripsEndpoint:
 		return verdicts{ofEndpoint: circuit.Failed}
-	case a.rule.Trips == TripsHost && (a.resp != nil || a.hung() || a.expired):
+	case a.rule.Trips == TripsHost && (a.resp != nil || a.hung() || a.expired || a.lone):
 		return verdicts{ofHost: circuit.EndpointFailed, ofEndpoint: circuit.Failed}
 	case a.rule.Trips == TripsHost:
 		return verdicts{ofHost: circuit.Failed}
@@ -111,6 +113,11 @@ func causeOfFailure(a *answer) circuit.Cause {
 	}
 	return why
 }
+
+// cutOff reports whether the attempt's error came when the request may have been
+// served: it was sent over a connection, and that, or its stream, ended before there
+// was an answer.
+func (a *answer) cutOff() bool { return !a.NotSent && !fault.Connecting(a.err) }
 
 // hung reports whether the attempt's own time limit ended it.
 func (a *answer) hung() bool {

@@ -73,6 +73,9 @@ func (e *endpoint) refusesFor(now time.Time) (time.Duration, Scope) {
 	return byEndpoint, TripsEndpoint
 }
 
+// othersWell reports whether other endpoints of the host succeeded within Breaker.Window.
+func (e *endpoint) othersWell(now time.Time) bool { return e.ofHost.circuit.OthersWell(e.circuit, now) }
+
 // endpoints is the register of both, for one setting of breaker and budget. A new
 // setting starts a new register. It is safe for concurrent use.
 type endpoints struct {

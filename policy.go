@@ -158,14 +158,14 @@ func (p Pace) isZero() bool {
 // Breaker shapes the circuit breakers: one for each endpoint and one for each
 // host.
 //
-// A connection that is refused or reset counts against its host. An answer counts
-// against its endpoint, and so does an attempt that brings none in time: Okta
-// answers some bad searches with 504 for ever while all else is well (its release
-// notes, OKTA-535035 and OKTA-503711). Those open the host's circuit, too, when
-// several endpoints fail and none succeeds. If one endpoint is all that was ever
-// called, the host's circuit opens for it and lets others pass. In a half-open
-// host's circuit, a probe of one endpoint that fails so leaves the decision to a
-// probe of another.
+// A connection that is refused or reset counts against its host; one that is reset after
+// the request was sent, while other endpoints succeed, against its endpoint. So does an
+// answer, or an attempt that brings none in time: Okta answers some bad searches with 504
+// for ever while all else is well (its release notes, OKTA-535035 and OKTA-503711). Those
+// open the host's circuit, too, when several endpoints fail and none succeeds, or if one
+// is all that was ever called. It then refuses those that failed, and others once they
+// fail; where many had, all but those that succeeded within the Window. In a half-open
+// host's circuit, such a failed probe leaves the decision to a probe of another endpoint.
 type Breaker struct {
 	// Disabled switches circuit breaking off. Default: false.
 	Disabled bool

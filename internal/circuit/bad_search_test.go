@@ -8,6 +8,7 @@ package circuit_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"sync"
@@ -31,6 +32,7 @@ type badSearch struct {
 	paths   []string      // of the searches, by tab
 	answers script.Step   // of the searches
 	down    time.Duration // how long all of Okta is down at first
+	well    time.Duration // how long the searches are well at first
 	shared  bool          // searches and reads are of two processes with one store
 }
 
@@ -43,7 +45,7 @@ func (s badSearch) run(t *testing.T) (refused, well int, first time.Duration) {
 		switch {
 		case time.Since(began) < s.down:
 			return script.Bare(503).Takes(20 * time.Millisecond)
-		case strings.Contains(req.URL.RawQuery, "search="):
+		case strings.Contains(req.URL.RawQuery, "search=") && time.Since(began) >= s.well:
 			return s.answers
 		}
 		return script.OK().Takes(50 * time.Millisecond)
@@ -92,6 +94,12 @@ func (s badSearch) run(t *testing.T) (refused, well int, first time.Duration) {
 	return refused, well, first
 }
 
+// headersLate is the error of an http.Transport whose ResponseHeaderTimeout is over.
+type headersLate struct{}
+
+func (headersLate) Error() string { return "net/http: timeout awaiting response headers" }
+func (headersLate) Timeout() bool { return true }
+
 var (
 	groupsURL = "/api/v1/groups"
 	timesOut  = script.Bare(504).Takes(300 * time.Millisecond)
@@ -117,10 +125,26 @@ func TestOneBadSearchRefusesNoRead(t *testing.T) {
 		with("503s", func(s *badSearch) { s.answers = script.Bare(503).Takes(50 * time.Millisecond) }),
 		with("502s at once", func(s *badSearch) { s.answers = script.Bare(502) }),
 		with("a search that hangs", func(s *badSearch) { s.tabs, s.answers = 60, script.Hang() }),
+		with("a search whose connection is reset", func(s *badSearch) { s.every, s.answers = time.Second, script.Fail(script.Reset) }),
+		with("a search whose stream is reset, over HTTP/2", func(s *badSearch) {
+			s.every, s.answers = time.Second, script.Fail(errors.New("stream error: stream ID 5; INTERNAL_ERROR; received from peer"))
+		}),
+		with("a search whose connection ends", func(s *badSearch) { s.every, s.answers = time.Second, script.Fail(io.ErrUnexpectedEOF) }),
+		with("a search that meets the base's own time limit", func(s *badSearch) {
+			s.tabs, s.answers = 60, script.Fail(headersLate{}).Takes(time.Second)
+		}),
 		with("another template", func(s *badSearch) { s.paths = []string{"/api/v1/users"} }),
 		with("two searches", func(s *badSearch) { s.paths = []string{groupsURL, "/api/v1/users"} }),
 		with("four searches, 60 tabs", func(s *badSearch) {
 			s.tabs, s.paths = 60, []string{groupsURL, "/api/v1/users", "/api/v1/apps", "/api/v1/groups/rules"}
+		}),
+		// Whose many successes of before are missing at once.
+		with("two searches that turn bad, a read every 8 s", func(s *badSearch) {
+			s.every, s.reads, s.well, s.paths = 100*time.Millisecond, 8*time.Second, 20*time.Second, []string{groupsURL, "/api/v1/users"}
+		}),
+		with("six searches that turn bad, a read every 8 s", func(s *badSearch) {
+			s.every, s.reads, s.well = 100*time.Millisecond, 8*time.Second, 20*time.Second
+			s.paths = []string{groupsURL, "/api/v1/users", "/api/v1/apps", "/api/v1/groups/rules", "/api/v1/zones", "/api/v1/policies"}
 		}),
 		with("one store", func(s *badSearch) { s.shared = true }),
 		with("one store, reads 10 a second", func(s *badSearch) { s.shared, s.reads = true, 100*time.Millisecond }),

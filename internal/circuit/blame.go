@@ -3,7 +3,7 @@
 // endpoints answer opens their host's circuit only when several of them fail and
 // none succeeds, and a probe of one endpoint does not decide alone that the
 // circuit stays open. Where one endpoint is all that was ever called, it opens the
-// circuit for itself: others are let through, for all that is known of them.
+// circuit, too. Either way it is open for those that failed: see suspects.go.
 
 package circuit
 
@@ -91,7 +91,7 @@ func (b *Breaker) blame(now time.Time) (by blame) {
 // all that were called in the window fail, or none has succeeded for too long. It
 // runs under gobreaker's lock.
 func (b *Breaker) endpointsTrip(by blame, successes int, now time.Time) bool {
-	failures, least := by.own+by.window, max(1, b.cfg.MinCalls/restOfMinCalls)
+	failures, least := by.own+by.window, b.cfg.several()
 	if by.well <= 0 && failures+successes >= b.cfg.MinCalls && b.reaches(failures, successes) &&
 		(failures-by.worstInWindow >= least || b.alone()) {
 		return true
@@ -99,6 +99,12 @@ func (b *Breaker) endpointsTrip(by blame, successes int, now time.Time) bool {
 	lasts := now.Sub(b.streak.since)
 	return b.streak.length >= b.cfg.MinCalls && lasts >= StreakOpensAfter && b.successes.due(lasts, successes) >= overdue &&
 		(b.streak.length-by.worstInStreak >= least || b.alone())
+}
+
+// OthersWell reports whether a host's circuit knows of successes in its window of other
+// endpoints than one.
+func (b *Breaker) OthersWell(endpoint *Breaker, now time.Time) bool {
+	return b != nil && b.successes.total(now) > endpoint.successes.total(now)
 }
 
 // Serve counts an endpoint that is called for the first time.
@@ -112,25 +118,12 @@ func (b *Breaker) Serve(endpoint *Breaker) {
 	}
 }
 
-// alone reports whether all failures are of the one endpoint that was ever called,
-// which opens the circuit for itself only. It runs under gobreaker's lock.
+// alone reports whether all failures are of the one endpoint that was ever called. It
+// runs under gobreaker's lock.
 func (b *Breaker) alone() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.endpoints.Load() != 1 || len(b.shares) != 1 {
-		return false
-	}
-	for endpoint := range b.shares {
-		b.only.Store(endpoint)
-	}
-	return true
-}
-
-// spares reports whether the circuit is not closed on the word of one endpoint, and
-// endpoint is another.
-func (b *Breaker) spares(endpoint *Breaker) bool {
-	only := b.only.Load()
-	return only != nil && endpoint != nil && endpoint != only
+	return b.endpoints.Load() == 1 && len(b.shares) == 1
 }
 
 // deferTo keeps a host's circuit half-open after the failed probe of an endpoint,

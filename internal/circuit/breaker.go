@@ -5,7 +5,7 @@
 // store, are values that its caller delivers.
 //
 // This file holds the breaker; permit.go an attempt's way through it; blame.go
-// whose failures those of a host are; window.go the rolling count of successes;
+// whose failures those of a host are, and suspects.go for whom it is open; window.go the rolling count of successes;
 // fleet.go what the fleet knows of a circuit.
 package circuit
 
@@ -65,12 +65,12 @@ type Breaker struct {
 	opening     Opening
 	run         run
 
-	// Of a host's circuit: see blame.go.
-	endpoints   atomic.Int32            // that were ever called
-	shares      map[*Breaker]*share     // while closed
-	only        atomic.Pointer[Breaker] // the one endpoint on whose word it is not closed; nil: on others', too
-	failed      *Breaker                // the endpoint whose probe failed last, while half-open; nil: none
-	failedUntil time.Time               // how long that refuses the endpoint
+	// Of a host's circuit: see blame.go and suspects.go.
+	endpoints   atomic.Int32             // that were ever called
+	shares      map[*Breaker]*share      // while closed
+	suspects    atomic.Pointer[suspects] // for whom it is not closed; nil: for all
+	failed      *Breaker                 // the endpoint whose probe failed last, while half-open; nil: none
+	failedUntil time.Time                // how long that refuses the endpoint
 }
 
 // Cause is what failed, in its caller's words. The zero Cause is not known.
@@ -175,6 +175,9 @@ func (b *Breaker) trips(failures int, now time.Time) bool {
 	own := failures
 	if by := b.blame(now); by.window > 0 {
 		if own = by.own; b.endpointsTrip(by, successes, now) {
+			if own == 0 {
+				b.suspect()
+			}
 			return true
 		}
 	} else if b.streak.length >= b.cfg.MinCalls && now.Sub(b.streak.since) >= StreakOpensAfter {
@@ -193,9 +196,9 @@ func (b *Breaker) transit(from, to State) {
 	switch to {
 	case Open:
 		b.openUntil.Store(time.Now().Add(b.cfg.OpenFor).UnixNano())
-		b.opened.Store(b.only.Load() == nil) // one endpoint's word is none for other processes
+		b.opened.Store(!b.lone()) // one endpoint's word is none for other processes
 	case Closed:
-		b.only.Store(nil)
+		b.suspects.Store(nil)
 	}
 	b.state.Store(int32(to))
 	b.era.Add(1)
@@ -278,7 +281,7 @@ func (b *Breaker) RefusesFor(endpoint *Breaker, now time.Time) time.Duration {
 	wait, _ := b.FleetRefusesFor(endpoint, now)
 	switch State(b.state.Load()) {
 	case Open:
-		if !b.spares(endpoint) {
+		if !b.spares(endpoint, now) {
 			wait = max(wait, b.untilProbe(now))
 		}
 	case HalfOpen:

@@ -24,6 +24,10 @@ type Config struct {
 // bucketPeriod is how far the rolling window moves in a step.
 func (c *Config) bucketPeriod() time.Duration { return max(c.Window/steps, 1) }
 
+// several is how many failures besides those of one endpoint show that it is not that
+// endpoint alone.
+func (c *Config) several() int { return max(1, c.MinCalls/restOfMinCalls) }
+
 // probeHolds is how long a probe keeps others out: no longer than OpenFor, or a
 // silent probe would keep calls from a server that is back for longer than one
 // that failed.

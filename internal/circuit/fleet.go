@@ -166,9 +166,9 @@ func (b *Breaker) confirms(v Verdict, now time.Time) bool {
 
 // FleetRefusesFor returns how long from now the fleet's circuit refuses an
 // endpoint, nil: any. known is false where the circuit is closed, as far as this
-// process knows.
+// process knows, or open for others than the endpoint.
 func (b *Breaker) FleetRefusesFor(endpoint *Breaker, now time.Time) (wait time.Duration, known bool) {
-	if f := b.fleetState.Load(); f != nil {
+	if f := b.fleetState.Load(); f != nil && !b.spares(endpoint, now) {
 		return max(f.until.Sub(now), b.untilRetrial(endpoint, now)), true
 	}
 	return 0, false

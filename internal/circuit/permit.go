@@ -43,9 +43,10 @@ func (v Verdict) IsFailure() bool { return v == Failed || v == EndpointFailed }
 // Permit is the permission of one attempt to pass one circuit. The zero Permit is
 // of no circuit. It is for one goroutine.
 type Permit struct {
-	breaker  *Breaker // nil once reported
-	endpoint *Breaker // whose attempt passes a host's circuit; nil for an endpoint's own
-	probe    *probe   // nil when the circuit was closed
+	breaker  *Breaker  // nil once reported
+	endpoint *Breaker  // whose attempt passes a host's circuit; nil for an endpoint's own
+	probe    *probe    // nil when the circuit was closed
+	trial    *suspects // that the attempt is a trial of; nil: none
 	era      int64
 	claim    string    // on the fleet's probe; "": none
 	since    time.Time // when it was claimed
@@ -61,8 +62,9 @@ type probe struct {
 // Active reports whether the permit was given and not reported yet.
 func (p *Permit) Active() bool { return p.breaker != nil }
 
-// Probing reports whether the attempt is a probe.
-func (p *Permit) Probing() bool { return p.probe != nil }
+// Probing reports whether the attempt is a probe, or a trial of an endpoint of which
+// nothing is known while its host's circuit is open for others.
+func (p *Permit) Probing() bool { return p.probe != nil || p.trial != nil }
 
 // Enter gives a permit of a closed circuit; it is false of any other. endpoint is
 // whose attempt passes a host's circuit; nil for an endpoint's own.
@@ -97,7 +99,7 @@ func (b *Breaker) Allow(endpoint *Breaker, now time.Time) (p Permit, retryAfter 
 	}
 	p = Permit{breaker: b, endpoint: endpoint, era: b.era.Load()}
 	if err != nil {
-		if b.spares(endpoint) {
+		if b.pass(&p, now) {
 			return p, 0, true
 		}
 		return Permit{}, b.retryAfter(now), false
@@ -140,6 +142,7 @@ func (p *Permit) Report(v Verdict, now time.Time) *shared.Report {
 
 // count counts what came of the attempt and returns what it means to the fleet.
 func (p *Permit) count(b *Breaker, v Verdict, now time.Time) Verdict {
+	b.hear(p, v)
 	probe := p.probe
 	if probe != nil && !b.forget(probe) && (v == Neutral || v.IsFailure()) {
 		// Another probe has its place and decides. But a success, however late,
@@ -158,8 +161,7 @@ func (p *Permit) count(b *Breaker, v Verdict, now time.Time) Verdict {
 	case p.era != b.era.Load():
 	case v == Healthy:
 		b.successes.add(now)
-	case v.IsFailure() && b.spares(p.endpoint):
-		b.only.Store(nil) // it is no longer the only one's word
+	case v.IsFailure() && b.suspects.Load() != nil: // heard
 	case v == EndpointFailed:
 		b.blameOn(p.endpoint, now)
 		b.fail(p.era)

@@ -85,7 +85,7 @@ func TestRefusalByOneCircuitReturnsTheOthersSlot(t *testing.T) {
 			go rig.GetOnce(t, rt, rig.UserURL)
 		}
 		synctest.Wait()
-		openCircuit(t, rt, base, rig.AppURL, script.Fail(script.Reset))
+		openCircuit(t, rt, base, rig.AppURL, script.Fail(script.Refused))
 		time.Sleep(5 * time.Second)
 		base.Always(script.OK())
 		if e := rig.Failure[*oktaretry.CircuitOpenError](rig.Get(t, rt, rig.UserURL)); e.Scope != oktaretry.TripsEndpoint {

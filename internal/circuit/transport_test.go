@@ -41,6 +41,7 @@ func TestCircuitCountsByTheRulesScope(t *testing.T) {
 		opens  string // "both": this one endpoint is all that is called
 	}{
 		{"refused", script.Fail(script.Refused), rig.HostCircuit},
+		{"a handshake that fails", script.Fail(errors.New("net/http: TLS handshake timeout")), rig.HostCircuit},
 		{"reset", script.Fail(script.Reset), rig.HostCircuit},
 		{"another error of the network", script.Fail(&net.OpError{Op: "read", Err: errors.New("lost")}), rig.HostCircuit},
 

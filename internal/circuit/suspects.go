@@ -1,0 +1,110 @@
+// This file holds for whom a host's circuit is open that opened by what endpoints
+// answered: for those that failed. The calls of another are let through until it fails,
+// too: where few failed, of any other; where many did, of one that was well within the
+// window. A circuit that opened for two bad searches which are reloaded all the time
+// would else refuse the reads beside them for as long as they are bad, for those are
+// all its probes.
+
+package circuit
+
+import "time"
+
+// suspects are the endpoints on whose word a host's circuit is not closed. Breaker.mu
+// guards them.
+type suspects struct {
+	lone   bool             // one endpoint is all that was ever called
+	many   bool             // of them failed before it opened
+	credit map[*Breaker]int // how many failures in a row of an endpoint are let pass; 0: it is refused
+	trials int              // calls of endpoints of which nothing is known, and that are not answered yet
+	failed int              // such endpoints that failed, since the last that was well
+}
+
+// suspect has the circuit that opens now be open for the endpoints that failed. It runs
+// under gobreaker's lock.
+func (b *Breaker) suspect() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := &suspects{
+		lone: b.endpoints.Load() == 1, many: len(b.shares) >= b.cfg.several(), credit: make(map[*Breaker]int, len(b.shares)),
+	}
+	for endpoint := range b.shares {
+		s.credit[endpoint] = 0
+	}
+	b.suspects.Store(s)
+}
+
+// lone reports whether the circuit is not closed on the word of the only endpoint
+// that was ever called.
+func (b *Breaker) lone() bool {
+	s := b.suspects.Load()
+	return s != nil && s.lone
+}
+
+// spares reports whether a circuit that is not closed is so for others than endpoint.
+func (b *Breaker) spares(endpoint *Breaker, now time.Time) bool {
+	s := b.suspects.Load()
+	if s == nil || endpoint == nil {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.spared(s, endpoint, now)
+}
+
+// spared is spares of what is known. The caller holds mu.
+func (b *Breaker) spared(s *suspects, endpoint *Breaker, now time.Time) bool {
+	if credit, known := s.credit[endpoint]; known {
+		return credit > 0
+	}
+	return s.trials < b.cfg.several() && (!s.many || endpoint.successes.total(now) > 0)
+}
+
+// pass lets a call through if its endpoint is spared, and reports whether it is. The
+// permit's report ends the trial.
+func (b *Breaker) pass(p *Permit, now time.Time) bool {
+	s := b.suspects.Load()
+	if s == nil || p.endpoint == nil {
+		return false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.spared(s, p.endpoint, now) {
+		return false
+	}
+	if _, known := s.credit[p.endpoint]; !known {
+		s.trials++
+		p.trial = s
+	}
+	return true
+}
+
+// hear takes what came of an attempt while the circuit is not closed, or was not when
+// the attempt began.
+func (b *Breaker) hear(p *Permit, v Verdict) {
+	s := b.suspects.Load()
+	if s == nil && p.trial == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if p.trial != nil {
+		p.trial.trials--
+	}
+	if s == nil || p.endpoint == nil {
+		return
+	}
+	credit, known := s.credit[p.endpoint]
+	switch {
+	case v == Failed:
+		b.suspects.Store(nil) // of the host itself
+	case v == EndpointFailed && known:
+		s.credit[p.endpoint] = max(credit-1, 0)
+	case v == EndpointFailed:
+		s.credit[p.endpoint] = 0
+		if s.failed++; s.failed >= b.cfg.several() {
+			b.suspects.Store(nil) // all that is called fails
+		}
+	case v == Healthy && (!known || credit > 0):
+		s.credit[p.endpoint], s.failed = b.cfg.several(), 0
+	}
+}
