@@ -55,18 +55,22 @@ const (
 // ready answers [Ticket.Ready].
 func (b *bucket) ready(t *Ticket, now time.Time, cfg *Config) (time.Duration, Reason) {
 	b.usedAt = now
-	if wait, why := b.refusals.aside(t.call.URL, now); wait > 0 && !cfg.Disabled {
-		if t.behind = false; b.line.remove(&t.waiter) {
-			b.line.wakeFirst()
+	if t.waiter.isAside {
+		b.leaveLine(&t.waiter)
+	}
+	ahead := b.line.ahead(&t.waiter)
+	wait, why := b.refusals.aside(t, now)
+	if t.behind = ahead > 0; t.behind {
+		b.line.push(&t.waiter)
+		if ends := b.estimate(now, ahead, cfg); why != Held || ends > wait || cfg.Disabled {
+			return ends, cmp.Or(b.blockedBy.why(), Turn)
 		}
 		return wait, why
 	}
-	ahead := b.line.ahead(&t.waiter)
-	if t.behind = ahead > 0; t.behind {
-		b.line.push(&t.waiter)
-		return b.estimate(now, ahead, cfg), cmp.Or(b.blockedBy.why(), Turn)
+	if wait > 0 && !cfg.Disabled {
+		return b.stepAside(t, wait, why)
 	}
-	wait, why := b.gate(t, now, cfg)
+	wait, why = b.gate(t, now, cfg)
 	if wait > 0 {
 		if why != Ask { // which only t is to do
 			b.blockedFor(why, now)
@@ -305,7 +309,7 @@ func (b *bucket) left(t *Ticket) {
 			b.lease.putBack(t.place)
 		}
 	}
-	b.line.remove(&t.waiter)
+	b.leaveLine(&t.waiter)
 	b.line.wakeFirst()
 }
 
@@ -315,7 +319,7 @@ func (b *bucket) state(now time.Time) State {
 	defer b.mu.Unlock()
 	s := State{
 		Key: b.key, Limit: b.window.limit, Remaining: b.window.left, Reset: b.window.reset,
-		Share: b.window.share(b.inFlight), InFlight: b.inFlight, Waiting: b.line.len(),
+		Share: b.window.share(b.inFlight), InFlight: b.inFlight, Waiting: b.waiting(),
 	}
 	if b.heldUntil.After(now) {
 		s.HeldUntil = b.heldUntil

@@ -4,6 +4,8 @@
 package pace
 
 import (
+	"hash/maphash"
+	"math/rand/v2"
 	"net/url"
 	"slices"
 	"time"
@@ -11,12 +13,25 @@ import (
 
 // subject is a path and query of which calls were refused.
 type subject struct {
-	path, query string
-	times       int       // since one of its calls was accepted
-	inRow       bool      // since any call was accepted
-	at          time.Time // of the last refusal
-	until       time.Time // the time that it named, a minute later at most
+	id    uint64    // see subjectID
+	times int       // since one of its calls was accepted
+	inRow bool      // since any call was accepted
+	at    time.Time // of the last refusal
+	until time.Time // the time that it named, a minute later at most
 }
+
+// subjectID returns what calls of one path and query have in common. It takes the
+// place of the URL, which may be long and hold what is to be kept by nobody.
+func subjectID(u *url.URL) uint64 {
+	var h maphash.Hash
+	h.SetSeed(subjectSeed)
+	h.WriteString(u.Path)
+	h.WriteByte('?')
+	h.WriteString(u.RawQuery)
+	return h.Sum64()
+}
+
+var subjectSeed = maphash.MakeSeed()
 
 // subjects are those refused lately, the oldest first.
 type subjects []subject
@@ -33,10 +48,12 @@ const (
 
 // find returns the subject of a URL; nil if none of its calls was refused.
 func (s subjects) find(u *url.URL) *subject {
-	for i := range s {
-		if x := &s[i]; u != nil && x.path == u.Path && x.query == u.RawQuery {
-			return x
-		}
+	if len(s) == 0 || u == nil {
+		return nil
+	}
+	id := subjectID(u)
+	if i := slices.IndexFunc(s, func(x subject) bool { return x.id == id }); i >= 0 {
+		return &s[i]
 	}
 	return nil
 }
@@ -46,10 +63,10 @@ func (s *subjects) refused(u *url.URL, now, until time.Time) {
 	if u == nil {
 		return
 	}
-	x := subject{path: u.Path, query: u.RawQuery}
+	x := subject{id: subjectID(u)}
 	if known := s.find(u); known != nil {
 		x = *known
-		s.forget(u)
+		s.forget(x.id)
 	} else if len(*s) == wideOfMany {
 		*s = slices.Delete(*s, 0, 1)
 	}
@@ -60,8 +77,8 @@ func (s *subjects) refused(u *url.URL, now, until time.Time) {
 	*s = append(*s, x)
 }
 
-func (s *subjects) forget(u *url.URL) {
-	*s = slices.DeleteFunc(*s, func(x subject) bool { return x.path == u.Path && x.query == u.RawQuery })
+func (s *subjects) forget(id uint64) {
+	*s = slices.DeleteFunc(*s, func(x subject) bool { return x.id == id })
 }
 
 // inRow returns how many subjects were refused since a call was accepted.
@@ -84,19 +101,85 @@ func (s subjects) endRow() {
 // aside returns how long a call waits beside the line because calls of its subject were
 // refused: while it is in doubt what that meant, those of other subjects find out, and
 // once it is known to concern single subjects, it waits for the time that was named.
-func (r *refusals) aside(u *url.URL, now time.Time) (time.Duration, Reason) {
+func (r *refusals) aside(t *Ticket, now time.Time) (time.Duration, Reason) {
 	if r == nil || r.narrow || len(r.of) == 0 {
 		return 0, NoReason
 	}
-	s := r.of.find(u)
 	known := r.bySubject && now.Before(r.narrowUntil)
+	if !known && !r.inDoubt {
+		return 0, NoReason
+	}
+	s := r.of.find(t.call.URL)
 	switch {
-	case s == nil, known && s.times < 2, !known && !r.inDoubt:
+	case s == nil, known && s.times < 2:
 		return 0, NoReason
 	case known:
-		return s.until.Sub(now), Held
-	case r.inRow > 1:
-		return s.at.Add(asideThen).Sub(now), Answers
+		return s.until.Add(t.waiter.apart()).Sub(now), Held
 	}
-	return s.at.Add(asideFirst).Sub(now), Answers
+	end := s.at.Add(asideFirst)
+	if r.inRow > 1 {
+		end = s.at.Add(asideThen)
+	}
+	if s.until.Before(end) && !s.until.IsZero() {
+		end = s.until // what the refusal meant is over then
+	}
+	return end.Sub(now), Answers
 }
+
+// stepAside takes the first call out of the line for a while, and returns how long its
+// wait is, as [Ticket.Ready] does.
+func (b *bucket) stepAside(t *Ticket, wait time.Duration, why Reason) (time.Duration, Reason) {
+	if b.line.remove(&t.waiter) {
+		b.line.wakeFirst()
+	}
+	w := &t.waiter
+	if w.later == 0 {
+		w.later = uint8(1 + rand.N(255))
+	}
+	w.lane = laneOf(t.call.Priority, true) // it has had its turn, and is not to stand in line again for it
+	if b.refusals.asides == nil {
+		b.refusals.asides = new(line)
+	}
+	b.refusals.asides.push(w)
+	w.isAside, t.behind, t.nap = true, false, 0
+	if why == Answers { // one of another's call ends the wait at any moment
+		t.nap, wait = wait, min(wait, moment)
+	}
+	return wait, why
+}
+
+// leaveLine takes a call out of the line, or from beside it, and reports whether it was
+// in the line.
+func (b *bucket) leaveLine(w *waiter) bool {
+	if w.isAside {
+		w.isAside = false
+		b.refusals.asides.remove(w)
+		return false
+	}
+	return b.line.remove(w)
+}
+
+// waiting returns how many calls wait, in line and beside it.
+func (b *bucket) waiting() int {
+	if b.refusals == nil || b.refusals.asides == nil {
+		return b.line.len()
+	}
+	return b.line.len() + b.refusals.asides.len()
+}
+
+// wakeAll has all calls that wait ask again.
+func (b *bucket) wakeAll() {
+	b.line.wakeAll()
+	b.refusals.wakeAsides()
+}
+
+// wakeAsides has the calls beside the line ask again.
+func (r *refusals) wakeAsides() {
+	if r != nil && r.asides != nil {
+		r.asides.wakeAll()
+	}
+}
+
+// apart returns how long after others of its subject a call goes that waited beside the
+// line for the same moment.
+func (w *waiter) apart() time.Duration { return spread * time.Duration(w.later) / 256 }
