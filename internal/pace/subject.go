@@ -40,6 +40,8 @@ const (
 	// wideOfMany is how many subjects are refused in a row in a bucket whose refusals
 	// are known to be of single ones, until they are taken for the bucket's.
 	wideOfMany = 10
+	// mostSubjects is how many are remembered.
+	mostSubjects = 24
 	// asideFirst and asideThen are how long a refused subject's other calls let those
 	// of others find out what the refusal meant: after the first in a row, and after more.
 	asideFirst = 250 * time.Millisecond
@@ -67,7 +69,7 @@ func (s *subjects) refused(u *url.URL, now, until time.Time) {
 	if known := s.find(u); known != nil {
 		x = *known
 		s.forget(x.id)
-	} else if len(*s) == wideOfMany {
+	} else if len(*s) == mostSubjects {
 		*s = slices.Delete(*s, 0, 1)
 	}
 	x.times, x.inRow, x.at, x.until = x.times+1, true, now, until
@@ -116,12 +118,13 @@ func (r *refusals) aside(t *Ticket, now time.Time) (time.Duration, Reason) {
 	case known:
 		return s.until.Add(t.waiter.apart()).Sub(now), Held
 	}
-	end := s.at.Add(asideFirst)
+	last := &r.of[len(r.of)-1] // whoever's: one that was refused before finds out little
+	end := last.at.Add(asideFirst)
 	if r.inRow > 1 {
-		end = s.at.Add(asideThen)
+		end = last.at.Add(asideThen)
 	}
-	if s.until.Before(end) && !s.until.IsZero() {
-		end = s.until // what the refusal meant is over then
+	if last.until.Before(end) && !last.until.IsZero() {
+		end = last.until // what the refusal meant is over then
 	}
 	return end.Sub(now), Answers
 }
@@ -129,14 +132,14 @@ func (r *refusals) aside(t *Ticket, now time.Time) (time.Duration, Reason) {
 // stepAside takes the first call out of the line for a while, and returns how long its
 // wait is, as [Ticket.Ready] does.
 func (b *bucket) stepAside(t *Ticket, wait time.Duration, why Reason) (time.Duration, Reason) {
-	if b.line.remove(&t.waiter) {
-		b.line.wakeFirst()
-	}
 	w := &t.waiter
+	if b.line.remove(w) {
+		b.line.wakeFirst()
+		w.lane = laneOf(t.call.Priority, true) // it is not to stand in line for its turn once more
+	}
 	if w.later == 0 {
 		w.later = uint8(1 + rand.N(255))
 	}
-	w.lane = laneOf(t.call.Priority, true) // it has had its turn, and is not to stand in line again for it
 	if b.refusals.asides == nil {
 		b.refusals.asides = new(line)
 	}
