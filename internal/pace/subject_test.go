@@ -187,3 +187,17 @@ func TestRefusalsWithoutURLsBecomeTheBuckets(t *testing.T) {
 	}
 	mustWait(t, enter(g, after(5*second), users), after(5*second), pace.Held, 50*second, 60*second)
 }
+
+// After a hold, those who were refused before it once went first, and closed the bucket
+// for another minute.
+func TestCallsOfURLsRefusedBeforeFindOutLast(t *testing.T) {
+	g := knownBucket(t, pace.Config{}, limits(600, 590, 5*time.Minute))
+	for i, path := range []string{"/a", "/b", "/c"} {
+		refuseOne(t, g, after(time.Duration(i)*3*second), path, 20*second)
+	}
+	refuseOne(t, g, after(30*second), "/a", 20*second)
+	at := after(31 * second)
+	mustWait(t, enterURL(g, at.Add(-900*time.Millisecond), "/b"), at.Add(-900*time.Millisecond), pace.Answers, 1, second)
+	acceptOne(t, g, at, "/other")
+	mustGo(t, enterURL(g, at, "/b"), at)
+}
