@@ -15,7 +15,7 @@ const (
 type waiter struct {
 	lane     uint8         // by stepAside, between two lines
 	isAside  bool          // it stands beside the line: in refusals.asides; by stepAside and leaveLine
-	later    uint8         // see apart; 0 until it first steps aside; by stepAside
+	later    uint8         // how long after others of its URL it comes back, of 256 parts; 0 until it first steps aside; by stepAside
 	position int           // in the lane, counted from 1; 0: not in line
 	wake     chan struct{} // nil: not in line
 }

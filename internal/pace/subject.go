@@ -5,7 +5,6 @@ package pace
 
 import (
 	"hash/maphash"
-	"math/rand/v2"
 	"net/url"
 	"slices"
 	"time"
@@ -103,7 +102,7 @@ func (s subjects) endRow() {
 // aside returns how long a call waits beside the line because calls of its subject were
 // refused: while it is in doubt what that meant, those of other subjects find out, and
 // once it is known to concern single subjects, it waits for the time that was named.
-func (r *refusals) aside(t *Ticket, now time.Time) (time.Duration, Reason) {
+func (r *refusals) aside(u *url.URL, now time.Time) (time.Duration, Reason) {
 	if r == nil || r.narrow || len(r.of) == 0 {
 		return 0, NoReason
 	}
@@ -111,12 +110,12 @@ func (r *refusals) aside(t *Ticket, now time.Time) (time.Duration, Reason) {
 	if !known && !r.inDoubt {
 		return 0, NoReason
 	}
-	s := r.of.find(t.call.URL)
+	s := r.of.find(u)
 	switch {
 	case s == nil, known && s.times < 2:
 		return 0, NoReason
 	case known:
-		return s.until.Add(t.waiter.apart()).Sub(now), Held
+		return s.until.Sub(now), Held
 	}
 	last := &r.of[len(r.of)-1] // whoever's: one that was refused before finds out little
 	end := last.at.Add(asideFirst)
@@ -129,60 +128,9 @@ func (r *refusals) aside(t *Ticket, now time.Time) (time.Duration, Reason) {
 	return end.Sub(now), Answers
 }
 
-// stepAside takes the first call out of the line for a while, and returns how long its
-// wait is, as [Ticket.Ready] does.
-func (b *bucket) stepAside(t *Ticket, wait time.Duration, why Reason) (time.Duration, Reason) {
-	w := &t.waiter
-	if b.line.remove(w) {
-		b.line.wakeFirst()
-		w.lane = laneOf(t.call.Priority, true) // it is not to stand in line for its turn once more
-	}
-	if w.later == 0 {
-		w.later = uint8(1 + rand.N(255))
-	}
-	if b.refusals.asides == nil {
-		b.refusals.asides = new(line)
-	}
-	b.refusals.asides.push(w)
-	w.isAside, t.behind, t.nap = true, false, 0
-	if why == Answers { // one of another's call ends the wait at any moment
-		t.nap, wait = wait, min(wait, moment)
-	}
-	return wait, why
-}
-
-// leaveLine takes a call out of the line, or from beside it, and reports whether it was
-// in the line.
-func (b *bucket) leaveLine(w *waiter) bool {
-	if w.isAside {
-		w.isAside = false
-		b.refusals.asides.remove(w)
-		return false
-	}
-	return b.line.remove(w)
-}
-
-// waiting returns how many calls wait, in line and beside it.
-func (b *bucket) waiting() int {
-	if b.refusals == nil || b.refusals.asides == nil {
-		return b.line.len()
-	}
-	return b.line.len() + b.refusals.asides.len()
-}
-
-// wakeAll has all calls that wait ask again.
-func (b *bucket) wakeAll() {
-	b.line.wakeAll()
-	b.refusals.wakeAsides()
-}
-
 // wakeAsides has the calls beside the line ask again.
 func (r *refusals) wakeAsides() {
 	if r != nil && r.asides != nil {
 		r.asides.wakeAll()
 	}
 }
-
-// apart returns how long after others of its subject a call goes that waited beside the
-// line for the same moment.
-func (w *waiter) apart() time.Duration { return spread * time.Duration(w.later) / 256 }
