@@ -119,10 +119,10 @@ func (r *refusals) aside(u *url.URL, now time.Time) (time.Duration, Reason) {
 	}
 	last := &r.of[len(r.of)-1] // whoever's: one that was refused before finds out little
 	end := last.at.Add(asideFirst)
-	if r.inRow > 1 {
+	switch {
+	case r.inRow > 1:
 		end = last.at.Add(asideThen)
-	}
-	if last.until.Before(end) && !last.until.IsZero() {
+	case last.until.Before(end) && !last.until.IsZero():
 		end = last.until // what the refusal meant is over then
 	}
 	return end.Sub(now), Answers
