@@ -55,18 +55,25 @@ const (
 // ready answers [Ticket.Ready].
 func (b *bucket) ready(t *Ticket, now time.Time, cfg *Config) (time.Duration, Reason) {
 	b.usedAt = now
-	if wait, why := b.refusals.aside(t.call.URL, now); wait > 0 && !cfg.Disabled {
-		if t.behind = false; b.line.remove(&t.waiter) {
-			b.line.wakeFirst()
+	if t.waiter.isAside {
+		b.leaveLine(&t.waiter)
+	}
+	ahead := b.line.ahead(&t.waiter)
+	wait, why := b.refusals.aside(t.call.URL, now)
+	if why == Held {
+		wait += spread * time.Duration(t.waiter.later) / 256
+	}
+	if t.behind = ahead > 0; t.behind {
+		b.line.push(&t.waiter)
+		if ends := b.estimate(now, ahead, cfg); why != Held || ends > wait || cfg.Disabled {
+			return ends, cmp.Or(b.blockedBy.why(), Turn)
 		}
 		return wait, why
 	}
-	ahead := b.line.ahead(&t.waiter)
-	if t.behind = ahead > 0; t.behind {
-		b.line.push(&t.waiter)
-		return b.estimate(now, ahead, cfg), cmp.Or(b.blockedBy.why(), Turn)
+	if wait > 0 && !cfg.Disabled {
+		return b.stepAside(t, wait, why)
 	}
-	wait, why := b.gate(t, now, cfg)
+	wait, why = b.gate(t, now, cfg)
 	if wait > 0 {
 		if why != Ask { // which only t is to do
 			b.blockedFor(why, now)
@@ -91,6 +98,54 @@ func (b *bucket) ready(t *Ticket, now time.Time, cfg *Config) (time.Duration, Re
 	b.inFlight++
 	t.inFlight, t.epoch = true, b.slots.enter(now, b.inFlight)
 	return 0, NoReason
+}
+
+// stepAside takes the first call out of the line for a while, and returns how long its
+// wait is, as [Ticket.Ready] does.
+func (b *bucket) stepAside(t *Ticket, wait time.Duration, why Reason) (time.Duration, Reason) {
+	w := &t.waiter
+	if b.line.remove(w) {
+		b.line.wakeFirst()
+		w.lane = laneOf(t.call.Priority, true) // it is not to stand in line for its turn once more
+	}
+	if w.later == 0 {
+		w.later = uint8(1 + rand.N(255))
+	}
+	r := b.refusals
+	if r.asides == nil {
+		r.asides = new(line)
+	}
+	r.asides.push(w)
+	w.isAside, t.behind, t.nap = true, false, 0
+	if why == Answers { // another's answer may end the wait at any moment
+		t.nap, wait = wait, min(wait, moment)
+	}
+	return wait, why
+}
+
+// leaveLine takes a call out of the line, or from beside it, and reports whether it was
+// in the line.
+func (b *bucket) leaveLine(w *waiter) bool {
+	if w.isAside {
+		w.isAside = false
+		b.refusals.asides.remove(w)
+		return false
+	}
+	return b.line.remove(w)
+}
+
+// waiting returns how many calls wait, in line and beside it.
+func (b *bucket) waiting() int {
+	if b.refusals == nil || b.refusals.asides == nil {
+		return b.line.len()
+	}
+	return b.line.len() + b.refusals.asides.len()
+}
+
+// wakeAll has all calls that wait ask again.
+func (b *bucket) wakeAll() {
+	b.line.wakeAll()
+	b.refusals.wakeAsides()
 }
 
 // gate returns how long the first of the line has to wait. When that is 0, the
@@ -305,7 +360,7 @@ func (b *bucket) left(t *Ticket) {
 			b.lease.putBack(t.place)
 		}
 	}
-	b.line.remove(&t.waiter)
+	b.leaveLine(&t.waiter)
 	b.line.wakeFirst()
 }
 
@@ -315,7 +370,7 @@ func (b *bucket) state(now time.Time) State {
 	defer b.mu.Unlock()
 	s := State{
 		Key: b.key, Limit: b.window.limit, Remaining: b.window.left, Reset: b.window.reset,
-		Share: b.window.share(b.inFlight), InFlight: b.inFlight, Waiting: b.line.len(),
+		Share: b.window.share(b.inFlight), InFlight: b.inFlight, Waiting: b.waiting(),
 	}
 	if b.heldUntil.After(now) {
 		s.HeldUntil = b.heldUntil

@@ -13,7 +13,9 @@ const (
 // waiter is a call's place in the line of its bucket. push and remove write its
 // fields, for the call's own goroutine and under bucket.mu.
 type waiter struct {
-	lane     uint8         // never changed
+	lane     uint8         // by stepAside, between two lines
+	isAside  bool          // it stands beside the line: in refusals.asides; by stepAside and leaveLine
+	later    uint8         // how long after others of its URL it comes back, of 256 parts; 0 until it first steps aside; by stepAside
 	position int           // in the lane, counted from 1; 0: not in line
 	wake     chan struct{} // nil: not in line
 }

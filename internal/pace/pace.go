@@ -78,7 +78,7 @@ func (g *Governor) Configure(cfg Config) {
 	g.cfg.Store(&cfg)
 	for _, b := range g.buckets {
 		b.mu.Lock()
-		b.line.wakeAll()
+		b.wakeAll()
 		b.mu.Unlock()
 	}
 }

@@ -31,7 +31,8 @@ type refusals struct {
 	spaceAt time.Time // the next call is not sent before
 
 	of        subjects
-	bySubject bool // what was found to be narrow was so by subject
+	bySubject bool  // what was found to be narrow was so by subject
+	asides    *line // the calls that wait beside the line, see aside; nil before the first one; by stepAside and leaveLine
 }
 
 const (
@@ -122,7 +123,8 @@ func (r *refusals) accepted(e entry, u *url.URL, now time.Time, s *Seen, w *wind
 		if e.sentAt.Before(one.until.Add(-lateBy)) {
 			r.bySubject = false // it was another limit's
 		}
-		defer r.of.forget(u)
+		defer r.of.forget(one.id)
+		r.wakeAsides()
 	}
 	if r.inRow == 0 || !e.sentAt.After(r.since) {
 		return
@@ -132,7 +134,7 @@ func (r *refusals) accepted(e entry, u *url.URL, now time.Time, s *Seen, w *wind
 		until = until.Add(-lateBy)
 	}
 	if e.sentAt.Before(until) {
-		if one == nil {
+		if one == nil && len(r.of) > 0 {
 			r.bySubject = true
 		}
 		r.narrowUntil = now.Add(narrowFor)
@@ -142,6 +144,9 @@ func (r *refusals) accepted(e entry, u *url.URL, now time.Time, s *Seen, w *wind
 }
 
 func (r *refusals) reset() {
+	if r.inDoubt {
+		r.wakeAsides()
+	}
 	r.inRow, r.inDoubt, r.spaceAt = 0, false, time.Time{}
 	r.of.endRow()
 }

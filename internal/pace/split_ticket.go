@@ -17,7 +17,7 @@ func (t *Ticket) enterPart(s *split, now time.Time) {
 	part := t.findPart(p, now)
 	b.mu.Lock()
 	b.usedAt = now // else the whole, and with it what is known of its parts, would count as idle
-	if b.line.remove(&t.waiter) {
+	if b.leaveLine(&t.waiter) {
 		b.line.wakeFirst()
 	}
 	b.mu.Unlock()
@@ -105,7 +105,7 @@ func (b *bucket) startOver() {
 		b.refusals.reset() // its scouts are still to return
 	}
 	b.heldUntil, b.nextAt = time.Time{}, time.Time{}
-	b.line.wakeAll()
+	b.wakeAll()
 }
 
 // findPart finds or makes the bucket that a part is, and retains it.

@@ -4,6 +4,7 @@
 package pace
 
 import (
+	"hash/maphash"
 	"net/url"
 	"slices"
 	"time"
@@ -11,12 +12,25 @@ import (
 
 // subject is a path and query of which calls were refused.
 type subject struct {
-	path, query string
-	times       int       // since one of its calls was accepted
-	inRow       bool      // since any call was accepted
-	at          time.Time // of the last refusal
-	until       time.Time // the time that it named, a minute later at most
+	id    uint64    // see subjectID
+	times int       // since one of its calls was accepted
+	inRow bool      // since any call was accepted
+	at    time.Time // of the last refusal
+	until time.Time // the time that it named, a minute later at most
 }
+
+// subjectID returns what calls of one path and query have in common. It takes the
+// place of the URL, which may be long and hold what is to be kept by nobody.
+func subjectID(u *url.URL) uint64 {
+	var h maphash.Hash
+	h.SetSeed(subjectSeed)
+	h.WriteString(u.Path)
+	h.WriteByte('?')
+	h.WriteString(u.RawQuery)
+	return h.Sum64()
+}
+
+var subjectSeed = maphash.MakeSeed()
 
 // subjects are those refused lately, the oldest first.
 type subjects []subject
@@ -25,6 +39,8 @@ const (
 	// wideOfMany is how many subjects are refused in a row in a bucket whose refusals
 	// are known to be of single ones, until they are taken for the bucket's.
 	wideOfMany = 10
+	// mostSubjects is how many are remembered.
+	mostSubjects = 24
 	// asideFirst and asideThen are how long a refused subject's other calls let those
 	// of others find out what the refusal meant: after the first in a row, and after more.
 	asideFirst = 250 * time.Millisecond
@@ -33,10 +49,12 @@ const (
 
 // find returns the subject of a URL; nil if none of its calls was refused.
 func (s subjects) find(u *url.URL) *subject {
-	for i := range s {
-		if x := &s[i]; u != nil && x.path == u.Path && x.query == u.RawQuery {
-			return x
-		}
+	if len(s) == 0 || u == nil {
+		return nil
+	}
+	id := subjectID(u)
+	if i := slices.IndexFunc(s, func(x subject) bool { return x.id == id }); i >= 0 {
+		return &s[i]
 	}
 	return nil
 }
@@ -46,11 +64,11 @@ func (s *subjects) refused(u *url.URL, now, until time.Time) {
 	if u == nil {
 		return
 	}
-	x := subject{path: u.Path, query: u.RawQuery}
+	x := subject{id: subjectID(u)}
 	if known := s.find(u); known != nil {
 		x = *known
-		s.forget(u)
-	} else if len(*s) == wideOfMany {
+		s.forget(x.id)
+	} else if len(*s) == mostSubjects {
 		*s = slices.Delete(*s, 0, 1)
 	}
 	x.times, x.inRow, x.at, x.until = x.times+1, true, now, until
@@ -60,8 +78,8 @@ func (s *subjects) refused(u *url.URL, now, until time.Time) {
 	*s = append(*s, x)
 }
 
-func (s *subjects) forget(u *url.URL) {
-	*s = slices.DeleteFunc(*s, func(x subject) bool { return x.path == u.Path && x.query == u.RawQuery })
+func (s *subjects) forget(id uint64) {
+	*s = slices.DeleteFunc(*s, func(x subject) bool { return x.id == id })
 }
 
 // inRow returns how many subjects were refused since a call was accepted.
@@ -88,15 +106,31 @@ func (r *refusals) aside(u *url.URL, now time.Time) (time.Duration, Reason) {
 	if r == nil || r.narrow || len(r.of) == 0 {
 		return 0, NoReason
 	}
-	s := r.of.find(u)
 	known := r.bySubject && now.Before(r.narrowUntil)
+	if !known && !r.inDoubt {
+		return 0, NoReason
+	}
+	s := r.of.find(u)
 	switch {
-	case s == nil, known && s.times < 2, !known && !r.inDoubt:
+	case s == nil, known && s.times < 2:
 		return 0, NoReason
 	case known:
 		return s.until.Sub(now), Held
-	case r.inRow > 1:
-		return s.at.Add(asideThen).Sub(now), Answers
 	}
-	return s.at.Add(asideFirst).Sub(now), Answers
+	last := &r.of[len(r.of)-1] // whoever's: one that was refused before finds out little
+	end := last.at.Add(asideFirst)
+	switch {
+	case r.inRow > 1:
+		end = last.at.Add(asideThen)
+	case last.until.Before(end) && !last.until.IsZero():
+		end = last.until // what the refusal meant is over then
+	}
+	return end.Sub(now), Answers
+}
+
+// wakeAsides has the calls beside the line ask again.
+func (r *refusals) wakeAsides() {
+	if r != nil && r.asides != nil {
+		r.asides.wakeAll()
+	}
 }

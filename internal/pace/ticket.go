@@ -183,7 +183,7 @@ func (t *Ticket) release(now time.Time) {
 
 // Mark is a moment of a call's wait, from which [Mark.Until] counts.
 type Mark struct {
-	bucket *bucket
+	bucket *bucket // nil: the call waits beside the line, whatever this waits for
 	at     time.Time
 	why    Reason // what Ready returned
 	spent  [reasons]time.Duration
@@ -194,12 +194,19 @@ func (t *Ticket) Mark(now time.Time, why Reason) Mark {
 	b := t.bucket
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if t.waiter.isAside {
+		return Mark{at: now, why: why}
+	}
 	return Mark{b, now, why, b.blockedBy.until(now)}
 }
 
 // Until returns how long the call has waited for what since the mark, by Reason. The
 // sum is exactly the time since the mark.
 func (m *Mark) Until(now time.Time) (waited [reasons]time.Duration) {
+	if m.bucket == nil {
+		waited[m.why] = now.Sub(m.at)
+		return waited
+	}
 	m.bucket.mu.Lock()
 	spent := m.bucket.blockedBy.until(now)
 	m.bucket.mu.Unlock()

@@ -92,9 +92,19 @@ func TestShareOfATokenCostsFewRefusalsAfterThoseOfOne(t *testing.T) {
 		rig.Virtual(t, fmt.Sprint(distinct, " URLs"), func(t *testing.T) {
 			okta := serveOnes("POST /api/v1/users/{id}/lifecycle/reset_password", 4, 5*time.Second, oktatest.WithCredentialShare(0.5), oktatest.WithLimit("/api/v1/users", 200))
 			rt, call := rig.Over(t, okta.Transport(), nil), callOf("POST", "/api/v1/users/{}/lifecycle/reset_password")
-			for range 6 {
-				call(t, rt, "mallory").Is(200)
+			var hammering sync.WaitGroup
+			for range 5 {
+				hammering.Go(func() {
+					for range 3 {
+						call(t, rt, "mallory").Is(200)
+					}
+				})
 			}
+			for i := range 10 { // whose calls show that nobody else is refused
+				time.Sleep(300 * time.Millisecond)
+				call(t, rt, fmt.Sprint("user", i)).Is(200)
+			}
+			hammering.Wait()
 			time.Sleep(time.Minute)
 			before := okta.Answered(429)
 			var all sync.WaitGroup

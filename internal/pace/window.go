@@ -261,6 +261,8 @@ func (w *window) learn(s Seen, reset time.Time, e entry, now time.Time) {
 		w.pastHalf = w.pastHalf || w.mine > w.limit/2
 		if e.scout && w.ownShare > 0 && w.mine > w.ownShare+w.ownShare/20 {
 			w.ownShare = w.mine + w.mine/8 // the share has grown
+		} else if w.ownShare > 0 && !e.scout {
+			w.ownShare = max(w.ownShare, w.mine) // it was in flight when the share was found
 		}
 		if e.scout && w.mine > w.suspect+w.suspect/20 {
 			w.suspect = 0

@@ -200,6 +200,31 @@ func TestCallAcceptedInTheNextWindowLeavesAShareSuspected(t *testing.T) {
 	}
 }
 
+// What was in flight when a share was found was accepted after it. The next window once
+// took that for a share that has grown, and let an eighth more go at once.
+func TestCallsInFlightWhenAShareIsFoundAreOfIt(t *testing.T) {
+	g := pace.New(pace.Config{})
+	for i := range 89 {
+		send(t, g, users, after(2*gap*time.Duration(i)), limits(200, 199-i, time.Minute))
+	}
+	now := after(10 * second)
+	out := sendMany(t, g, now, 12)
+	for i, ticket := range out[:6] {
+		ticket.Done(now, limits(200, 110-i, time.Minute))
+	}
+	out[11].Done(now, refusal(200, 100, time.Minute))
+	for i, ticket := range out[6:11] {
+		ticket.Done(now, limits(200, 104-i, time.Minute))
+	}
+	now = after(time.Minute + second)
+	for i := range 100 {
+		send(t, g, users, now.Add(2*gap*time.Duration(i)), limits(200, 199-i, 2*time.Minute))
+	}
+	now = now.Add(10 * second)
+	mustGo(t, enter(g, now, users), now)
+	mustWait(t, enter(g, now, users), now, pace.Answers, 1, second)
+}
+
 // A user's own limit may have a window of a second, which says nothing of the bucket's: a
 // call that passes in between shows that the refusal was narrow, however short it was.
 func TestRefusalByAShortWindowOfOnesOwnIsFoundToBeNarrow(t *testing.T) {
