@@ -47,14 +47,6 @@ func TestExampleRunsOverSockets(t *testing.T) {
 	}
 }
 
-// brisk is the default policy with short waits where Okta names none.
-func brisk() oktaretry.Policy {
-	p := oktaretry.DefaultPolicy()
-	p.ServerError.InitialWait, p.ServerError.MaxWait = 10*time.Millisecond, 50*time.Millisecond
-	p.Network.InitialWait, p.Network.MaxWait = 10*time.Millisecond, 50*time.Millisecond
-	return p
-}
-
 // connect returns a client set up as the example does it.
 func connect(t *testing.T, org *oktatest.Server, p oktaretry.Policy, more ...okta.ConfigSetter) *okta.Client {
 	t.Helper()
@@ -167,7 +159,7 @@ func TestCallsPassUntouched(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := connect(t, org, brisk())
+	client := connect(t, org, sdktest.Brisk())
 
 	want, err := lifeOfAUser(t.Context(), plain)
 	if err != nil {
@@ -192,7 +184,7 @@ func TestFailedTokenCallNamesNoAssertion(t *testing.T) {
 	t.Parallel()
 	org := oktatest.NewServer(t)
 	org.Script("POST /oauth2/v1/token", oktatest.Always(oktatest.RateLimited(30*time.Second)))
-	p := brisk()
+	p := sdktest.Brisk()
 	p.RateLimited.MaxElapsed = time.Second
 	client := connect(t, org, p, withPrivateKey()...)
 	_, _, err := client.User.GetUser(t.Context(), "me")
@@ -213,7 +205,7 @@ func TestNothingPersonalIsTold(t *testing.T) {
 		org := sdktest.NewOkta(t, oktatest.RequireAuth("only tokens of its own"))
 		org.Script("GET /api/v1/users/{id}", oktatest.Code("E0000009"), oktatest.RateLimited(0))
 		witness := sdktest.NewWitness()
-		client := connectOver(t, org.Transport(), sdktest.URL, append(witness.Options(), oktaretry.WithPolicy(brisk())), withPrivateKey()...)
+		client := connectOver(t, org.Transport(), sdktest.URL, append(witness.Options(), oktaretry.WithPolicy(sdktest.Brisk())), withPrivateKey()...)
 		if _, err := lifeOfAUser(t.Context(), client); err != nil {
 			t.Fatal(err)
 		}
@@ -238,7 +230,7 @@ func TestFinal429GivesCodeAndRequestID(t *testing.T) {
 	t.Parallel()
 	org := oktatest.NewServer(t, oktatest.WithUsers(1))
 	org.Script("GET /api/v1/users", oktatest.Always(oktatest.RateLimited(time.Minute)))
-	client := connect(t, org, brisk())
+	client := connect(t, org, sdktest.Brisk())
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 

@@ -46,14 +46,6 @@ func TestExampleRunsOverSockets(t *testing.T) {
 	}
 }
 
-// brisk is the default policy with short waits where Okta names none.
-func brisk() oktaretry.Policy {
-	p := oktaretry.DefaultPolicy()
-	p.ServerError.InitialWait, p.ServerError.MaxWait = 10*time.Millisecond, 50*time.Millisecond
-	p.Network.InitialWait, p.Network.MaxWait = 10*time.Millisecond, 50*time.Millisecond
-	return p
-}
-
 // connect returns a client set up as the example does it.
 func connect(t *testing.T, org *oktatest.Server, p oktaretry.Policy, more ...okta.ConfigSetter) *okta.APIClient {
 	t.Helper()
@@ -176,7 +168,7 @@ func TestCallsPassUntouched(t *testing.T) {
 	cfg.Host = strings.TrimPrefix(plainOrg.URL, "http://") // the SDK has dropped the port
 	plain := okta.NewAPIClient(cfg)
 	plain.GetConfig().HTTPClient = http.DefaultClient
-	client := connect(t, org, brisk())
+	client := connect(t, org, sdktest.Brisk())
 
 	want, err := lifeOfAUser(t.Context(), plain)
 	if err != nil {
@@ -201,7 +193,7 @@ func TestDPoPRequestIsNotReplayed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		org := sdktest.NewOkta(t, oktatest.WithUsers(3), oktatest.WithDPoP(), oktatest.RequireAuth("only tokens of its own"))
 		org.Script("GET /api/v1/users", oktatest.RateLimited(0))
-		client := connectInMemory(t, org, brisk(), withPrivateKey()...)
+		client := connectInMemory(t, org, sdktest.Brisk(), withPrivateKey()...)
 		ctx, recorder := oktaretry.WithRecorder(t.Context())
 		if _, _, err := client.UserAPI.ListUsers(ctx).Execute(); err == nil || !strings.Contains(err.Error(), "E0000047") {
 			t.Errorf("error %v, want one with the code", err)
@@ -224,7 +216,7 @@ func TestFailedTokenCallNamesNoAssertion(t *testing.T) {
 	t.Parallel()
 	org := oktatest.NewServer(t)
 	org.Script("POST /oauth2/v1/token", oktatest.Always(oktatest.RateLimited(30*time.Second)))
-	p := brisk()
+	p := sdktest.Brisk()
 	p.RateLimited.MaxElapsed = time.Second
 	client := connect(t, org, p, withPrivateKey()...)
 	_, _, err := client.UserAPI.GetUser(t.Context(), "me").Execute()
@@ -245,7 +237,7 @@ func TestNothingPersonalIsTold(t *testing.T) {
 		org := sdktest.NewOkta(t, oktatest.RequireAuth("only tokens of its own"))
 		org.Script("GET /api/v1/users/{id}", oktatest.Code("E0000009"), oktatest.RateLimited(0))
 		witness := sdktest.NewWitness()
-		client := connectOver(t, org.Transport(), sdktest.URL, append(witness.Options(), oktaretry.WithPolicy(brisk())), withPrivateKey()...)
+		client := connectOver(t, org.Transport(), sdktest.URL, append(witness.Options(), oktaretry.WithPolicy(sdktest.Brisk())), withPrivateKey()...)
 		if _, err := lifeOfAUser(t.Context(), client); err != nil {
 			t.Fatal(err)
 		}
@@ -272,7 +264,7 @@ func TestFinal429GivesCodeAndRequestID(t *testing.T) {
 	t.Parallel()
 	org := oktatest.NewServer(t, oktatest.WithUsers(1))
 	org.Script("GET /api/v1/users", oktatest.Always(oktatest.RateLimited(time.Minute)))
-	client := connect(t, org, brisk())
+	client := connect(t, org, sdktest.Brisk())
 	ctx, recorder := oktaretry.WithRecorder(t.Context())
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
@@ -324,7 +316,7 @@ func TestFinal429OnALaterPage(t *testing.T) {
 	ctx, recorder := oktaretry.WithRecorder(t.Context())
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	client := connect(t, org, brisk())
+	client := connect(t, org, sdktest.Brisk())
 
 	n, err := syncUsers(ctx, client)
 	var limited *oktaretry.RateLimitError
@@ -342,7 +334,7 @@ func TestErrorWithoutABodyIsNotTheLastPage(t *testing.T) {
 	t.Parallel()
 	org := oktatest.NewServer(t, oktatest.WithUsers(60))
 	org.Script("GET /api/v1/users", oktatest.Pass, oktatest.Challenge("Bearer", "invalid_token", http.StatusUnauthorized))
-	client := connect(t, org, brisk())
+	client := connect(t, org, sdktest.Brisk())
 	if n, err := syncUsers(t.Context(), client); n != 25 || err == nil {
 		t.Errorf("%d users and error %v, want 25 and an error", n, err)
 	}

@@ -83,13 +83,17 @@ func TestDeadHostGetsFewTrials(t *testing.T) {
 		{"six had failed", 6, false, 0},
 		{"six had failed, others were well just before", 6, true, 5},
 	} {
-		rig.Virtual(t, tt.name, func(t *testing.T) {
-			host, all := openHost(t, 100, tt.sick)
+		open := func(t *testing.T) (host *circuit.Breaker, all []*circuit.Breaker) {
+			host, all = openHost(t, 100, tt.sick)
 			for _, e := range all[tt.sick:] {
 				if tt.well {
 					of(e, e, circuit.Healthy)
 				}
 			}
+			return host, all
+		}
+		rig.Virtual(t, tt.name, func(t *testing.T) {
+			host, all := open(t)
 			trials := 0
 			for _, e := range all {
 				if of(e, host, circuit.EndpointFailed) {
@@ -101,12 +105,7 @@ func TestDeadHostGetsFewTrials(t *testing.T) {
 			}
 		})
 		rig.Virtual(t, tt.name+", and all hang", func(t *testing.T) {
-			host, all := openHost(t, 100, tt.sick)
-			for _, e := range all[tt.sick:] {
-				if tt.well {
-					of(e, e, circuit.Healthy)
-				}
-			}
+			host, all := open(t)
 			trials := 0
 			for _, e := range all {
 				if p, _, ok := host.Allow(e, time.Now()); ok {

@@ -52,7 +52,10 @@ func (s subjects) find(u *url.URL) *subject {
 	if len(s) == 0 || u == nil {
 		return nil
 	}
-	id := subjectID(u)
+	return s.of(subjectID(u))
+}
+
+func (s subjects) of(id uint64) *subject {
 	if i := slices.IndexFunc(s, func(x subject) bool { return x.id == id }); i >= 0 {
 		return &s[i]
 	}
@@ -65,7 +68,7 @@ func (s *subjects) refused(u *url.URL, now, until time.Time) {
 		return
 	}
 	x := subject{id: subjectID(u)}
-	if known := s.find(u); known != nil {
+	if known := s.of(x.id); known != nil {
 		x = *known
 		s.forget(x.id)
 	} else if len(*s) == mostSubjects {

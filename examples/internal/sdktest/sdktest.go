@@ -14,7 +14,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/oktatest"
 )
 
@@ -80,4 +82,12 @@ func WantSync(t *testing.T, printed, sdk string) {
 	if requests != 10+limited || limited > 9 || limited == 0 && seconds < 1 {
 		t.Errorf("printed %q, want 10 requests and those answered 429, which are a few", printed)
 	}
+}
+
+// Brisk returns the default policy with short waits where Okta names none.
+func Brisk() oktaretry.Policy {
+	p := oktaretry.DefaultPolicy()
+	p.ServerError.InitialWait, p.ServerError.MaxWait = 10*time.Millisecond, 50*time.Millisecond
+	p.Network.InitialWait, p.Network.MaxWait = 10*time.Millisecond, 50*time.Millisecond
+	return p
 }
