@@ -4,6 +4,7 @@
 package circuit_test
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -119,4 +120,45 @@ func TestDeadHostGetsFewTrials(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A trial's place is free again once it is answered, whatever with.
+func TestTrialsMakeRoomForOthersWhenTheyEnd(t *testing.T) {
+	for _, v := range []circuit.Verdict{circuit.Healthy, circuit.Alive, circuit.Neutral, circuit.EndpointFailed} {
+		rig.Virtual(t, fmt.Sprint("verdict ", v), func(t *testing.T) {
+			host, all := openHost(t, 100, 2)
+			var out []circuit.Permit
+			for _, e := range all[2:] {
+				if p, _, ok := host.Allow(e, time.Now()); ok {
+					out = append(out, p)
+				}
+			}
+			if len(out) != 5 {
+				t.Fatalf("%d trials at once, want 5", len(out))
+			}
+			out[0].Report(v, time.Now())
+			if !of(all[50], host, circuit.Neutral) {
+				t.Error("refused, though a trial has ended")
+			}
+		})
+	}
+}
+
+// Trials that fail open the circuit for all when none between them was well.
+func TestTrialThatSucceedsBeginsTheCountOfFailuresAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		host, all := openHost(t, 100, 2)
+		for i, e := range all[2:11] {
+			v := circuit.EndpointFailed
+			if i == 4 {
+				v = circuit.Healthy
+			}
+			if !of(e, host, v) {
+				t.Fatalf("trial %d of nine is refused", i+1)
+			}
+		}
+		if !of(all[11], host, circuit.EndpointFailed) || of(all[12], host, circuit.Neutral) {
+			t.Error("want the fifth in a row that fails to be the last")
+		}
+	})
 }
