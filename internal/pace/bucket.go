@@ -29,6 +29,7 @@ type bucket struct {
 	line      line       // by ready, left and done
 	blockedBy *causes    // nil until a call waits; by ready and spreadLine
 	inFlight  int        // by ready, left and done
+	sent      uint64     // calls ever; by ready
 	slots     slots      // of its own
 	window    window
 	refusals  *refusals     // nil before the first one
@@ -96,6 +97,8 @@ func (b *bucket) ready(t *Ticket, now time.Time, cfg *Config) (time.Duration, Re
 		t.place = b.lease.take(now, b.window.id, b.inFlight+1)
 	}
 	b.inFlight++
+	b.sent++
+	t.number = b.sent
 	t.inFlight, t.epoch = true, b.slots.enter(now, b.inFlight)
 	return 0, NoReason
 }
@@ -207,7 +210,7 @@ func (b *bucket) room(t *Ticket, now time.Time, cfg *Config) (why Reason, wait, 
 	case l.held.usable(now) > 0:
 		return NoReason, 0, 0 // a lease outlives the loss of its store
 	}
-	return b.window.room(now, b.inFlight, cfg.utilization())
+	return b.window.room(now, b.inFlight+t.part.inWhole(), cfg.utilization())
 }
 
 // spreadLine begins the time in which the calls in line go step by step.

@@ -53,13 +53,26 @@ type kind struct {
 	changes int // of the limit, since it was steady
 }
 
-// part is a part of a bucket that was split: a bucket of its own. Only hint changes.
+// part is a part of a bucket that was split: a bucket of its own.
 type part struct {
 	of    *split
 	key   Key
 	limit int
 	seed  Seen // the last answer that named its limit, when it was made
 	hint  Hint
+
+	// Calls that the whole had sent before may be counted in this part: the answer to
+	// each will show. Both are written under the whole's bucket.mu.
+	sentBefore uint64       // how many there were ever; by flyInto
+	out        atomic.Int32 // of them, those that are not answered; by flyInto and landed
+}
+
+// inWhole returns how many calls in flight in the whole may be counted in the part.
+func (p *part) inWhole() int {
+	if p == nil {
+		return 0
+	}
+	return int(p.out.Load())
 }
 
 const (
@@ -180,6 +193,19 @@ func (s *split) partFor(k *kind) *part {
 		return s.parts[i]
 	}
 	return nil
+}
+
+// landed counts the end of a call that was in flight in the whole. It returns the parts
+// that it was the last one for which may be counted in them.
+func (s *split) landed(number uint64) (last []*part) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.parts {
+		if number <= p.sentBefore && p.out.Add(-1) == 0 {
+			last = append(last, p)
+		}
+	}
+	return last
 }
 
 // partOf returns the part that calls of a kind enter; nil if that is not known.

@@ -129,6 +129,46 @@ func TestBucketIsSplitByWhatKindsOfCallsMeet(t *testing.T) {
 	}
 }
 
+// The answers that a part begins with were got before those of the calls in flight.
+func TestCallsInFlightWhenABucketIsSplitCountInItsParts(t *testing.T) {
+	for _, end := range []string{"answered", "left"} {
+		t.Run(end, func(t *testing.T) {
+			g := withoutWaits()
+			answers(t, g, "list 600", "search 50", "list 600", "search 50", "list 600", "list 600") // 300 and 25 left
+			now := after(10 * second)
+			var out []*pace.Ticket
+			for range 20 {
+				out = append(out, enterKind(g, now, kind("search")))
+				mustGo(t, out[len(out)-1], now)
+			}
+			now = now.Add(time.Millisecond)
+			sendKind(t, g, now, kind("search"), limits(50, 24, time.Hour/2))
+			g.Configure(pace.Config{})
+			now = now.Add(time.Millisecond)
+			for range 4 {
+				mustGo(t, enterKind(g, now, kind("search")), now)
+			}
+			next, list := enterKind(g, now, kind("search")), enterKind(g, now, kind("list"))
+			mustWait(t, next, now, pace.Answers, 0, time.Second)
+			mustGo(t, list, now)
+			for i, ticket := range out {
+				if woken(next) {
+					t.Fatalf("woken after %d calls", i)
+				}
+				if end == "left" {
+					ticket.Leave(now)
+				} else {
+					ticket.Done(now, pace.Seen{Limit: -1, Remaining: -1, Answered: true}) // a 503, that names no limits
+				}
+			}
+			if !woken(next) {
+				t.Error("not woken by the last call")
+			}
+			mustGo(t, next, now)
+		})
+	}
+}
+
 // A limit that changes for all calls is met in any order by those in flight.
 func TestAnswersThatOvertakeEachOtherSplitNothing(t *testing.T) {
 	for seed := range uint64(200) {

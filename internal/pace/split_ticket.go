@@ -67,6 +67,9 @@ func (t *Ticket) compare(now time.Time, seen Seen, known int) string {
 		return ""
 	}
 	for _, p := range added {
+		if t.part == nil {
+			t.bucket.flyInto(p)
+		}
 		t.adopt(p, now, p.seed)
 	}
 	if !s.open.Swap(true) { // so t is in the whole
@@ -92,6 +95,36 @@ func (t *Ticket) adopt(p *part, now time.Time, seen Seen) {
 		b.hold(seen.Hold, now)
 	}
 	b.line.wakeFirst()
+}
+
+// flyInto counts the calls that are in flight in the whole in a part that is new: the
+// answers that are known were got before theirs.
+func (b *bucket) flyInto(p *part) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p.sentBefore = b.sent
+	p.out.Store(int32(b.inFlight))
+}
+
+// landed ends what [bucket.flyInto] began, for a call that is in flight or leaves. The
+// caller holds mu, and wakes the parts.
+func (b *bucket) landed(t *Ticket) (last []*part) {
+	s := b.split.Load()
+	if s == nil || t.part != nil || !t.inFlight {
+		return nil
+	}
+	return s.landed(t.number)
+}
+
+// wakeParts has the first of the line of each part ask again.
+func (t *Ticket) wakeParts(parts []*part, now time.Time) {
+	for _, p := range parts {
+		b := t.findPart(p, now)
+		b.mu.Lock()
+		b.line.wakeFirst()
+		b.mu.Unlock()
+		b.release()
+	}
 }
 
 // startOver forgets what the calls of all kinds showed together, once the bucket is

@@ -22,6 +22,7 @@ type Ticket struct {
 
 	// The call in flight; by Ready, under bucket.mu.
 	inFlight  bool
+	number    uint64  // of the bucket's calls, in the order in which they were sent
 	entry     entry   // into the window
 	place     place   // of the lease
 	epoch     *epoch  // of the bucket's slots
@@ -136,6 +137,7 @@ func (t *Ticket) Done(now time.Time, seen Seen) End {
 		shown = t.reportToPart(s, now, seen)
 	}
 	b.mu.Lock()
+	landed := b.landed(t)
 	known, held := b.window.limit, b.heldUntil
 	result := b.done(t, now, shown)
 	result.Before, result.Limit = known, b.window.limit
@@ -143,6 +145,7 @@ func (t *Ticket) Done(now time.Time, seen Seen) End {
 		result.HeldUntil = b.heldUntil
 	}
 	b.mu.Unlock()
+	t.wakeParts(landed, now)
 	result.Split = t.compare(now, seen, known)
 	t.release(now)
 	return result
@@ -164,8 +167,10 @@ func (t *Ticket) Leave(now time.Time) {
 		return
 	}
 	b.mu.Lock()
+	landed := b.landed(t)
 	b.left(t)
 	b.mu.Unlock()
+	t.wakeParts(landed, now)
 	t.release(now)
 }
 
