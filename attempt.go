@@ -353,7 +353,7 @@ func (c *call) facts(a *answer) facts {
 			f.pollAt, f.repeatable = target, f.repeatable && !a.moved
 		}
 	}
-	f.refused, f.by = c.to.endpoint.refusesFor(f.now)
+	f.refused, f.by = c.to.refusesFor(f.now)
 	return f
 }
 

@@ -49,16 +49,12 @@ func (c *call) passCircuits() StopReason {
 	if s != nil {
 		s.refreshCircuits(c.ctx, c.to.endpoint, c.settings.endpoints, &c.now)
 	}
-	var endpoint *circuit.Breaker // an endpoint's own circuit passes for nobody else
-	circuits := c.to.endpoint.circuits()
-	for i, b := range circuits {
-		if endpoint = nil; i == ofHost {
-			endpoint = circuits[ofEndpoint]
-		}
-		if s == nil && b.Enter(&c.permits[i], endpoint) {
+	of := c.to.party()
+	for i, b := range c.to.endpoint.circuits() {
+		if s == nil && b.Enter(&c.permits[i], of) {
 			continue // as nearly always
 		}
-		p, retryAfter, ok := s.allow(c.ctx, c.to.endpoint.ofHost.part, b, endpoint, &c.now)
+		p, retryAfter, ok := s.allow(c.ctx, c.to.endpoint.ofHost.part, b, of, &c.now)
 		c.permits[i] = p // first, or a log handler that panics loses a probe's place
 		c.reportTransitions(b)
 		if !ok {
@@ -67,6 +63,27 @@ func (c *call) passCircuits() StopReason {
 		}
 	}
 	return StopNone
+}
+
+// party is whose an attempt is to the circuits.
+func (d *destination) party() circuit.Party { return circuit.Of(d.endpoint.circuit, d.url) }
+
+// othersWell reports, of an attempt that was cut off, whether others of its host succeeded
+// lately: other endpoints, or other requests of its own.
+func (d *destination) othersWell(now time.Time) bool {
+	circuits := d.endpoint.circuits()
+	return circuits[ofHost].OthersWell(circuits[ofEndpoint], now) || circuits[ofEndpoint].CutOff(d.url, now)
+}
+
+// refusesFor returns how long from now a circuit certainly refuses calls, and which of
+// the two.
+func (d *destination) refusesFor(now time.Time) (time.Duration, Scope) {
+	circuits, of := d.endpoint.circuits(), d.party()
+	byHost, byEndpoint := circuits[ofHost].RefusesFor(of, now), circuits[ofEndpoint].RefusesFor(of, now)
+	if byHost >= byEndpoint {
+		return byHost, TripsHost
+	}
+	return byEndpoint, TripsEndpoint
 }
 
 // reportCircuits reports what came of an attempt with the permits of both

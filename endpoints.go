@@ -63,19 +63,6 @@ func (e *endpoint) circuits() [2]*circuit.Breaker {
 	return [2]*circuit.Breaker{e.ofHost.circuit, e.circuit}
 }
 
-// refusesFor returns how long from now a circuit certainly refuses calls, and
-// which of the two.
-func (e *endpoint) refusesFor(now time.Time) (time.Duration, Scope) {
-	byHost, byEndpoint := e.ofHost.circuit.RefusesFor(e.circuit, now), e.circuit.RefusesFor(nil, now)
-	if byHost >= byEndpoint {
-		return byHost, TripsHost
-	}
-	return byEndpoint, TripsEndpoint
-}
-
-// othersWell reports whether other endpoints of the host succeeded within Breaker.Window.
-func (e *endpoint) othersWell(now time.Time) bool { return e.ofHost.circuit.OthersWell(e.circuit, now) }
-
 // endpoints is the register of both, for one setting of breaker and budget. A new
 // setting starts a new register. It is safe for concurrent use.
 type endpoints struct {

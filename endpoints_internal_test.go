@@ -18,7 +18,7 @@ import (
 func open(b *circuit.Breaker) {
 	for i := range 2 * DefaultPolicy().Breaker.MinCalls {
 		var p circuit.Permit
-		if b.Enter(&p, nil) {
+		if b.Enter(&p, circuit.Party{}) {
 			p.Report(circuit.Failed, time.Now().Add(time.Duration(i)*time.Second))
 		}
 	}

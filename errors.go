@@ -75,8 +75,8 @@ func (e *RateLimitError) Timeout() bool { return errors.Is(e.cause, context.Dead
 // ErrorType is the error.type of OpenTelemetry's semantic conventions.
 func (e *RateLimitError) ErrorType() string { return "rate_limited" }
 
-// CircuitOpenError is the error of a call refused because its endpoint or host has
-// been failing. Nothing was sent.
+// CircuitOpenError is the error of a call refused because its endpoint, itself or its
+// host has been failing. Nothing was sent.
 type CircuitOpenError struct {
 	Scope      Scope // of the circuit that refused: TripsEndpoint or TripsHost
 	Method     string

@@ -255,9 +255,8 @@ func WithOrgHosts(hosts ...string) Option {
 
 // WithCircuits sets a function that names the circuits of a request, for what
 // fails apart from the rest of its host: the orgs behind one gateway, where the
-// Host header does not tell them apart already, or a search apart from the list
-// at the same path. Requests of one host and name have a host's circuit and
-// endpoints' circuits of their own. For "" those without a name count.
+// Host header does not tell them apart already. Requests of one host and name have a
+// host's circuit and endpoints' circuits of their own. For "" those without a name count.
 //
 // The function is called as that of [WithBuckets] is, under the same conditions.
 // The name shows up in [CircuitID], spans, metrics and log lines, as it is, and is

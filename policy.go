@@ -159,13 +159,13 @@ func (p Pace) isZero() bool {
 // host.
 //
 // A connection that is refused or reset counts against its host; one that is reset after
-// the request was sent, while other endpoints succeed, against its endpoint. So does an
-// answer, or an attempt that brings none in time: Okta answers some bad searches with 504
-// for ever while all else is well (its release notes, OKTA-535035 and OKTA-503711). Those
-// open the host's circuit, too, when several endpoints fail and none succeeds, or if one
-// is all that was ever called. It then refuses those that failed, and others once they
-// fail; where many had, all but those that succeeded within the Window. In a half-open
-// host's circuit, such a failed probe leaves the decision to a probe of another endpoint.
+// the request was sent, while others succeed, against its endpoint. So does an answer, or
+// an attempt that brings none in time: Okta answers some bad searches with 504 for ever
+// (release notes, OKTA-535035, OKTA-503711). Where only some requests fail, told apart by
+// path and query, their endpoint's circuit refuses those. Answers open the host's, too,
+// when several endpoints fail and none succeeds, or if one is all that was ever called.
+// It then refuses those that failed, and others once they fail; where many had, all but
+// those well within the Window. A failed probe of one leaves the decision to another's.
 type Breaker struct {
 	// Disabled switches circuit breaking off. Default: false.
 	Disabled bool

@@ -315,19 +315,18 @@ func (s *sharing) refreshCircuits(ctx context.Context, e *endpoint, r *endpoints
 }
 
 // allow requests a permit of a circuit: of the fleet's if that is known not to be
-// closed, and always of this process's own. endpoint is the circuit of the
-// attempt's endpoint if b is its host's, else nil.
-func (s *sharing) allow(ctx context.Context, part *pace.StorePart, b, endpoint *circuit.Breaker, now *time.Time) (circuit.Permit, time.Duration, bool) {
+// closed, and always of this process's own.
+func (s *sharing) allow(ctx context.Context, part *pace.StorePart, b *circuit.Breaker, of circuit.Party, now *time.Time) (circuit.Permit, time.Duration, bool) {
 	if s == nil || b == nil {
-		return b.Allow(endpoint, *now)
+		return b.Allow(of, *now)
 	}
-	switch wait, known := b.FleetRefusesFor(endpoint, *now); {
+	switch wait, known := b.FleetRefusesFor(of, *now); {
 	case !known:
-		return b.Allow(endpoint, *now)
+		return b.Allow(of, *now)
 	case wait > 0:
 		return circuit.Permit{}, wait, false
 	}
-	r, retryAfter := b.RequestProbe(endpoint, s.holder+strconv.FormatUint(s.claims.Add(1), 36), *now)
+	r, retryAfter := b.RequestProbe(of, s.holder+strconv.FormatUint(s.claims.Add(1), 36), *now)
 	if r == nil {
 		return circuit.Permit{}, retryAfter, false
 	}
@@ -336,12 +335,12 @@ func (s *sharing) allow(ctx context.Context, part *pace.StorePart, b, endpoint *
 	if !r.Granted {
 		p, ok := s.permit(part, *now) // last: a permit must be used
 		if !ok {
-			return b.Allow(endpoint, *now)
+			return b.Allow(of, *now)
 		}
 		answer, ok = s.probe(ctx, b, r, p)
 		*now = time.Now()
 		if !ok {
-			return b.Allow(endpoint, *now)
+			return b.Allow(of, *now)
 		}
 	}
 	permit, retryAfter, ok := r.Answered(*now, answer)

@@ -141,7 +141,7 @@ func (t *Transport) bucketStates(now time.Time) []BucketState {
 func circuitStates(e *endpoints, now time.Time) []CircuitState {
 	var all []CircuitState
 	e.eachCircuit(func(b *circuit.Breaker) {
-		c := CircuitState{CircuitID: circuitID(b.ID()), RetryAfter: max(b.RefusesFor(nil, now), 0)}
+		c := CircuitState{CircuitID: circuitID(b.ID()), RetryAfter: max(b.RefusesFor(circuit.Party{}, now), 0)}
 		c.Successes, c.Failures = b.Counts(now)
 		state := b.Standing(now)
 		if c.State = state.String(); state != circuit.Closed {

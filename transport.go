@@ -413,7 +413,7 @@ func (c *call) learn(a *answer) {
 	end := c.ticket.Done(a.arrived, seen)
 	a.held = end.Held && a.wait <= a.bucketWait
 	c.askStore(end.Request)
-	a.lone = a.err != nil && a.cutOff() && c.to.endpoint.othersWell(c.now)
+	a.lone = a.err != nil && a.cutOff() && c.to.othersWell(c.now)
 	c.reportCircuits(verdictsOf(a))
 	if end.Split != "" {
 		c.report.BucketSplit(c.to.where(), c.to.route.Bucket, end.Split)

@@ -30,11 +30,15 @@ type badSearch struct {
 	reads   time.Duration // the distance of the reads
 	begin   time.Duration // of the reads
 	paths   []string      // of the searches, by tab
+	read    string        // its URL
 	answers script.Step   // of the searches
 	down    time.Duration // how long all of Okta is down at first
 	well    time.Duration // how long the searches are well at first
 	shared  bool          // searches and reads are of two processes with one store
 }
+
+// badText is what a bad search is for.
+const badText = "profile.name+xx+1"
 
 // run runs the page for two minutes, and returns the reads that a circuit
 // refused once Okta was up, and when the first read ended well after that.
@@ -45,7 +49,7 @@ func (s badSearch) run(t *testing.T) (refused, well int, first time.Duration) {
 		switch {
 		case time.Since(began) < s.down:
 			return script.Bare(503).Takes(20 * time.Millisecond)
-		case strings.Contains(req.URL.RawQuery, "search=") && time.Since(began) >= s.well:
+		case strings.HasSuffix(req.URL.RawQuery, badText) && time.Since(began) >= s.well:
 			return s.answers
 		}
 		return script.OK().Takes(50 * time.Millisecond)
@@ -62,7 +66,7 @@ func (s badSearch) run(t *testing.T) (refused, well int, first time.Duration) {
 	defer all.Wait()
 	for tab := range s.tabs {
 		all.Go(func() {
-			search := rig.Request(t, ctx, http.MethodGet, s.paths[tab%len(s.paths)]+"?search=profile.name+xx+1", nil)
+			search := rig.Request(t, ctx, http.MethodGet, s.paths[tab%len(s.paths)]+"?search="+badText, nil)
 			for ; ctx.Err() == nil; time.Sleep(s.every) {
 				if resp, err := page.RoundTrip(search); err == nil {
 					resp.Body.Close()
@@ -73,7 +77,7 @@ func (s badSearch) run(t *testing.T) (refused, well int, first time.Duration) {
 	time.Sleep(s.begin)
 	for first = -1; ctx.Err() == nil; time.Sleep(s.reads) {
 		inOutage := time.Since(began) < s.down
-		c := rig.Get(t, login, rig.UserURL)
+		c := rig.Get(t, login, s.read)
 		var open *oktaretry.CircuitOpenError
 		at := time.Since(began) - s.down
 		switch {
@@ -106,7 +110,10 @@ var (
 )
 
 func TestOneBadSearchRefusesNoRead(t *testing.T) {
-	usual := badSearch{tabs: 6, every: 5 * time.Second, reads: 2 * time.Second, paths: []string{groupsURL}, answers: timesOut}
+	usual := badSearch{
+		tabs: 6, every: 5 * time.Second, reads: 2 * time.Second, paths: []string{groupsURL}, read: rig.UserURL, answers: timesOut,
+	}
+	list, another := rig.Org+groupsURL, rig.Org+groupsURL+"?search=profile.name+eq+1"
 	with := func(name string, edit func(*badSearch)) badSearch {
 		s := usual
 		s.name = name
@@ -146,6 +153,20 @@ func TestOneBadSearchRefusesNoRead(t *testing.T) {
 			s.every, s.reads, s.well = 100*time.Millisecond, 8*time.Second, 20*time.Second
 			s.paths = []string{groupsURL, "/api/v1/users", "/api/v1/apps", "/api/v1/groups/rules", "/api/v1/zones", "/api/v1/policies"}
 		}),
+		with("the list of its path", func(s *badSearch) { s.read = list }),
+		with("another search of its path", func(s *badSearch) { s.read = another }),
+		with("another search, 60 tabs", func(s *badSearch) { s.tabs, s.read = 60, another }),
+		with("another search, reloaded 10 times a second", func(s *badSearch) { s.every, s.read = 100*time.Millisecond, another }),
+		with("another search every 20 s", func(s *badSearch) { s.every, s.reads, s.read = 100*time.Millisecond, 20*time.Second, another }),
+		with("another search, begun after a minute", func(s *badSearch) { s.every, s.begin, s.read = 100*time.Millisecond, time.Minute, another }),
+		with("another search, a search that hangs", func(s *badSearch) { s.tabs, s.answers, s.read = 60, script.Hang(), another }),
+		with("another search, a search that turns bad", func(s *badSearch) {
+			s.every, s.well, s.read = 100*time.Millisecond, 20*time.Second, another
+		}),
+		with("another search, bad searches of two paths", func(s *badSearch) {
+			s.every, s.read, s.paths = 100*time.Millisecond, another, []string{groupsURL, "/api/v1/users"}
+		}),
+		with("another search, one store", func(s *badSearch) { s.every, s.read, s.shared = 100*time.Millisecond, another, true }),
 		with("one store", func(s *badSearch) { s.shared = true }),
 		with("one store, reads 10 a second", func(s *badSearch) { s.shared, s.reads = true, 100*time.Millisecond }),
 	} {
@@ -164,7 +185,7 @@ func TestBadSearchDoesNotKeepTheHostsCircuitOpenAfterAnOutage(t *testing.T) {
 		for down := 30 * time.Second; down < 35*time.Second; down += time.Second {
 			synctest.Test(t, func(t *testing.T) {
 				s := badSearch{
-					tabs: 20, every: 100 * time.Millisecond, reads: 500 * time.Millisecond, paths: []string{groupsURL},
+					tabs: 20, every: 100 * time.Millisecond, reads: 500 * time.Millisecond, paths: []string{groupsURL}, read: rig.UserURL,
 					answers: timesOut, down: down, shared: shared,
 				}
 				// The last probe of the outage failed when a search went out as the next: that

@@ -20,11 +20,11 @@ const (
 	overdue = 3
 )
 
-// share is what of a host's failures is one endpoint's, or the host's own.
+// share is what of a circuit's failures is one party's, or a host's own.
 type share struct {
 	inWindow window
-	inStreak int    // since the host's last success
-	after    uint32 // the host's successes before that streak, see window.ever
+	inStreak int    // since the circuit's last success
+	after    uint32 // the circuit's successes before that streak, see window.ever
 }
 
 // blameOn counts a failure that speaks of an endpoint, nil: of the host itself.
@@ -41,6 +41,11 @@ func (b *Breaker) blameOn(endpoint *Breaker, now time.Time) {
 		}
 		b.shares[endpoint] = s
 	}
+	s.count(after, now)
+}
+
+// count counts a failure.
+func (s *share) count(after uint32, now time.Time) {
 	s.inWindow.add(now)
 	if s.after != after {
 		s.inStreak, s.after = 0, after
@@ -93,12 +98,12 @@ func (b *Breaker) blame(now time.Time) (by blame) {
 func (b *Breaker) endpointsTrip(by blame, successes int, now time.Time) bool {
 	failures, least := by.own+by.window, b.cfg.several()
 	if by.well <= 0 && failures+successes >= b.cfg.MinCalls && b.reaches(failures, successes) &&
-		(failures-by.worstInWindow >= least || b.alone()) {
+		(failures-by.worstInWindow >= least || b.alone(now)) {
 		return true
 	}
 	lasts := now.Sub(b.streak.since)
 	return b.streak.length >= b.cfg.MinCalls && lasts >= StreakOpensAfter && b.successes.due(lasts, successes) >= overdue &&
-		(b.streak.length-by.worstInStreak >= least || b.alone())
+		(b.streak.length-by.worstInStreak >= least || b.alone(now))
 }
 
 // OthersWell reports whether a host's circuit knows of successes in its window of other
@@ -118,12 +123,20 @@ func (b *Breaker) Serve(endpoint *Breaker) {
 	}
 }
 
-// alone reports whether all failures are of the one endpoint that was ever called. It
-// runs under gobreaker's lock.
-func (b *Breaker) alone() bool {
+// alone reports whether all failures are of the one endpoint that was ever called, and
+// not of requests beside which others are well. It runs under gobreaker's lock.
+func (b *Breaker) alone(now time.Time) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.endpoints.Load() == 1 && len(b.shares) == 1
+	if b.endpoints.Load() != 1 || len(b.shares) != 1 {
+		return false
+	}
+	for endpoint := range b.shares {
+		if o := endpoint.blamed(now); o != nil && o.well {
+			return false
+		}
+	}
+	return true
 }
 
 // deferTo keeps a host's circuit half-open after the failed probe of an endpoint,
@@ -142,15 +155,15 @@ func (b *Breaker) deferTo(endpoint *Breaker, now time.Time) bool {
 	return true
 }
 
-// untilRetrial returns how long an endpoint is refused whose probe failed while
+// untilRetrial returns how long a party is refused of whose endpoint a probe failed while
 // another's may decide; 0 or less: not.
-func (b *Breaker) untilRetrial(endpoint *Breaker, now time.Time) time.Duration {
-	if b == nil || endpoint == nil {
+func (b *Breaker) untilRetrial(of Party, now time.Time) time.Duration {
+	if b == nil || of.endpoint == nil || of.endpoint.sparesRequest(of.url) {
 		return 0
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.failed != endpoint {
+	if b.failed != of.endpoint {
 		return 0
 	}
 	return min(b.failedUntil.Sub(now), 2*b.cfg.OpenFor)

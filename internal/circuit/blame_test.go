@@ -13,7 +13,7 @@ import (
 
 // of reports an attempt of an endpoint to its host's circuit, if it is let through.
 func of(endpoint, host *circuit.Breaker, v circuit.Verdict) (sent bool) {
-	p, _, ok := host.Allow(endpoint, time.Now())
+	p, _, ok := host.Allow(circuit.Of(endpoint, nil), time.Now())
 	if ok {
 		p.Report(v, time.Now())
 	}
@@ -165,7 +165,7 @@ func TestOnlyEndpointOpensItsHostsCircuitForItself(t *testing.T) {
 			var atOnce [3]circuit.Permit
 			for i := range atOnce {
 				var ok bool
-				if atOnce[i], _, ok = host.Allow(other, time.Now()); !ok || host.RefusesFor(other, time.Now()) > 0 {
+				if atOnce[i], _, ok = host.Allow(circuit.Of(other, nil), time.Now()); !ok || host.RefusesFor(circuit.Of(other, nil), time.Now()) > 0 {
 					t.Fatal("another endpoint is refused")
 				}
 			}
@@ -217,13 +217,13 @@ func TestFailedProbeOfAnEndpointLeavesAnotherToDecide(t *testing.T) {
 		host, all := halfOpenHostOf(t, 3)
 		of(all[0], host, circuit.EndpointFailed)
 		wantState(t, host, circuit.HalfOpen)
-		if _, after, ok := host.Allow(all[0], time.Now()); ok || after != 5*time.Second {
+		if _, after, ok := host.Allow(circuit.Of(all[0], nil), time.Now()); ok || after != 5*time.Second {
 			t.Errorf("the endpoint that failed is let through %t, to come back after %s; want a refusal, and 5s", ok, after)
 		}
-		if got := host.RefusesFor(all[0], time.Now()); got != 5*time.Second {
+		if got := host.RefusesFor(circuit.Of(all[0], nil), time.Now()); got != 5*time.Second {
 			t.Errorf("refuses the endpoint that failed for %s, want 5s", got)
 		}
-		if got := host.RefusesFor(all[1], time.Now()); got > 0 {
+		if got := host.RefusesFor(circuit.Of(all[1], nil), time.Now()); got > 0 {
 			t.Errorf("refuses another for %s", got)
 		}
 		of(all[1], host, circuit.Healthy)
@@ -241,7 +241,7 @@ func TestFailedProbesOfTwoEndpointsOpenTheCircuitAgain(t *testing.T) {
 		of(all[1], host, circuit.EndpointFailed)
 		wantState(t, host, circuit.Open)
 		for _, e := range all {
-			if _, after, ok := host.Allow(e, time.Now()); ok || after != 5*time.Second {
+			if _, after, ok := host.Allow(circuit.Of(e, nil), time.Now()); ok || after != 5*time.Second {
 				t.Errorf("let through %t, to come back after %s; want a refusal, and 5s", ok, after)
 			}
 		}

@@ -65,6 +65,8 @@ type Breaker struct {
 	opening     Opening
 	run         run
 
+	requests atomic.Pointer[requests] // of an endpoint's circuit: see offenders.go; nil before its first failure
+
 	// Of a host's circuit: see blame.go and suspects.go.
 	endpoints   atomic.Int32             // that were ever called
 	shares      map[*Breaker]*share      // while closed
@@ -172,18 +174,34 @@ func (b *Breaker) trips(failures int, now time.Time) bool {
 	if b.several || successes+failures < b.cfg.MinCalls {
 		return false
 	}
+	if !b.id.OfHost() {
+		return b.endpointTrips(failures, successes, now)
+	}
 	own := failures
 	if by := b.blame(now); by.window > 0 {
 		if own = by.own; b.endpointsTrip(by, successes, now) {
 			if own == 0 {
-				b.suspect()
+				b.suspect(now)
 			}
 			return true
 		}
-	} else if b.streak.length >= b.cfg.MinCalls && now.Sub(b.streak.since) >= StreakOpensAfter {
+	} else if b.streakTrips(now) {
 		return true
 	}
 	return own+successes >= b.cfg.MinCalls && b.reaches(own, successes)
+}
+
+// endpointTrips is trips of an endpoint's circuit, whose window holds MinCalls.
+func (b *Breaker) endpointTrips(failures, successes int, now time.Time) bool {
+	if !b.streakTrips(now) && !b.reaches(failures, successes) {
+		return false
+	}
+	b.offend(b.blamed(now))
+	return true
+}
+
+func (b *Breaker) streakTrips(now time.Time) bool {
+	return b.streak.length >= b.cfg.MinCalls && now.Sub(b.streak.since) >= StreakOpensAfter
 }
 
 // reaches reports whether failures reach FailureRatio.
@@ -196,9 +214,10 @@ func (b *Breaker) transit(from, to State) {
 	switch to {
 	case Open:
 		b.openUntil.Store(time.Now().Add(b.cfg.OpenFor).UnixNano())
-		b.opened.Store(!b.lone()) // one endpoint's word is none for other processes
+		b.opened.Store(!b.lone() && !b.narrowly()) // which is no word for other processes
 	case Closed:
 		b.suspects.Store(nil)
+		b.offend(nil)
 	}
 	b.state.Store(int32(to))
 	b.era.Add(1)
@@ -208,6 +227,7 @@ func (b *Breaker) transit(from, to State) {
 	b.transitions = append(b.transitions, Transition{from, to})
 	b.probes = nil // those of the state before count for nothing now
 	b.shares, b.failed = nil, nil
+	b.requests.Load().reset()
 	if to == Open {
 		b.opening.Cause = b.last
 	}
@@ -272,20 +292,20 @@ func (b *Breaker) Opening() Opening {
 	return b.opening
 }
 
-// RefusesFor returns how long from now the circuit certainly refuses calls of an
-// endpoint, nil: of any; 0 or less when it may let one through.
-func (b *Breaker) RefusesFor(endpoint *Breaker, now time.Time) time.Duration {
+// RefusesFor returns how long from now the circuit certainly refuses calls of a party;
+// 0 or less when it may let one through.
+func (b *Breaker) RefusesFor(of Party, now time.Time) time.Duration {
 	if b == nil {
 		return 0
 	}
-	wait, _ := b.FleetRefusesFor(endpoint, now)
+	wait, _ := b.FleetRefusesFor(of, now)
 	switch State(b.state.Load()) {
 	case Open:
-		if !b.spares(endpoint, now) {
+		if !b.spares(of, now) {
 			wait = max(wait, b.untilProbe(now))
 		}
 	case HalfOpen:
-		wait = max(wait, b.untilRetrial(endpoint, now))
+		wait = max(wait, b.untilRetrial(of, now))
 	}
 	return wait
 }

@@ -19,7 +19,7 @@ func newTestCircuit() *Breaker {
 
 func pass(t *testing.T, c *Breaker) Permit {
 	t.Helper()
-	s, _, ok := c.Allow(nil, time.Now())
+	s, _, ok := c.Allow(Party{}, time.Now())
 	if !ok {
 		t.Fatal("the circuit refuses")
 	}
@@ -75,17 +75,17 @@ func TestOpenCircuitRefusesNoLongerThanOpenForWhateverTheClockDoes(t *testing.T)
 	cfg := Config{Window: 30 * time.Second, MinCalls: 1, FailureRatio: 0.8, OpenFor: 5 * time.Second, Probes: 1, ProbeTimeout: 10 * time.Second}
 	c := New(shared.CircuitID{}, &cfg, nil)
 	now := time.Now()
-	s, _, ok := c.Allow(nil, now)
+	s, _, ok := c.Allow(Party{}, now)
 	if !ok {
 		t.Fatal("a new circuit refused")
 	}
 	s.Report(Failed, time.Now())
 	for _, shift := range []time.Duration{0, -time.Hour, time.Hour} {
 		then := now.Add(shift)
-		if until := c.RefusesFor(nil, then); until > cfg.OpenFor {
+		if until := c.RefusesFor(Party{}, then); until > cfg.OpenFor {
 			t.Errorf("clock shifted by %s: refuses for %s, want %s at most", shift, until, cfg.OpenFor)
 		}
-		_, after, ok := c.Allow(nil, then)
+		_, after, ok := c.Allow(Party{}, then)
 		if ok || after <= 0 || after > cfg.OpenFor {
 			t.Errorf("clock shifted by %s: allowed %t, retry after %s; want false, %s at most", shift, ok, after, cfg.OpenFor)
 		}

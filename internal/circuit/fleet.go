@@ -164,12 +164,12 @@ func (b *Breaker) confirms(v Verdict, now time.Time) bool {
 	return s != nil && v == Failed && now.Before(s.until) && b.fleetState.Load() == nil && b.believes(s.reporters, now)
 }
 
-// FleetRefusesFor returns how long from now the fleet's circuit refuses an
-// endpoint, nil: any. known is false where the circuit is closed, as far as this
-// process knows, or open for others than the endpoint.
-func (b *Breaker) FleetRefusesFor(endpoint *Breaker, now time.Time) (wait time.Duration, known bool) {
-	if f := b.fleetState.Load(); f != nil && !b.spares(endpoint, now) {
-		return max(f.until.Sub(now), b.untilRetrial(endpoint, now)), true
+// FleetRefusesFor returns how long from now the fleet's circuit refuses a party. known
+// is false where the circuit is closed, as far as this process knows, or open for others
+// than the party.
+func (b *Breaker) FleetRefusesFor(of Party, now time.Time) (wait time.Duration, known bool) {
+	if f := b.fleetState.Load(); f != nil && !b.spares(of, now) {
+		return max(f.until.Sub(now), b.untilRetrial(of, now)), true
 	}
 	return 0, false
 }
@@ -228,23 +228,23 @@ func (b *Breaker) record(from, to State) {
 
 // ProbeRequest asks the store for the one probe of the fleet's circuit.
 type ProbeRequest struct {
-	Holder   string
-	TTL      time.Duration // how long the probe keeps others out
-	Granted  bool          // it is this process's already: the store need not be asked
-	b        *Breaker
-	endpoint *Breaker
-	state    *fleetState
+	Holder  string
+	TTL     time.Duration // how long the probe keeps others out
+	Granted bool          // it is this process's already: the store need not be asked
+	b       *Breaker
+	of      Party
+	state   *fleetState
 }
 
 // RequestProbe returns the question for the fleet's probe, which one caller at a
-// time may ask, for an attempt of an endpoint; it must be released. Where another
+// time may ask, for an attempt of a party; it must be released. Where another
 // asks, retryAfter is when to come back.
-func (b *Breaker) RequestProbe(endpoint *Breaker, holder string, now time.Time) (r *ProbeRequest, retryAfter time.Duration) {
+func (b *Breaker) RequestProbe(of Party, holder string, now time.Time) (r *ProbeRequest, retryAfter time.Duration) {
 	f := b.fleetState.Load()
 	if f == nil || f.asking.Swap(true) {
 		return nil, probeRetry
 	}
-	r = &ProbeRequest{Holder: holder, TTL: b.cfg.probeHolds(), b: b, endpoint: endpoint, state: f}
+	r = &ProbeRequest{Holder: holder, TTL: b.cfg.probeHolds(), b: b, of: of, state: f}
 	if kept := f.kept.Swap(nil); kept != nil && now.Before(kept.until) {
 		r.Holder, r.Granted = kept.holder, true
 	}
@@ -262,9 +262,9 @@ func (r *ProbeRequest) Answered(now time.Time, c shared.Circuit) (p Permit, retr
 	switch {
 	case c.State == shared.Closed && !r.Granted:
 		b.unfollow()
-		return b.Allow(r.endpoint, now)
+		return b.Allow(r.of, now)
 	case c.Yours, r.Granted:
-		p, retryAfter, ok = b.Allow(r.endpoint, now)
+		p, retryAfter, ok = b.Allow(r.of, now)
 		if ok {
 			p.claim, p.since = r.Holder, now
 		}

@@ -62,7 +62,7 @@ func TestListedCircuitRefusesUntilItsTimeAndClosesWhenNoLongerListed(t *testing.
 		b, h := newFleetCircuit()
 		open := []shared.Circuit{{CircuitID: hostID, State: shared.Open, Wait: 500 * time.Millisecond, Reporters: 2}}
 		h.Listed(time.Now(), open, circuitOf(b))
-		if wait, known := b.FleetRefusesFor(nil, time.Now()); !known || wait != 500*time.Millisecond {
+		if wait, known := b.FleetRefusesFor(Party{}, time.Now()); !known || wait != 500*time.Millisecond {
 			t.Errorf("refuses for %s, known %t; want half a second", wait, known)
 		}
 		if got := b.Standing(time.Now()); got != Open {
@@ -73,7 +73,7 @@ func TestListedCircuitRefusesUntilItsTimeAndClosesWhenNoLongerListed(t *testing.
 			t.Errorf("stands %s when its time is over, want half-open", got)
 		}
 		h.Listed(time.Now(), nil, circuitOf(b))
-		if _, known := b.FleetRefusesFor(nil, time.Now()); known || b.Standing(time.Now()) != Closed {
+		if _, known := b.FleetRefusesFor(Party{}, time.Now()); known || b.Standing(time.Now()) != Closed {
 			t.Error("follows a circuit that the fleet has closed")
 		}
 		if got := b.Transitions(); len(got) != 2 || got[0].To != Open || got[1].To != Closed {
@@ -88,7 +88,7 @@ func TestListedCircuitRefusesNoLongerThanOpenFor(t *testing.T) {
 	b, h := newFleetCircuit()
 	now := time.Now()
 	h.Listed(now, []shared.Circuit{{CircuitID: hostID, State: shared.Open, Wait: time.Hour, Reporters: 2}}, circuitOf(b))
-	if wait, _ := b.FleetRefusesFor(nil, now); wait != time.Second {
+	if wait, _ := b.FleetRefusesFor(Party{}, now); wait != time.Second {
 		t.Errorf("refuses for %s, want OpenFor", wait)
 	}
 }
@@ -128,11 +128,11 @@ func TestProbeRequestAnswers(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b, h := newFleetCircuit()
 				h.Listed(time.Now(), []shared.Circuit{{CircuitID: hostID, State: shared.HalfOpen, Reporters: 2}}, circuitOf(b))
-				r, _ := b.RequestProbe(nil, "me", time.Now())
+				r, _ := b.RequestProbe(Party{}, "me", time.Now())
 				if r == nil {
 					t.Fatal("nobody may ask for the probe")
 				}
-				if other, wait := b.RequestProbe(nil, "other", time.Now()); other != nil || wait != probeRetry {
+				if other, wait := b.RequestProbe(Party{}, "other", time.Now()); other != nil || wait != probeRetry {
 					t.Errorf("two ask at once; the second is to come back after %s", wait)
 				}
 				p, retry, ok := r.Answered(time.Now(), tt.answer)
@@ -155,12 +155,12 @@ func TestProbeRequestAnswers(t *testing.T) {
 func TestClosedAnswerToAProbeRequestClosesTheCircuit(t *testing.T) {
 	b, h := newFleetCircuit()
 	h.Listed(time.Now(), []shared.Circuit{{CircuitID: hostID, State: shared.HalfOpen, Reporters: 2}}, circuitOf(b))
-	r, _ := b.RequestProbe(nil, "me", time.Now())
+	r, _ := b.RequestProbe(Party{}, "me", time.Now())
 	p, _, ok := r.Answered(time.Now(), shared.Circuit{State: shared.Closed})
 	if !ok || p.Report(Healthy, time.Now()) != nil {
 		t.Error("want a plain permit, of which nothing is reported")
 	}
-	if _, known := b.FleetRefusesFor(nil, time.Now()); known {
+	if _, known := b.FleetRefusesFor(Party{}, time.Now()); known {
 		t.Error("the fleet's circuit still counts as not closed")
 	}
 }
@@ -174,7 +174,7 @@ func TestConfirmedProbeClosesTheOwnCircuit(t *testing.T) {
 		opened := p.Report(Failed, time.Now())
 		b.Reported(opened, shared.Circuit{State: shared.Open})
 		time.Sleep(time.Second)
-		r, _ := b.RequestProbe(nil, "me", time.Now())
+		r, _ := b.RequestProbe(Party{}, "me", time.Now())
 		p, _, ok := r.Answered(time.Now(), shared.Circuit{State: shared.HalfOpen, Yours: true})
 		r.Release()
 		if !ok || !p.Probing() {

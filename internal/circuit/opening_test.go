@@ -37,7 +37,7 @@ func byDefault(edit func(*circuit.Config)) *circuit.Breaker {
 
 // attempt reports an attempt that takes no time, if it is let through.
 func attempt(c *circuit.Breaker, v circuit.Verdict) (sent bool) {
-	p, _, ok := c.Allow(nil, time.Now())
+	p, _, ok := c.Allow(circuit.Party{}, time.Now())
 	if ok {
 		p.Report(v, time.Now())
 	}
@@ -124,7 +124,7 @@ func TestCircuitCountsAttemptsLongerThanItsWindow(t *testing.T) {
 		c := byDefault(func(c *circuit.Config) { c.MinCalls = 4 })
 		var hung [4]circuit.Permit
 		for i := range hung {
-			hung[i], _, _ = c.Allow(nil, time.Now())
+			hung[i], _, _ = c.Allow(circuit.Party{}, time.Now())
 		}
 		time.Sleep(time.Minute)
 		for i := range hung {

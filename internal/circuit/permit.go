@@ -5,6 +5,7 @@ package circuit
 
 import (
 	"errors"
+	"net/url"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
@@ -43,13 +44,30 @@ func (v Verdict) IsFailure() bool { return v == Failed || v == EndpointFailed }
 // Permit is the permission of one attempt to pass one circuit. The zero Permit is
 // of no circuit. It is for one goroutine.
 type Permit struct {
-	breaker  *Breaker  // nil once reported
-	endpoint *Breaker  // whose attempt passes a host's circuit; nil for an endpoint's own
-	probe    *probe    // nil when the circuit was closed
-	trial    *suspects // that the attempt is a trial of; nil: none
-	era      int64
-	claim    string    // on the fleet's probe; "": none
-	since    time.Time // when it was claimed
+	breaker *Breaker // nil once reported
+	of      Party    // whose attempt it is
+	probe   *probe   // nil when the circuit was closed
+	trial   *trials  // that the attempt is one of; nil: none
+	era     int64
+	claim   string    // on the fleet's probe; "": none
+	since   time.Time // when it was claimed
+}
+
+// Party is whose an attempt is, for circuits that are open for some only: a host's for
+// an endpoint, an endpoint's for requests, which are one where path and query are. The
+// zero Party is nobody that is known.
+type Party struct {
+	endpoint *Breaker
+	url      *url.URL
+}
+
+// Of returns whose an attempt is. The URL must not change.
+func Of(endpoint *Breaker, u *url.URL) Party { return Party{endpoint, u} }
+
+// trials are attempts of a party of which nothing is known that are let through a
+// circuit which is open for others. The circuit's mu guards them.
+type trials struct {
+	out int // not answered yet
 }
 
 // probe is a call that a half-open circuit let out. Its place is freed once: by
@@ -62,17 +80,16 @@ type probe struct {
 // Active reports whether the permit was given and not reported yet.
 func (p *Permit) Active() bool { return p.breaker != nil }
 
-// Probing reports whether the attempt is a probe, or a trial of an endpoint of which
-// nothing is known while its host's circuit is open for others.
+// Probing reports whether the attempt is a probe, or a trial of a party of which nothing
+// is known while the circuit is open for others.
 func (p *Permit) Probing() bool { return p.probe != nil || p.trial != nil }
 
-// Enter gives a permit of a closed circuit; it is false of any other. endpoint is
-// whose attempt passes a host's circuit; nil for an endpoint's own.
+// Enter gives a permit of a closed circuit; it is false of any other.
 //
 // A closed circuit refuses nobody, so gobreaker hears of the attempt when its
 // answer is judged. That is also right for an attempt that takes longer than the
 // window: gobreaker counts an answer at the time of its request.
-func (b *Breaker) Enter(p *Permit, endpoint *Breaker) bool {
+func (b *Breaker) Enter(p *Permit, of Party) bool {
 	if b == nil {
 		return true
 	}
@@ -80,24 +97,28 @@ func (b *Breaker) Enter(p *Permit, endpoint *Breaker) bool {
 	if !b.Closed() {
 		return false
 	}
-	*p = Permit{breaker: b, endpoint: endpoint, era: era} // it may hold a probe of an earlier attempt
+	*p = Permit{breaker: b, of: of, era: era} // it may hold a probe of an earlier attempt
 	return true
 }
 
 // Allow asks for a permit of this process's own circuit. Where it is refused,
 // retryAfter is when to come back.
-func (b *Breaker) Allow(endpoint *Breaker, now time.Time) (p Permit, retryAfter time.Duration, ok bool) {
-	if b.Enter(&p, endpoint) {
+func (b *Breaker) Allow(of Party, now time.Time) (p Permit, retryAfter time.Duration, ok bool) {
+	if b.Enter(&p, of) {
 		return p, 0, true
 	}
-	if wait := b.untilRetrial(endpoint, now); wait > 0 {
+	p = Permit{breaker: b, of: of, era: b.era.Load()}
+	if b.passRequest(&p) {
+		return p, 0, true // first, for its success says nothing of those that are refused
+	}
+	if wait := b.untilRetrial(of, now); wait > 0 {
 		return Permit{}, wait, false
 	}
 	done, err := b.gobreaker().Allow()
 	if errors.Is(err, gobreaker.ErrTooManyRequests) && b.reclaim(now) {
 		done, err = b.gobreaker().Allow()
 	}
-	p = Permit{breaker: b, endpoint: endpoint, era: b.era.Load()}
+	p.era = b.era.Load()
 	if err != nil {
 		if b.pass(&p, now) {
 			return p, 0, true
@@ -143,6 +164,7 @@ func (p *Permit) Report(v Verdict, now time.Time) *shared.Report {
 // count counts what came of the attempt and returns what it means to the fleet.
 func (p *Permit) count(b *Breaker, v Verdict, now time.Time) Verdict {
 	b.hear(p, v)
+	b.hearRequest(p, v)
 	probe := p.probe
 	if probe != nil && !b.forget(probe) && (v == Neutral || v.IsFailure()) {
 		// Another probe has its place and decides. But a success, however late,
@@ -150,7 +172,7 @@ func (p *Permit) count(b *Breaker, v Verdict, now time.Time) Verdict {
 		// would else be refused for ever.
 		return v
 	}
-	if v == EndpointFailed && (probe != nil || p.claim != "") && b.deferTo(p.endpoint, now) {
+	if v == EndpointFailed && (probe != nil || p.claim != "") && b.deferTo(p.of.endpoint, now) {
 		v = deferred
 	}
 	switch {
@@ -161,13 +183,16 @@ func (p *Permit) count(b *Breaker, v Verdict, now time.Time) Verdict {
 	case p.era != b.era.Load():
 	case v == Healthy:
 		b.successes.add(now)
-	case v.IsFailure() && b.suspects.Load() != nil: // heard
+		b.requestSucceeded(p.of.url, now)
+	case v.IsFailure() && !b.Closed(): // heard
 	case v == EndpointFailed:
-		b.blameOn(p.endpoint, now)
+		b.blameOn(p.of.endpoint, now)
 		b.fail(p.era)
 	case v == Failed:
 		if b.id.OfHost() {
 			b.blameOn(nil, now)
+		} else {
+			b.requestFailed(p.of.url, now)
 		}
 		if b.fleet != nil {
 			b.failedAgain(now)

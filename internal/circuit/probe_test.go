@@ -28,7 +28,7 @@ func halfOpen(t *testing.T, edit func(*circuit.Config)) *circuit.Breaker {
 // probe takes a permit of a half-open circuit.
 func probe(t *testing.T, c *circuit.Breaker) circuit.Permit {
 	t.Helper()
-	p, after, ok := c.Allow(nil, time.Now())
+	p, after, ok := c.Allow(circuit.Party{}, time.Now())
 	if !ok {
 		t.Fatalf("refused for %s, want a permit", after)
 	}
@@ -38,7 +38,7 @@ func probe(t *testing.T, c *circuit.Breaker) circuit.Permit {
 // wantRefused checks that the circuit refuses an attempt, and when to come back.
 func wantRefused(t *testing.T, c *circuit.Breaker, want time.Duration) {
 	t.Helper()
-	if _, after, ok := c.Allow(nil, time.Now()); ok || after != want {
+	if _, after, ok := c.Allow(circuit.Party{}, time.Now()); ok || after != want {
 		t.Errorf("allowed %t, retry after %s; want a refusal, and %s", ok, after, want)
 	}
 }
@@ -170,7 +170,7 @@ func TestVerdictFromBeforeAStateChangeIsIgnored(t *testing.T) {
 			c := opensAfter4(nil)
 			var slow [4]circuit.Permit
 			for i := range slow {
-				slow[i], _, _ = c.Allow(nil, time.Now())
+				slow[i], _, _ = c.Allow(circuit.Party{}, time.Now())
 			}
 			for range 4 {
 				attempt(c, circuit.Failed)
@@ -188,7 +188,7 @@ func TestVerdictFromBeforeAStateChangeIsIgnored(t *testing.T) {
 			if successes, failures := c.Counts(time.Now()); successes != 0 || failures != 0 {
 				t.Errorf("%d successes and %d failures, want none", successes, failures)
 			}
-			if got, want := c.RefusesFor(nil, time.Now()), max(5*time.Second-tt.after, 0); got != want {
+			if got, want := c.RefusesFor(circuit.Party{}, time.Now()), max(5*time.Second-tt.after, 0); got != want {
 				t.Errorf("refuses for %s, want %s", got, want)
 			}
 			time.Sleep(10 * time.Second)

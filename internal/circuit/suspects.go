@@ -12,16 +12,16 @@ import "time"
 // suspects are the endpoints on whose word a host's circuit is not closed. Breaker.mu
 // guards them.
 type suspects struct {
+	trials
 	lone   bool             // one endpoint is all that was ever called
 	many   bool             // of them failed before it opened
 	credit map[*Breaker]int // how many failures in a row of an endpoint are let pass; 0: it is refused
-	trials int              // calls of endpoints of which nothing is known, and that are not answered yet
-	failed int              // such endpoints that failed, since the last that was well
+	failed int              // endpoints on trial that failed, since the last that was well
 }
 
 // suspect has the circuit that opens now be open for the endpoints that failed. It runs
 // under gobreaker's lock.
-func (b *Breaker) suspect() {
+func (b *Breaker) suspect(now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := &suspects{
@@ -29,6 +29,9 @@ func (b *Breaker) suspect() {
 	}
 	for endpoint := range b.shares {
 		s.credit[endpoint] = 0
+		if endpoint.Closed() { // it may have failed too seldom to know by itself which of its requests do
+			endpoint.offend(endpoint.blamed(now))
+		}
 	}
 	b.suspects.Store(s)
 }
@@ -40,40 +43,41 @@ func (b *Breaker) lone() bool {
 	return s != nil && s.lone
 }
 
-// spares reports whether a circuit that is not closed is so for others than endpoint.
-func (b *Breaker) spares(endpoint *Breaker, now time.Time) bool {
+// spares reports whether a circuit that is not closed is so for others than a party.
+func (b *Breaker) spares(of Party, now time.Time) bool {
 	s := b.suspects.Load()
-	if s == nil || endpoint == nil {
-		return false
+	if s == nil || of.endpoint == nil {
+		return b.sparesRequest(of.url)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.spared(s, endpoint, now)
+	return b.spared(s, of, now)
 }
 
 // spared is spares of what is known. The caller holds mu.
-func (b *Breaker) spared(s *suspects, endpoint *Breaker, now time.Time) bool {
-	if credit, known := s.credit[endpoint]; known {
-		return credit > 0
+func (b *Breaker) spared(s *suspects, of Party, now time.Time) bool {
+	if credit, known := s.credit[of.endpoint]; known {
+		return credit > 0 || of.endpoint.sparesRequest(of.url)
 	}
-	return s.trials < b.cfg.several() && (!s.many || endpoint.successes.total(now) > 0)
+	return s.out < b.cfg.several() && (!s.many || of.endpoint.successes.total(now) > 0)
 }
 
 // pass lets a call through if its endpoint is spared, and reports whether it is. The
 // permit's report ends the trial.
 func (b *Breaker) pass(p *Permit, now time.Time) bool {
 	s := b.suspects.Load()
-	if s == nil || p.endpoint == nil {
+	endpoint := p.of.endpoint
+	if s == nil || endpoint == nil {
 		return false
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.spared(s, p.endpoint, now) {
+	if !b.spared(s, p.of, now) {
 		return false
 	}
-	if _, known := s.credit[p.endpoint]; !known {
-		s.trials++
-		p.trial = s
+	if _, known := s.credit[endpoint]; !known {
+		s.out++
+		p.trial = &s.trials
 	}
 	return true
 }
@@ -81,30 +85,31 @@ func (b *Breaker) pass(p *Permit, now time.Time) bool {
 // hear takes what came of an attempt while the circuit is not closed, or was not when
 // the attempt began.
 func (b *Breaker) hear(p *Permit, v Verdict) {
-	s := b.suspects.Load()
+	s, endpoint := b.suspects.Load(), p.of.endpoint
 	if s == nil && p.trial == nil {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if p.trial != nil {
-		p.trial.trials--
+		p.trial.out--
+		p.trial = nil
 	}
-	if s == nil || p.endpoint == nil {
+	if s == nil || endpoint == nil {
 		return
 	}
-	credit, known := s.credit[p.endpoint]
+	credit, known := s.credit[endpoint]
 	switch {
 	case v == Failed:
 		b.suspects.Store(nil) // of the host itself
 	case v == EndpointFailed && known:
-		s.credit[p.endpoint] = max(credit-1, 0)
+		s.credit[endpoint] = max(credit-1, 0)
 	case v == EndpointFailed:
-		s.credit[p.endpoint] = 0
+		s.credit[endpoint] = 0
 		if s.failed++; s.failed >= b.cfg.several() {
 			b.suspects.Store(nil) // all that is called fails
 		}
 	case v == Healthy && (!known || credit > 0):
-		s.credit[p.endpoint], s.failed = b.cfg.several(), 0
+		s.credit[endpoint], s.failed = b.cfg.several(), 0
 	}
 }

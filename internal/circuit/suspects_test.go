@@ -33,7 +33,7 @@ func TestOpenHostRefusesThoseThatFailedAndNobodyElse(t *testing.T) {
 		for i := range 1200 { // a minute
 			of(all[i%2], host, circuit.EndpointFailed)
 			if i%100 == 0 {
-				if wait := host.RefusesFor(all[2], time.Now()); wait > 0 || !of(all[2], host, circuit.Healthy) {
+				if wait := host.RefusesFor(circuit.Of(all[2], nil), time.Now()); wait > 0 || !of(all[2], host, circuit.Healthy) {
 					t.Fatalf("%s on, an endpoint that is well is refused, for %s", time.Duration(i)*50*time.Millisecond, wait)
 				}
 			}
@@ -109,7 +109,7 @@ func TestDeadHostGetsFewTrials(t *testing.T) {
 			host, all := open(t)
 			trials := 0
 			for _, e := range all {
-				if p, _, ok := host.Allow(e, time.Now()); ok {
+				if p, _, ok := host.Allow(circuit.Of(e, nil), time.Now()); ok {
 					if trials++; !p.Probing() {
 						t.Error("a trial has more time than a probe")
 					}
@@ -129,7 +129,7 @@ func TestTrialsMakeRoomForOthersWhenTheyEnd(t *testing.T) {
 			host, all := openHost(t, 100, 2)
 			var out []circuit.Permit
 			for _, e := range all[2:] {
-				if p, _, ok := host.Allow(e, time.Now()); ok {
+				if p, _, ok := host.Allow(circuit.Of(e, nil), time.Now()); ok {
 					out = append(out, p)
 				}
 			}
