@@ -4,6 +4,7 @@
 package oktaretry
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"time"
@@ -42,10 +43,10 @@ type answer struct {
 
 func (a *answer) any() bool { return a.resp != nil || a.err != nil }
 
-// readAhead reads the body of an answer of up to most bytes. If that breaks off, the
-// answer is an error of the network.
-func (a *answer) readAhead(most int64) {
-	err := exchange.ReadAhead(a.resp, most)
+// readAhead reads the body of an answer of up to most bytes, until ctx ends. If that
+// breaks off, the answer is an error of the network.
+func (a *answer) readAhead(ctx context.Context, most int64) {
+	err := exchange.ReadAhead(ctx, a.resp, most)
 	if err == nil {
 		return
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -323,9 +324,10 @@ func TestPollContinuesAfterOtherErrors(t *testing.T) {
 		{"E0000009", script.Code(500, "E0000009"), 250 * time.Millisecond, 500 * time.Millisecond},
 		{"network", script.Fail(script.Refused), 250 * time.Millisecond, 500 * time.Millisecond},
 		{"a connection that broke", script.Fail(io.ErrUnexpectedEOF), 250 * time.Millisecond, 500 * time.Millisecond},
+		{"a body that broke off", script.Stream(200, io.NopCloser(iotest.ErrReader(io.ErrUnexpectedEOF))), 250 * time.Millisecond, 500 * time.Millisecond},
 	} {
 		rig.Virtual(t, tt.name, func(t *testing.T) {
-			rt, base := rig.New(t, nil,
+			rt, base := rig.New(t, func(p *oktaretry.Policy) { p.RetryBodies = 1 << 10 },
 				linked(resultPath), tt.trouble.After(interval, 0), linked(resultPath).After(tt.from, tt.slack), script.OK().After(interval, 0))
 			verify(t, rt).Is(200)
 			base.WantSent(4)

@@ -347,7 +347,7 @@ func (c *call) judge(a *answer) {
 		c.ticket.Observe(a.sent, a.arrived, a.limits.Date)
 		if p.RetryBodies > 0 && a.Class == ClassSuccess && !c.opts.noRetry && !c.t.signedOnce(c.req) &&
 			idempotent(c.to.method, c.req.Header, &c.to.route, c.opts) && c.body.CanReplay() == nil {
-			a.readAhead(p.RetryBodies)
+			a.readAhead(c.ctx, p.RetryBodies)
 			if c.now = time.Now(); a.broken {
 				a.arrived, a.canceled = c.now, contextErr(c.ctx, c.now) != nil
 				c.attempt.canceled = a.canceled
@@ -356,7 +356,7 @@ func (c *call) judge(a *answer) {
 		if p.PollFactors && a.Class == ClassSuccess && (c.to.route.Factor || c.progress.polls > 0) && factorWaiting(c.ctx, a.resp) {
 			a.Class = ClassPending
 		}
-		if a.moved = c.progress.polls > 0 && redirects(a.resp); a.moved {
+		if a.moved = c.progress.polls > 0 && a.resp != nil && redirects(a.resp); a.moved {
 			a.Class = ClassPending
 		}
 	}

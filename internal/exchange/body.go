@@ -115,6 +115,13 @@ func (x *Exchange) beginRead() {
 	x.begun = true
 }
 
+// boundFirstRead has the first Read, too, end with an alarm, over any base.
+func (b *body) boundFirstRead() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.begun = true
+}
+
 // readAhead is called with true while the body is read before anybody asks for it:
 // then it may take its time.
 func (b *body) readAhead(ahead bool) {

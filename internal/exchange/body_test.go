@@ -213,6 +213,51 @@ func TestBodyThatIgnoresItsContextDoesNotHoldACanceledCall(t *testing.T) {
 	})
 }
 
+// A body in memory may know nothing of contexts, and a base may have looked at none.
+func TestBodyThatIsReadAheadHoldsNoCall(t *testing.T) {
+	ahead := func(p *oktaretry.Policy) {
+		p.RetryBodies = 1 << 10
+		p.Network.Action = oktaretry.FailFast
+	}
+	for name, start := range map[string]string{"at once": "", "half-way": "01234"} {
+		rig.Virtual(t, "stalls "+name+" of a canceled call", func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			time.AfterFunc(time.Second, cancel)
+			c := rig.Do(t, ctx, rig.Over(t, stalling(start), ahead), "GET", "/api/v1/users", "").TookBetween(time.Second, time.Second)
+			if !errors.Is(c.Err, context.Canceled) {
+				t.Errorf("the call ended with %v", c.Err)
+			}
+		})
+		rig.Virtual(t, "stalls "+name, func(t *testing.T) {
+			c := rig.Get(t, rig.Over(t, stalling(start), ahead), "/api/v1/users")
+			var timeout net.Error
+			if c.TookBetween(2*time.Minute, 2*time.Minute); !errors.As(c.Err, &timeout) || !timeout.Timeout() {
+				t.Errorf("the call ended with %v", c.Err)
+			}
+		})
+	}
+}
+
+// stalling is a base whose answers begin and then deliver nothing until they are closed.
+func stalling(start string) http.RoundTripper {
+	return script.Func(func(r *http.Request) (*http.Response, error) {
+		body, w := io.Pipe()
+		go io.WriteString(w, start)
+		return &http.Response{StatusCode: 200, Header: http.Header{}, Body: body, ContentLength: -1, Request: r}, nil
+	})
+}
+
+func TestBodyThatIsReadAheadEndsWithItsClose(t *testing.T) {
+	for _, most := range []int64{4, 10} {
+		tr := rig.Over(t, script.New(t, script.Reply(200, "0123456789")), func(p *oktaretry.Policy) { p.RetryBodies = most })
+		body := rig.Get(t, tr, "/api/v1/users").Is(200).Resp.Body
+		body.Close()
+		if got, err := io.ReadAll(body); len(got) > 0 || !errors.Is(err, http.ErrBodyReadAfterClose) {
+			t.Errorf("read %q, %v after Close", got, err)
+		}
+	}
+}
+
 // breaksOff are servers whose first answers of half a body, and no more of it, are
 // followed by whole ones.
 func breaksOff(t *testing.T, halves int64, whole string, stall bool) map[string]func() (string, http.RoundTripper, *atomic.Int64) {

@@ -268,32 +268,50 @@ func (p *peekedBody) free() (err error) {
 }
 
 // ReadAhead reads a body of up to most bytes into memory, and returns the error that
-// it breaks off with. A longer one it leaves as it was.
-func ReadAhead(resp *http.Response, most int64) error {
-	if resp.Body == nil || resp.Body == http.NoBody || resp.ContentLength > most {
+// it breaks off with. A longer one it leaves as it was. It closes the body when ctx
+// ends, for one in memory may not look at its context.
+func ReadAhead(ctx context.Context, resp *http.Response, most int64) error {
+	src := resp.Body
+	if src == nil || src == http.NoBody || resp.ContentLength > most {
 		return nil
 	}
-	if _, writable := resp.Body.(io.Writer); writable {
+	if _, writable := src.(io.Writer); writable {
 		return nil // of a 101
+	}
+	defer context.AfterFunc(ctx, func() { src.Close() })()
+	if b, ok := src.(*body); ok {
+		b.boundFirstRead()
 	}
 	var start bytes.Buffer
 	if resp.ContentLength > 0 {
 		start.Grow(int(resp.ContentLength) + bytes.MinRead)
 	}
-	n, err := start.ReadFrom(io.LimitReader(resp.Body, most+1))
+	n, err := start.ReadFrom(io.LimitReader(src, most+1))
 	if err != nil {
 		return err
 	}
-	if src := resp.Body; n > most {
-		resp.Body = &joined{io.MultiReader(&start, src), src}
-	} else {
-		resp.Body = &joined{&start, src}
+	resp.Body = &joined{from: &start, src: src}
+	if n > most {
+		resp.Body = &joined{from: io.MultiReader(&start, src), src: src}
 	}
 	return nil
 }
 
-// joined is a body that is read from elsewhere.
+// joined is a body that is read from elsewhere, until it is closed.
 type joined struct {
-	io.Reader
-	io.Closer
+	from   io.Reader
+	src    io.Closer
+	closed atomic.Bool
+}
+
+func (j *joined) Read(p []byte) (int, error) {
+	if j.closed.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	return j.from.Read(p)
+}
+
+func (j *joined) Close() error {
+	j.closed.Store(true)
+	return j.src.Close()
 }
