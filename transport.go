@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/oktaretry/oktaretry/internal/exchange"
 	"github.com/oktaretry/oktaretry/internal/identity"
 	"github.com/oktaretry/oktaretry/internal/pace"
 	"github.com/oktaretry/oktaretry/internal/replay"
@@ -359,6 +360,7 @@ func (c *call) judge(a *answer) {
 		if a.moved = c.progress.polls > 0 && a.resp != nil && redirects(a.resp); a.moved {
 			a.Class = ClassPending
 		}
+		a.resp = exchange.Apart(a.resp)
 	}
 	c.endAttempt()
 	if a.Class == ClassSuccess {

@@ -4,6 +4,7 @@
 package exchange_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -255,6 +256,33 @@ func TestBodyThatIsReadAheadEndsWithItsClose(t *testing.T) {
 		if got, err := io.ReadAll(body); len(got) > 0 || !errors.Is(err, http.ErrBodyReadAfterClose) {
 			t.Errorf("read %q, %v after Close", got, err)
 		}
+	}
+}
+
+// net/http writes a trailer into its response when the end of the body is read: here by
+// another goroutine than the caller's, while that may look at the response.
+func TestTrailerOfASlowErrorBodyComesWithItsEnd(t *testing.T) {
+	for name, announced := range map[string]string{"announced": "Trailer: X-Checksum\r\n", "unannounced": ""} {
+		rig.Virtual(t, name, func(t *testing.T) {
+			base := rig.Pipe(t, func(r *bufio.Reader, w io.Writer) {
+				http.ReadRequest(r)
+				fmt.Fprintf(w, "HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n%s\r\n3\r\nfir\r\n", announced)
+				time.Sleep(5 * time.Second)
+				io.WriteString(w, "2\r\nst\r\n0\r\nX-Checksum: 1\r\n\r\n")
+				io.Copy(io.Discard, r)
+			})
+			defer base.CloseIdleConnections()
+			c := rig.Get(t, rig.Over(t, base, nil), "http://okta.example/api/v1/users").Is(404)
+			resp := c.Resp
+			time.Sleep(10 * time.Second)
+			if _, known := resp.Trailer["X-Checksum"]; known != (announced != "") || resp.Trailer.Get("X-Checksum") != "" {
+				t.Errorf("before the end of the body the trailer is %v", resp.Trailer)
+			}
+			c.Reads("first")
+			if got := resp.Trailer.Get("X-Checksum"); got != "1" {
+				t.Errorf("at the end of the body the trailer is %v", resp.Trailer)
+			}
+		})
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"runtime"
 	"sync"
@@ -40,7 +41,8 @@ func Peek(ctx context.Context, resp *http.Response) (start []byte, waited bool) 
 	if resp.Body == nil || resp.Body == http.NoBody {
 		return nil, false
 	}
-	p := &peekedBody{src: resp.Body, limit: PeekLimit}
+	p := &peekedBody{src: resp.Body, limit: PeekLimit, apart: *resp}
+	p.apart.Trailer = resp.Trailer.Clone()
 	// One byte more than there is, so that the end is seen in the same read.
 	if n := resp.ContentLength; n >= int64(len(p.short)) && n < PeekLimit {
 		p.buf = make([]byte, 0, n+1)
@@ -82,8 +84,38 @@ type peekedBody struct {
 
 	off    int // how much of buf the reader has had
 	closed atomic.Bool
-	freed  sync.Once
+	freed  atomic.Bool
 	short  [256]byte // where buf begins, unless the body is known to be longer
+
+	apart http.Response  // what the response was before fill: see Apart
+	below *http.Response // whose body src is, if apart has taken its place; nil: it has not, or its trailer was copied
+}
+
+// Apart returns resp, or a copy to take its place if its body is still being read ahead:
+// net/http writes the trailer into a response when the end of its body is read, which its
+// reader must meet no sooner than that. The copy has it once its own body was read.
+func Apart(resp *http.Response) *http.Response {
+	if resp == nil {
+		return nil
+	}
+	p, ok := resp.Body.(*peekedBody)
+	if !ok || p.over.Load() || resp == &p.apart {
+		return resp
+	}
+	p.apart.Body, p.below = p, resp
+	return &p.apart
+}
+
+// copyTrailer gives the reader the trailer of a body that it has read.
+func (p *peekedBody) copyTrailer() {
+	if p.below == nil {
+		return
+	}
+	if p.apart.Trailer == nil && len(p.below.Trailer) > 0 {
+		p.apart.Trailer = make(http.Header)
+	}
+	maps.Copy(p.apart.Trailer, p.below.Trailer)
+	p.below = nil
 }
 
 // maxIdleReads is how many Reads in a row may return neither bytes nor an error.
@@ -232,10 +264,14 @@ func (p *peekedBody) Read(b []byte) (int, error) {
 	if p.closed.Load() {
 		return 0, http.ErrBodyReadAfterClose
 	}
-	if n, err := p.readKept(b); n > 0 || err != nil {
-		return n, err
+	n, err := p.readKept(b)
+	if n == 0 && err == nil {
+		n, err = p.src.Read(b) // fill has ended, so the rest is the reader's alone
 	}
-	return p.src.Read(b) // fill has ended, so the rest is the reader's alone
+	if err == io.EOF {
+		p.copyTrailer()
+	}
+	return n, err
 }
 
 // readKept reads what is in memory, and then what there is no more to read for.
@@ -261,10 +297,13 @@ func (p *peekedBody) Close() error {
 	return p.free()
 }
 
-// free closes src, once. Bytes in memory can still be read.
-func (p *peekedBody) free() (err error) {
-	p.freed.Do(func() { err = p.src.Close() })
-	return err
+// free closes src, once; a second call does not wait for the first. Bytes in memory can
+// still be read.
+func (p *peekedBody) free() error {
+	if p.freed.Swap(true) {
+		return nil
+	}
+	return p.src.Close()
 }
 
 // ReadAhead reads a body of up to most bytes into memory, and returns the error that
