@@ -18,6 +18,7 @@ import (
 
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/recorders"
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
@@ -32,8 +33,8 @@ var providers = []struct {
 			oktaretry.WithTracerProvider(nooptrace.NewTracerProvider()), oktaretry.WithMeterProvider(noop.NewMeterProvider()),
 		}
 	}},
-	{"sampled=none", func() []oktaretry.Option { return []oktaretry.Option{rig.Traced(sdktrace.NeverSample())} }},
-	{"sampled=all", func() []oktaretry.Option { return []oktaretry.Option{rig.Traced(sdktrace.AlwaysSample())} }},
+	{"sampled=none", func() []oktaretry.Option { return []oktaretry.Option{recorders.Traced(sdktrace.NeverSample())} }},
+	{"sampled=all", func() []oktaretry.Option { return []oktaretry.Option{recorders.Traced(sdktrace.AlwaysSample())} }},
 }
 
 // costCase is a call and the base that answers it.

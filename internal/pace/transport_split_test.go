@@ -16,6 +16,7 @@ import (
 
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/recorders"
 	"github.com/oktaretry/oktaretry/internal/sharedtest"
 	"github.com/oktaretry/oktaretry/oktatest"
 )
@@ -78,7 +79,7 @@ func run(t *testing.T, rt http.RoundTripper, lasts time.Duration, jobs ...*job) 
 }
 
 // splitLines returns the log lines about buckets that were split.
-func splitLines(t *testing.T, r *rig.Recorder) (lines []map[string]any) {
+func splitLines(t *testing.T, r *recorders.Recorder) (lines []map[string]any) {
 	t.Helper()
 	for _, l := range r.Lines(t) {
 		if l["msg"] == "oktaretry: bucket split" {
@@ -99,7 +100,7 @@ func TestSearchesAndTheListUseTheirWholeLimitsAfterOneWindow(t *testing.T) {
 	for _, tt := range []struct{ listers, searchers int }{{10, 10}, {5, 50}, {20, 1}} {
 		rig.Virtual(t, fmt.Sprintf("%d list and %d search", tt.listers, tt.searchers), func(t *testing.T) {
 			list, search := &job{"GET", listURL, tt.listers, atomic.Int64{}}, &job{"GET", searchURL, tt.searchers, atomic.Int64{}}
-			okta, r := searches(), rig.NewRecorder()
+			okta, r := searches(), recorders.New()
 			rt := rig.Over(t, okta.Transport(), nil, r.Options()...)
 			run(t, rt, time.Minute, list, search)
 			got := run(t, rt, 2*time.Minute, list, search)
@@ -166,7 +167,7 @@ func TestReadsOfAnAppAreSplitFromItsWrites(t *testing.T) {
 
 func TestNewLimitOfAnOrgSplitsNoBucket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		okta, r := oktaWith(oktatest.WithLimit("/api/v1/users", 120)), rig.NewRecorder()
+		okta, r := oktaWith(oktatest.WithLimit("/api/v1/users", 120)), recorders.New()
 		rt := rig.Over(t, okta.Transport(), nil, r.Options()...)
 		jobs := []*job{{"GET", listURL, 5, atomic.Int64{}}, {"GET", searchURL, 5, atomic.Int64{}}, {"GET", usersURL, 5, atomic.Int64{}}}
 		for _, limit := range []int{120, 60, 240, 120} {

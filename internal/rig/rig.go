@@ -1,7 +1,7 @@
 // Package rig is what the tests of this module share: a Transport over a
-// script, calls whose results check themselves, virtual time, and a recorder
-// of telemetry. The script itself, and bodies that count their use, are in
-// package script.
+// script, calls whose results check themselves, and virtual time. The script
+// itself, and bodies that count their use, are in package script; a recorder of
+// telemetry is in package recorders.
 //
 //	tr, base := rig.New(t, nil, script.Down(), script.OK())
 //	rig.Get(t, tr, rig.UserURL).Is(200).Stopped(oktaretry.StopSuccess)

@@ -17,13 +17,14 @@ import (
 	tracenoop "go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/recorders"
 	"github.com/oktaretry/oktaretry/internal/telemetry"
 )
 
 // newTelemetry returns a Telemetry that reports to the recorder.
-func newTelemetry(t *testing.T, edit func(*telemetry.Config)) (*telemetry.Telemetry, *rig.Recorder) {
+func newTelemetry(t *testing.T, edit func(*telemetry.Config)) (*telemetry.Telemetry, *recorders.Recorder) {
 	t.Helper()
-	r := rig.NewRecorder()
+	r := recorders.New()
 	c := telemetry.Config{Tracers: r.Tracer, Meters: r.Meter, Propagators: propagation.TraceContext{}, Logger: r.Logger, LogFrom: time.Second}
 	if edit != nil {
 		edit(&c)
@@ -76,11 +77,11 @@ func TestCallReportsSpansEventsMetricsAndLogs(t *testing.T) {
 	if len(calls) != 1 || len(attempts) != 2 {
 		t.Fatalf("%d call spans and %d attempt spans, want 1 and 2", len(calls), len(attempts))
 	}
-	call := rig.Attributes(calls[0].Attributes())
+	call := recorders.Attributes(calls[0].Attributes())
 	rig.Equal(t, "the call", []any{call["oktaretry.stop"], call["oktaretry.attempts"], call["oktaretry.waited"]}, []any{"success", int64(2), 2.0})
-	rig.Equal(t, "waits", rig.Events(calls[0], "oktaretry.wait"), []map[string]any{{"oktaretry.wait.reason": "backoff", "oktaretry.wait": 2.0}})
-	rig.Equal(t, "changes", len(rig.Events(calls[0], "oktaretry.circuit")), 1)
-	first, second := rig.Attributes(attempts[0].Attributes()), rig.Attributes(attempts[1].Attributes())
+	rig.Equal(t, "waits", recorders.Events(calls[0], "oktaretry.wait"), []map[string]any{{"oktaretry.wait.reason": "backoff", "oktaretry.wait": 2.0}})
+	rig.Equal(t, "changes", len(recorders.Events(calls[0], "oktaretry.circuit")), 1)
+	first, second := recorders.Attributes(attempts[0].Attributes()), recorders.Attributes(attempts[1].Attributes())
 	rig.Equal(t, "the first attempt's status", attempts[0].Status().Code, codes.Error)
 	rig.Equal(t, "the first attempt", []any{first["error.type"], first["oktaretry.limit"], first["http.request.resend_count"]}, []any{"503", nil, nil})
 	rig.Equal(t, "the second attempt", []any{second["error.type"], second["oktaretry.limit"], second["http.request.resend_count"]}, []any{nil, int64(600), int64(1)})
@@ -99,7 +100,7 @@ func TestCallWithoutAttemptSpansHasAttemptEvents(t *testing.T) {
 	report(t, tel)
 	calls, attempts := r.Ended(t)
 	rig.Equal(t, "attempt spans", len(attempts), 0)
-	rig.Equal(t, "attempt events", len(rig.Events(calls[0], "oktaretry.attempt")), 2)
+	rig.Equal(t, "attempt events", len(recorders.Events(calls[0], "oktaretry.attempt")), 2)
 	if _, on := r.Metrics(t)["http.client.request.duration"]; on {
 		t.Error("attempts are measured")
 	}
@@ -125,7 +126,7 @@ func TestGivenUpCallIsAnErrorAndALogLine(t *testing.T) {
 		c.Start(t.Context(), tel, user())
 		c.End(user(), user(), func() telemetry.CallEnd { return tt.end })
 		calls, _ := r.Ended(t)
-		rig.Equal(t, tt.name+": error.type", rig.Attributes(calls[0].Attributes())["error.type"], tt.kind)
+		rig.Equal(t, tt.name+": error.type", recorders.Attributes(calls[0].Attributes())["error.type"], tt.kind)
 		rig.Equal(t, tt.name+": status", calls[0].Status().Code == codes.Error, tt.kind != nil)
 		rig.Equal(t, tt.name+": log lines", len(r.Lines(t)), tt.lines)
 	}

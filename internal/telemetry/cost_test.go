@@ -27,6 +27,7 @@ import (
 
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/recorders"
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
@@ -184,7 +185,7 @@ func TestOmittedAttemptSpansSaveAllocations(t *testing.T) {
 		t.Skip("the race detector allocates")
 	}
 	allocs := func(spans bool) float64 {
-		tr := rig.Over(t, &script.Fast{Status: 200}, nil, rig.Traced(sdktrace.AlwaysSample()), oktaretry.WithAttemptSpans(spans))
+		tr := rig.Over(t, &script.Fast{Status: 200}, nil, recorders.Traced(sdktrace.AlwaysSample()), oktaretry.WithAttemptSpans(spans))
 		req, _ := http.NewRequestWithContext(t.Context(), "GET", rig.UserURL, nil)
 		return testing.AllocsPerRun(500, func() {
 			resp, err := tr.RoundTrip(req)
@@ -278,7 +279,7 @@ func (c disabledCounter) Add(context.Context, int64, ...metric.AddOption)       
 func TestUnrecordedSpansAndMetricsGetNoAttributes(t *testing.T) {
 	for _, spans := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
-			r := rig.Observe(t, func(p *oktaretry.Policy) { p.Pace.MaxRate, p.Pace.Burst, p.Breaker.MinCalls = 20, 1, 4 }, script.OK())
+			r := recorders.Observe(t, func(p *oktaretry.Policy) { p.Pace.MaxRate, p.Pace.Burst, p.Breaker.MinCalls = 20, 1, 4 }, script.OK())
 			r.With(t, oktaretry.WithTracerProvider(unsampled{tracenoop.NewTracerProvider(), t}),
 				oktaretry.WithMeterProvider(disabledMeters{metricnoop.NewMeterProvider(), t}), oktaretry.WithAttemptSpans(spans))
 			reportEverything(t, r)

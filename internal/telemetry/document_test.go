@@ -21,6 +21,7 @@ import (
 
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/recorders"
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
@@ -65,7 +66,7 @@ func wordsIn(cell string) []string {
 }
 
 // reportEverything runs calls that report all there is to report.
-func reportEverything(t *testing.T, r *rig.Observed) {
+func reportEverything(t *testing.T, r *recorders.Observed) {
 	step := func(method string, steps ...script.Step) {
 		r.Base.Repeat(steps...)
 		r.Do(t.Context(), method, rig.UserURL)
@@ -110,7 +111,7 @@ func reportEverything(t *testing.T, r *rig.Observed) {
 func TestDocumentMatchesSpansMetricsAndLogs(t *testing.T) {
 	doc := readDocument(t)
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, func(p *oktaretry.Policy) { p.Pace.MaxRate, p.Pace.Burst, p.Breaker.MinCalls = 20, 1, 4 }, script.OK())
+		r := recorders.Observe(t, func(p *oktaretry.Policy) { p.Pace.MaxRate, p.Pace.Burst, p.Breaker.MinCalls = 20, 1, 4 }, script.OK())
 		r.With(t, oktaretry.WithCircuits(func(*http.Request) string { return "acme" }),
 			oktaretry.WithObserver(oktaretry.Observer{CallEnd: func(context.Context, oktaretry.Outcome) { panic("ann@b.c") }}))
 		reportEverything(t, r)
@@ -134,7 +135,7 @@ func wantDocumentedMetrics(t *testing.T, doc document, got map[string]metricdata
 			t.Errorf("%s has no description", name)
 		}
 		keys := map[string]bool{}
-		for _, set := range rig.Labels(m) {
+		for _, set := range recorders.Labels(m) {
 			for key, value := range set {
 				keys[key] = true
 				if values, ok := doc["attribute values"][key]; ok && !slices.Contains(wordsIn(values[1]), fmt.Sprint(value)) {
@@ -257,7 +258,7 @@ func kindOf(m metricdata.Metrics) string {
 func TestAttemptsWithoutSpansAreEventsOfTheCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		id := script.Set("X-Okta-Request-Id", "reqA-1_b")
-		r := rig.Observe(t, nil, script.Down().With(id), pending.With(id), script.OK().With(id))
+		r := recorders.Observe(t, nil, script.Down().With(id), pending.With(id), script.OK().With(id))
 		r.With(t, oktaretry.WithAttemptSpans(false), oktaretry.WithAttemptMetrics(false))
 		begun := time.Now()
 		if err := r.Do(t.Context(), "GET", rig.UserURL); err != nil {
@@ -265,7 +266,7 @@ func TestAttemptsWithoutSpansAreEventsOfTheCall(t *testing.T) {
 		}
 		calls, attempts := r.Ended(t)
 		rig.Equal(t, "attempt spans", len(attempts), 0)
-		got := rig.Events(calls[0], "oktaretry.attempt")
+		got := recorders.Events(calls[0], "oktaretry.attempt")
 		for i, want := range []map[string]any{
 			{"http.response.status_code": int64(503), "error.type": "503", "oktaretry.class": "server-error", "oktaretry.code": "E0000009"},
 			{"http.response.status_code": int64(202), "oktaretry.class": "pending", "oktaretry.code": "E0000070"},

@@ -14,12 +14,13 @@ import (
 
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/recorders"
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 func TestBucketGaugesShowTheWindowWhileItRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, nil, window(600, 150, 30*time.Second))
+		r := recorders.Observe(t, nil, window(600, 150, 30*time.Second))
 		if n := len(r.Values(t, "oktaretry.bucket.limit")); n != 0 {
 			t.Errorf("%d buckets before the first call", n)
 		}
@@ -41,13 +42,13 @@ func TestBucketGaugesShowTheWindowWhileItRuns(t *testing.T) {
 
 func TestAttemptSpansHaveTheRateLimitHeaders(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, nil, window(600, 150, 30*time.Second), script.OK())
+		r := recorders.Observe(t, nil, window(600, 150, 30*time.Second), script.OK())
 		for range 2 {
 			r.Do(t.Context(), "GET", rig.UserURL)
 		}
 		_, attempts := r.Ended(t)
 		for i, want := range [][3]any{{int64(600), int64(150), time.Now().Unix() + 30}, {}} {
-			got := rig.Attributes(attempts[i].Attributes())
+			got := recorders.Attributes(attempts[i].Attributes())
 			rig.Equal(t, "limit, remaining and reset", [3]any{got["oktaretry.limit"], got["oktaretry.remaining"], got["oktaretry.reset"]}, want)
 		}
 	})
@@ -55,7 +56,7 @@ func TestAttemptSpansHaveTheRateLimitHeaders(t *testing.T) {
 
 // A bucket of which Okta said nothing has no limit; its calls count all the same.
 func TestBucketWithoutHeadersHasLoadButNoLimit(t *testing.T) {
-	r := rig.Observe(t, nil, script.OK())
+	r := recorders.Observe(t, nil, script.OK())
 	r.Do(t.Context(), "GET", rig.UserURL)
 	for _, name := range []string{"limit", "remaining", "utilization"} {
 		r.WantValues(t, "oktaretry.bucket."+name, map[string]float64{})
@@ -70,7 +71,7 @@ func TestUtilizationStaysBetween0And1(t *testing.T) {
 		used             float64
 	}{{600, 600, 0}, {600, 700, 0}, {600, 0, 1}, {100, 400, 0}} {
 		synctest.Test(t, func(t *testing.T) {
-			r := rig.Observe(t, nil, window(600, 600, 30*time.Second), window(tt.limit, tt.remaining, 30*time.Second))
+			r := recorders.Observe(t, nil, window(600, 600, 30*time.Second), window(tt.limit, tt.remaining, 30*time.Second))
 			for range 2 {
 				r.Do(t.Context(), "GET", rig.UserURL)
 			}
@@ -83,7 +84,7 @@ func TestBucketsOfTwoCredentialsShowTheTighterLimitAndTheSummedLoad(t *testing.T
 	for _, first := range []string{"loose", "tight"} {
 		synctest.Test(t, func(t *testing.T) {
 			release := make(chan struct{})
-			r := rig.Observe(t, nil, script.Do(func(req *http.Request) (*http.Response, error) {
+			r := recorders.Observe(t, nil, script.Do(func(req *http.Request) (*http.Response, error) {
 				tight := strings.HasSuffix(req.Header.Get("Authorization"), "tight")
 				if req.URL.RawQuery == "hang" {
 					<-release
@@ -116,7 +117,7 @@ func TestBucketsOfTwoCredentialsShowTheTighterLimitAndTheSummedLoad(t *testing.T
 // it the limit on the dashboard.
 func TestEquallyUsedBucketsAlwaysShowTheSmallerLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, nil, script.Do(func(req *http.Request) (*http.Response, error) {
+		r := recorders.Observe(t, nil, script.Do(func(req *http.Request) (*http.Response, error) {
 			if strings.HasSuffix(req.Header.Get("Authorization"), "small") {
 				return window(100, 50, 30*time.Second).Respond(req)
 			}
@@ -141,7 +142,7 @@ func TestEquallyUsedBucketsAlwaysShowTheSmallerLimit(t *testing.T) {
 
 func TestHeldBucketIsFullyUsedWithCallsWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, nil, script.LimitedFor(30*time.Second), window(600, 599, time.Minute))
+		r := recorders.Observe(t, nil, script.LimitedFor(30*time.Second), window(600, 599, time.Minute))
 		var calls sync.WaitGroup
 		for range 3 {
 			calls.Go(func() {
@@ -165,7 +166,7 @@ func TestHeldBucketIsFullyUsedWithCallsWaiting(t *testing.T) {
 func TestCircuitGaugeFollowsItsState(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hang := make(chan struct{})
-		r := rig.Observe(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls, p.Breaker.Probes = 2, 1 }, script.Down(), script.Down(),
+		r := recorders.Observe(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls, p.Breaker.Probes = 2, 1 }, script.Down(), script.Down(),
 			script.Do(func(req *http.Request) (*http.Response, error) { <-hang; return script.OK().Respond(req) }))
 		ctx := oktaretry.WithNoRetry(t.Context())
 		want := func(endpoint float64) {
@@ -191,7 +192,7 @@ func TestCircuitGaugeFollowsItsState(t *testing.T) {
 // The two hosts' circuits differ in their scope only from the endpoints'.
 func TestHostCircuitHasItsOwnGauge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 2 }, script.Fail(script.Refused))
+		r := recorders.Observe(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 2 }, script.Fail(script.Refused))
 		for range 2 {
 			r.Do(oktaretry.WithNoRetry(t.Context()), "GET", rig.UserURL)
 		}
@@ -204,7 +205,7 @@ func TestHostCircuitHasItsOwnGauge(t *testing.T) {
 // nobody can fill memory or a dashboard with them.
 func TestUnknownMethodsShareOneCircuit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 1 }, script.Down())
+		r := recorders.Observe(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 1 }, script.Down())
 		ctx := oktaretry.WithNoRetry(t.Context())
 		for _, method := range []string{"PURGE", "ANN", "get"} {
 			r.Do(ctx, method, rig.UserURL)
@@ -219,7 +220,7 @@ func TestUnknownMethodsShareOneCircuit(t *testing.T) {
 
 func TestRetryBudgetGaugeFallsWithResendsAndRefills(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, func(p *oktaretry.Policy) {
+		r := recorders.Observe(t, func(p *oktaretry.Policy) {
 			p.Budget = oktaretry.Budget{Ratio: 0.5, Reserve: 1, TTL: 10 * time.Second}
 		}, script.Down(), script.Down(), script.Down(), script.OK())
 		if n := len(r.Values(t, "oktaretry.retry_budget.remaining")); n != 0 {
@@ -233,7 +234,7 @@ func TestRetryBudgetGaugeFallsWithResendsAndRefills(t *testing.T) {
 }
 
 func TestDisabledBreakerAndBudgetHaveNoGauges(t *testing.T) {
-	r := rig.Observe(t, func(p *oktaretry.Policy) { p.Breaker.Disabled, p.Budget.Disabled = true, true }, script.OK())
+	r := recorders.Observe(t, func(p *oktaretry.Policy) { p.Breaker.Disabled, p.Budget.Disabled = true, true }, script.OK())
 	r.Do(t.Context(), "GET", rig.UserURL)
 	r.WantValues(t, "oktaretry.circuit.state", map[string]float64{})
 	r.WantValues(t, "oktaretry.retry_budget.remaining", map[string]float64{})
@@ -247,12 +248,12 @@ func TestGaugesHaveThePortOfTheURL(t *testing.T) {
 		"https://A.b/api/v1/users": "a.b 443",
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			r := rig.Observe(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 1 },
+			r := recorders.Observe(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 1 },
 				script.LimitedFor(time.Second).With(script.Set("Retry-After", "1")), pending,
 				script.Down().With(script.Window(600, 100, time.Minute)...))
 			r.Do(t.Context(), "GET", url)
 			for name, m := range r.Metrics(t) {
-				for _, set := range rig.Labels(m) {
+				for _, set := range recorders.Labels(m) {
 					rig.Equal(t, url+": "+name, fmt.Sprint(set["server.address"], " ", set["server.port"]), want)
 				}
 			}
@@ -265,7 +266,7 @@ func TestGaugesHaveThePortOfTheURL(t *testing.T) {
 func TestHostSpellingsShareOneSeries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		r := rig.Observe(t, nil, script.Do(func(req *http.Request) (*http.Response, error) { <-release; return script.OK().Respond(req) }))
+		r := recorders.Observe(t, nil, script.Do(func(req *http.Request) (*http.Response, error) { <-release; return script.OK().Respond(req) }))
 		var calls sync.WaitGroup
 		for _, host := range []string{"example.okta.com", "example.okta.com:443", "EXAMPLE.okta.com"} {
 			calls.Go(func() { r.Do(t.Context(), "GET", "https://"+host+"/api/v1/users/00u1") })
@@ -281,7 +282,7 @@ func TestHostSpellingsShareOneSeries(t *testing.T) {
 
 func TestHostSpellingsShareOneBudget(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, func(p *oktaretry.Policy) {
+		r := recorders.Observe(t, func(p *oktaretry.Policy) {
 			p.Budget = oktaretry.Budget{Ratio: 0.5, Reserve: 1, TTL: 10 * time.Second}
 		}, script.Down(), script.Down(), script.Down(), script.OK())
 		for _, host := range []string{"example.okta.com", "example.okta.com:443"} {

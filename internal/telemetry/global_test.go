@@ -21,6 +21,7 @@ import (
 
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/recorders"
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
@@ -44,15 +45,15 @@ func inOwnProcess(t *testing.T, env ...string) (alone bool) {
 }
 
 // overGlobals returns a rig whose Transport has no provider of its own.
-func overGlobals(t *testing.T, more ...oktaretry.Option) *rig.Observed {
-	r := &rig.Observed{Recorder: rig.NewRecorder(), Base: script.Repeat(t, script.OK())}
+func overGlobals(t *testing.T, more ...oktaretry.Option) *recorders.Observed {
+	r := &recorders.Observed{Recorder: recorders.New(), Base: script.Repeat(t, script.OK())}
 	r.With(t, more...)
 	return r
 }
 
 // spanSeen returns what kind of span the base saw in the context of the last
 // request: whose it is shows who was asked to start one.
-func spanSeen(r *rig.Observed) string {
+func spanSeen(r *recorders.Observed) string {
 	sent := r.Base.Sent()
 	return fmt.Sprintf("%T", trace.SpanFromContext(sent[len(sent)-1].Context))
 }
@@ -197,12 +198,12 @@ func TestKnownMethodsComeFromTheEnvironment(t *testing.T) {
 	if !inOwnProcess(t, "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS=GET, PURGE,,") {
 		return
 	}
-	r := rig.Observe(t, nil, script.OK())
+	r := recorders.Observe(t, nil, script.OK())
 	for method, want := range map[string]string{"GET": "GET", "PURGE": "PURGE", "POST": "_OTHER", "": "GET"} {
 		r.Do(t.Context(), method, rig.UserURL)
 		_, attempts := r.Ended(t)
 		last := attempts[len(attempts)-1]
-		rig.Equal(t, method, rig.Attributes(last.Attributes())["http.request.method"], any(want))
+		rig.Equal(t, method, recorders.Attributes(last.Attributes())["http.request.method"], any(want))
 		rig.Equal(t, method, last.Name(), strings.Replace(want, "_OTHER", "HTTP", 1)+" /api/v1/users/{id}")
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/recorders"
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
@@ -39,7 +39,7 @@ func endsAfter(t *testing.T, limit time.Duration) context.Context {
 }
 
 // getAs sends a GET with a credential of its own.
-func getAs(r *rig.Observed, ctx context.Context, credential, url string) error {
+func getAs(r *recorders.Observed, ctx context.Context, credential, url string) error {
 	req, err := http.NewRequestWithContext(ctx, "GET", url, nil)
 	if err != nil {
 		return err

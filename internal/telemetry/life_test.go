@@ -23,11 +23,12 @@ import (
 
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/recorders"
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 func TestGaugesAreReadWhileCallsRun(t *testing.T) {
-	r := rig.Observe(t, func(p *oktaretry.Policy) {
+	r := recorders.Observe(t, func(p *oktaretry.Policy) {
 		rig.QuickWaits(p)
 		p.Breaker, p.Budget = oktaretry.DefaultPolicy().Breaker, oktaretry.DefaultPolicy().Budget
 	},
@@ -68,7 +69,7 @@ func TestGaugesFollowANewPolicy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := oktaretry.DefaultPolicy()
 		p.Breaker.MinCalls = 1
-		r := rig.Observe(t, func(q *oktaretry.Policy) { *q = p }, script.Down(), script.OK())
+		r := recorders.Observe(t, func(q *oktaretry.Policy) { *q = p }, script.Down(), script.OK())
 		const url = "http://a.b/api/v1/users/00u1"
 		r.Do(oktaretry.WithNoRetry(t.Context()), "GET", url)
 		open := map[string]float64{"GET endpoint a.b 80 /api/v1/users/{id}": 2, "host a.b 80": 0}
@@ -148,7 +149,7 @@ func TestMeterProviderKeepsNoTransportAlive(t *testing.T) {
 		for _, s := range rm.ScopeMetrics {
 			for _, m := range s.Metrics {
 				if m.Name == "oktaretry.bucket.in_flight" {
-					return len(rig.Labels(m))
+					return len(recorders.Labels(m))
 				}
 			}
 		}

@@ -17,12 +17,13 @@ import (
 
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/recorders"
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 func TestHistogramsReachFiveMinutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, nil, script.Code(503, "E0000010"))
+		r := recorders.Observe(t, nil, script.Code(503, "E0000010"))
 		r.Do(t.Context(), "GET", rig.UserURL)
 		for name, seconds := range map[string]float64{"oktaretry.call.duration": 3.5, "oktaretry.wait.duration": 3.5} {
 			h := r.Metrics(t)[name].Data.(metricdata.Histogram[float64]).DataPoints[0]
@@ -35,10 +36,10 @@ func TestHistogramsReachFiveMinutes(t *testing.T) {
 // A call that was polled for was counted under the endpoint of the poll.
 func TestPolledCallIsCountedUnderItsOwnEndpoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, nil, pending, script.OK())
+		r := recorders.Observe(t, nil, pending, script.OK())
 		r.Do(t.Context(), "POST", rig.UserURL)
 		for _, name := range []string{"oktaretry.call.duration", "oktaretry.call.attempts"} {
-			got := rig.Labels(r.Metrics(t)[name])[0]
+			got := recorders.Labels(r.Metrics(t)[name])[0]
 			rig.Equal(t, "method", got["http.request.method"], "POST")
 			rig.Equal(t, "template", got["url.template"], "/api/v1/users/{id}")
 		}
@@ -67,7 +68,7 @@ func TestLogHasOneLineForEachLongWaitAndEachCallGivenUp(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := rig.Observe(t, tt.policy, tt.script...)
+				r := recorders.Observe(t, tt.policy, tt.script...)
 				ctx := endsAfter(t, tt.limit)
 				r.Do(ctx, tt.method, rig.UserURL)
 				calls, _ := r.Ended(t)
@@ -91,7 +92,7 @@ func TestLogHasOneLineForEachLongWaitAndEachCallGivenUp(t *testing.T) {
 // first one met the limit again. Only the first look at a wait was logged.
 func TestLogRecordsAWaitThatGrowsLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, func(p *oktaretry.Policy) { p.RateLimited.InitialWait, p.RateLimited.Jitter = 500*time.Millisecond, 0 },
+		r := recorders.Observe(t, func(p *oktaretry.Policy) { p.RateLimited.InitialWait, p.RateLimited.Jitter = 500*time.Millisecond, 0 },
 			script.Limited(), limitedFor7s, script.OK())
 		var calls sync.WaitGroup
 		calls.Go(func() { r.Do(t.Context(), "GET", rig.UserURL) })
@@ -114,7 +115,7 @@ func TestLogThreshold(t *testing.T) {
 		want int
 	}{{0, 3}, {time.Second, 2}, {7600 * time.Millisecond, 0}, {7500 * time.Millisecond, 1}} {
 		synctest.Test(t, func(t *testing.T) {
-			r := rig.Observe(t, nil, script.Down(), limitedFor7s, script.OK()) // waits of 0.5 s and 7 s
+			r := recorders.Observe(t, nil, script.Down(), limitedFor7s, script.OK()) // waits of 0.5 s and 7 s
 			r.With(t, oktaretry.WithLogThreshold(tt.from))
 			r.Do(t.Context(), "GET", rig.UserURL)
 			rig.Equal(t, fmt.Sprint("lines from ", tt.from), len(r.Lines(t)), tt.want)
@@ -128,7 +129,7 @@ func TestLogThreshold(t *testing.T) {
 // A handler that is not enabled costs no line, and none of its parts.
 func TestDisabledLogGetsNoRecord(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, nil, limitedFor7s, script.OK())
+		r := recorders.Observe(t, nil, limitedFor7s, script.OK())
 		r.With(t, oktaretry.WithLogger(slog.New(disabledHandler{t})))
 		r.Do(t.Context(), "GET", rig.UserURL)
 	})
@@ -179,10 +180,10 @@ func TestLogAgreesWithTrace(t *testing.T) {
 			for i := range tt.script {
 				tt.script[i] = tt.script[i].With(id)
 			}
-			r := rig.Observe(t, tt.policy, tt.script...)
+			r := recorders.Observe(t, tt.policy, tt.script...)
 			r.Do(endsAfter(t, tt.limit), "GET", rig.UserURL)
 			calls, _ := r.Ended(t)
-			span := rig.Attributes(calls[0].Attributes())
+			span := recorders.Attributes(calls[0].Attributes())
 			line := doneLine(t, r)
 			seconds := func(key string) time.Duration {
 				v, _ := span[key].(float64)
@@ -200,7 +201,7 @@ func TestLogAgreesWithTrace(t *testing.T) {
 			rig.Equal(t, "code", line["code"], any(tt.code))
 			rig.Equal(t, "reasons", roundedReasons(line["reasons"]), tt.reasons)
 			var events time.Duration
-			for _, e := range rig.Events(calls[0], "oktaretry.wait") {
+			for _, e := range recorders.Events(calls[0], "oktaretry.wait") {
 				events += time.Duration(e["oktaretry.wait"].(float64) * float64(time.Second))
 			}
 			rig.Equal(t, "the waits in the trace", events.Round(time.Millisecond), seconds("oktaretry.waited"))
@@ -208,7 +209,7 @@ func TestLogAgreesWithTrace(t *testing.T) {
 	}
 }
 
-func doneLine(t *testing.T, r *rig.Observed) map[string]any {
+func doneLine(t *testing.T, r *recorders.Observed) map[string]any {
 	t.Helper()
 	var done []map[string]any
 	for _, l := range r.Lines(t) {
@@ -236,7 +237,7 @@ func roundedReasons(reasons any) string {
 
 func TestLogOfAWaitSaysWhatMadeItWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, nil, script.Limited(script.Set("Retry-After", "7"), script.Set("X-Okta-Request-Id", "reqA-1")), script.OK())
+		r := recorders.Observe(t, nil, script.Limited(script.Set("Retry-After", "7"), script.Set("X-Okta-Request-Id", "reqA-1")), script.OK())
 		r.Do(t.Context(), "GET", rig.UserURL)
 		l := r.Lines(t)[0]
 		rig.Equal(t, "the line", []any{l["msg"], l["reason"], l["status"], l["code"], l["request_id"], l["attempt"], l["host"], l["template"]},
@@ -252,7 +253,7 @@ func TestLogHasALineForEvery30sOfAWait(t *testing.T) {
 		"in line": script.Limited(script.Set("Retry-After", "100")), "pause": script.Code(503, "E0000009").With(script.Set("Retry-After", "100")),
 	} {
 		rig.Virtual(t, name, func(t *testing.T) {
-			r := rig.Observe(t, func(p *oktaretry.Policy) {
+			r := recorders.Observe(t, func(p *oktaretry.Policy) {
 				for _, rule := range []*oktaretry.Rule{&p.RateLimited, &p.ServerError} {
 					rule.MaxElapsed, rule.MaxWait, rule.InitialWait = time.Hour, 200*time.Second, 100*time.Second
 				}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/recorders"
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
@@ -40,7 +41,7 @@ func TestRefusalsAreCountedByTheLimitThatRefused(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := rig.Observe(t, nil, tt.step, tt.step, script.OK())
+				r := recorders.Observe(t, nil, tt.step, tt.step, script.OK())
 				if err := r.Do(t.Context(), "GET", rig.UserURL); err != nil {
 					t.Fatal(err)
 				}
@@ -56,7 +57,7 @@ func TestRefusalsAreCountedByTheLimitThatRefused(t *testing.T) {
 // A 429 that the caller's own mistake explains is no refusal of a limit's.
 func TestOnlyRateLimitsCountAsRefusals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, nil, script.Code(429, "E0000007"), script.Down(), script.Fail(script.Refused), pending, script.OK())
+		r := recorders.Observe(t, nil, script.Code(429, "E0000007"), script.Down(), script.Fail(script.Refused), pending, script.OK())
 		r.Do(t.Context(), "GET", rig.UserURL)
 		r.Do(t.Context(), "GET", rig.UserURL)
 		r.WantValues(t, "oktaretry.rate_limit.refusals", map[string]float64{})
@@ -66,7 +67,7 @@ func TestOnlyRateLimitsCountAsRefusals(t *testing.T) {
 // A poll that is resent asks again.
 func TestEveryPollIsCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, nil, script.Down(), pending, pending, limitedFor7s, script.OK())
+		r := recorders.Observe(t, nil, script.Down(), pending, pending, limitedFor7s, script.OK())
 		if err := r.Do(t.Context(), "GET", rig.UserURL); err != nil {
 			t.Fatal(err)
 		}
@@ -79,7 +80,7 @@ func TestEveryPollIsCounted(t *testing.T) {
 
 func TestCircuitChangesAreCountedByScopeAndDirection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls, p.Breaker.FailureRatio = 1, 0.5 },
+		r := recorders.Observe(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls, p.Breaker.FailureRatio = 1, 0.5 },
 			script.Down(), script.Down(), script.OK(), script.Fail(script.Refused), script.OK())
 		ctx := oktaretry.WithNoRetry(t.Context())
 		for range 5 {
@@ -126,7 +127,7 @@ func TestAttemptDurationsHaveStatusErrorAndProtocol(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := rig.Observe(t, nil, tt.step.Takes(time.Second/4))
+				r := recorders.Observe(t, nil, tt.step.Takes(time.Second/4))
 				r.Do(oktaretry.WithNoRetry(t.Context()), "GET", rig.UserURL)
 				rig.Equal(t, "points", r.Counts(t, "http.client.request.duration", "server.", "url.template"), map[string]uint64{tt.want: 1})
 				h := r.Metrics(t)["http.client.request.duration"].Data.(metricdata.Histogram[float64]).DataPoints[0]
@@ -160,7 +161,7 @@ func TestCanceledAttemptHasNeitherStatusNorError(t *testing.T) {
 		} {
 			t.Run(fmt.Sprint(tt.name, " with spans ", spans), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					r := rig.Observe(t, nil, script.Hang())
+					r := recorders.Observe(t, nil, script.Hang())
 					r.With(t, oktaretry.WithAttemptSpans(spans))
 					ctx, cancel := tt.ctx(t.Context())
 					defer cancel()
@@ -170,10 +171,10 @@ func TestCanceledAttemptHasNeitherStatusNorError(t *testing.T) {
 					rig.Equal(t, "points", r.Counts(t, "http.client.request.duration", "server.", "url.template"), map[string]uint64{tt.want: 1})
 					calls, attempts := r.Ended(t)
 					for _, s := range append(calls, attempts...) {
-						_, failed := rig.Attributes(s.Attributes())["error.type"]
+						_, failed := recorders.Attributes(s.Attributes())["error.type"]
 						rig.Equal(t, s.Name()+" has an error.type", failed, tt.name == "deadline")
 					}
-					for _, e := range rig.Events(calls[0], "oktaretry.attempt") {
+					for _, e := range recorders.Events(calls[0], "oktaretry.attempt") {
 						_, failed := e["error.type"]
 						rig.Equal(t, "the event has an error.type", failed, tt.name == "deadline")
 					}
@@ -187,7 +188,7 @@ func TestCanceledAttemptHasNeitherStatusNorError(t *testing.T) {
 // one that failed in the same way.
 func TestCanceledAndFailedAttemptsAreSeparateSeries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, nil, script.Hang(), script.Fail(script.Reset))
+		r := recorders.Observe(t, nil, script.Hang(), script.Fail(script.Reset))
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
 		r.Do(ctx, "GET", rig.UserURL)
@@ -198,7 +199,7 @@ func TestCanceledAndFailedAttemptsAreSeparateSeries(t *testing.T) {
 
 func TestCallsAreCountedByStopReasonAndAttempts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, nil, script.Down(), limitedFor7s, script.OK(), script.Code(404, "E0000007"), script.OK())
+		r := recorders.Observe(t, nil, script.Down(), limitedFor7s, script.OK(), script.Code(404, "E0000007"), script.OK())
 		for range 3 {
 			r.Do(t.Context(), "GET", rig.UserURL)
 		}
@@ -220,7 +221,7 @@ func TestManyStatusesAreAllCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := 300 // more than an endpoint remembers
 		status := 0
-		r := rig.Observe(t, nil, script.Do(func(req *http.Request) (*http.Response, error) {
+		r := recorders.Observe(t, nil, script.Do(func(req *http.Request) (*http.Response, error) {
 			status++
 			return script.Bare(200 + status%n).Respond(req)
 		}))

@@ -15,6 +15,7 @@ import (
 
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/recorders"
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
@@ -66,7 +67,7 @@ func TestObserverIsToldEverythingInOrder(t *testing.T) {
 	} {
 		rig.Virtual(t, tt.name, func(t *testing.T) {
 			var first, second events
-			r := rig.Observe(t, tt.policy, tt.script...)
+			r := recorders.Observe(t, tt.policy, tt.script...)
 			r.With(t, oktaretry.WithObserver(first.observer()), oktaretry.WithObserver(oktaretry.Observer{}), oktaretry.WithObserver(second.observer()))
 			r.Do(t.Context(), "GET", rig.UserURL)
 			rig.Equal(t, "events", first.String(), tt.want)
@@ -77,7 +78,7 @@ func TestObserverIsToldEverythingInOrder(t *testing.T) {
 
 func TestObserverIsToldTheEndOfARefusedAndOfAPanickedCall(t *testing.T) {
 	var e events
-	r := rig.Observe(t, nil, script.Do(func(*http.Request) (*http.Response, error) { panic("boom") }))
+	r := recorders.Observe(t, nil, script.Do(func(*http.Request) (*http.Response, error) { panic("boom") }))
 	r.With(t, oktaretry.WithObserver(e.observer()))
 	r.RoundTrip(&http.Request{})
 	rig.Panicked(func() { r.Do(t.Context(), "GET", rig.UserURL) })
@@ -105,7 +106,7 @@ func stormy() []script.Step {
 func TestPanickingObserverHarmsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		seen := map[string]int{}
-		r := rig.Observe(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 3 }, stormy()...)
+		r := recorders.Observe(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 3 }, stormy()...)
 		r.With(t, oktaretry.WithObserver(each(func(_ context.Context, hook string) { seen[hook]++; panic("ann@b.c") })))
 		body := script.Text("content")
 		resp, err := r.RoundTrip(rig.Request(t, t.Context(), "PUT", "/api/v1/users/1", body))
@@ -141,7 +142,7 @@ func TestObserverMayUseTheTransport(t *testing.T) {
 		var tr *oktaretry.Transport
 		nested := 0
 		type key struct{}
-		r := rig.Observe(t, nil, stormy()...)
+		r := recorders.Observe(t, nil, stormy()...)
 		r.With(t, oktaretry.WithObserver(each(func(ctx context.Context, hook string) {
 			if ctx.Value(key{}) != nil {
 				return
@@ -180,7 +181,7 @@ func TestBlockingObserverDelaysNobodyElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		type slow struct{}
-		r := rig.Observe(t, nil, limitedFor7s, window(600, 500, time.Minute))
+		r := recorders.Observe(t, nil, limitedFor7s, window(600, 500, time.Minute))
 		r.With(t, oktaretry.WithObserver(oktaretry.Observer{WaitStart: func(ctx context.Context, _ oktaretry.WaitStart) {
 			if ctx.Value(slow{}) != nil {
 				<-release
@@ -207,7 +208,7 @@ func TestCallCanceledByItsObserverEndsAtOnce(t *testing.T) {
 		rig.Virtual(t, name, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			var e events
-			r := rig.Observe(t, nil, steps...)
+			r := recorders.Observe(t, nil, steps...)
 			r.With(t, oktaretry.WithObserver(e.observer()),
 				oktaretry.WithObserver(oktaretry.Observer{WaitStart: func(context.Context, oktaretry.WaitStart) { cancel() }}))
 			began := time.Now()
@@ -224,7 +225,7 @@ func TestCallCanceledByItsObserverEndsAtOnce(t *testing.T) {
 // What an observer changes of its event, nobody else sees.
 func TestObserverGetsValuesOfItsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, nil, script.Code(404, "E0000007"))
+		r := recorders.Observe(t, nil, script.Code(404, "E0000007"))
 		r.With(t, oktaretry.WithObserver(oktaretry.Observer{
 			AttemptEnd: func(_ context.Context, a oktaretry.AttemptEnd) { a.Error.Code = "changed" },
 			CallEnd: func(_ context.Context, o oktaretry.Outcome) {

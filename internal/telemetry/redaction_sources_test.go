@@ -25,6 +25,7 @@ import (
 
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/recorders"
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
@@ -191,7 +192,7 @@ func TestRefusedRequestsAndAnswersHideTheirInput(t *testing.T) {
 	}
 	failed := map[string]int{}
 	try := func(wire string, edit func(*http.Request)) {
-		r := rig.Observe(t, nil, script.Do(bases[wire].RoundTrip))
+		r := recorders.Observe(t, nil, script.Do(bases[wire].RoundTrip))
 		ctx, rec := oktaretry.WithRecorder(oktaretry.WithNoRetry(t.Context()))
 		req := rig.Request(t, ctx, "POST", urls[wire]+"/api/v1/users", strings.NewReader("x"))
 		edit(req)

@@ -28,6 +28,7 @@ import (
 
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/recorders"
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
@@ -304,7 +305,7 @@ func runRedactionCase(t *testing.T, tt redactionCase, v redactionVariant) {
 	case "hostile token":
 		method = "GET /" + s.mark("method") + " HTTP/1.1\r\nHost: x\r\n"
 	}
-	r := rig.Observe(t, tt.policy, tt.script(s)...)
+	r := recorders.Observe(t, tt.policy, tt.script(s)...)
 	r.With(t, oktaretry.WithAttemptSpans(v.spans), oktaretry.WithLogThreshold(0))
 	ctx, rec := oktaretry.WithRecorder(oktaretry.WithIdempotent(t.Context()))
 	ctx, cancel := context.WithCancel(ctx)
@@ -347,7 +348,7 @@ func TestHookErrorHidesItsURL(t *testing.T) {
 	s := secrets{}
 	for _, cause := range s.errors() {
 		synctest.Test(t, func(t *testing.T) {
-			r := rig.Observe(t, nil, s.answer(503, "E0000009"))
+			r := recorders.Observe(t, nil, s.answer(503, "E0000009"))
 			var err error
 			if r.Transport, err = oktaretry.NewTransport(r.Base, oktaretry.WithPrepareRetry(func(*http.Request) error { return cause })); err != nil {
 				t.Fatal(err)
@@ -389,7 +390,7 @@ func TestNetHTTPErrorsHideWhatTheyQuote(t *testing.T) {
 		{"trailer", "POST", "", "invalid trailer field name"},
 		{"scheme", "GET", "", "unsupported protocol scheme"},
 	} {
-		r := rig.Observe(t, nil, script.Do(base.RoundTrip))
+		r := recorders.Observe(t, nil, script.Do(base.RoundTrip))
 		raw = tt.answer
 		req := s.request(ctx, tt.method, true, false)
 		req.URL.Scheme, req.URL.Host = "http", server.Listener.Addr().String()
@@ -413,7 +414,7 @@ func TestNetHTTPErrorsHideWhatTheyQuote(t *testing.T) {
 
 func TestErrorWithHiddenURLStillMatches(t *testing.T) {
 	for _, late := range []bool{true, false} {
-		r := rig.Observe(t, nil, script.Fail(fmt.Errorf("dialing https://example.okta.com/api/v1/users/ann@b.c?x=y: %w",
+		r := recorders.Observe(t, nil, script.Fail(fmt.Errorf("dialing https://example.okta.com/api/v1/users/ann@b.c?x=y: %w",
 			&net.OpError{Op: "dial", Err: &net.DNSError{Err: "no such host", Name: "example.okta.com", IsNotFound: true, IsTimeout: late}})))
 		err := r.Do(t.Context(), "GET", rig.UserURL)
 		var dns *net.DNSError

@@ -21,11 +21,12 @@ import (
 
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/recorders"
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 // reportedTexts returns everything that was reported, by its place.
-func reportedTexts(t testing.TB, r *rig.Observed, outcomes []oktaretry.Outcome, err error) map[string]string {
+func reportedTexts(t testing.TB, r *recorders.Observed, outcomes []oktaretry.Outcome, err error) map[string]string {
 	texts := map[string]string{"log": r.Log()}
 	attributes := func(where string, list []attribute.KeyValue) {
 		for _, kv := range list {
@@ -98,7 +99,7 @@ func wantNoSecrets(t testing.TB, s secrets, texts map[string]string) {
 // A search that looks at nothing finds nothing.
 func TestSearchForSecretsLooksEverywhere(t *testing.T) {
 	s := secrets{}
-	r := rig.Observe(t, nil, script.OK())
+	r := recorders.Observe(t, nil, script.OK())
 	r.Reader = sdkmetric.NewManualReader()
 	r.Meter = sdkmetric.NewMeterProvider(sdkmetric.WithReader(r.Reader), sdkmetric.WithView(sdkmetric.NewView(
 		sdkmetric.Instrument{Name: "filtered"}, sdkmetric.Stream{AttributeFilter: attribute.NewDenyKeysFilter("k")})))
@@ -168,7 +169,7 @@ func TestBaggageIsSentOnlyByItsPropagator(t *testing.T) {
 			s := secrets{}
 			member, _ := baggage.NewMember("user", s.mark("baggage"))
 			bag, _ := baggage.New(member)
-			r := rig.Observe(t, rig.QuickWaits, script.Down(), script.OK())
+			r := recorders.Observe(t, rig.QuickWaits, script.Down(), script.OK())
 			r.With(t, oktaretry.WithPropagators(tt.p), oktaretry.WithLogThreshold(0))
 			ctx, rec := oktaretry.WithRecorder(baggage.ContextWithBaggage(t.Context(), bag))
 			err := r.Do(ctx, "GET", rig.UserURL)

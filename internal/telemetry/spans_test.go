@@ -27,13 +27,14 @@ import (
 
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/recorders"
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
 func TestCallHasOneInternalSpanWithOneClientSpanForEachAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		id := script.Set("X-Okta-Request-Id", "reqA-1_b")
-		r := rig.Observe(t, nil, script.Down().With(id), script.Limited(script.Set("Retry-After", "7"), id), script.OK().With(id))
+		r := recorders.Observe(t, nil, script.Down().With(id), script.Limited(script.Set("Retry-After", "7"), id), script.OK().With(id))
 		ctx, caller := r.Tracer.Tracer("caller").Start(t.Context(), "sync")
 		if err := r.Do(ctx, "GET", rig.UserURL+"?expand=x"); err != nil {
 			t.Fatal(err)
@@ -50,7 +51,7 @@ func TestCallHasOneInternalSpanWithOneClientSpanForEachAttempt(t *testing.T) {
 		rig.Equal(t, "call's kind", call.SpanKind(), trace.SpanKindInternal)
 		rig.Equal(t, "call's parent", call.Parent().SpanID(), caller.SpanContext().SpanID())
 		rig.Equal(t, "call's status", call.Status(), sdktrace.Status{})
-		got := rig.Attributes(call.Attributes())
+		got := recorders.Attributes(call.Attributes())
 		got["oktaretry.waited"] = roundedWait(got["oktaretry.waited"])
 		rig.Equal(t, "call's attributes", got, map[string]any{
 			"http.request.method": "GET", "url.template": "/api/v1/users/{id}",
@@ -71,7 +72,7 @@ func TestCallHasOneInternalSpanWithOneClientSpanForEachAttempt(t *testing.T) {
 					"http.request.resend_count": int64(1)},
 				{"http.response.status_code": int64(200), "oktaretry.class": "success", "http.request.resend_count": int64(2)},
 			}[i])
-			rig.Equal(t, "attempt's attributes", rig.Attributes(a.Attributes()), want)
+			rig.Equal(t, "attempt's attributes", recorders.Attributes(a.Attributes()), want)
 			rig.Equal(t, "attempt's name", a.Name(), "GET /api/v1/users/{id}")
 			rig.Equal(t, "attempt's parent", a.Parent().SpanID(), call.SpanContext().SpanID())
 			rig.Equal(t, "attempt's trace", a.SpanContext().TraceID(), caller.SpanContext().TraceID())
@@ -91,20 +92,20 @@ func TestSpansDescribeTheEndpointInBoundedTerms(t *testing.T) {
 		{"PURGE", "https://u:p@a.b/api/v1/users", "HTTP /api/v1/users", "_OTHER", "https://a.b/api/v1/users", "a.b", 443},
 		{"get", "https://a.b/api/v1/users", "HTTP /api/v1/users", "_OTHER", "https://a.b/api/v1/users", "a.b", 443},
 	} {
-		r := rig.Observe(t, nil, script.OK())
+		r := recorders.Observe(t, nil, script.OK())
 		if err := r.Do(t.Context(), tt.method, tt.url); err != nil {
 			t.Fatal(err)
 		}
 		calls, attempts := r.Ended(t)
-		got := rig.Attributes(attempts[0].Attributes())
+		got := recorders.Attributes(attempts[0].Attributes())
 		rig.Equal(t, "name", attempts[0].Name(), tt.name)
 		rig.Equal(t, "call's name", calls[0].Name(), "oktaretry "+tt.name)
 		rig.Equal(t, "url.full", got["url.full"], tt.full)
 		rig.Equal(t, "server.address", got["server.address"], tt.host)
 		rig.Equal(t, "server.port", got["server.port"], tt.port)
-		sets := []map[string]any{got, rig.Attributes(calls[0].Attributes())}
+		sets := []map[string]any{got, recorders.Attributes(calls[0].Attributes())}
 		for _, m := range r.Metrics(t) {
-			sets = append(sets, rig.Labels(m)...)
+			sets = append(sets, recorders.Labels(m)...)
 		}
 		for _, set := range sets {
 			if m, ok := set["http.request.method"]; ok { // a host's circuit and a bucket have none
@@ -153,13 +154,13 @@ func TestSpanStatusFollowsTheClientRules(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := rig.Observe(t, tt.policy, tt.script...)
+				r := recorders.Observe(t, tt.policy, tt.script...)
 				ctx := endsAfter(t, tt.limit)
 				err := r.Do(ctx, tt.method, rig.UserURL)
 				calls, attempts := r.Ended(t)
 				for what, s := range map[string]sdktrace.ReadOnlySpan{"call": calls[0], "attempt": attempts[len(attempts)-1]} {
 					want := map[string]string{"call": tt.want.call, "attempt": tt.want.attempt}[what]
-					kind, _ := rig.Attributes(s.Attributes())["error.type"].(string)
+					kind, _ := recorders.Attributes(s.Attributes())["error.type"].(string)
 					rig.Equal(t, what+"'s error.type", kind, want)
 					rig.Equal(t, what+"'s status", s.Status().Code == codes.Error, want != "")
 					if why := s.Status().Description; what == "call" && want != "" {
@@ -168,7 +169,7 @@ func TestSpanStatusFollowsTheClientRules(t *testing.T) {
 						rig.Equal(t, "why", why, "")
 					}
 				}
-				got := rig.Attributes(calls[0].Attributes())
+				got := recorders.Attributes(calls[0].Attributes())
 				rig.Equal(t, "class", got["oktaretry.class"], tt.want.class)
 				rig.Equal(t, "stop", got["oktaretry.stop"], tt.want.stop)
 				if t.Failed() {
@@ -200,7 +201,7 @@ func TestWaitsAreEventsWithReasonAndSeconds(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := rig.Observe(t, tt.policy, tt.script...)
+				r := recorders.Observe(t, tt.policy, tt.script...)
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				if tt.cancel > 0 {
@@ -208,7 +209,7 @@ func TestWaitsAreEventsWithReasonAndSeconds(t *testing.T) {
 				}
 				r.Do(ctx, "GET", rig.UserURL)
 				calls, _ := r.Ended(t)
-				got := rig.Events(calls[0], "oktaretry.wait")
+				got := recorders.Events(calls[0], "oktaretry.wait")
 				for _, e := range got {
 					e["oktaretry.wait"] = roundedWait(e["oktaretry.wait"])
 				}
@@ -220,7 +221,7 @@ func TestWaitsAreEventsWithReasonAndSeconds(t *testing.T) {
 
 func TestPollsAreMarkedAndCountTheirOwnResends(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, nil, script.Down(), pending, limitedFor7s, pending, script.OK())
+		r := recorders.Observe(t, nil, script.Down(), pending, limitedFor7s, pending, script.OK())
 		if err := r.Do(t.Context(), "GET", rig.UserURL); err != nil {
 			t.Fatal(err)
 		}
@@ -233,7 +234,7 @@ func TestPollsAreMarkedAndCountTheirOwnResends(t *testing.T) {
 			{"GET /api/v1/users/{id}", nil, nil}, {"GET /api/v1/users/{id}", nil, int64(1)},
 			{poll, true, nil}, {poll, true, int64(1)}, {poll, true, nil},
 		} {
-			got := rig.Attributes(attempts[i].Attributes())
+			got := recorders.Attributes(attempts[i].Attributes())
 			rig.Equal(t, "name", attempts[i].Name(), want.name)
 			rig.Equal(t, "poll", got["oktaretry.poll"], want.poll)
 			rig.Equal(t, "resend count", got["http.request.resend_count"], want.resend)
@@ -243,7 +244,7 @@ func TestPollsAreMarkedAndCountTheirOwnResends(t *testing.T) {
 
 func TestCircuitChangesAreEventsAndLogLinesOfTheCallThatCausedThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 2 }, script.Down(), script.Down(), script.OK())
+		r := recorders.Observe(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 2 }, script.Down(), script.Down(), script.OK())
 		ctx := oktaretry.WithNoRetry(t.Context())
 		for range 3 {
 			r.Do(ctx, "GET", rig.UserURL) // two failures, one refusal
@@ -260,9 +261,9 @@ func TestCircuitChangesAreEventsAndLogLinesOfTheCallThatCausedThem(t *testing.T)
 		for i, want := range [][]map[string]any{
 			nil, {change("closed", "open")}, nil, {change("open", "half-open"), change("half-open", "closed")},
 		} {
-			rig.Equal(t, fmt.Sprint("events of call ", i), rig.Events(calls[i], "oktaretry.circuit"), want)
+			rig.Equal(t, fmt.Sprint("events of call ", i), recorders.Events(calls[i], "oktaretry.circuit"), want)
 		}
-		refused := rig.Attributes(calls[2].Attributes())
+		refused := recorders.Attributes(calls[2].Attributes())
 		rig.Equal(t, "refusal's error.type", refused["error.type"], "circuit_open")
 		rig.Equal(t, "refusal's attempts", refused["oktaretry.attempts"], int64(0))
 		rig.Equal(t, "refusal's class", refused["oktaretry.class"], "server-error") // of what opened the circuit
@@ -281,7 +282,7 @@ func TestCircuitChangesAreEventsAndLogLinesOfTheCallThatCausedThem(t *testing.T)
 func TestSpansEndWhenTheBaseNeverReturns(t *testing.T) {
 	for name, leave := range map[string]func(){"panic": func() { panic("ann@b.c") }, "Goexit": runtime.Goexit} {
 		t.Run(name, func(t *testing.T) {
-			r := rig.Observe(t, nil, script.Do(func(*http.Request) (*http.Response, error) { leave(); return nil, nil }))
+			r := recorders.Observe(t, nil, script.Do(func(*http.Request) (*http.Response, error) { leave(); return nil, nil }))
 			done := make(chan any)
 			go func() {
 				defer func() { done <- recover() }()
@@ -292,18 +293,18 @@ func TestSpansEndWhenTheBaseNeverReturns(t *testing.T) {
 			}
 			calls, attempts := r.Ended(t)
 			for _, s := range append(calls, attempts...) {
-				got := rig.Attributes(s.Attributes())
+				got := recorders.Attributes(s.Attributes())
 				rig.Equal(t, s.Name()+" status", s.Status().Code, codes.Error)
 				rig.Equal(t, s.Name()+" error.type", got["error.type"], "_OTHER")
 				rig.Equal(t, s.Name()+" class", got["oktaretry.class"], "network")
 			}
-			rig.Equal(t, "attempts", rig.Attributes(calls[0].Attributes())["oktaretry.attempts"], int64(1))
+			rig.Equal(t, "attempts", recorders.Attributes(calls[0].Attributes())["oktaretry.attempts"], int64(1))
 		})
 	}
 }
 
 func TestInvalidRequestsReportNothing(t *testing.T) {
-	r := rig.Observe(t, nil, script.OK())
+	r := recorders.Observe(t, nil, script.OK())
 	if _, err := r.Transport.RoundTrip(&http.Request{Header: http.Header{}}); err == nil {
 		t.Error("no error")
 	}
@@ -314,7 +315,7 @@ func TestInvalidRequestsReportNothing(t *testing.T) {
 
 func TestEachAttemptPropagatesItsOwnSpan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, nil, script.Down(), pending, script.OK())
+		r := recorders.Observe(t, nil, script.Down(), pending, script.OK())
 		member, _ := baggage.NewMember("tenant", "t1")
 		bag, _ := baggage.New(member)
 		req, _ := http.NewRequestWithContext(baggage.ContextWithBaggage(t.Context(), bag), "GET", rig.UserURL, nil)
@@ -340,7 +341,7 @@ func TestGlobalProvidersAreTheDefault(t *testing.T) {
 		otel.SetMeterProvider(metricnoop.NewMeterProvider())
 		otel.SetTextMapPropagator(p)
 	}(propagation.NewCompositeTextMapPropagator())
-	r := rig.Observe(t, nil, script.OK())
+	r := recorders.Observe(t, nil, script.OK())
 	otel.SetTracerProvider(r.Tracer)
 	otel.SetMeterProvider(r.Meter)
 	otel.SetTextMapPropagator(propagation.TraceContext{})

@@ -24,6 +24,7 @@ import (
 
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/recorders"
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
@@ -54,8 +55,8 @@ func (s *sampler) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingR
 func (s *sampler) Description() string { return "sampler" }
 
 // observeSampled returns a rig whose spans are sampled by s.
-func observeSampled(t testing.TB, s sdktrace.Sampler, script ...script.Step) *rig.Observed {
-	r := rig.Observe(t, nil, script...)
+func observeSampled(t testing.TB, s sdktrace.Sampler, script ...script.Step) *recorders.Observed {
+	r := recorders.Observe(t, nil, script...)
 	r.Tracer = sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(r.Spans), sdktrace.WithSampler(s))
 	r.With(t, oktaretry.WithTracerProvider(r.Tracer))
 	return r
@@ -86,13 +87,13 @@ func TestSamplersSeeTheStartAttributes(t *testing.T) {
 // The labels of an endpoint are made once for its scheme. A port that another
 // scheme means was that of the first.
 func TestSpansHaveTheSchemeOfEachCall(t *testing.T) {
-	r := rig.Observe(t, nil, script.OK())
+	r := recorders.Observe(t, nil, script.OK())
 	for _, scheme := range []string{"https", "http", "https", "gopher"} {
 		r.Do(t.Context(), "GET", scheme+"://a.b/api/v1/users")
 	}
 	_, attempts := r.Ended(t)
 	for i, want := range []string{"https://a.b/api/v1/users 443", "http://a.b/api/v1/users 80", "https://a.b/api/v1/users 443", "other://a.b/api/v1/users 443"} {
-		got := rig.Attributes(attempts[i].Attributes())
+		got := recorders.Attributes(attempts[i].Attributes())
 		rig.Equal(t, "where", fmt.Sprint(got["url.full"], " ", got["server.port"]), want)
 	}
 }
@@ -102,9 +103,9 @@ func TestSpansHaveTheSchemeOfEachCall(t *testing.T) {
 // spans start with, in other calls at the same time.
 func TestEndpointLabelsAreNeverReordered(t *testing.T) {
 	const transaction = rig.UserURL + "/factors/f1/transactions/t1"
-	for name, meddle := range map[string]func(context.Context, *rig.Observed){
-		"a poll": func(ctx context.Context, r *rig.Observed) { r.Do(ctx, "GET", rig.UserURL) },
-		"a cancellation": func(ctx context.Context, r *rig.Observed) {
+	for name, meddle := range map[string]func(context.Context, *recorders.Observed){
+		"a poll": func(ctx context.Context, r *recorders.Observed) { r.Do(ctx, "GET", rig.UserURL) },
+		"a cancellation": func(ctx context.Context, r *recorders.Observed) {
 			ctx, cancel := context.WithCancel(ctx)
 			time.AfterFunc(time.Second, cancel)
 			r.Do(ctx, "GET", transaction+"?hang")
@@ -158,8 +159,8 @@ func TestSpansAreSampledIndependently(t *testing.T) {
 			calls, attempts := r.Ended(t)
 			if kind == trace.SpanKindInternal {
 				rig.Equal(t, "spans", [2]int{len(calls), len(attempts)}, [2]int{1, 0})
-				rig.Equal(t, "events of attempts", len(rig.Events(calls[0], "oktaretry.attempt")), 0) // their spans were somebody's choice
-				rig.Equal(t, "waits", len(rig.Events(calls[0], "oktaretry.wait")), 1)
+				rig.Equal(t, "events of attempts", len(recorders.Events(calls[0], "oktaretry.attempt")), 0) // their spans were somebody's choice
+				rig.Equal(t, "waits", len(recorders.Events(calls[0], "oktaretry.wait")), 1)
 			} else {
 				rig.Equal(t, "spans", [2]int{len(calls), len(attempts)}, [2]int{0, 2})
 			}
@@ -174,7 +175,7 @@ func TestSpansAreSampledIndependently(t *testing.T) {
 // Exemplars are how one gets from a bar of a histogram to a trace.
 func TestExemplarsLinkToTheirSpans(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, nil, script.Down(), limitedFor7s, script.OK())
+		r := recorders.Observe(t, nil, script.Down(), limitedFor7s, script.OK())
 		reader := sdkmetric.NewManualReader()
 		r.With(t, oktaretry.WithMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader),
 			sdkmetric.WithExemplarFilter(exemplar.TraceBasedFilter))))
@@ -228,7 +229,7 @@ func exemplarIDs[N int64 | float64](list []metricdata.Exemplar[N]) (ids []string
 
 // A span of the caller's is the exemplar's where this library makes none.
 func TestExemplarsWithoutTracingLinkToTheCallersSpan(t *testing.T) {
-	r := rig.Observe(t, nil, script.OK())
+	r := recorders.Observe(t, nil, script.OK())
 	r.With(t, oktaretry.WithTracerProvider(tracenoop.NewTracerProvider()))
 	ctx, span := r.Tracer.Tracer("caller").Start(context.Background(), "sync")
 	if err := r.Do(ctx, "GET", rig.UserURL); err != nil {

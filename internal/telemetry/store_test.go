@@ -15,6 +15,7 @@ import (
 
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/recorders"
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 	"github.com/oktaretry/oktaretry/internal/sharedtest"
 )
@@ -25,7 +26,7 @@ func TestDocumentMatchesSharedStateTelemetry(t *testing.T) {
 	doc := readDocument(t)["name what"]
 	synctest.Test(t, func(t *testing.T) {
 		store := sharedtest.NewFaulty(t)
-		r := rig.Observe(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 2 }, script.OK())
+		r := recorders.Observe(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 2 }, script.OK())
 		r.With(t, oktaretry.WithShared(store))
 		step := func(steps ...script.Step) {
 			r.Base.Repeat(steps...)
@@ -48,7 +49,7 @@ func TestDocumentMatchesSharedStateTelemetry(t *testing.T) {
 				continue
 			}
 			words[name] = map[string]bool{}
-			for _, set := range rig.Labels(m) {
+			for _, set := range recorders.Labels(m) {
 				for key, value := range set {
 					words[name][key], words[name][fmt.Sprint(value)] = true, true
 				}
@@ -85,7 +86,7 @@ func TestDocumentMatchesSharedStateTelemetry(t *testing.T) {
 func TestStoreQuestionsAndStatesAreMeasured(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := sharedtest.NewFaulty(t)
-		r := rig.Observe(t, nil, script.OK())
+		r := recorders.Observe(t, nil, script.OK())
 		r.With(t, oktaretry.WithShared(store))
 		for _, i := range []sharedtest.Fault{sharedtest.None, sharedtest.Fails, sharedtest.None} {
 			store.Set(i)
@@ -99,7 +100,7 @@ func TestStoreQuestionsAndStatesAreMeasured(t *testing.T) {
 		got := map[string]bool{}
 		for name, m := range r.Metrics(t) {
 			if strings.HasPrefix(name, "oktaretry.shared.") {
-				for _, set := range rig.Labels(m) {
+				for _, set := range recorders.Labels(m) {
 					for k, v := range set {
 						got[strings.TrimPrefix(name, "oktaretry.shared.")+" "+k+"="+v.(string)] = true
 					}
@@ -124,7 +125,7 @@ func TestPanicInStoreLogReachesTheCaller(t *testing.T) {
 		store := sharedtest.NewFaulty(t)
 		store.Set(sharedtest.Fails)
 		fuse := newFuse(1, "shared store lost")
-		r := rig.Observe(t, nil, script.OK())
+		r := recorders.Observe(t, nil, script.OK())
 		r.With(t, oktaretry.WithShared(store), oktaretry.WithLogger(slog.New(fuseHandler{slog.DiscardHandler, fuse})))
 		func() {
 			defer func() {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/oktaretry/oktaretry"
 	"github.com/oktaretry/oktaretry/internal/rig"
+	"github.com/oktaretry/oktaretry/internal/rig/recorders"
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
@@ -26,7 +27,7 @@ type part struct {
 // partsOf returns the waits and attempts of a call in the order of time.
 func partsOf(call sdktrace.ReadOnlySpan, attempts []sdktrace.ReadOnlySpan) (parts []part) {
 	for _, e := range call.Events() {
-		m := rig.Attributes(e.Attributes)
+		m := recorders.Attributes(e.Attributes)
 		switch e.Name {
 		case "oktaretry.wait":
 			d := time.Duration(m["oktaretry.wait"].(float64) * float64(time.Second))
@@ -72,7 +73,7 @@ func wantParts(t *testing.T, call sdktrace.ReadOnlySpan, attempts []sdktrace.Rea
 func TestTraceExplainsWhyACallTook41Seconds(t *testing.T) {
 	for _, spans := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
-			r := rig.Observe(t, nil,
+			r := recorders.Observe(t, nil,
 				script.Limited(script.Set("Retry-After", "20")).Takes(2*time.Second), script.Down().Takes(300*time.Millisecond),
 				script.Fail(script.Refused).Takes(time.Second), pending.Takes(100*time.Millisecond),
 				pending.Takes(600*time.Millisecond), script.OK().Takes(8*time.Second))
@@ -89,7 +90,7 @@ func TestTraceExplainsWhyACallTook41Seconds(t *testing.T) {
 				t.Errorf("took %v", took)
 			}
 			rig.Equal(t, "the call's span", calls[0].EndTime().Sub(calls[0].StartTime()), took)
-			waited := rig.Attributes(calls[0].Attributes())["oktaretry.waited"].(float64)
+			waited := recorders.Attributes(calls[0].Attributes())["oktaretry.waited"].(float64)
 			for _, p := range partsOf(calls[0], attempts) {
 				if strings.HasPrefix(p.name, "wait") {
 					waited -= p.end.Sub(p.begin).Seconds()
@@ -105,7 +106,7 @@ func TestTraceExplainsWhyACallTook41Seconds(t *testing.T) {
 // The wait for another call's 429 is no attempt's of this one.
 func TestTraceHasTheWaitForAnotherCalls429(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, nil, script.Limited(script.Set("Retry-After", "10")), script.OK())
+		r := recorders.Observe(t, nil, script.Limited(script.Set("Retry-After", "10")), script.OK())
 		var calls sync.WaitGroup
 		calls.Go(func() { r.Do(t.Context(), "GET", rig.UserURL) })
 		time.Sleep(4 * time.Second)
@@ -147,7 +148,7 @@ func TestTraceAddsUpHoweverTheCallEnds(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				r := rig.Observe(t, nil, tt.script...)
+				r := recorders.Observe(t, nil, tt.script...)
 				ctx := endsAfter(t, tt.limit)
 				r.Do(ctx, "GET", rig.UserURL)
 				calls, attempts := r.Ended(t)
@@ -160,7 +161,7 @@ func TestTraceAddsUpHoweverTheCallEnds(t *testing.T) {
 // A circuit's change stands at its moment, between the attempts around it.
 func TestCircuitChangesHaveTheirTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := rig.Observe(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 1 }, script.Down().Takes(time.Second), script.OK().Takes(time.Second))
+		r := recorders.Observe(t, func(p *oktaretry.Policy) { p.Breaker.MinCalls = 1 }, script.Down().Takes(time.Second), script.OK().Takes(time.Second))
 		begun := time.Now()
 		ctx := oktaretry.WithNoRetry(t.Context())
 		r.Do(ctx, "GET", rig.UserURL)
@@ -170,7 +171,7 @@ func TestCircuitChangesHaveTheirTime(t *testing.T) {
 		var got []string
 		for _, c := range calls {
 			for _, e := range c.Events() {
-				got = append(got, fmt.Sprint(e.Time.Sub(begun), " ", rig.Attributes(e.Attributes)["oktaretry.circuit.to"]))
+				got = append(got, fmt.Sprint(e.Time.Sub(begun), " ", recorders.Attributes(e.Attributes)["oktaretry.circuit.to"]))
 			}
 		}
 		rig.Equal(t, "changes", got, []string{"1s open", "10s half-open", "11s closed"})

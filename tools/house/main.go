@@ -43,7 +43,7 @@ const (
 // first are for tests: they also import each other, and no others import them.
 var layers = [...][]string{
 	{"oktatest/internal/authserver", "oktatest/internal/endpoint", "oktatest/internal/factor", "oktatest/internal/lag", "oktatest/internal/rules", "oktatest/internal/signin", "oktatest/internal/syslog",
-		"contract", "oktatest", "oktatest/control", "oktatest/internal/edge", "oktatest/internal/render", "oktatest/internal/token", "internal/docs", "internal/rig", "internal/rig/gotest", "internal/rig/script", "internal/sharedtest", "internal/soak"},
+		"contract", "oktatest", "oktatest/control", "oktatest/internal/edge", "oktatest/internal/render", "oktatest/internal/token", "internal/docs", "internal/rig", "internal/rig/gotest", "internal/rig/recorders", "internal/rig/script", "internal/sharedtest", "internal/soak"},
 	{"chaos", "debug", "internal/words", "oktatest/internal/kinds", "oktatest/internal/unserved"},
 	{root, "observability", "oktatest/internal/generic"},
 	{"internal/ask", "internal/budget", "internal/circuit", "internal/document", "internal/exchange", "internal/fault", "internal/pace", "internal/replay", "internal/telemetry", "oktatest/internal/fill"},
@@ -54,18 +54,18 @@ var layers = [...][]string{
 var alone = []string{"internal/replay", "observability"}
 
 // restricted are imports that few packages may have; the first prefix that fits counts. The root has them for the types
-// of its options, the rig for its recorders.
+// of its options, the rig's recorders to record with OpenTelemetry's SDK.
 var restricted = []struct {
 	prefix string
 	who    []string
 }{
 	{"github.com/sony/gobreaker", []string{"internal/circuit"}},
-	{"log/slog", []string{"internal/telemetry", "internal/show", "internal/rig", root}},
-	{"go.opentelemetry.io/otel/metric", []string{"internal/telemetry", "internal/rig", root}},
-	{"go.opentelemetry.io/otel/propagation", []string{"internal/telemetry", "internal/rig", root}},
-	{"go.opentelemetry.io/otel/trace", []string{"internal/telemetry", "internal/rig", "chaos", root}}, // chaos marks the caller's span
-	{"go.opentelemetry.io/otel/attribute", []string{"internal/telemetry", "internal/rig", "chaos"}},
-	{"go.opentelemetry.io", []string{"internal/telemetry", "internal/rig"}}, // codes, semconv, the SDK
+	{"log/slog", []string{"internal/telemetry", "internal/show", "internal/rig/recorders", root}},
+	{"go.opentelemetry.io/otel/metric", []string{"internal/telemetry", "internal/rig/recorders", root}},
+	{"go.opentelemetry.io/otel/propagation", []string{"internal/telemetry", "internal/rig/recorders", root}},
+	{"go.opentelemetry.io/otel/trace", []string{"internal/telemetry", "internal/rig/recorders", "chaos", root}}, // chaos marks the caller's span
+	{"go.opentelemetry.io/otel/attribute", []string{"internal/telemetry", "internal/rig/recorders", "chaos"}},
+	{"go.opentelemetry.io", []string{"internal/telemetry", "internal/rig/recorders"}}, // codes, semconv, the SDK
 }
 
 func main() {

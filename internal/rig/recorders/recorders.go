@@ -1,7 +1,7 @@
-// This file holds the recorder of spans, metrics and log lines, and a Transport
-// that reports to it.
-
-package rig
+// Package recorders has a recorder of spans, metrics and log lines for the tests
+// of this module, and a Transport that reports to it. It is apart from package
+// rig because whoever imports it links OpenTelemetry's SDK.
+package recorders
 
 import (
 	"bytes"
@@ -22,6 +22,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/oktaretry/oktaretry"
+	"github.com/oktaretry/oktaretry/internal/rig"
 	"github.com/oktaretry/oktaretry/internal/rig/script"
 )
 
@@ -41,9 +42,9 @@ type Recorder struct {
 	log bytes.Buffer // slog's handlers lock
 }
 
-// NewRecorder returns a Recorder. The options are the tracer provider's, of
+// New returns a Recorder. The options are the tracer provider's, of
 // which a sampler is one; without any, every span is sampled.
-func NewRecorder(opts ...sdktrace.TracerProviderOption) *Recorder {
+func New(opts ...sdktrace.TracerProviderOption) *Recorder {
 	r := &Recorder{Spans: tracetest.NewSpanRecorder(), Reader: sdkmetric.NewManualReader()}
 	r.Tracer = sdktrace.NewTracerProvider(append(opts, sdktrace.WithSpanProcessor(r.Spans))...)
 	r.Meter = sdkmetric.NewMeterProvider(sdkmetric.WithReader(r.Reader))
@@ -77,7 +78,7 @@ func Observe(t testing.TB, edit func(*oktaretry.Policy), steps ...script.Step) *
 	if edit != nil {
 		edit(&p)
 	}
-	o := &Observed{Recorder: NewRecorder(), Base: script.Repeat(t, steps...)}
+	o := &Observed{Recorder: New(), Base: script.Repeat(t, steps...)}
 	o.options = append(o.Recorder.Options(), oktaretry.WithPolicy(p))
 	o.With(t)
 	return o
@@ -205,7 +206,7 @@ func (r *Recorder) Values(t testing.TB, name string) map[string]float64 {
 // WantValues checks all series of a counter or a gauge.
 func (r *Recorder) WantValues(t testing.TB, name string, want map[string]float64) {
 	t.Helper()
-	Equal(t, name, r.Values(t, name), want)
+	rig.Equal(t, name, r.Values(t, name), want)
 }
 
 // Counts returns how many values each series of a histogram has, by the values
