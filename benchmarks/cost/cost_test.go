@@ -16,8 +16,8 @@ import (
 )
 
 var (
-	timed  = flag.Bool("timed", false, "hold times to their targets too: on a machine that does little else")
-	update = flag.Bool("update", false, "measure the peers too, and write it into docs/cost.md and cost.svg")
+	timed  = flag.Bool("timed", false, "hold times to their targets and bounds too: on a machine that does little else")
+	update = flag.Bool("update", false, "measure the peers and every step of growth too, and write it into docs/cost.md, cost.svg and growth.svg")
 )
 
 const command = "go test ./benchmarks/cost -run TestCost -update -v"

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"testing"
 
@@ -12,6 +13,12 @@ import (
 	"github.com/oktaretry/oktaretry/examples/internal/sdktest"
 	"github.com/oktaretry/oktaretry/oktav6"
 )
+
+var update = flag.Bool("update", false, "write SDKS.md")
+
+func TestDocumentIsTheMatrix(t *testing.T) { sdktest.CheckDocument(t, *update) }
+
+func TestSituationsHaveNamesOfTheirOwn(t *testing.T) { sdktest.CheckNames(t) }
 
 // TestMatrix meets each situation of ../SDKS.md.
 func TestMatrix(t *testing.T) {

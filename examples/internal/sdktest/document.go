@@ -1,10 +1,9 @@
-package sdktest
-
 // This file writes the matrix down, for people to read.
+
+package sdktest
 
 import (
 	"bytes"
-	"flag"
 	"fmt"
 	"os"
 	"regexp"
@@ -15,15 +14,14 @@ import (
 	"github.com/oktaretry/oktaretry"
 )
 
-var update = flag.Bool("update", false, "write SDKS.md")
+const command = "go test ./examples/sdkv6 -run TestDocument -update"
 
-const command = "go test ./examples/internal/sdktest -run TestDocument -update"
-
-// TestDocumentIsTheMatrix: that what it says is so, the SDKs' TestMatrix shows.
-func TestDocumentIsTheMatrix(t *testing.T) {
-	const path = "../../SDKS.md"
+// CheckDocument checks that SDKS.md is the matrix, for a test in a directory beside it;
+// update writes it. That what it says is so, the SDKs' TestMatrix shows.
+func CheckDocument(t *testing.T, update bool) {
+	const path = "../SDKS.md"
 	want := document(t)
-	if *update {
+	if update {
 		if err := os.WriteFile(path, want, 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -33,7 +31,8 @@ func TestDocumentIsTheMatrix(t *testing.T) {
 	}
 }
 
-func TestSituationsHaveNamesOfTheirOwn(t *testing.T) {
+// CheckNames checks that each situation has a name of its own.
+func CheckNames(t *testing.T) {
 	seen := map[string]bool{}
 	for _, s := range situations {
 		if seen[s.name] {
@@ -54,7 +53,7 @@ an attempt timeout or a deadline, in memory and in virtual time. The tests hold 
 of users in the fake in the end: no create is ever done twice.
 
     go test ./examples/sdkv6 ./examples/sdkv5 ./examples/sdkv2 -run TestMatrix   # the situations
-    %s                # this file
+    %s                           # this file
 
 - **What the caller gets**: first what `+"`errors.As` and `errors.Is`"+` find in the error, then its text, with … for what differs
   from run to run. `+"`errors.Is(err, io.EOF)`"+` never holds. SDK v2 wraps what comes from below in a `+"`*url.Error`"+`; SDKs v6 and v5 mostly
@@ -118,7 +117,7 @@ func (s situation) cell(sdk string) string {
 
 // version is that of go.mod.
 func version(t *testing.T, major string) string {
-	mod, err := os.ReadFile("../../go.mod")
+	mod, err := os.ReadFile("../go.mod")
 	if err != nil {
 		t.Fatal(err)
 	}

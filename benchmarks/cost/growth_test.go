@@ -1,9 +1,8 @@
-package growth_test
+package cost_test
 
 // This file measures how cost grows, and holds it to its bounds.
 
 import (
-	"flag"
 	"fmt"
 	"os"
 	"slices"
@@ -15,23 +14,19 @@ import (
 	"github.com/oktaretry/oktaretry/benchmarks/internal/race"
 )
 
-var (
-	timed  = flag.Bool("timed", false, "hold the ends of each line to their bounds: on a machine that does little else")
-	update = flag.Bool("update", false, "measure every step, and write it into docs/cost.md and growth.svg")
-)
-
-const command = "go test ./benchmarks/growth -run TestGrowth -update -v"
+const growthCommand = "go test ./benchmarks/cost -run TestGrowth -update -v"
 
 const (
-	turns       = 9
-	sliceLength = 100 * time.Millisecond
-	quickTurns  = 1
-	quickLength = 30 * time.Millisecond
-	quickTries  = 4
-	quickMost   = 10_000 // to meet 100,000 endpoints takes seconds
+	growthTurns       = 9
+	growthSliceLength = 100 * time.Millisecond
+	growthQuickTurns  = 1
+	growthQuickLength = 30 * time.Millisecond
+	growthQuickTries  = 4
+	quickMost         = 10_000 // to meet 100,000 endpoints takes seconds
 )
 
-// TestGrowth fails where a call has become dearer with the work than it may.
+// TestGrowth fails where a call has become dearer with the work than it may: at the ends of
+// each line with -timed, at every step with -update, which writes them down.
 func TestGrowth(t *testing.T) {
 	switch {
 	case race.Enabled:
@@ -50,11 +45,11 @@ func TestGrowth(t *testing.T) {
 			m.Benches = append(m.Benches, a.bench(n))
 		}
 		var missed []string
-		for range quickTries {
+		for range growthQuickTries {
 			if *update {
-				m.Run(t, turns, sliceLength)
+				m.Run(t, growthTurns, growthSliceLength)
 			} else {
-				m.Run(t, quickTurns, quickLength)
+				m.Run(t, growthQuickTurns, growthQuickLength)
 			}
 			if missed = m.misses(); missed == nil || *update {
 				break
@@ -67,7 +62,7 @@ func TestGrowth(t *testing.T) {
 		all = append(all, m)
 	}
 	if *update {
-		write(t, all)
+		writeGrowth(t, all)
 	}
 }
 
@@ -80,7 +75,7 @@ func TestDocumentIsOfTheseAxes(t *testing.T) {
 	}
 	for _, a := range axes {
 		if !strings.Contains(string(text), "| "+a.name+" |") || !strings.Contains(string(text), a.words) {
-			t.Errorf("%s says nothing of %s: run %s", docFile, a.name, command)
+			t.Errorf("%s says nothing of %s: run %s", docFile, a.name, growthCommand)
 		}
 	}
 }

@@ -1,4 +1,6 @@
-package fill_test
+// This file tests package fill: it is here because each test binary more takes its time to link.
+
+package kinds_test
 
 import (
 	"encoding/json"
@@ -12,7 +14,6 @@ import (
 var (
 	text = &openapi.Type{Kind: openapi.String}
 	when = &openapi.Type{Kind: openapi.String, Format: "date-time"}
-	now  = time.Date(2026, 11, 28, 9, 0, 0, 0, time.UTC)
 )
 
 func made(t *testing.T, f *fill.Filler, typ *openapi.Type, given any) string {

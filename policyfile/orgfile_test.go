@@ -1,4 +1,6 @@
-package orgfile_test
+// This file tests package orgfile: it is here because each test binary more takes its time to link.
+
+package policyfile_test
 
 import (
 	"errors"

@@ -1,4 +1,4 @@
-package growth_test
+package cost_test
 
 // This file holds what grows, as data, and the calls that are made then.
 
@@ -56,7 +56,8 @@ func most(n int) float64 { return 1 + math.Log2(float64(n)) }
 
 func benchName(n int) string { return strconv.Itoa(n) }
 
-func ours(base http.RoundTripper) http.RoundTripper {
+// patient is this library, whose calls wait for as long as it takes.
+func patient(base http.RoundTripper) http.RoundTripper {
 	policy := oktaretry.DefaultPolicy()
 	policy.RateLimited.MaxElapsed = 0 // the last one of 1,000 waits for ten minutes
 	return peers.OktaretryWith(base, policy)
@@ -66,7 +67,7 @@ func ours(base http.RoundTripper) http.RoundTripper {
 // it answers, so that all of them are in flight.
 func goroutines(n int) *meter.Bench {
 	return &meter.Bench{Name: benchName(n), Least: 8 * n, Make: func(t *testing.T) func(int) {
-		tr := ours(yielding{&script.Fast{Status: 200, Body: script.UserBody, Limit: 1 << 24}})
+		tr := patient(yielding{&script.Fast{Status: 200, Body: script.UserBody, Limit: 1 << 24}})
 		traffic.Visit(tr, traffic.Requests(1), 1)
 		callers := make([][]*http.Request, n)
 		for i := range callers {
@@ -98,7 +99,7 @@ func (y yielding) RoundTrip(req *http.Request) (*http.Response, error) {
 // endpoints are called in turn: beyond what is kept, each is met anew.
 func endpoints(n int) *meter.Bench {
 	return &meter.Bench{Name: benchName(n), Make: func(t *testing.T) func(int) {
-		tr := ours(&script.Fast{Status: 200, Body: script.UserBody})
+		tr := patient(&script.Fast{Status: 200, Body: script.UserBody})
 		requests := traffic.Requests(n)
 		traffic.Visit(tr, requests, 2*n)
 		at := 0
@@ -116,7 +117,7 @@ func endpoints(n int) *meter.Bench {
 // waiters share a bucket of which all places are taken for most of the time.
 func waiters(n int) *meter.Bench {
 	return &meter.Bench{Name: benchName(n), Virtual: true, Least: 2 * n, Make: func(t *testing.T) func(int) {
-		tr := ours(new(windows))
+		tr := patient(new(windows))
 		return func(calls int) {
 			var left atomic.Int64
 			left.Store(int64(calls))

@@ -1,4 +1,6 @@
-package spantree_test
+// This file tests package spantree: it is here because each test binary more takes its time to link.
+
+package main
 
 import (
 	"strings"

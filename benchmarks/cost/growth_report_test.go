@@ -1,6 +1,6 @@
-package growth_test
+package cost_test
 
-// This file writes down and draws what was measured.
+// This file writes down and draws what was measured of growth.
 
 import (
 	"fmt"
@@ -18,12 +18,9 @@ import (
 	"github.com/oktaretry/oktaretry/benchmarks/internal/docfile"
 )
 
-const (
-	docFile  = "../../docs/cost.md"
-	plotFile = "growth.svg"
-)
+const growthPlotFile = "growth.svg"
 
-func write(t *testing.T, all []measuredAxis) {
+func writeGrowth(t *testing.T, all []measuredAxis) {
 	text, err := os.ReadFile(docFile)
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +29,7 @@ func write(t *testing.T, all []measuredAxis) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for file, text := range map[string]string{docFile: doc, plotFile: plotted(t, all)} {
+	for file, text := range map[string]string{docFile: doc, growthPlotFile: growthPlotted(t, all)} {
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -73,9 +70,9 @@ func table(all []measuredAxis) string {
 	return b.String()
 }
 
-// plotted shows all axes with the same scale: a line that grew with n would
+// growthPlotted shows all axes with the same scale: a line that grew with n would
 // leave the page.
-func plotted(t *testing.T, all []measuredAxis) string {
+func growthPlotted(t *testing.T, all []measuredAxis) string {
 	var curves []chart.Curve
 	for _, m := range all {
 		c := chart.Curve{Label: m.name}

@@ -1,6 +1,6 @@
-// This file tests that a user who writes itself is what encoding/json makes of it.
+// This file tests package render: that a user who writes itself is what encoding/json makes of it.
 
-package render_test
+package oktatest_test
 
 import (
 	"bytes"
