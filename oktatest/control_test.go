@@ -1,4 +1,6 @@
-package control_test
+// This file tests package control: it is here because each test binary more takes its time to link.
+
+package oktatest_test
 
 import (
 	"encoding/json"
@@ -16,19 +18,19 @@ import (
 	"github.com/oktaretry/oktaretry/oktatest/control"
 )
 
-// org is a fake with a control API, called in memory.
-type org struct {
+// controlled is a fake with a control API, called in memory.
+type controlled struct {
 	t *testing.T
 	*control.Handler
 	remote string
 }
 
-func newOrg(t *testing.T, opts ...oktatest.Option) *org {
-	return &org{t, control.New(func() *oktatest.Okta { return oktatest.New(opts...) }), "127.0.0.1:1234"}
+func newOrg(t *testing.T, opts ...oktatest.Option) *controlled {
+	return &controlled{t, control.New(func() *oktatest.Okta { return oktatest.New(opts...) }), "127.0.0.1:1234"}
 }
 
 // do sends a request, and returns its status and body.
-func (o *org) do(method, target, body string) (int, string) {
+func (o *controlled) do(method, target, body string) (int, string) {
 	o.t.Helper()
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
 	r.RemoteAddr, r.Host = o.remote, "127.0.0.1:8090"
@@ -42,7 +44,7 @@ func (o *org) do(method, target, body string) (int, string) {
 }
 
 // must sends a request that has to succeed, and puts its answer into v, if that is not nil.
-func (o *org) must(method, target, body string, v any) {
+func (o *controlled) must(method, target, body string, v any) {
 	o.t.Helper()
 	status, text := o.do(method, target, body)
 	if status != http.StatusOK {
@@ -56,7 +58,7 @@ func (o *org) must(method, target, body string, v any) {
 }
 
 // statuses are those of so many GETs of a path.
-func (o *org) statuses(n int, path string) string {
+func (o *controlled) statuses(n int, path string) string {
 	var all []string
 	for range n {
 		status, _ := o.do("GET", path, "")
@@ -303,7 +305,7 @@ func TestAssertionsReportWhatTheyFind(t *testing.T) {
 }
 
 // create creates a group over a connection that may break.
-func (o *org) create(name string) {
+func (o *controlled) create(name string) {
 	defer func() { recover() }() // http.ErrAbortHandler
 	o.do("POST", "/api/v1/groups", `{"profile": {"name": "`+name+`", "description": ""}}`)
 }
@@ -419,7 +421,7 @@ func TestOtherMachinesAreLetInOnRequestOnly(t *testing.T) {
 	if status, _ := o.do("GET", "/api/v1/users", ""); status != http.StatusOK {
 		t.Errorf("the fake itself is refused: %d", status)
 	}
-	open := &org{t, control.New(func() *oktatest.Okta { return oktatest.New() }, control.FromAnywhere()), o.remote}
+	open := &controlled{t, control.New(func() *oktatest.Okta { return oktatest.New() }, control.FromAnywhere()), o.remote}
 	open.must("GET", "/_oktatest/health", "", nil)
 }
 
@@ -463,7 +465,7 @@ func TestTheListOfRoutesIsThePackageComments(t *testing.T) {
 		Routes []struct{ Method, Path, About string }
 	}
 	o.must("GET", "/_oktatest/", "", &list)
-	source, err := os.ReadFile("control.go")
+	source, err := os.ReadFile("control/control.go")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,6 @@
-package lag_test
+// This file tests package lag: it is here because each test binary more takes its time to link.
+
+package oktatest_test
 
 import (
 	"testing"

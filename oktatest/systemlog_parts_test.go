@@ -1,4 +1,6 @@
-package syslog_test
+// This file tests package syslog: it is here because each test binary more takes its time to link.
+
+package oktatest_test
 
 import (
 	"encoding/json"
