@@ -4,11 +4,16 @@ package main
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -125,6 +130,120 @@ func TestProxyServesReloadsAndStops(t *testing.T) {
 	if log.has("held") {
 		t.Error("the log has the token")
 	}
+}
+
+// TestProxyIsReplacedUnderItsClient runs the command as systemd runs a service with a
+// socket: the socket stays while the process is replaced, and a client that has it as its
+// http_proxy notices neither that nor that Okta refuses and fails.
+func TestProxyIsReplacedUnderItsClient(t *testing.T) {
+	t.Parallel()
+	const users, creates = 60, 2
+	org := oktatest.NewServer(t, oktatest.WithUsers(users), oktatest.WithWindowLength(time.Second), oktatest.WithLatency(5*time.Millisecond))
+	org.Script("GET /api/v1/users", oktatest.EdgePage(503), oktatest.Reset)
+	org.Script("POST /api/v1/users", oktatest.RateLimited(time.Second))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket, err := l.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	l.Close() // the file is a copy
+
+	stop := startProxy(t, socket, org.URL)
+	client := &http.Client{Timeout: time.Minute, Transport: &http.Transport{Proxy: http.ProxyURL(&url.URL{Scheme: "http", Host: l.Addr().String()})}}
+	var work sync.WaitGroup
+	work.Go(func() {
+		if n := proxiedList(t, client, org.URL); n < users { // creates may add to the last page
+			t.Errorf("%d users were listed, want at least %d", n, users)
+		}
+	})
+	work.Go(func() {
+		for n := range creates {
+			login := fmt.Sprintf("proxied%d@example.com", n)
+			call(t, client, "POST", org.URL+"/api/v1/users", `{"profile":{"login":"`+login+`","email":"`+login+`"}}`, new(struct{}))
+		}
+	})
+	await(t, "both are refused", func() bool { return org.Answered(503) > 0 && len(org.RequestsTo("POST /api/v1/users")) > 0 })
+	stop()
+	stop = startProxy(t, socket, org.URL)
+	work.Wait()
+	client.CloseIdleConnections()
+	stop()
+	done := 0
+	for _, r := range org.RequestsTo("POST /api/v1/users") {
+		if r.Status == http.StatusOK {
+			done++
+		}
+	}
+	if done != creates {
+		t.Errorf("%d times created, want %d", done, creates)
+	}
+}
+
+// startProxy starts the command with a socket. The function stops it: it sends SIGTERM
+// and waits for the end, which is that of all calls in flight and in line.
+func startProxy(t *testing.T, socket *os.File, org string) (stop func()) {
+	t.Helper()
+	var log strings.Builder
+	cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=proxy exec "$0" "$@"`,
+		command, "proxy", "--org", org, "--admin", "", "--grace", "60s")
+	cmd.ExtraFiles, cmd.Stderr = []*os.File{socket}, &log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Process.Kill() }) // if the test has ended before
+	return func() {
+		t.Helper()
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the proxy ended with %v:\n%s", err, log.String())
+		}
+	}
+}
+
+var nextLink = regexp.MustCompile(`<([^>]*)>; rel="next"`)
+
+// proxiedList reads all pages of users, and returns how many there are.
+func proxiedList(t *testing.T, client *http.Client, org string) (n int) {
+	for page := org + "/api/v1/users?limit=20"; page != ""; {
+		var list []struct{}
+		links := call(t, client, "GET", page, "", &list)["Link"]
+		n += len(list)
+		page = ""
+		if m := nextLink.FindStringSubmatch(strings.Join(links, ",")); m != nil {
+			page = m[1]
+		}
+	}
+	return n
+}
+
+// call makes a call that must succeed.
+func call(t *testing.T, client *http.Client, method, url, body string, into any) http.Header {
+	req, err := http.NewRequest(method, url, strings.NewReader(body))
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	req.Header.Set("Authorization", "SSWS secret")
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err == nil {
+		err = json.Unmarshal(text, into)
+	}
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Errorf("%s %s: %s %s %v", method, url, resp.Status, text, err)
+	}
+	return resp.Header
 }
 
 func TestProxyRefusesWhatMakesNoSense(t *testing.T) {

@@ -9,5 +9,5 @@
 //	python3 -m unittest -v test_sync.py
 //	node --test sync.test.mjs
 //
-// Its test builds the command and runs both.
+// The tests of the command run them.
 package fake

@@ -4,6 +4,6 @@
 //	oktaretry proxy --org https://acme.okta.com
 //	OKTA_ORG_URL=http://127.0.0.1:8080 OKTA_API_TOKEN=… python3 sync.py
 //
-// Its test runs all of them through rate limits, an outage, a push and restarts of the
-// sidecar.
+// The tests of examples/sdkv6 run all of them, and Okta's SDK, through rate limits, an
+// outage, a push and restarts of the sidecar.
 package sidecar

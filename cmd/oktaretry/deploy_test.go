@@ -1,72 +1,30 @@
 // This file holds what is in deploy/ against the command: units, image and manifest name
 // flags that it knows, and are well-formed as far as that can be found out here.
 
-package sidecar
+package main
 
 import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
-
-	cached "github.com/oktaretry/oktaretry/examples/internal/program"
 )
 
 const deploy = "../../deploy/"
-
-// dir is where the command is built.
-var dir string
-
-func TestMain(m *testing.M) {
-	var err error
-	if dir, err = os.MkdirTemp("", "oktaretry"); err != nil {
-		log.Fatal(err)
-	}
-	code := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(code)
-}
-
-// build builds the command once, with -full linked statically as the image has it.
-var build = sync.OnceValues(func() (path string, err error) {
-	if !*full {
-		return cached.Path()
-	}
-	path = filepath.Join(dir, "oktaretry")
-	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", path, "github.com/oktaretry/oktaretry/cmd/oktaretry")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	return path, nil
-})
-
-// program returns the path of the command.
-func program(t *testing.T) string {
-	t.Helper()
-	path, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
 
 // knowsFlags runs the command with --help last, which takes what stands before it apart
 // and does no more.
 func knowsFlags(t *testing.T, args []string) {
 	t.Helper()
-	if out, err := exec.Command(program(t), append(args, "--help")...).CombinedOutput(); err != nil || !bytes.Contains(out, []byte("--auth-token-file")) {
+	if out, err := exec.Command(command, append(args, "--help")...).CombinedOutput(); err != nil || !bytes.Contains(out, []byte("--auth-token-file")) {
 		t.Errorf("%q: %v: %s", args, err, out)
 	}
 }
@@ -85,7 +43,7 @@ func TestUnitsAreWellFormed(t *testing.T) {
 			t.Error("the service starts something else")
 		}
 		file := filepath.Join(dir, name)
-		if err := os.WriteFile(file, bytes.ReplaceAll(text, []byte("/usr/local/bin/oktaretry"), []byte(program(t))), 0o644); err != nil {
+		if err := os.WriteFile(file, bytes.ReplaceAll(text, []byte("/usr/local/bin/oktaretry"), []byte(command)), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		files = append(files, file)
@@ -131,8 +89,19 @@ func TestTheImageIsStaticAndRunsAsNobody(t *testing.T) {
 	knowsFlags(t, args)
 	if !*full {
 		t.Log("that it is linked statically is left out: run it with -full")
-	} else if _, err := exec.LookPath("file"); err == nil {
-		if out, _ := exec.Command("file", program(t)).Output(); !strings.Contains(string(out), "statically linked") {
+		return
+	}
+	image := filepath.Join(t.TempDir(), "oktaretry")
+	build := exec.Command("go", "build", "-ldflags=-s -w", "-o", image, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if out, err := exec.Command(image, append(args, "--help")...).CombinedOutput(); err != nil {
+		t.Errorf("%q: %v: %s", args, err, out)
+	}
+	if _, err := exec.LookPath("file"); err == nil {
+		if out, _ := exec.Command("file", image).Output(); !strings.Contains(string(out), "statically linked") {
 			t.Errorf("%s", out)
 		}
 	}
@@ -210,7 +179,7 @@ func checkPolicy(t *testing.T, policy string) {
 	if err := os.WriteFile(file, []byte(policy), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command(program(t), "policy", "check", file).CombinedOutput(); err != nil {
+	if out, err := exec.Command(command, "policy", "check", file).CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)
 	}
 }

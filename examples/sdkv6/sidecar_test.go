@@ -1,7 +1,8 @@
-// This file runs clients that are not ours through the command proxy while Okta refuses,
-// fails and is slow, and the proxy is stopped and started: nobody may notice.
+// This file runs clients that are not ours through a sidecar, with -full through the
+// command proxy, while Okta refuses, fails and is slow, and the sidecar is stopped and
+// started: nobody may notice.
 
-package sidecar
+package main
 
 import (
 	"context"
@@ -9,13 +10,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
-	"regexp"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,9 +27,13 @@ import (
 	"github.com/okta/okta-sdk-golang/v6/okta"
 
 	"github.com/oktaretry/oktaretry/oktatest"
+	"github.com/oktaretry/oktaretry/sidecar"
 )
 
-var full = flag.Bool("full", false, "run clients in all languages, for some 20 s, and look at the command as the image has it")
+var full = flag.Bool("full", false, "run clients in all languages through the command proxy, for some 20 s")
+
+// home is the home directory, with what the go command keeps there: TestMain takes it away.
+var home = os.Getenv("HOME")
 
 // users is how many the org has at first: three pages.
 const users = 60
@@ -61,12 +66,11 @@ type client struct {
 }
 
 var clients = []client{
-	{"Python", "python3", "/usr/bin/python3 -c 'import requests'", true, command("/usr/bin/python3", "sync.py")},
-	{"Node", "node", "node --eval fetch", true, command("node", "sync.mjs")},
-	{"curl", "curl", "curl --version", false, command("sh", "sync.sh")},
+	{"Python", "python3", "/usr/bin/python3 -c 'import requests'", true, command("/usr/bin/python3", "../sidecar/sync.py")},
+	{"Node", "node", "node --eval fetch", true, command("node", "../sidecar/sync.mjs")},
+	{"curl", "curl", "curl --version", false, command("sh", "../sidecar/sync.sh")},
 	{"SDK v6", "", "", true, sdk("sdk", toURL)},
 	{"SDK v6 as terraform-provider-okta sets it up", "", "", true, sdk("terraform", asTerraform)},
-	{"a client with http_proxy", "", "", false, proxied},
 }
 
 // present lists the clients that are played: with -full those whose programs are there,
@@ -149,38 +153,54 @@ func sdk(name string, setUp func(*url.URL) (*okta.Configuration, error)) func(co
 	}
 }
 
+// sdkSync lists, creates and pushes at once: each is refused at first, and waits.
 func sdkSync(ctx context.Context, p play, c *okta.APIClient, name string) ([]byte, error) {
-	r := result{Fewest: users + 1}
+	var (
+		r    result
+		errs [3]error
+		wg   sync.WaitGroup
+	)
+	wg.Go(func() { r.Fewest, errs[0] = sdkList(ctx, p, c) })
+	wg.Go(func() { r.Created, errs[1] = sdkCreate(ctx, p, c, name) })
+	wg.Go(func() { r.Push, errs[2] = sdkPush(ctx, c, pushUser) })
+	wg.Wait()
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
+	}
+	return json.Marshal(r)
+}
+
+// sdkList returns how many users the shortest list has.
+func sdkList(ctx context.Context, p play, c *okta.APIClient) (fewest int, err error) {
+	fewest = math.MaxInt
 	for range p.rounds {
 		list, resp, err := c.UserAPI.ListUsers(ctx).Limit(20).Execute()
 		if err != nil {
-			return nil, err
+			return 0, err
 		}
 		for resp.HasNextPage() {
 			var more []okta.User
 			if resp, err = resp.Next(&more); err != nil {
-				return nil, err
+				return 0, err
 			}
 			list = append(list, more...)
 		}
-		r.Fewest = min(r.Fewest, len(list))
+		fewest = min(fewest, len(list))
 	}
+	return fewest, nil
+}
+
+func sdkCreate(ctx context.Context, p play, c *okta.APIClient, name string) (created int, err error) {
 	for n := range p.creates {
 		profile := okta.UserProfile{}
 		profile.SetLogin(fmt.Sprintf("%s%d@example.com", name, n))
 		profile.SetEmail(profile.GetLogin())
-		_, _, err := c.UserAPI.CreateUser(ctx).Body(okta.CreateUserRequest{Profile: profile}).Execute()
-		if err != nil {
-			return nil, err
+		if _, _, err := c.UserAPI.CreateUser(ctx).Body(okta.CreateUserRequest{Profile: profile}).Execute(); err != nil {
+			return created, err
 		}
-		r.Created++
+		created++
 	}
-	push, err := sdkPush(ctx, c, pushUser)
-	if err != nil {
-		return nil, err
-	}
-	r.Push = push
-	return json.Marshal(r)
+	return created, nil
 }
 
 func sdkPush(ctx context.Context, c *okta.APIClient, user string) (string, error) {
@@ -206,76 +226,22 @@ func sdkPush(ctx context.Context, c *okta.APIClient, user string) (string, error
 	}
 }
 
-var nextLink = regexp.MustCompile(`<([^>]*)>; rel="next"`)
-
-// proxied calls the org by its own URL, in plain http, through the sidecar as http_proxy.
-func proxied(ctx context.Context, p play, org *oktatest.Server, sidecar string) ([]byte, error) {
-	proxy, err := url.Parse(sidecar)
-	if err != nil {
-		return nil, err
-	}
-	c := &http.Client{Transport: &http.Transport{Proxy: http.ProxyURL(proxy)}}
-	defer c.CloseIdleConnections()
-	call := func(method, url, body string, into any) (*http.Response, error) {
-		req, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
-		if err != nil {
-			return nil, err
-		}
-		req.Header.Set("Authorization", "SSWS secret")
-		resp, err := c.Do(req)
-		if err != nil {
-			return nil, err
-		}
-		defer resp.Body.Close()
-		text, err := io.ReadAll(resp.Body)
-		if err != nil || resp.StatusCode != http.StatusOK {
-			return nil, fmt.Errorf("%s %s: %s %s %v", method, url, resp.Status, text, err)
-		}
-		return resp, json.Unmarshal(text, into)
-	}
-	r := result{Fewest: users + 1}
-	for range p.rounds {
-		n := 0
-		for page := org.URL + "/api/v1/users?limit=20"; page != ""; {
-			var list []map[string]any
-			resp, err := call("GET", page, "", &list)
-			if err != nil {
-				return nil, err
-			}
-			n += len(list)
-			page = ""
-			if m := nextLink.FindStringSubmatch(strings.Join(resp.Header["Link"], ",")); m != nil {
-				page = m[1]
-			}
-		}
-		r.Fewest = min(r.Fewest, n)
-	}
-	for n := range p.creates {
-		login := fmt.Sprintf("proxied%d@example.com", n)
-		var user map[string]any
-		if _, err := call("POST", org.URL+"/api/v1/users", `{"profile":{"login":"`+login+`","email":"`+login+`"}}`, &user); err != nil {
-			return nil, err
-		}
-		r.Created++
-	}
-	return json.Marshal(r)
-}
-
-// service runs the command proxy as systemd runs a service with a socket: the socket
-// stays while the process is replaced.
+// service is a proxy of which the socket stays while it is replaced, as systemd has it.
 type service struct {
 	t       *testing.T
-	program string
+	program string // the command; "": the sidecar runs in this process
 	org     string
 	socket  *os.File
 	url     string
-	cmd     *exec.Cmd
-	log     strings.Builder
+	stop    func() // waits for the end: all that was in flight and in line
 }
 
 func newService(t *testing.T, org *oktatest.Server) *service {
 	t.Helper()
-	s := &service{t: t, org: org.URL, program: program(t)}
+	s := &service{t: t, org: org.URL}
+	if *full {
+		s.program = build(t)
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -290,29 +256,72 @@ func newService(t *testing.T, org *oktatest.Server) *service {
 	return s
 }
 
+// build builds the command.
+func build(t *testing.T) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "oktaretry")
+	cmd := exec.Command("go", "build", "-o", path, "github.com/oktaretry/oktaretry/cmd/oktaretry")
+	cmd.Env = append(os.Environ(), "HOME="+home)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return path
+}
+
 func (s *service) start() {
 	s.t.Helper()
-	s.cmd = exec.Command("sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=proxy exec "$0" "$@"`,
-		s.program, "proxy", "--org", s.org, "--admin", "", "--grace", "60s")
-	s.cmd.ExtraFiles = []*os.File{s.socket}
-	s.cmd.Stderr = &s.log
-	if err := s.cmd.Start(); err != nil {
-		s.t.Fatal(err)
+	if s.program == "" {
+		s.startHere()
+	} else {
+		s.startProcess()
 	}
 }
 
-// stop sends SIGTERM and waits for the end: all that was in flight and in line.
-func (s *service) stop() {
+func (s *service) startHere() {
 	s.t.Helper()
-	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	proxy, err := sidecar.New(sidecar.Config{Orgs: []sidecar.Org{{URL: s.org}}, Grace: time.Minute})
+	if err != nil {
 		s.t.Fatal(err)
 	}
-	if err := s.cmd.Wait(); err != nil {
-		s.t.Errorf("the proxy ended with %v:\n%s", err, s.log.String())
+	l, err := net.FileListener(s.socket)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(s.t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- proxy.Run(ctx, l, nil) }()
+	s.stop = func() {
+		s.t.Helper()
+		cancel()
+		if err := <-ended; err != nil {
+			s.t.Errorf("the sidecar ended with %v", err)
+		}
+	}
+}
+
+func (s *service) startProcess() {
+	s.t.Helper()
+	var log strings.Builder
+	cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=proxy exec "$0" "$@"`,
+		s.program, "proxy", "--org", s.org, "--admin", "", "--grace", "60s")
+	cmd.ExtraFiles, cmd.Stderr = []*os.File{s.socket}, &log
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { cmd.Process.Kill() }) // if the test has ended before
+	s.stop = func() {
+		s.t.Helper()
+		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			s.t.Fatal(err)
+		}
+		if err := cmd.Wait(); err != nil {
+			s.t.Errorf("the proxy ended with %v:\n%s", err, log.String())
+		}
 	}
 }
 
 func TestNobodyNoticesAStormAnOutageAPushAndRestarts(t *testing.T) {
+	t.Parallel()
 	p, all := played(), present(t)
 	org := oktatest.NewServer(t, oktatest.WithUsers(users), oktatest.WithWindowLength(p.window),
 		oktatest.WithLimit("GET /api/v1/users", 20), oktatest.WithLatency(5*time.Millisecond), oktatest.WithFactorResult("SUCCESS", p.polls))
@@ -335,8 +344,10 @@ func TestNobodyNoticesAStormAnOutageAPushAndRestarts(t *testing.T) {
 			}
 		})
 	}
-	for _, share := range p.stops { // in the midst of it
-		for end := time.Now().Add(time.Minute); org.Arrived() < len(all)*p.rounds*users/20/share && time.Now().Before(end); {
+	listed := func() int { return len(org.RequestsTo("GET /api/v1/users")) }
+	for _, share := range p.stops { // in the midst of it, and once it serves
+		before := listed()
+		for end := time.Now().Add(time.Minute); (listed() == before || listed() < len(all)*p.rounds*users/20/share) && time.Now().Before(end); {
 			time.Sleep(10 * time.Millisecond)
 		}
 		s.stop()
