@@ -38,12 +38,25 @@ var (
 	full     = flag.Bool("full", false, "look at the page in all widths, in both schemes, and without scripts")
 )
 
-// atEnd is what TestMain calls when all tests have ended, the last first.
-var atEnd []func()
+// last is what TestMain calls when all tests have ended, the last first.
+var last struct {
+	sync.Mutex
+	calls []func()
+}
 
+// atEnd adds to what is called last.
+func atEnd(calls ...func()) {
+	last.Lock()
+	defer last.Unlock()
+	last.calls = append(last.calls, calls...)
+}
+
+// TestMain lets all tests run at once, for they wait: for the browser, for the day to get
+// bad, and for the page to refresh.
 func TestMain(m *testing.M) {
+	flag.Set("test.parallel", "8") // unless -parallel is given
 	code := m.Run()
-	for _, f := range slices.Backward(atEnd) {
+	for _, f := range slices.Backward(last.calls) {
 		f()
 	}
 	os.Exit(code)
@@ -71,6 +84,7 @@ func browser(t *testing.T) context.Context {
 		}
 		t.Skip("LEFT OUT: the page was not looked at in a browser, for chromium is missing")
 	}
+	go hostileDay() // it gets bad while the browser starts
 	ctx, err := startBrowser()
 	if err != nil {
 		t.Fatal(err)
@@ -88,7 +102,7 @@ var startBrowser = sync.OnceValues(func() (context.Context, error) {
 		chromedp.Flag("disable-dev-shm-usage", true), chromedp.WSURLReadTimeout(2*time.Minute))
 	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, end := chromedp.NewContext(ctx)
-	atEnd = append(atEnd, func() { os.RemoveAll(dir) }, stop, end)
+	atEnd(func() { os.RemoveAll(dir) }, stop, end)
 	return ctx, chromedp.Do(ctx)
 })
 
@@ -114,7 +128,7 @@ var hostileDay = sync.OnceValues(func() (http.Handler, error) { return startDay(
 // groups has the name given, or its usual one if that is "".
 func startDay(groups string) (http.Handler, error) {
 	org := startOrg()
-	atEnd = append(atEnd, org.Close)
+	atEnd(org.Close)
 	org.Script("GET /api/v1/users/{id}", oktatest.EOF, oktatest.Pass)
 	p := policy()
 	p.Breaker.OpenFor = time.Hour // a browser may take long
@@ -130,7 +144,7 @@ func startDay(groups string) (http.Handler, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var day sync.WaitGroup
-	atEnd = append(atEnd, day.Wait, cancel)
+	atEnd(day.Wait, cancel)
 	day.Go(func() { live(ctx, org, transport) })
 	if err := worsen(ctx, org.URL, transport); err != nil {
 		return nil, err
@@ -236,6 +250,7 @@ func do[T any](t *testing.T, ctx context.Context, action chromedp.Action[T]) T {
 }
 
 func TestPageLooksRightInABrowser(t *testing.T) {
+	t.Parallel()
 	root := browser(t)
 	server := badDay(t)
 	for i, width := range []int64{400, 800, 1600} {
@@ -335,6 +350,7 @@ func until(t *testing.T, ctx context.Context, what string, wanted func(seen) boo
 }
 
 func TestPageRefreshesUnderItsReadersHand(t *testing.T) {
+	t.Parallel()
 	root := browser(t)
 	server := badDay(t)
 	ctx, said := tab(t, root, 800, "light", true)
@@ -368,6 +384,7 @@ func TestPageRefreshesWithoutScripts(t *testing.T) {
 	if !*full {
 		t.Skip("left out: run it with -full")
 	}
+	t.Parallel()
 	root := browser(t)
 	server := badDay(t)
 	ctx, _ := tab(t, root, 800, "light", false)
@@ -384,6 +401,7 @@ func TestPageRefreshesWithoutScripts(t *testing.T) {
 // Who hears the page has it table by table, with a name for each; who reads it can tell
 // the text from what is behind it.
 func TestPageIsAccessible(t *testing.T) {
+	t.Parallel()
 	root := browser(t)
 	server := badDay(t)
 	for _, scheme := range []string{"light", "dark"} {

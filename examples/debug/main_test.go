@@ -11,6 +11,7 @@ import (
 )
 
 func TestExamplePrintsItsAddressAndEnds(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	var b strings.Builder
