@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -322,6 +323,9 @@ func (s *service) startProcess() {
 
 func TestNobodyNoticesAStormAnOutageAPushAndRestarts(t *testing.T) {
 	t.Parallel()
+	if runtime.GOOS == "windows" {
+		t.Skip("left out: Windows hands over no sockets")
+	}
 	p, all := played(), present(t)
 	org := oktatest.NewServer(t, oktatest.WithUsers(users), oktatest.WithWindowLength(p.window),
 		oktatest.WithLimit("GET /api/v1/users", 20), oktatest.WithLatency(5*time.Millisecond), oktatest.WithFactorResult("SUCCESS", p.polls))
