@@ -54,7 +54,7 @@ func played() play {
 	if *full {
 		return play{rounds: 2, creates: 4, polls: 3, window: 2 * time.Second, refused: time.Second, stops: []int{4, 2}}
 	}
-	return play{rounds: 1, creates: 2, polls: 1, window: time.Second, stops: []int{2}}
+	return play{rounds: 1, creates: 2, polls: 1, window: time.Second, stops: []int{6}}
 }
 
 // client is somebody who calls Okta by the URL of the sidecar.
