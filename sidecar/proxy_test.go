@@ -330,6 +330,46 @@ func TestAClientThatGoesAwayEndsTheCall(t *testing.T) {
 	}
 }
 
+// TestWhatNobodyWaitsForIsNotSent: a client whose time runs out while its create waits in
+// line sends another. net/http notices that it has gone away only once it has read the
+// body, which nobody had: all were sent when the line moved on.
+func TestWhatNobodyWaitsForIsNotSent(t *testing.T) {
+	t.Parallel() // it waits for most of its time
+	org := oktatest.NewServer(t)
+	s := start(t, Config{}, org)
+	org.Script("POST /api/v1/groups", oktatest.Always(oktatest.RateLimited(time.Minute)))
+	first := dial(t, s.addr)
+	head := "POST /api/v1/groups HTTP/1.1\r\nHost: " + s.addr + "\r\nContent-Type: application/json\r\n"
+	const group = `{"profile":{"name":"g"}}`
+	whole := fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", head, len(group), group)
+	io.WriteString(first, whole)
+	inLine := func() (n int) {
+		for _, b := range s.Transport().Snapshot().Buckets {
+			n += b.Waiting
+		}
+		return n
+	}
+	eventually(t, "the bucket is used up", func() bool { return inLine() == 1 })
+	for name, request := range map[string]string{
+		"a body":                  whole,
+		"a body in chunks":        fmt.Sprintf("%sTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", head, len(group), group),
+		"a body of 60 kB":         head + "Content-Length: 60000\r\n\r\n" + strings.Repeat(" ", 60000),
+		"a body that breaks off":  head + "Content-Length: 100\r\n\r\n" + group,
+		"a chunk that breaks off": fmt.Sprintf("%sTransfer-Encoding: chunked\r\n\r\n%x\r\n%s", head, 100, group),
+	} {
+		c := dial(t, s.addr)
+		io.WriteString(c, request)
+		eventually(t, name+": it waits", func() bool { return inLine() == 2 })
+		c.Close()
+		eventually(t, name+": it has left the line", func() bool { return inLine() == 1 })
+	}
+	first.Close()
+	eventually(t, "nobody is in line", func() bool { return inLine() == 0 })
+	if n := org.Count("POST /api/v1/groups"); n != 1 {
+		t.Errorf("Okta got %d creates, want that of the first alone", n)
+	}
+}
+
 func TestABrokenBodyBreaksTheAnswerOff(t *testing.T) {
 	org := oktatest.NewServer(t, oktatest.WithUsers(50))
 	s := start(t, Config{}, org)

@@ -8,14 +8,11 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httputil"
-	"os"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/oktaretry/oktaretry/sidecar/internal/rewrite"
@@ -246,63 +243,6 @@ func (s *Sidecar) rewrite(r *httputil.ProxyRequest) {
 		out.Header.Set("Authorization", known)
 	}
 }
-
-// clientBody is the body of a client's request. A client that sends it too slowly, or
-// breaks it off, ends the call.
-type clientBody struct {
-	io.ReadCloser
-	control *http.ResponseController
-	stall   time.Duration
-	waited  time.Duration // in Reads; of one goroutine at a time
-	read    int64
-	broken  atomic.Bool
-	ended   atomic.Bool
-}
-
-// abandoned is how long what is left of a body that nobody reads may take to come: net/http
-// reads some of it, so that the connection can be kept.
-const abandoned = 500 * time.Millisecond
-
-func (b *clientBody) abandon() {
-	if !b.ended.Load() {
-		abandonBody(b.control)
-	}
-}
-
-// abandonBody ends the reading of a body soon. The next request's header has a time of
-// its own.
-func abandonBody(control *http.ResponseController) {
-	control.SetReadDeadline(time.Now().Add(abandoned))
-}
-
-// perKiB is how much longer a body may take for each KiB that has come.
-const perKiB = time.Second
-
-func (b *clientBody) Read(p []byte) (int, error) {
-	allowed := b.stall + time.Duration(b.read>>10)*perKiB - b.waited
-	began := time.Now()
-	err := b.control.SetReadDeadline(began.Add(max(allowed, 0)))
-	controlled := err == nil
-	n, err := b.ReadCloser.Read(p)
-	if controlled && (err == nil || err == io.EOF) {
-		b.control.SetReadDeadline(time.Time{})
-	}
-	if err == io.EOF {
-		b.ended.Store(true)
-	}
-	b.waited += time.Since(began)
-	b.read += int64(n)
-	if err != nil && err != io.EOF {
-		b.broken.Store(true)
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
-			return n, err
-		}
-		return n, errSlowBody
-	}
-	return n, err
-}
-
-var errSlowBody = errors.New("sidecar: the client sends its body too slowly")
 
 // errStopping is the cause by which calls end that outlast the grace.
 var errStopping = errors.New("sidecar: stopping")

@@ -74,7 +74,7 @@ func (s *Sidecar) drain(srv *http.Server, l net.Listener, connections *connectio
 	defer cancel()
 	l.Close()
 	connections.wait(graceful, linger)
-	if srv.Shutdown(graceful) == nil {
+	if !errors.Is(srv.Shutdown(graceful), context.DeadlineExceeded) { // it may also report that l was closed twice
 		s.config.Logger.Info("stopped")
 		return nil
 	}

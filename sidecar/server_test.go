@@ -14,6 +14,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
@@ -52,6 +53,39 @@ func TestCallsInFlightAndInLineAreFinished(t *testing.T) {
 	s.ended <- nil
 	if _, err := net.Dial("tcp", s.addr); err == nil {
 		t.Error("the listener is still open")
+	}
+}
+
+// lateListener is a listener whose Accept takes a while to notice Close, as on a busy
+// machine: http.Server closes it a second time then, and reports the error.
+type lateListener struct{ net.Listener }
+
+func (l lateListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		time.Sleep(100 * time.Millisecond)
+	}
+	return c, err
+}
+
+// TestAnIdleSidecarStopsInOrder: now and then it reported that calls had outlasted the
+// grace though there were none, and its process ended with an error.
+func TestAnIdleSidecarStopsInOrder(t *testing.T) {
+	log := new(safeBuffer)
+	s, err := New(Config{Orgs: []Org{{URL: "https://acme.okta.com"}}, Logger: slog.New(slog.NewTextHandler(log, nil))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := lateListener{listen(t)}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Run(ctx, l, nil) }()
+	if c, err := net.Dial("tcp", l.Addr().String()); err == nil { // it is served
+		c.Close()
+	}
+	stop()
+	if err := <-ended; err != nil || strings.Contains(log.String(), "outlasted") {
+		t.Errorf("%v, log %s", err, log)
 	}
 }
 

@@ -164,7 +164,10 @@ func (s *Sidecar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Body != nil && r.Body != http.NoBody {
 		control := http.NewResponseController(w)
 		control.EnableFullDuplex() // else net/http reads the whole body before it answers
-		c.body = &clientBody{ReadCloser: r.Body, control: control, stall: s.config.StallTimeout}
+		var end context.CancelFunc
+		ctx, end = context.WithCancel(ctx)
+		defer end()
+		c.body = newClientBody(r.Body, control, s.config.StallTimeout, end)
 		r.Body = c.body
 		defer c.body.abandon()
 	}
