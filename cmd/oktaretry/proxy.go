@@ -111,6 +111,10 @@ func (f *proxyFlags) run(ctx context.Context, logTo io.Writer) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
+	hangups := make(chan os.Signal, 1) // from the beginning until the last call is answered: a hangup ends who does not listen
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer close(hangups)
+	defer signal.Stop(hangups)
 	logger := f.logger(logTo)
 	c := sidecar.Config{Names: f.names, AuthTokenFile: f.authToken, Logger: logger, Grace: f.grace, MaxTimeout: f.timeout, MaxConns: f.maxConns}
 	err := errors.Join(f.addOrgs(&c), f.addTLS(&c, logger))
@@ -132,7 +136,7 @@ func (f *proxyFlags) run(ctx context.Context, logTo io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := f.followPolicy(ctx, s, logger); err != nil {
+	if err := f.followPolicy(ctx, s, hangups, logger); err != nil {
 		return err
 	}
 	l, admin, err := f.listeners()
@@ -277,15 +281,12 @@ func (f *proxyFlags) addRedis(c *sidecar.Config, logger *slog.Logger) (io.Closer
 
 // followPolicy gives the policy to the transport, now, whenever its file changes, and at
 // SIGHUP, which is also for the token files.
-func (f *proxyFlags) followPolicy(ctx context.Context, s *sidecar.Sidecar, logger *slog.Logger) error {
+func (f *proxyFlags) followPolicy(ctx context.Context, s *sidecar.Sidecar, hangups <-chan os.Signal, logger *slog.Logger) error {
 	if f.policy != "" {
 		if _, err := policyfile.Watch(ctx, s.Transport(), f.policy, policyfile.WithLogger(logger)); err != nil {
 			return err
 		}
 	}
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	context.AfterFunc(ctx, func() { signal.Stop(hangups); close(hangups) })
 	go func() {
 		for range hangups {
 			f.reload(s, logger)

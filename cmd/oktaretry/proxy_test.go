@@ -9,9 +9,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"runtime"
@@ -106,19 +108,10 @@ func TestProxyServesReloadsAndStops(t *testing.T) {
 		!strings.Contains(body, "oktaretry_sidecar_active{") || !strings.Contains(body, `service_name="directory-proxy",service_version="`) || !strings.Contains(body, "go_goroutines ") {
 		t.Errorf("metrics: %d %s", status, body)
 	}
-	hangUp := func() {
-		self, err := os.FindProcess(os.Getpid())
-		if err == nil {
-			err = self.Signal(syscall.SIGHUP)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	hangUp()
+	hangUp(t)
 	await(t, "the policy is reloaded", func() bool { return log.has("policy reloaded") })
 	write(policy, "pace:\n  maxUtilization: nine\n")
-	hangUp()
+	hangUp(t)
 	await(t, "a bad policy is refused", func() bool { return log.has("policy not reloaded") })
 	if status, _ := fetch(t, "http://"+addr+"/api/v1/users"); status != 200 {
 		t.Errorf("under the policy before: %d", status)
@@ -248,6 +241,62 @@ func call(t *testing.T, client *http.Client, method, url, body string, into any)
 		t.Errorf("%s %s: %s %s %v", method, url, resp.Status, text, err)
 	}
 	return resp.Header
+}
+
+
+// hangUp sends this process a SIGHUP.
+func hangUp(t *testing.T) {
+	t.Helper()
+	self, err := os.FindProcess(os.Getpid())
+	if err == nil {
+		err = self.Signal(syscall.SIGHUP)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestProxyReloadsWhileItStops: once it had begun to stop, a SIGHUP ended it, and with it
+// the calls in flight.
+func TestProxyReloadsWhileItStops(t *testing.T) {
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGHUP) // which would end this process
+	defer signal.Stop(caught)
+	arrived, goOn := make(chan struct{}), make(chan struct{})
+	org := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { close(arrived); <-goOn }))
+	defer org.Close()
+	answer := sync.OnceFunc(func() { close(goOn) })
+	defer answer()
+	policy := filepath.Join(t.TempDir(), "policy.yaml")
+	if err := os.WriteFile(policy, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	addr := freeAddress(t)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	log := new(lockedLog)
+	code := make(chan int, 1)
+	go func() {
+		code <- run(ctx, []string{"proxy", "--org", org.URL, "--listen", addr, "--admin", "", "--policy", policy}, nil, io.Discard, log)
+	}()
+	await(t, "it serves", func() bool { return log.has("msg=serving") })
+	answered := make(chan int, 1)
+	go func() {
+		status, _ := fetch(t, "http://"+addr+"/api/v1/users")
+		answered <- status
+	}()
+	<-arrived
+	stop()
+	await(t, "it is stopping", func() bool { return log.has("msg=stopping") })
+	hangUp(t)
+	await(t, "the policy is reloaded", func() bool { return log.has("policy reloaded") })
+	answer()
+	if status := <-answered; status != 200 {
+		t.Errorf("the call in flight got %d", status)
+	}
+	if c := <-code; c != exitOK {
+		t.Errorf("exit code %d", c)
+	}
 }
 
 func TestProxyRefusesWhatMakesNoSense(t *testing.T) {
