@@ -259,9 +259,10 @@ func TestAProxysClientIsServedForTheOrgsHost(t *testing.T) {
 
 func TestTheHostSelectsTheOrg(t *testing.T) {
 	one, two := oktatest.NewServer(t), oktatest.NewServer(t)
-	s := start(t, Config{Orgs: []Org{{URL: one.URL, Names: []string{"one.localhost"}}, {URL: two.URL, Names: []string{"two.localhost"}}}})
+	s := start(t, Config{Names: []string{"[fd00::1]", "fd00::2"}, Orgs: []Org{{URL: one.URL, Names: []string{"one.localhost"}}, {URL: two.URL, Names: []string{"two.localhost"}}}})
 	for host, want := range map[string]*oktatest.Server{
 		"one.localhost": one, "two.localhost:8080": two, "TWO.localhost": two, "localhost:1": one, "127.0.0.1": one, "[::1]:8080": one,
+		"[fd00::1]:8080": one, "[fd00::1]": one, "[fd00::2]:8080": one,
 		strings.TrimPrefix(one.URL, "http://"): one, strings.TrimPrefix(two.URL, "http://"): two,
 	} {
 		before := want.Arrived()

@@ -48,7 +48,9 @@ func New(c Config) (*Sidecar, error) {
 	c = c.withDefaults()
 	s := &Sidecar{config: c, orgs: map[string]*org{}, names: map[string]bool{"localhost": true}}
 	for _, n := range c.Names {
-		s.names[strings.ToLower(n)] = true
+		n = strings.ToLower(n)
+		s.names[n] = true
+		s.names[strings.Trim(n, "[]")] = true // an IPv6 address, as in a URL
 	}
 	for _, o := range c.Orgs {
 		u, _ := o.parse() // checked by validate

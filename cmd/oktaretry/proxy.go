@@ -117,7 +117,7 @@ func (f *proxyFlags) run(ctx context.Context, logTo io.Writer) error {
 	defer signal.Stop(hangups)
 	logger := f.logger(logTo)
 	c := sidecar.Config{Names: f.names, AuthTokenFile: f.authToken, Logger: logger, Grace: f.grace, MaxTimeout: f.timeout, MaxConns: f.maxConns}
-	err := errors.Join(f.addOrgs(&c), f.addTLS(&c, logger))
+	err := errors.Join(f.noZero(), f.addOrgs(&c), f.addTLS(&c, logger))
 	if err != nil {
 		return err
 	}
@@ -151,6 +151,18 @@ func (f *proxyFlags) run(ctx context.Context, logTo io.Writer) error {
 	context.AfterFunc(ctx, func() { daemon.SdNotify(false, daemon.SdNotifyStopping) })
 	defer returnLeases(ctx, s.Transport())
 	return s.Run(ctx, l, admin)
+}
+
+// noZero refuses zeros that a Config takes for its defaults.
+func (f *proxyFlags) noZero() error {
+	var wrong []error
+	if f.grace == 0 {
+		wrong = append(wrong, errors.New("--grace is 0s, want more: 1ms ends all calls at once"))
+	}
+	if f.maxConns == 0 {
+		wrong = append(wrong, errors.New("--max-conns is 0, want 1 or more"))
+	}
+	return errors.Join(wrong...)
 }
 
 // returnLeases gives back, within a second, what was leased from Redis and not used.
@@ -197,7 +209,7 @@ func (f *proxyFlags) addOrgs(c *sidecar.Config) error {
 func (f *proxyFlags) addTokens(c *sidecar.Config) error {
 	for _, text := range f.tokenFiles {
 		at, path := 0, text
-		if host, file, ok := strings.Cut(text, "="); ok {
+		if host, file, ok := strings.Cut(text, "="); ok && !strings.Contains(host, "/") { // else a path
 			path = file
 			for at = 0; at < len(c.Orgs) && !strings.EqualFold(host, hostOf(c.Orgs[at].URL)); {
 				at++

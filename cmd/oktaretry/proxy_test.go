@@ -323,12 +323,17 @@ func TestProxyRefusesWhatMakesNoSense(t *testing.T) {
 		"a client id alone":          {[]string{"--org", org, "--client-id", "0oa1"}, "--client-id, --private-key and --scope"},
 		"a scope alone":              {[]string{"--org", org, "--scope", "okta.users.read"}, "--client-id, --private-key and --scope"},
 		"a negative grace":           {[]string{"--org", org, "--grace", "-1s"}, "Grace is -1s"},
+		"no grace":                   {[]string{"--org", org, "--grace", "0"}, "--grace is 0s"},
+		"no connections":             {[]string{"--org", org, "--max-conns", "0"}, "--max-conns is 0"},
+		"a token at a path with =":   {[]string{"--org", org, "--token-file", token + "=x"}, "no such file"},
 		"a Redis by http":            {[]string{"--org", org, "--redis", "http://:secret@redis"}, "redis://"},
 		"a policy that is not there": {[]string{"--org", org, "--policy", token + "x"}, "no such file"},
 	} {
 		log := new(lockedLog)
-		if c := run(t.Context(), append([]string{"proxy"}, tt.args...), nil, io.Discard, log); c != exitTrouble || !log.has(tt.want) || log.has("secret") || log.has("msg=serving") {
+		ctx, stop := context.WithTimeout(t.Context(), 20*time.Second) // of one that serves
+		if c := run(ctx, append([]string{"proxy"}, tt.args...), nil, io.Discard, log); c != exitTrouble || !log.has(tt.want) || log.has("secret") || log.has("msg=serving") {
 			t.Errorf("%s: exit code %d, %s", name, c, log.text.String())
 		}
+		stop()
 	}
 }
