@@ -228,22 +228,26 @@ func TestCredentialsReachTheStoreAsKeyedHashes(t *testing.T) {
 	jwt := func(claims string) string {
 		return "Bearer eyJhbGciOiJSUzI1NiJ9." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".c2ln"
 	}
-	name := func(authorization string, opts ...oktaretry.SharedOption) string {
-		store := sharedtest.NewFaulty(t)
-		okta := oktatest.New(oktatest.WithUsers(1))
-		rt, err := oktaretry.NewTransport(okta.Transport(), oktaretry.WithShared(store, opts...))
-		if err != nil {
-			t.Fatal(err)
-		}
-		rig.Do(t, t.Context(), rt, "GET", rig.Org+"/api/v1/users/"+okta.UserIDs()[0], "", "Authorization", authorization).Is(200)
-		b := onlyBucket(t, store)
-		if b.Host != "example.okta.com" || b.Bucket != rig.UserBucket {
-			t.Errorf("bucket %+v", b)
-		}
-		if token := strings.TrimPrefix(authorization, "SSWS "); token != "" && strings.Contains(b.Credential, token) {
-			t.Errorf("the store gets %s", b.Credential)
-		}
-		return b.Credential
+	// In virtual time: in real time the store's 50 ms were over once on a busy machine.
+	name := func(authorization string, opts ...oktaretry.SharedOption) (credential string) {
+		synctest.Test(t, func(t *testing.T) {
+			store := sharedtest.NewFaulty(t)
+			okta := oktatest.New(oktatest.WithUsers(1))
+			rt, err := oktaretry.NewTransport(okta.Transport(), oktaretry.WithShared(store, opts...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			rig.Do(t, t.Context(), rt, "GET", rig.Org+"/api/v1/users/"+okta.UserIDs()[0], "", "Authorization", authorization).Is(200)
+			b := onlyBucket(t, store)
+			if b.Host != "example.okta.com" || b.Bucket != rig.UserBucket {
+				t.Errorf("bucket %+v", b)
+			}
+			if token := strings.TrimPrefix(authorization, "SSWS "); token != "" && strings.Contains(b.Credential, token) {
+				t.Errorf("the store gets %s", b.Credential)
+			}
+			credential = b.Credential
+		})
+		return credential
 	}
 	secret := func(s string) oktaretry.SharedOption { return oktaretry.SharedSecret([]byte(s)) }
 	byTenant := oktaretry.SharedCredential(func(*http.Request) string { return "the client" })
