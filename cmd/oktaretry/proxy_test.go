@@ -243,7 +243,6 @@ func call(t *testing.T, client *http.Client, method, url, body string, into any)
 	return resp.Header
 }
 
-
 // hangUp sends this process a SIGHUP.
 func hangUp(t *testing.T) {
 	t.Helper()
