@@ -6,6 +6,7 @@ package circuit_test
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -74,7 +75,7 @@ func TestEndpointIsOpenForTheRequestsThatFailed(t *testing.T) {
 		{"four, nothing known of others", []string{"bad1", "bad2", "bad3", "bad4"}, 0, []string{"bad1", "bad4"}, []string{"new"}},
 		{"nine, others between", []string{"1", "2", "3", "4", "5", "6", "7", "8", "9"}, 6, []string{"1", "9"}, []string{"good", "new"}},
 		{"five, nothing known of others", []string{"1", "2", "3", "4", "5"}, 0, []string{"1", "5", "new"}, nil},
-		{"too many to tell apart", manyNames(40), 6, []string{"0", "39", "good", "new"}, nil},
+		{"two, one of them once", append(slices.Repeat([]string{"bad"}, 19), "blip"), 0, []string{"bad"}, []string{"blip", "new"}},
 	} {
 		rig.Virtual(t, tt.name, func(t *testing.T) {
 			b := newEndpoint(nil)
@@ -115,6 +116,96 @@ func TestBrownOutOpensAnEndpointForAll(t *testing.T) {
 		wantAsked(t, b, "0", false)
 		wantAsked(t, b, "new", false)
 	})
+}
+
+// More requests than are told apart fail each other time, and then all the time.
+func TestWhereManyRequestsFailItIsNotThey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newEndpoint(nil)
+		for _, name := range manyNames(20) {
+			ask(b, name, circuit.Failed)
+			ask(b, "good", circuit.Healthy)
+		}
+		askInTurn(t, b, 0, manyNames(20)...)
+		for _, name := range []string{"0", "19", "new", "good"} {
+			wantAsked(t, b, name, false)
+		}
+	})
+}
+
+// Of others nothing is known but that they failed long ago.
+func TestFailuresOfLongAgoBlameNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newEndpoint(nil)
+		for _, name := range manyNames(12) {
+			ask(b, name, circuit.Failed)
+		}
+		time.Sleep(time.Minute)
+		askInTurn(t, b, 0, "bad")
+		wantAsked(t, b, "bad", false)
+		wantAsked(t, b, "0", true)
+	})
+}
+
+// A failure now and then makes no offender of a request.
+func TestRequestThatFailsNowAndThenIsNoOffender(t *testing.T) {
+	const ok, failed = circuit.Healthy, circuit.Failed
+	for _, tt := range []struct {
+		name  string
+		other []circuit.Verdict // after each four of the bad request
+	}{
+		{"once", []circuit.Verdict{ok, ok, failed}},
+		{"each other time", []circuit.Verdict{failed, ok}},
+	} {
+		rig.Virtual(t, tt.name, func(t *testing.T) {
+			b := newEndpoint(nil)
+			for i := 0; b.Closed() && i < 500; i++ {
+				if ask(b, "bad", failed); i%4 == 3 && i/4 < len(tt.other)*2 {
+					ask(b, "other", tt.other[i/4%len(tt.other)])
+				}
+			}
+			wantAsked(t, b, "bad", false)
+			wantAsked(t, b, "other", true)
+		})
+	}
+}
+
+// One request has failed for a while, and then the server is down: its circuit opens no
+// later, and for all.
+func TestOutageBesideAnOffenderOpensAnEndpointForAll(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		good  int           // successes before
+		every time.Duration // the distance of the failures
+		also  int           // after so many of them is one more success; 0: none is
+		most  int           // failures until it is open for all
+	}{
+		{"all in a row fail", 100, 40 * time.Millisecond, 0, 22},
+		{"the ratio is reached", 1, 0, 0, 20},
+		{"the ratio is reached, with successes", 1, 0, 12, 20},
+	} {
+		rig.Virtual(t, tt.name, func(t *testing.T) {
+			b := newEndpoint(nil)
+			ask(b, "bad", circuit.Failed)
+			for range tt.good {
+				ask(b, "good", circuit.Healthy)
+			}
+			sent := 1
+			for i := range 100 {
+				if ask(b, []string{"bad", fmt.Sprint(i % 13)}[i%2], circuit.Failed) {
+					sent++
+				}
+				if i > 0 && i == tt.also {
+					ask(b, "good", circuit.Healthy)
+				}
+				time.Sleep(tt.every)
+			}
+			if sent > tt.most {
+				t.Errorf("%d failures until it was open for all, want %d", sent, tt.most)
+			}
+			wantAsked(t, b, "good", false)
+		})
+	}
 }
 
 // The probes of an endpoint that is open for one request are that request's: the
@@ -160,6 +251,10 @@ func TestRequestThatTurnsBadLaterIsRefusedByItself(t *testing.T) {
 		}
 		wantAsked(t, b, "worse", false)
 		wantAsked(t, b, "good", true)
+		for _, name := range manyNames(4) {
+			ask(b, name, circuit.Failed)
+		}
+		wantAsked(t, b, "good", true) // four others failed, and with "worse" five
 	})
 }
 
