@@ -216,7 +216,6 @@ func (b *Breaker) transit(from, to State) {
 		b.openUntil.Store(time.Now().Add(b.cfg.OpenFor).UnixNano())
 		b.opened.Store(!b.lone() && !b.narrowly()) // which is no word for other processes
 	case Closed:
-		b.suspects.Store(nil)
 		b.offend(nil)
 	}
 	b.state.Store(int32(to))
@@ -227,6 +226,9 @@ func (b *Breaker) transit(from, to State) {
 	b.transitions = append(b.transitions, Transition{from, to})
 	b.probes = nil // those of the state before count for nothing now
 	b.shares, b.failed = nil, nil
+	if to == Closed {
+		b.acquit()
+	}
 	b.requests.Load().reset()
 	if to == Open {
 		b.opening.Cause = b.last

@@ -8,11 +8,12 @@
 package circuit
 
 import (
-	"hash/maphash"
 	"maps"
 	"net/url"
 	"sync/atomic"
 	"time"
+
+	"github.com/oktaretry/oktaretry/internal/route"
 )
 
 // maxRequests is how many failing requests of an endpoint are told apart. Where more of
@@ -26,7 +27,7 @@ type request struct {
 	othersWell bool // another request succeeded since the first failure
 }
 
-// requests is what an endpoint's circuit knows of single ones. Its methods take nil.
+// requests is what an endpoint's circuit knows of single ones.
 type requests struct {
 	watchUntil atomic.Int64              // counted from successes.born; successes are counted by request before
 	offenders  atomic.Pointer[offenders] // for which the circuit is not closed; nil: for all
@@ -45,25 +46,12 @@ type offenders struct {
 	inRow   map[uint64]bool // of the others: those that failed since one succeeded; at most several
 }
 
-// requestID identifies the requests of one path and query, which may be long and hold
-// what is to be kept by nobody.
-func requestID(u *url.URL) uint64 {
-	var h maphash.Hash
-	h.SetSeed(requestSeed)
-	h.WriteString(u.Path)
-	h.WriteByte('?')
-	h.WriteString(u.RawQuery)
-	return h.Sum64()
-}
-
-var requestSeed = maphash.MakeSeed()
-
 // requestFailed counts a failure while the circuit is closed.
 func (b *Breaker) requestFailed(u *url.URL, now time.Time) {
 	if u == nil || b.several {
 		return
 	}
-	id := requestID(u)
+	id := route.URLID(u)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.countRequest(id, now)
@@ -132,7 +120,7 @@ func (b *Breaker) CutOff(u *url.URL, now time.Time) bool {
 	if b == nil || b.several {
 		return false
 	}
-	id := requestID(u)
+	id := route.URLID(u)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if all := b.requests.Load(); all != nil {
@@ -156,7 +144,7 @@ func (b *Breaker) requestSucceeded(u *url.URL, now time.Time) {
 	if all == nil || u == nil || int64(now.Sub(b.successes.born)) >= all.watchUntil.Load() {
 		return // as nearly always
 	}
-	id := requestID(u)
+	id := route.URLID(u)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for other, r := range all.byID {
@@ -224,7 +212,7 @@ func (b *Breaker) sparesRequest(u *url.URL) bool {
 	if o == nil || u == nil {
 		return false
 	}
-	id := requestID(u)
+	id := route.URLID(u)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return o.spare(id, b.cfg)
@@ -241,7 +229,7 @@ func (b *Breaker) passRequest(p *Permit) bool {
 	if o == nil || p.of.url == nil {
 		return false
 	}
-	id := requestID(p.of.url)
+	id := route.URLID(p.of.url)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !o.spare(id, b.cfg) {
@@ -261,7 +249,7 @@ func (b *Breaker) hearRequest(p *Permit, v Verdict) {
 	if o == nil || p.of.url == nil || v != Healthy && v != Failed {
 		return
 	}
-	id := requestID(p.of.url)
+	id := route.URLID(p.of.url)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
@@ -272,7 +260,7 @@ func (b *Breaker) hearRequest(p *Permit, v Verdict) {
 		delete(o.failed, id)
 	case o.fail(id, b.cfg.several()):
 		b.offend(nil) // all that is called fails
-		b.opened.Store(true)
+		b.opened.Store(!b.Closed())
 	}
 }
 

@@ -13,10 +13,11 @@ import "time"
 // guards them.
 type suspects struct {
 	trials
-	lone   bool             // one endpoint is all that was ever called
-	many   bool             // of them failed before it opened
-	credit map[*Breaker]int // how many failures in a row of an endpoint are let pass; 0: it is refused
-	failed int              // endpoints on trial that failed, since the last that was well
+	lone   bool                    // one endpoint is all that was ever called
+	many   bool                    // of them failed before it opened
+	credit map[*Breaker]int        // how many failures in a row of an endpoint are let pass; 0: it is refused
+	failed int                     // endpoints on trial that failed, since the last that was well
+	given  map[*Breaker]*offenders // to endpoints whose own circuit was closed
 }
 
 // suspect has the circuit that opens now be open for the endpoints that failed. It runs
@@ -26,14 +27,29 @@ func (b *Breaker) suspect(now time.Time) {
 	defer b.mu.Unlock()
 	s := &suspects{
 		lone: b.endpoints.Load() == 1, many: len(b.shares) >= b.cfg.several(), credit: make(map[*Breaker]int, len(b.shares)),
+		given: make(map[*Breaker]*offenders),
 	}
 	for endpoint := range b.shares {
 		s.credit[endpoint] = 0
 		if endpoint.Closed() { // it may have failed too seldom to know by itself which of its requests do
-			endpoint.offend(endpoint.blamed(now))
+			if o := endpoint.blamed(now); o != nil {
+				endpoint.offend(o)
+				s.given[endpoint] = o
+			}
 		}
 	}
 	b.suspects.Store(s)
+}
+
+// acquit forgets whom the circuit is open for. The caller holds mu.
+func (b *Breaker) acquit() {
+	s := b.suspects.Swap(nil)
+	if s == nil {
+		return
+	}
+	for endpoint, o := range s.given {
+		endpoint.requests.Load().offenders.CompareAndSwap(o, nil) // unless its own circuit opened meanwhile
+	}
 }
 
 // lone reports whether the circuit is not closed on the word of the only endpoint
@@ -101,13 +117,13 @@ func (b *Breaker) hear(p *Permit, v Verdict) {
 	credit, known := s.credit[endpoint]
 	switch {
 	case v == Failed:
-		b.suspects.Store(nil) // of the host itself
+		b.acquit() // of the host itself
 	case v == EndpointFailed && known:
 		s.credit[endpoint] = max(credit-1, 0)
 	case v == EndpointFailed:
 		s.credit[endpoint] = 0
 		if s.failed++; s.failed >= b.cfg.several() {
-			b.suspects.Store(nil) // all that is called fails
+			b.acquit() // all that is called fails
 		}
 	case v == Healthy && (!known || credit > 0):
 		s.credit[endpoint], s.failed = b.cfg.several(), 0

@@ -4,33 +4,21 @@
 package pace
 
 import (
-	"hash/maphash"
 	"net/url"
 	"slices"
 	"time"
+
+	"github.com/oktaretry/oktaretry/internal/route"
 )
 
 // subject is a path and query of which calls were refused.
 type subject struct {
-	id    uint64    // see subjectID
+	id    uint64    // see route.URLID
 	times int       // since one of its calls was accepted
 	inRow bool      // since any call was accepted
 	at    time.Time // of the last refusal
 	until time.Time // the time that it named, a minute later at most
 }
-
-// subjectID returns what calls of one path and query have in common. It takes the
-// place of the URL, which may be long and hold what is to be kept by nobody.
-func subjectID(u *url.URL) uint64 {
-	var h maphash.Hash
-	h.SetSeed(subjectSeed)
-	h.WriteString(u.Path)
-	h.WriteByte('?')
-	h.WriteString(u.RawQuery)
-	return h.Sum64()
-}
-
-var subjectSeed = maphash.MakeSeed()
 
 // subjects are those refused lately, the oldest first.
 type subjects []subject
@@ -52,7 +40,7 @@ func (s subjects) find(u *url.URL) *subject {
 	if len(s) == 0 || u == nil {
 		return nil
 	}
-	return s.of(subjectID(u))
+	return s.of(route.URLID(u))
 }
 
 func (s subjects) of(id uint64) *subject {
@@ -67,7 +55,7 @@ func (s *subjects) refused(u *url.URL, now, until time.Time) {
 	if u == nil {
 		return
 	}
-	x := subject{id: subjectID(u)}
+	x := subject{id: route.URLID(u)}
 	if known := s.of(x.id); known != nil {
 		x = *known
 		s.forget(x.id)

@@ -1,7 +1,7 @@
-// This file finds what the requests of one bucket differ in, beside the path's
-// parameters: method, template and the names of the query's keys. Okta counts some
-// of them apart: GET /api/v1/users?search= from the list, reads of an app from
-// writes.
+// This file finds what the requests of one bucket or endpoint differ in. Of a bucket's
+// Okta counts some apart by method, template and the names of the query's keys: GET
+// /api/v1/users?search= from the list, reads of an app from writes. An endpoint's can be
+// refused or fail for what one URL names.
 
 package route
 
@@ -99,3 +99,15 @@ var documentedKeys = strings.Fields(`
 	nextLogin oauthClientId oauthTokens poolType provider q removeRecoveryEnrollment removeUsers revokeSessions scheduled
 	scopeId search sendEmail since sortBy sortOrder sourceId state status stream_id strict targetAid targetId targetIdpId
 	templateId templateType tokenLifetimeSeconds trusted type until updatePhone validityYears`)
+
+// URLID returns what requests of one path and query have in common. It takes the place of
+// the URL, which may be long and hold what is to be kept by nobody. IDs are equal within a
+// process only.
+func URLID(u *url.URL) uint64 {
+	var h maphash.Hash
+	h.SetSeed(kindSeed)
+	h.WriteString(u.Path)
+	h.WriteByte('?')
+	h.WriteString(u.RawQuery)
+	return h.Sum64()
+}

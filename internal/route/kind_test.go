@@ -68,3 +68,24 @@ func TestKindIDAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+func TestURLIDIsOfPathAndQuery(t *testing.T) {
+	id := func(text string) uint64 {
+		u, err := url.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return URLID(u)
+	}
+	first := id("https://a/api/v1/users?search=x")
+	for _, same := range []string{"https://b/api/v1/users?search=x", "/api/v1/users?search=x", "https://a/api/v1/users?search=x#there"} {
+		if id(same) != first {
+			t.Errorf("%s has another ID", same)
+		}
+	}
+	for _, other := range []string{"https://a/api/v1/users?search=y", "https://a/api/v1/users", "https://a/api/v1/users%3Fsearch=x/", "https://a/api/v1/user?search=x"} {
+		if id(other) == first {
+			t.Errorf("%s has the same ID", other)
+		}
+	}
+}
