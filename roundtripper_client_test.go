@@ -52,6 +52,7 @@ func TestFifteenRetriedCallsUseOneConnection(t *testing.T) {
 	} {
 		for _, method := range []string{"GET", "PUT"} {
 			t.Run(method+" "+name, func(t *testing.T) {
+				t.Parallel() // it waits for most of its time
 				var served, conns atomic.Int64
 				srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					io.Copy(io.Discard, r.Body)

@@ -40,7 +40,7 @@ type badSearch struct {
 // badText is what a bad search is for.
 const badText = "profile.name+xx+1"
 
-// run runs the page for two minutes, and returns the reads that a circuit
+// run runs the page for two minutes, or for half a minute after an outage, and returns the reads that a circuit
 // refused once Okta was up, and when the first read ended well after that.
 func (s badSearch) run(t *testing.T) (refused, well int, first time.Duration) {
 	began := time.Now()
@@ -60,7 +60,11 @@ func (s badSearch) run(t *testing.T) (refused, well int, first time.Duration) {
 		store := sharedtest.NewMemory()
 		page, login = rig.Over(t, base, nil, oktaretry.WithShared(store)), rig.Over(t, base, nil, oktaretry.WithShared(store))
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	lasts := 2 * time.Minute
+	if s.down > 0 {
+		lasts = s.down + 30*time.Second
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), lasts)
 	defer cancel()
 	var all sync.WaitGroup
 	defer all.Wait()
