@@ -40,8 +40,9 @@ type badSearch struct {
 // badText is what a bad search is for.
 const badText = "profile.name+xx+1"
 
-// run runs the page for two minutes, or for half a minute after an outage, and returns the reads that a circuit
-// refused once Okta was up, and when the first read ended well after that.
+// run runs the page for two minutes, or for half a minute after an outage, and returns
+// the reads that a circuit refused once Okta was up, and when the first read ended well
+// after that.
 func (s badSearch) run(t *testing.T) (refused, well int, first time.Duration) {
 	began := time.Now()
 	base := script.New(t)
