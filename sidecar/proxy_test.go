@@ -3,15 +3,18 @@
 package sidecar
 
 import (
+	"bufio"
 	"compress/gzip"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -331,6 +334,14 @@ func TestAClientThatGoesAwayEndsTheCall(t *testing.T) {
 	}
 }
 
+// inLine returns how many calls wait for their turn.
+func inLine(s *served) (n int) {
+	for _, b := range s.Transport().Snapshot().Buckets {
+		n += b.Waiting
+	}
+	return n
+}
+
 // TestWhatNobodyWaitsForIsNotSent: a client whose time runs out while its create waits in
 // line sends another. net/http notices that it has gone away only once it has read the
 // body, which nobody had: all were sent when the line moved on.
@@ -344,13 +355,7 @@ func TestWhatNobodyWaitsForIsNotSent(t *testing.T) {
 	const group = `{"profile":{"name":"g"}}`
 	whole := fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", head, len(group), group)
 	io.WriteString(first, whole)
-	inLine := func() (n int) {
-		for _, b := range s.Transport().Snapshot().Buckets {
-			n += b.Waiting
-		}
-		return n
-	}
-	eventually(t, "the bucket is used up", func() bool { return inLine() == 1 })
+	eventually(t, "the bucket is used up", func() bool { return inLine(s) == 1 })
 	for name, request := range map[string]string{
 		"a body":                  whole,
 		"a body in chunks":        fmt.Sprintf("%sTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", head, len(group), group),
@@ -360,12 +365,43 @@ func TestWhatNobodyWaitsForIsNotSent(t *testing.T) {
 	} {
 		c := dial(t, s.addr)
 		io.WriteString(c, request)
-		eventually(t, name+": it waits", func() bool { return inLine() == 2 })
+		eventually(t, name+": it waits", func() bool { return inLine(s) == 2 })
 		c.Close()
-		eventually(t, name+": it has left the line", func() bool { return inLine() == 1 })
+		eventually(t, name+": it has left the line", func() bool { return inLine(s) == 1 })
 	}
 	first.Close()
-	eventually(t, "nobody is in line", func() bool { return inLine() == 0 })
+	eventually(t, "nobody is in line", func() bool { return inLine(s) == 0 })
+	if n := org.Count("POST /api/v1/groups"); n != 1 {
+		t.Errorf("Okta got %d creates, want that of the first alone", n)
+	}
+}
+
+// A client that stays but sends no more of its body, or nonsense, waits for nothing.
+func TestABrokenBodyLeavesTheLine(t *testing.T) {
+	t.Parallel() // it waits for most of its time
+	org := oktatest.NewServer(t)
+	s := start(t, Config{StallTimeout: time.Second}, org)
+	org.Script("POST /api/v1/groups", oktatest.Always(oktatest.RateLimited(time.Minute)))
+	post := func(body string) net.Conn {
+		c := dial(t, s.addr)
+		fmt.Fprintf(c, "POST /api/v1/groups HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n%s", s.addr, body)
+		return c
+	}
+	post("Content-Length: 2\r\n\r\n{}")
+	eventually(t, "the bucket is used up", func() bool { return inLine(s) == 1 })
+	for name, body := range map[string]string{
+		"stalled":                           "Content-Length: 100\r\n\r\n{}",
+		"stalled, too long to be sent anew": "Content-Length: 2000000\r\n\r\n{}",
+		"malformed":                         "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\nzz\r\n",
+	} {
+		c := post(body)
+		c.SetReadDeadline(time.Now().Add(20 * time.Second))
+		if resp, err := http.ReadResponse(bufio.NewReader(c), nil); errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("%s: its call is in line still", name)
+		} else if err == nil && resp.StatusCode < 400 {
+			t.Errorf("%s: answered %s", name, resp.Status)
+		}
+	}
 	if n := org.Count("POST /api/v1/groups"); n != 1 {
 		t.Errorf("Okta got %d creates, want that of the first alone", n)
 	}

@@ -171,6 +171,10 @@ func TestOneBadSearchRefusesNoRead(t *testing.T) {
 		with("another search, bad searches of two paths", func(s *badSearch) {
 			s.every, s.read, s.paths = 100*time.Millisecond, another, []string{groupsURL, "/api/v1/users"}
 		}),
+		with("another search, a search whose connection is reset", func(s *badSearch) {
+			s.tabs, s.every, s.reads = 12, 100*time.Millisecond, time.Second // 20 at once would open the host's circuit
+			s.answers, s.read = script.Fail(script.Reset), another
+		}),
 		with("another search, one store", func(s *badSearch) { s.every, s.read, s.shared = 100*time.Millisecond, another, true }),
 		with("one store", func(s *badSearch) { s.shared = true }),
 		with("one store, reads 10 a second", func(s *badSearch) { s.shared, s.reads = true, 100*time.Millisecond }),

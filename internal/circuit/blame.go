@@ -79,7 +79,7 @@ func (b *Breaker) blame(now time.Time) (by blame) {
 			by.own = n
 			continue
 		}
-		if successes := endpoint.successes.total(now); !endpoint.several && b.reaches(n, successes) {
+		if successes := endpoint.successes.total(now); !endpoint.several && b.reaches(n, successes) && !endpoint.othersWell(now) {
 			failing += successes
 		}
 		by.window += n
@@ -132,7 +132,7 @@ func (b *Breaker) alone(now time.Time) bool {
 		return false
 	}
 	for endpoint := range b.shares {
-		if o := endpoint.blamed(now); o != nil && o.well {
+		if endpoint.othersWell(now) {
 			return false
 		}
 	}

@@ -191,6 +191,13 @@ func (b *Breaker) blamed(now time.Time) *offenders {
 	return o
 }
 
+// othersWell reports whether an endpoint fails by some of its requests only, beside which
+// others are well.
+func (b *Breaker) othersWell(now time.Time) bool {
+	o := b.blamed(now)
+	return o != nil && o.well
+}
+
 // narrowly reports whether the circuit is not closed for some requests, beside which
 // others were well.
 func (b *Breaker) narrowly() bool {
