@@ -3,7 +3,6 @@
 package sidecar
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -31,19 +30,17 @@ var (
 // clientBody is the body of a client's request. A goroutine reads it, up to maxAhead
 // before it is wanted: net/http notices that a client has gone away only once its body
 // has been read, and a create that waits in line must not be sent when nobody waits for
-// it any more, since its client may have sent another. A client that sends its body too
-// slowly, or breaks it off, ends the call.
+// it any more, since its client may have sent another. net/http ends the call of a client
+// that breaks its body off, or sends it too slowly.
 type clientBody struct {
 	src     io.Reader
 	control *http.ResponseController
 	stall   time.Duration
-	end     context.CancelFunc // the call's
 
 	waited time.Duration // in reads of src; as read, the goroutine's
 	read   int64
 
-	broken   atomic.Bool // it did not come whole
-	answered atomic.Bool // Okta has answered: the call no longer needs the body
+	broken atomic.Bool // it did not come whole
 
 	mu      sync.Mutex
 	changed sync.Cond
@@ -53,8 +50,8 @@ type clientBody struct {
 }
 
 // newClientBody returns a body that begins to come at once. Its user abandons it.
-func newClientBody(src io.Reader, control *http.ResponseController, stall time.Duration, end context.CancelFunc) *clientBody {
-	b := &clientBody{src: src, control: control, stall: stall, end: end}
+func newClientBody(src io.Reader, control *http.ResponseController, stall time.Duration) *clientBody {
+	b := &clientBody{src: src, control: control, stall: stall}
 	b.changed.L = &b.mu
 	go b.receiveAll()
 	return b
@@ -120,13 +117,9 @@ func (b *clientBody) receiveAll() {
 		n, err := b.src.Read(piece)
 		b.waited += time.Since(began)
 		b.read += int64(n)
-		if b.received(piece[:n], err) == nil {
-			continue
+		if b.received(piece[:n], err) != nil {
+			return
 		}
-		if b.broken.Load() && !b.answered.Load() {
-			b.end()
-		}
-		return
 	}
 }
 

@@ -10,9 +10,6 @@ import (
 
 func (s *Sidecar) modifyResponse(resp *http.Response) error {
 	c := callOf(resp.Request.Context())
-	if c.body != nil {
-		c.body.answered.Store(true)
-	}
 	h := resp.Header
 	if s.draining.Load() {
 		h.Set("Connection", "close")

@@ -166,10 +166,7 @@ func (s *Sidecar) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Body != nil && r.Body != http.NoBody {
 		control := http.NewResponseController(w)
 		control.EnableFullDuplex() // else net/http reads the whole body before it answers
-		var end context.CancelFunc
-		ctx, end = context.WithCancel(ctx)
-		defer end()
-		c.body = newClientBody(r.Body, control, s.config.StallTimeout, end)
+		c.body = newClientBody(r.Body, control, s.config.StallTimeout)
 		r.Body = c.body
 		defer c.body.abandon()
 	}
